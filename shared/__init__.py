@@ -1,0 +1,1 @@
+"""The parts that every service shares; it knows no service."""

@@ -1,0 +1,35 @@
+"""How long to wait before the next attempt: exponential backoff with jitter, as arithmetic only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A growing wait, in seconds, capped, with a share of it random.
+
+    The random share keeps many waiters from coming back at the same instant
+    (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+    """
+
+    first: float = 0.1
+    factor: float = 2.0
+    cap: float = 30.0
+    jitter: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.first <= 0 or self.cap < self.first:
+            raise ValueError(f"first must be above 0 and cap at least first, not {self.first} and {self.cap}")
+        if self.factor < 1:
+            raise ValueError(f"factor must be at least 1, not {self.factor}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter is a share from 0 to 1, not {self.jitter}")
+
+    def delay(self, attempt: int, random: float) -> float:
+        """Seconds to wait after the given failed attempt (counted from 1); `random` is from [0, 1)."""
+        if attempt < 1:
+            raise ValueError(f"attempts are counted from 1, not {attempt}")
+        # The exponent is bounded: a group that fails for days must not overflow a float.
+        whole = min(self.cap, self.first * self.factor ** min(attempt - 1, 64))
+        return whole * (1 - self.jitter * random)
