@@ -58,7 +58,9 @@ class Supervisor:
 
     def unhealthy(self) -> str | None:
         """A sentence about the loops that are not running, or None."""
-        down = [f"{name} ({state.last_error or 'not started'})" for name, state in self._states.items() if not state.running]
+        down = [
+            f"{name} ({state.last_error or 'not started'})" for name, state in self._states.items() if not state.running
+        ]
         return f"loops not running: {', '.join(down)}" if down else None
 
     async def start(self) -> None:
@@ -85,7 +87,7 @@ class Supervisor:
             error = "it returned without being asked to"
             try:
                 await loop.run(self._stopping)
-            except Exception as raised:  # noqa: BLE001 - whatever a loop raises must not end it silently
+            except Exception as raised:
                 error = f"{type(raised).__name__}: {raised}"
                 log.exception("loop failed", action="loop.failed", loop=loop.name)
             if self._stopping.is_set():

@@ -21,13 +21,17 @@ class ServiceSettings(BaseSettings):
     environment: Literal["production", "local"] = Field(
         "production", description="`local` allows a service without authentication on any address."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is logged."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="How a log line looks; `auto` is `console` on a terminal and `json` elsewhere."
     )
     http_host: str = Field("127.0.0.1", description="The address that the service listens on.")
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
-    database_url: SecretStr = Field(description="`postgresql://role:password@host:port/database` of the service's own role.")
+    database_url: SecretStr = Field(
+        description="`postgresql://role:password@host:port/database` of the service's own role."
+    )
     aws_region: str = Field("us-east-1", description="The region of topics and queues.")
     aws_endpoint_url: str | None = Field(None, description="The address of LocalStack; unset on AWS.")
     topology_prefix: str = Field(
@@ -36,7 +40,9 @@ class ServiceSettings(BaseSettings):
     auth_jwks: str | None = Field(None, description="Path or URL of the key set that bearer tokens are checked with.")
     auth_issuer: str | None = Field(None, description="The issuer that tokens must name, if set.")
     auth_audience: str | None = Field(None, description="The audience that tokens must name, if set.")
-    drain_seconds: float = Field(10.0, gt=0, le=300, description="How long a stopping service may finish what it began.")
+    drain_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long a stopping service may finish what it began."
+    )
 
     @field_validator("database_url")
     @classmethod

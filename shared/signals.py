@@ -1,4 +1,4 @@
-"""What loops say when they have done something, so that tests (and nothing else) can wait for it instead of sleeping."""
+"""What loops say when they have done something: tests wait for it instead of sleeping."""
 
 from __future__ import annotations
 

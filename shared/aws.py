@@ -1,0 +1,85 @@
+"""The one place that makes AWS clients, so that the library behind them is a matter of this file.
+
+Only `client()` is used, never the resource API: there aioboto3 adds nothing to aiobotocore, so that changing over
+is a matter of two lines.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudformation import CloudFormationClient
+    from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sqs import SQSClient
+
+# The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
+LONGEST_WAIT_SECONDS = 20
+
+# Everything that a call can raise when the broker, the network or the credentials fail.
+BROKER_FAULTS: tuple[type[BaseException], ...] = (
+    BotoCoreError,
+    ClientError,
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """Where AWS is: a region, and an address when it is LocalStack."""
+
+    region: str = "us-east-1"
+    endpoint_url: str | None = None
+
+
+def sns(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SNSClient]:
+    """A client for SNS whose calls end after about `call_seconds`, without retries of its own."""
+    return _session(aws).client("sns", endpoint_url=aws.endpoint_url, config=_config(call_seconds, connections))
+
+
+def sqs(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SQSClient]:
+    """A client for SQS; its read timeout exceeds the longest wait of a receive, as AWS asks."""
+    config = _config(LONGEST_WAIT_SECONDS + call_seconds, connections)
+    return _session(aws).client("sqs", endpoint_url=aws.endpoint_url, config=config)
+
+
+def cloudformation(aws: Aws, *, call_seconds: float = 30.0) -> AbstractAsyncContextManager[CloudFormationClient]:
+    """A client for CloudFormation."""
+    return _session(aws).client("cloudformation", endpoint_url=aws.endpoint_url, config=_config(call_seconds, 5))
+
+
+def error_code(error: BaseException) -> str:
+    """The AWS error code of a failed call, or the name of the exception where AWS gave none."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+    return type(error).__name__
+
+
+def _session(aws: Aws) -> aioboto3.Session:
+    # LocalStack takes any credentials, but the SDK sends nothing without some.
+    local = aws.endpoint_url is not None and "AWS_ACCESS_KEY_ID" not in os.environ
+    return aioboto3.Session(
+        aws_access_key_id="test" if local else None,
+        aws_secret_access_key="test" if local else None,
+        region_name=aws.region,
+    )
+
+
+def _config(read_seconds: float, connections: int) -> AioConfig:
+    # The SDK's retries are off: order and backoff are decided by who calls, who knows the message group.
+    return AioConfig(
+        connect_timeout=min(5.0, read_seconds),
+        read_timeout=read_seconds,
+        max_pool_connections=connections,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+    )

@@ -1,0 +1,54 @@
+"""What the broker carries, checked before an event is recorded: afterwards it would be too late to say no.
+
+AWS refuses such an entry when the business transaction is long committed; LocalStack answers that it
+succeeded and drops it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..errors import EventRefused
+
+# AWS: API_Publish, Message: 256 KiB, attributes included.
+BODY_AND_ATTRIBUTES = 256 * 1024
+# AWS: sns-message-attributes: a raw-delivered message with more than ten is thrown away.
+ATTRIBUTES = 10
+# AWS: API_Publish, MessageGroupId and MessageDeduplicationId: up to 128 alphanumeric and punctuation characters.
+GROUP = re.compile(r"""^[A-Za-z0-9!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}$""")
+# AWS: sns-message-attributes, Name.
+ATTRIBUTE_NAME = re.compile(r"^(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.\-]{1,256}(?<!\.)$")
+# AWS: API_SendMessage, MessageBody: #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF.
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def size(body: bytes, attributes: Mapping[str, str]) -> int:
+    """Bytes that count against the broker's limit: the body and each attribute's name, type and value."""
+    return len(body) + sum(
+        len(name.encode()) + len("String") + len(value.encode()) for name, value in attributes.items()
+    )
+
+
+def check(body: bytes, *, group: str, attributes: Mapping[str, str]) -> None:
+    """Raise EventRefused, saying which limit and by how much, for an event that the broker would not carry."""
+    if not body:
+        raise EventRefused("the event is empty; the broker carries no empty message")
+    if not GROUP.match(group):
+        raise EventRefused(
+            f"the subject ({len(group)} characters) cannot be a message group: that is 1 to 128 letters, digits "
+            "or punctuation marks, without a space"
+        )
+    if len(attributes) > ATTRIBUTES:
+        raise EventRefused(f"{len(attributes)} attributes; with more than {ATTRIBUTES} SNS throws the message away")
+    for name, value in attributes.items():
+        if not ATTRIBUTE_NAME.match(name):
+            raise EventRefused(
+                f"{name!r} cannot be the name of an attribute: 1 to 256 letters, digits, '_', '-' or '.'"
+            )
+        if not value or FORBIDDEN.search(value):
+            raise EventRefused(f"attribute {name!r} is empty or has a character that the broker does not carry")
+    if found := FORBIDDEN.search(body.decode()):
+        raise EventRefused(f"the event has the character U+{ord(found[0]):04X}, which the broker does not carry")
+    if (bytes_ := size(body, attributes)) > BODY_AND_ATTRIBUTES:
+        raise EventRefused(f"the event is {bytes_} bytes with its attributes; the broker carries {BODY_AND_ATTRIBUTES}")

@@ -1,0 +1,77 @@
+"""The outbox in the database, as statements that a service's first migration runs.
+
+A later version of the outbox adds a tuple (`STATEMENTS_V2`) that a service's next migration runs; these never change.
+"""
+
+from __future__ import annotations
+
+# A constant for ever: with another number of lanes a group would be in two of them, and out of order.
+LANES = 64
+
+STATEMENTS_V1: tuple[str, ...] = (
+    f"""
+    CREATE TABLE outbox_event (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        event_id uuid NOT NULL UNIQUE,
+        source text NOT NULL,
+        subject text NOT NULL,
+        sequence bigint NOT NULL CHECK (sequence > 0),
+        lane smallint NOT NULL GENERATED ALWAYS AS (get_byte(decode(md5(subject), 'hex'), 0) % {LANES}) STORED,
+        envelope bytea NOT NULL,
+        attributes jsonb NOT NULL,
+        recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        attempts integer NOT NULL DEFAULT 0,
+        sent_at timestamptz,
+        broker_message_id text,
+        published_at timestamptz,
+        republished integer NOT NULL DEFAULT 0,
+        held_at timestamptz,
+        held_reason text,
+        last_error text,
+        UNIQUE (source, subject, sequence)
+    ) WITH (
+        fillfactor = 70,
+        autovacuum_vacuum_scale_factor = 0,
+        autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_insert_scale_factor = 0,
+        autovacuum_vacuum_insert_threshold = 10000,
+        autovacuum_analyze_scale_factor = 0,
+        autovacuum_analyze_threshold = 10000,
+        autovacuum_vacuum_cost_delay = 0
+    )
+    """,
+    # The only index that an event leaves, and only once: `sent_at` is in none, so marking an event as sent can be
+    # a heap-only update.
+    """
+    CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
+    WHERE published_at IS NULL AND held_at IS NULL
+    """,
+    """
+    CREATE TABLE outbox_lane (
+        lane smallint PRIMARY KEY,
+        owner uuid,
+        token bigint NOT NULL DEFAULT 0
+    ) WITH (fillfactor = 50)
+    """,
+    f"INSERT INTO outbox_lane (lane) SELECT generate_series(0, {LANES - 1})",
+    """
+    CREATE TABLE outbox_relay (
+        relay_id uuid PRIMARY KEY,
+        started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    ) WITH (fillfactor = 50)
+    """,
+)
+
+# What the relay may change of an event: its state, never what it says.
+STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"
+
+
+def grants(*, writer: str, relay: str) -> tuple[str, ...]:
+    """The statements that let one role record events, and another carry them."""
+    return (
+        f"GRANT SELECT, INSERT ON outbox_event TO {writer}",
+        f"GRANT SELECT, DELETE, UPDATE ({STATE}) ON outbox_event TO {relay}",
+        f"GRANT SELECT, UPDATE ON outbox_lane TO {relay}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON outbox_relay TO {relay}",
+    )
