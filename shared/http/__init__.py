@@ -1,0 +1,1 @@
+"""What every HTTP face of a service has: problems, tokens and roles, health, request context."""

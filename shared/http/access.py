@@ -1,0 +1,74 @@
+"""One log line and one measurement per request, and the last net under an unexpected error."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..observability.metrics import HttpMetrics
+from .problems import UNEXPECTED, HttpProblem, render
+
+log = structlog.get_logger(__name__)
+
+# Asked every few seconds by machines: logged only when they fail.
+QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class AccessMiddleware:
+    """Measures and logs each request by its route's template, never by its path or query, which may hold ids.
+
+    An exception that no handler took becomes a problem with status 500 here, inside the request's context, so that
+    its answer carries the correlation id and its log line the traceback.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def send_and_look(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_look)
+        except Exception:
+            log.exception("request failed unexpectedly", action="http.failed", route=_route(scope))
+            if status:
+                # The answer has begun: only a broken connection tells the caller that it is not whole.
+                raise
+            await render(HttpProblem(UNEXPECTED))(scope, receive, send_and_look)
+        finally:
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        method, route = str(scope["method"]), _route(scope)
+        self._metrics.duration.labels(_known(method), route, str(status)).observe(seconds)
+        say = log.debug if route in QUIET_PATHS and status < 500 else log.info
+        say(
+            "request",
+            action="http.request",
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+        )
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", None) or "unknown"
+
+
+def _known(method: str) -> str:
+    """A label has few values, whatever a caller invents."""
+    return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "_OTHER"

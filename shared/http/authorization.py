@@ -1,0 +1,99 @@
+"""Who may call what: every route says which roles it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Protocol, cast
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from ..errors import ConfigurationError
+from ..settings import ServiceSettings
+from .problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, HttpProblem
+from .tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
+
+log = structlog.get_logger(__name__)
+
+BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A JWT with the claims `sub` and `roles`.")
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+class Authenticator(Protocol):
+    """Knows who calls."""
+
+    async def authenticate(self, token: str | None) -> Principal:
+        """The caller; raises TokenRefused or KeysUnavailable."""
+        ...
+
+
+class TokenAuthenticator:
+    """Asks for a bearer token."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+
+    async def authenticate(self, token: str | None) -> Principal:
+        if token is None:
+            raise TokenRefused("the request has no bearer token")
+        return await self._verifier.verify(token)
+
+
+class NoAuthenticator:
+    """Takes everyone for the operator: for one's own machine only."""
+
+    async def authenticate(self, token: str | None) -> Principal:
+        return Principal("local", frozenset({Role.OPERATOR}))
+
+
+def authenticator(settings: ServiceSettings) -> Authenticator:
+    """The authenticator that the settings ask for.
+
+    Raises ConfigurationError when there would be none on an address that others can reach, or when tokens of
+    every issuer or for every audience would do.
+    """
+    if settings.auth_jwks is not None:
+        if not settings.auth_issuer or not settings.auth_audience:
+            raise ConfigurationError(
+                "AUTH_JWKS is set, so AUTH_ISSUER and AUTH_AUDIENCE must be too: "
+                "a token made by or for someone else is no proof"
+            )
+        if "://" not in settings.auth_jwks and not Path(settings.auth_jwks).is_file():
+            raise ConfigurationError(f"AUTH_JWKS names {settings.auth_jwks}, which is neither a file nor an address")
+        keys = KeySet(key_set_from(settings.auth_jwks))
+        return TokenAuthenticator(TokenVerifier(keys, issuer=settings.auth_issuer, audience=settings.auth_audience))
+    if not settings.listens_on_loopback and settings.environment != "local":
+        raise ConfigurationError(
+            f"AUTH_JWKS is not set and HTTP_HOST is {settings.http_host}: without authentication a service only "
+            "listens on loopback (HTTP_HOST=127.0.0.1) or with ENVIRONMENT=local; "
+            "set AUTH_JWKS to the path or URL of the issuer's key set"
+        )
+    log.warning(
+        "authentication is off: every request acts as operator", action="auth.off", http_host=settings.http_host
+    )
+    return NoAuthenticator()
+
+
+class Require:
+    """A route's dependency: lets callers with one of the roles through, and gives the route the principal."""
+
+    def __init__(self, *roles: Role) -> None:
+        if not roles:
+            raise ValueError("name at least one role")
+        self.roles = roles
+
+    async def __call__(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+    ) -> Principal:
+        known = cast(Authenticator, request.app.state.authenticator)
+        try:
+            principal = await known.authenticate(credentials.credentials if credentials else None)
+        except TokenRefused as refused:
+            raise HttpProblem(UNAUTHENTICATED, str(refused), headers=CHALLENGE) from None
+        except KeysUnavailable as unavailable:
+            raise HttpProblem(UNAVAILABLE, str(unavailable), headers={"Retry-After": "5"}) from None
+        if not principal.has(*self.roles):
+            raise HttpProblem(FORBIDDEN, f"this needs the role {' or '.join(self.roles)}")
+        return principal

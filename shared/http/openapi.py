@@ -1,0 +1,75 @@
+"""The OpenAPI document, with every problem that a route may answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from .problems import FORBIDDEN, INVALID_REQUEST, MEDIA_TYPE, TOO_LARGE, UNAUTHENTICATED, UNEXPECTED, Kind, Problem
+
+METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def problems(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: the problems of its own, beside those that every route may answer."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        earlier = found.get(kind.status)
+        title = f"{earlier['description']}; {kind.title.lower()}" if earlier else kind.title
+        found[kind.status] = {"description": title, "content": _PROBLEM}
+    return found
+
+
+def operation_id(route: APIRoute) -> str:
+    """A stable name for client generators: the function's."""
+    return route.name
+
+
+def install(app: FastAPI) -> None:
+    """Replace the framework's error schemas by problem details, and add what every route may answer."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs"))
+    schemas["Problem"] = problem
+    for path in document.get("paths", {}).values():
+        for method, operation in path.items():
+            if method in METHODS:
+                _add_problems(operation)
+    return document
+
+
+def _add_problems(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    framework = "HTTPValidationError" in str(responses.get("422"))
+    if framework:
+        del responses["422"]
+    everywhere: list[Kind] = [UNEXPECTED]
+    if operation.get("security"):
+        everywhere += [UNAUTHENTICATED, FORBIDDEN]
+    if operation.get("requestBody"):
+        everywhere += [TOO_LARGE]
+    if framework or operation.get("parameters") or operation.get("requestBody"):
+        everywhere += [INVALID_REQUEST]
+    for status, response in problems(*everywhere).items():
+        responses.setdefault(str(status), response)
+    operation["responses"] = dict(sorted(responses.items()))

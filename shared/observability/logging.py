@@ -1,0 +1,104 @@
+"""Logging: every line of a process, ours and its libraries', in one format."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+Format = Literal["auto", "json", "console"]
+
+# Never written, whoever logs them: credentials, and personal data that events carry.
+WITHHELD = frozenset({"authorization", "database_url", "password", "recipient", "token"})
+
+# Libraries that are chatty at the level which is right for us.
+QUIET = {
+    "aiobotocore": "WARNING",
+    "asyncio": "WARNING",
+    "botocore": "WARNING",
+    "httpx": "WARNING",
+    "urllib3": "WARNING",
+}
+
+# Requests are logged by `shared.http.access`, with the correlation id.
+SILENT = ("uvicorn.access",)
+
+
+def configure(service: str, level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:
+    """Send all log lines of this process to `stream` (standard output unless told) as JSON or for a person's eyes.
+
+    `auto` is `console` on a terminal and `json` elsewhere. May be called again; the last call counts.
+    """
+    output = stream or sys.stdout
+    as_json = format == "json" or (format == "auto" and not output.isatty())
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        _Named(service),
+        _withhold,
+    ]
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*before[:-2], structlog.stdlib.ExtraAdder(), *before[-2:]],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(as_json, output)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    logging.captureWarnings(True)
+    _tame_libraries()
+
+
+class _Named:
+    """Adds the service, and an `action` to the lines of libraries, which have none."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("service", self._service)
+        event.setdefault("action", f"library.{str(event.get('logger', 'unknown')).partition('.')[0]}")
+        return event
+
+
+def _withhold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in WITHHELD & event.keys():
+        event[name] = "[withheld]"
+    return event
+
+
+def _rendering(as_json: bool, output: TextIO) -> list[Processor]:
+    if as_json:
+        return [
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    return [structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)]
+
+
+def _tame_libraries() -> None:
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith(("uvicorn", "alembic", "sqlalchemy", "fastapi")):
+            logger = logging.getLogger(name)
+            logger.handlers = []
+            logger.propagate = True
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    for name in SILENT:
+        logging.getLogger(name).disabled = True
