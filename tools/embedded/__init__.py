@@ -1,0 +1,1 @@
+"""A real Postgres and a real LocalStack as child processes, for machines without Docker."""

@@ -1,0 +1,107 @@
+"""Run one command that must not outlive its parent, even when the parent is killed.
+
+The parent holds the other end of this program's standard input and never writes to it. When that end closes, because
+the parent stops the command or because the parent is gone, the command's process group gets the stop signal and,
+after the grace period, SIGKILL. Runs alone (`python -I -S leash.py`), so that it starts in milliseconds.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import pwd
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
+CANNOT_EXECUTE = 127
+
+
+def main() -> int:
+    options = _options()
+    wake, wake_writer = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(wake_writer, False)
+    signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _ignore)  # a handler, not SIG_IGN: the command must not inherit it
+    try:
+        child = _start(options)
+    except OSError as error:
+        print(f"cannot start {options.command[0]}: {error}", file=sys.stderr)
+        return CANNOT_EXECUTE
+    try:
+        return _hold(child, wake, options.signal, options.grace)
+    finally:
+        _signal_group(child.pid, signal.SIGKILL)
+        for folder in options.remove:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--signal", type=lambda name: signal.Signals["SIG" + name], default=signal.SIGTERM)
+    parser.add_argument("--grace", type=float, default=10.0, help="seconds between the stop signal and SIGKILL")
+    parser.add_argument("--user", help="run the command as this user (needs root)")
+    parser.add_argument("--remove", action="append", default=[], help="a folder to remove when the command has ended")
+    parser.add_argument("command", nargs="+")
+    return parser.parse_args()
+
+
+def _start(options: argparse.Namespace) -> "subprocess.Popen[bytes]":
+    account = pwd.getpwnam(options.user) if options.user else None
+    return subprocess.Popen(
+        options.command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=[] if account else None,
+        preexec_fn=_die_with_leash(options.signal) if sys.platform == "linux" else None,
+    )
+
+
+def _die_with_leash(number: signal.Signals) -> Callable[[], None]:
+    """Linux only, a second net: the command is told when the leash itself is killed."""
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(PR_SET_PDEATHSIG, int(number))
+
+
+def _hold(child: "subprocess.Popen[bytes]", wake: int, stop_signal: signal.Signals, grace: float) -> int:
+    watched = [sys.stdin.fileno(), wake]
+    deadline: float | None = None
+    while child.poll() is None:
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        readable = select.select(watched, [], [], timeout)[0]
+        stop = False
+        if wake in readable:
+            stop = any(number != signal.SIGCHLD for number in os.read(wake, 512))
+        if sys.stdin.fileno() in readable and not os.read(sys.stdin.fileno(), 512):
+            watched.remove(sys.stdin.fileno())
+            stop = True
+        if stop and deadline is None:
+            deadline = time.monotonic() + grace
+            _signal_group(child.pid, stop_signal)
+        elif deadline is not None and time.monotonic() >= deadline:
+            _signal_group(child.pid, signal.SIGKILL)
+            deadline = time.monotonic() + grace
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    # PermissionError: macOS says so of a group of which only zombies are left.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """The wake-up pipe carries the signal's number."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Ports on the loopback: find a free one, or say in a sentence that a wanted one is taken."""
+
+import errno
+import socket
+
+from tools.embedded.errors import PortInUseError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def ensure_free(port: int, purpose: str, variable: str) -> None:
+    """Check that `port` can be listened on.
+
+    Raises:
+        PortInUseError: with the port, who may hold it and the variable that changes it.
+    """
+    if not (_answers(port) or _bound(port)):
+        return
+    raise PortInUseError(
+        f"Port {port} ({purpose}) is in use, perhaps by another `make demo`, by `docker compose up` or by a server of "
+        f"your own (`lsof -nP -iTCP:{port} -sTCP:LISTEN` names it): stop it, or choose another port with {variable}=..."
+    )
+
+
+def _answers(port: int) -> bool:
+    # macOS lets a second program bind 127.0.0.1 while the first listens on all addresses.
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def _bound(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise PortInUseError(f"Port {port} cannot be used: {error.strerror}. Choose another one.") from error
+        return False

@@ -1,0 +1,57 @@
+"""The lock file in a Postgres data folder, which stays behind when a server is killed."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from tools.embedded.errors import EmbeddedServerError
+
+PATIENCE_SECONDS = 12.0  # a server whose parent was killed is being stopped by its leash
+
+
+async def clear_stale_pid(data: Path) -> None:
+    """Remove a lock file whose process is gone, or is another program that got the same number meanwhile.
+
+    Raises:
+        EmbeddedServerError: a server works on the folder and goes on doing so.
+    """
+    lock = data / "postmaster.pid"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (pid := _pid_in(lock)) is not None:
+        if not _serves(pid, data):
+            lock.unlink(missing_ok=True)
+            return
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(
+                f"A Postgres (process {pid}) is already running on {data}: stop the other `make demo`, or that process "
+                f"(kill -INT {pid})."
+            )
+        await asyncio.sleep(0.1)
+
+
+def _pid_in(lock: Path) -> int | None:
+    try:
+        return int(lock.read_text().splitlines()[0])
+    except FileNotFoundError:
+        return None
+    except (ValueError, IndexError):
+        # Written in part when the machine stopped: nobody can be told to stop.
+        lock.unlink(missing_ok=True)
+        return None
+
+
+def _serves(pid: int, data: Path) -> bool:
+    command = _command_of(pid) if pid > 0 else ""
+    return "postgres" in command and str(data) in command
+
+
+def _command_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    if os.path.isdir("/proc/self"):
+        return ""
+    answer = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return answer.stdout
