@@ -112,8 +112,8 @@ class EmbeddedPostgres:
             found, wanted = (data / "PG_VERSION").read_text().strip(), place.version().split(".")[0]
             if found != wanted:
                 raise EmbeddedServerError(
-                    f"{data} was made by Postgres {found} and this is {wanted}: remove it (rm -rf {data}) to start with "
-                    "an empty database, or set POSTGRES_BIN to the other version."
+                    f"{data} was made by Postgres {found} and this is {wanted}: remove it (rm -rf {data}) to start "
+                    "with an empty database, or set POSTGRES_BIN to the other version."
                 )
             return
         if data.exists() and any(data.iterdir()):

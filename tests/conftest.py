@@ -1,0 +1,99 @@
+"""Fixtures: servers once per session and only when a test asks; a database and a topology for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from shared.aws import Aws
+from shared.topology import Topology
+from tests.support import databases, servers, topologies
+from tests.support.databases import TestDatabase
+from tests.support.servers import PostgresServer
+
+
+def pytest_report_header() -> list[str]:
+    return servers.describe()
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """The Postgres server; `.admin_url` is the superuser's."""
+    with servers.postgres_server(_notice(request)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def localstack(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The endpoint URL of LocalStack."""
+    with servers.localstack_server(_notice(request)) as endpoint_url:
+        yield endpoint_url
+
+
+@pytest.fixture(scope="session")
+def aws(localstack: str) -> Aws:
+    """LocalStack as the code's own clients want it."""
+    return Aws(region="us-east-1", endpoint_url=localstack)
+
+
+@pytest.fixture(scope="session")
+def orders_template(postgres: PostgresServer) -> Iterator[str]:
+    """Name of the migrated database that `orders_database` clones."""
+    from services.order.migrate import migrate
+
+    passwords = databases.role_passwords(postgres.admin_url, "order_api", "order_relay")
+    yield from _template(postgres, "orders", lambda url: migrate(url, passwords))
+
+
+@pytest.fixture(scope="session")
+def notifications_template(postgres: PostgresServer) -> Iterator[str]:
+    """Name of the migrated database that `notifications_database` clones."""
+    from services.notification.migrate import migrate
+
+    passwords = databases.role_passwords(postgres.admin_url, "notification_api", "notification_relay")
+    yield from _template(postgres, "notifications", lambda url: migrate(url, passwords))
+
+
+@pytest.fixture(scope="session")
+def outbox_template(postgres: PostgresServer) -> Iterator[str]:
+    """Name of the database with the outbox alone that `outbox_database` clones."""
+    yield from _template(postgres, "outbox", databases.migrate_outbox)
+
+
+@pytest.fixture
+async def orders_database(postgres: PostgresServer, orders_template: str) -> AsyncIterator[TestDatabase]:
+    """A database of the order service's, for this test alone."""
+    async with databases.database(postgres.admin_url, template=orders_template, purpose="orders") as found:
+        yield found
+
+
+@pytest.fixture
+async def notifications_database(postgres: PostgresServer, notifications_template: str) -> AsyncIterator[TestDatabase]:
+    """A database of the notification service's, for this test alone."""
+    async with databases.database(
+        postgres.admin_url, template=notifications_template, purpose="notifications"
+    ) as found:
+        yield found
+
+
+@pytest.fixture
+async def outbox_database(postgres: PostgresServer, outbox_template: str) -> AsyncIterator[TestDatabase]:
+    """A database with the outbox alone; its roles are databases.OUTBOX_WRITER and OUTBOX_RELAY."""
+    async with databases.database(postgres.admin_url, template=outbox_template, purpose="outbox") as found:
+        yield found
+
+
+@pytest.fixture
+async def topology(aws: Aws) -> AsyncIterator[Topology]:
+    """All topics and queues under a prefix of this test's own."""
+    async with topologies.deployed(aws) as found:
+        yield found
+
+
+def _template(postgres: PostgresServer, purpose: str, migrate: databases.Migrate) -> Iterator[str]:
+    name = servers.run(databases.create_template(postgres.admin_url, purpose, migrate))
+    yield name
+    servers.run(databases.drop(postgres.admin_url, name))
+
+
+def _notice(request: pytest.FixtureRequest) -> servers.Notice:
+    return lambda text: request.config.get_terminal_writer().line(f"\n{text}")

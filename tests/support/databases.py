@@ -1,0 +1,107 @@
+"""A database of its own for every test, cloned from a template that was migrated once."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from shared.outbox.schema import STATEMENTS_V1, grants
+
+Migrate = Callable[[str], Awaitable[None]]
+
+OUTBOX_WRITER = "outbox_writer"
+OUTBOX_RELAY = "outbox_relay"
+# Only for a server that asks for passwords, which one under $TEST_DATABASE_URL may.
+ROLE_PASSWORD = "only-for-tests"
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """A database that belongs to one test."""
+
+    __test__: ClassVar[bool] = False
+
+    name: str
+    url: str
+    """URL as the owner."""
+
+    def url_for(self, role: str) -> str:
+        """URL as one of the service's roles."""
+        password = ROLE_PASSWORD if urlsplit(self.url).password else None
+        return _with_user(self.url, role, password)
+
+
+def role_passwords(admin_url: str, *roles: str) -> dict[str, str]:
+    """What to give the roles of a service: nothing where the server trusts the loopback."""
+    return dict.fromkeys(roles, ROLE_PASSWORD) if urlsplit(admin_url).password else {}
+
+
+@asynccontextmanager
+async def database(
+    admin_url: str, *, template: str | None = None, purpose: str = "test"
+) -> AsyncIterator[TestDatabase]:
+    """Create a database, as a copy of `template` if one is given, and drop it at the end, whoever is connected."""
+    name = f"{purpose}_{secrets.token_hex(6)}"
+    await execute(admin_url, f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+    try:
+        yield TestDatabase(name, _with_database(admin_url, name))
+    finally:
+        await execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+async def create_template(admin_url: str, purpose: str, migrate: Migrate) -> str:
+    """Create and migrate a database to clone from; returns its name. It lives as long as the session."""
+    name = f"template_{purpose}_{secrets.token_hex(6)}"
+    await execute(admin_url, f'CREATE DATABASE "{name}"')
+    await migrate(_with_database(admin_url, name))
+    return name
+
+
+async def drop(admin_url: str, name: str) -> None:
+    await execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+async def migrate_outbox(url: str) -> None:
+    """The outbox alone, with its two roles, for tests that need no service's tables."""
+    passwords = role_passwords(url, OUTBOX_WRITER, OUTBOX_RELAY)
+    for role in (OUTBOX_WRITER, OUTBOX_RELAY):
+        await execute(url, _create_role(role, passwords.get(role)))
+    await execute(url, *STATEMENTS_V1, *grants(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY))
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements one by one, each committed by itself."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _create_role(role: str, password: str | None) -> str:
+    # Roles belong to the server: another session may make the same one at this moment.
+    login = f"LOGIN PASSWORD '{password}'" if password else "LOGIN"
+    return f"""
+        DO $$ BEGIN
+            CREATE ROLE {role} {login};
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL;
+        END $$
+    """
+
+
+def _with_user(url: str, user: str, password: str | None) -> str:
+    parts = urlsplit(url)
+    address = re.sub(r"^.*@", "", parts.netloc)
+    credentials = quote(user) + (f":{quote(password)}" if password else "")
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{address}"))
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

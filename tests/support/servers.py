@@ -1,0 +1,135 @@
+"""The Postgres and the LocalStack that tests run against: given by the environment, in containers, or embedded."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from tests.support import containers
+from tools.embedded import installation, localstack
+from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.localstack import EmbeddedLocalStack
+from tools.embedded.postgres import EmbeddedPostgres
+
+T = TypeVar("T")
+Notice = Callable[[str], None]
+LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
+DATABASE_VARIABLE = "TEST_DATABASE_URL"
+AWS_VARIABLE = "TEST_AWS_ENDPOINT_URL"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server that tests may make databases on."""
+
+    admin_url: str
+    """URL of the database `postgres` as a superuser."""
+
+
+@contextmanager
+def postgres_server(notice: Notice) -> Iterator[PostgresServer]:
+    """The server of $TEST_DATABASE_URL, else one in a container, else an embedded one."""
+    if given := given_url(DATABASE_VARIABLE):
+        yield PostgresServer(given)
+        return
+    if containers.available():
+        try:
+            container = containers.start_postgres()
+        except Exception as error:  # noqa: BLE001 - an image that cannot be had must not stop the tests
+            notice(f"no Postgres in a container ({error}): using the embedded one")
+        else:
+            with container as admin_url:
+                yield PostgresServer(admin_url)
+            return
+    embedded = EmbeddedPostgres()
+    run(embedded.start())
+    try:
+        yield PostgresServer(embedded.admin_url)
+    finally:
+        run(embedded.stop())
+
+
+@contextmanager
+def localstack_server(notice: Notice) -> Iterator[str]:
+    """The endpoint URL of $TEST_AWS_ENDPOINT_URL, else of one in a container, else of an embedded one."""
+    if given := given_url(AWS_VARIABLE):
+        yield given
+        return
+    if containers.available():
+        try:
+            container = containers.start_localstack()
+        except Exception as error:  # noqa: BLE001
+            notice(f"no LocalStack in a container ({error}): using the embedded one")
+        else:
+            with container as endpoint_url:
+                yield endpoint_url
+            return
+    embedded = EmbeddedLocalStack()
+    run(embedded.start())
+    try:
+        yield embedded.endpoint_url
+    finally:
+        run(embedded.stop())
+
+
+def given_url(variable: str) -> str | None:
+    """The URL in `variable`; tests drop databases and delete queues, so only a server on this machine will do."""
+    url = os.environ.get(variable)
+    if not url:
+        return None
+    host = urlsplit(url).hostname
+    if host not in LOOPBACK_NAMES and os.environ.get("TEST_ALLOW_REMOTE") != "1":
+        raise pytest.UsageError(
+            f"{variable} names {host}, which is not this machine. The tests create and delete databases and queues "
+            "there: set TEST_ALLOW_REMOTE=1 if that is what you want."
+        )
+    return url
+
+
+def describe() -> list[str]:
+    """A line each, kind and version, without starting anything."""
+    in_docker = containers.available()
+    if url := given_url(DATABASE_VARIABLE):
+        postgres = f"{DATABASE_VARIABLE} ({urlsplit(url).hostname}:{urlsplit(url).port}), {run(_version(url))}"
+    elif in_docker:
+        postgres = f"container {containers.POSTGRES_IMAGE}"
+    else:
+        postgres = f"embedded {_embedded_postgres_version()}"
+    if url := given_url(AWS_VARIABLE):
+        broker = f"{AWS_VARIABLE} ({urlsplit(url).hostname}:{urlsplit(url).port})"
+    elif in_docker:
+        broker = f"container {containers.LOCALSTACK_IMAGE}"
+    else:
+        broker = f"embedded {localstack.version()}"
+    return [f"postgres: {postgres}", f"localstack: {broker}"]
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end from synchronous code, whether or not this thread has a running loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def _embedded_postgres_version() -> str:
+    try:
+        return installation.find().version()
+    except EmbeddedServerError as error:
+        return f"({error})"
+
+
+async def _version(url: str) -> str:
+    try:
+        connection = await asyncpg.connect(url, timeout=3.0)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        return f"which does not answer: {error}"
+    try:
+        return str(await connection.fetchval("SHOW server_version"))
+    finally:
+        await connection.close()

@@ -1,0 +1,21 @@
+"""A topology of its own for every test: the project's templates, deployed under a prefix that nobody else uses."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.aws import Aws
+from shared.topology import Topology
+
+
+@asynccontextmanager
+async def deployed(aws: Aws) -> AsyncIterator[Topology]:
+    """Deploy all templates, and delete the stacks at the end."""
+    from infra import deploy  # only tests that ask for a topology need CloudFormation's client
+
+    prefix = f"t{secrets.token_hex(4)}-"
+    try:
+        await deploy.deploy(aws, prefix=prefix)
+        yield Topology(prefix)
+    finally:
+        await deploy.delete(aws, prefix=prefix)

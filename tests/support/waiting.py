@@ -1,0 +1,36 @@
+"""Wait for something to become so, instead of sleeping for a time that is too short on a busy machine."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+FIRST_PAUSE = 0.005
+LONGEST_PAUSE = 0.1
+
+
+async def eventually(check: Callable[[], Awaitable[T]], *, timeout: float = 10.0) -> T:
+    """Call `check` until what it returns is true, and return that.
+
+    An AssertionError that it raises counts as "not yet", so that a check may consist of assertions.
+
+    Raises:
+        AssertionError: it did not become true in `timeout` seconds; the message has what was seen last.
+    """
+    deadline = time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while True:
+        failure: AssertionError | None = None
+        seen: object = None
+        try:
+            found = await check()
+            if found:
+                return found
+            seen = found
+        except AssertionError as error:
+            failure, seen = error, error
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not so after {timeout:g} s; last seen: {seen!r}") from failure
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.5)
