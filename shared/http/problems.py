@@ -77,7 +77,8 @@ class HttpProblem(EventTrioError):
         self.more = more
 
 
-Translation = Mapping[type[Exception], Callable[[Any], HttpProblem]]
+# None: it is no problem of the caller's after all, but unexpected.
+Translation = Mapping[type[Exception], Callable[[Any], HttpProblem | None]]
 
 
 def invalid_field(location: str, field: str, detail: str) -> HttpProblem:
@@ -116,7 +117,10 @@ def install(app: FastAPI, translation: Translation) -> None:
 
     async def on_translated(_: Request, error: Exception) -> Response:
         told = next(translate for kind, translate in translations.items() if isinstance(error, kind))
-        return render(told(error))
+        problem = told(error)
+        if problem is None:
+            raise error
+        return render(problem)
 
     translations: Translation = {**translation, EventRefused: _event_refused}
     app.add_exception_handler(HttpProblem, on_problem)

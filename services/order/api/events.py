@@ -1,0 +1,44 @@
+"""Routes for an order's events: what happened to it, and how far each event came."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+
+from shared.http.openapi import problems
+from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
+
+from ..domain import OrderId
+from ..schemas import EventPage, EventView
+from .dependencies import OrdersOf, Reader, owner
+
+router = APIRouter(prefix="/v1/orders/{order_id}/events", tags=["events"])
+
+RESPONSES = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
+
+LARGEST = 2**31 - 1
+
+
+@router.get("", summary="List an order's events", responses=RESPONSES)
+async def list_order_events(
+    order_id: UUID,
+    caller: Reader,
+    orders: OrdersOf,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[int, Query(ge=0, le=LARGEST, description="`next_cursor` of the page before.")] = 0,
+) -> EventPage:
+    """By sequence, from the order's history; times of the way are null once the outbox has pruned the event."""
+    found = await orders.events(OrderId(order_id), after=cursor, limit=limit + 1, owner=owner(caller))
+    shown = found[:limit]
+    more = str(shown[-1].sequence) if len(found) > limit else None
+    return EventPage(items=[EventView.of(event) for event in shown], next_cursor=more)
+
+
+@router.get("/{sequence}", summary="Read one event of an order", responses=RESPONSES)
+async def read_order_event(
+    order_id: UUID, sequence: Annotated[int, Path(ge=1, le=LARGEST)], caller: Reader, orders: OrdersOf
+) -> EventView:
+    """The order's event of that number; the first is 1."""
+    return EventView.of(await orders.event(OrderId(order_id), sequence, owner=owner(caller)))

@@ -1,0 +1,30 @@
+"""How the service's own errors are told over HTTP."""
+
+from __future__ import annotations
+
+from shared.http.database import database_problems
+from shared.http.problems import INVALID_REQUEST, NOT_FOUND, FieldError, HttpProblem, Kind, Translation
+
+from ..domain import OrderInvalid, TransitionRefused
+from ..use_cases import EventNotFound, OrderNotFound
+
+TRANSITION_REFUSED = Kind("order-state", "The order's state does not allow this", 409)
+
+
+def translation() -> Translation:
+    """Each error of the service's own, as a problem."""
+    return {
+        OrderNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
+        EventNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
+        OrderInvalid: _invalid,
+        TransitionRefused: _refused,
+        **database_problems(),
+    }
+
+
+def _invalid(error: OrderInvalid) -> HttpProblem:
+    return HttpProblem(INVALID_REQUEST, errors=[FieldError(location="body", field=error.field, detail=error.detail)])
+
+
+def _refused(error: TransitionRefused) -> HttpProblem:
+    return HttpProblem(TRANSITION_REFUSED, str(error), state=error.state.value, allowed=[*error.allowed])

@@ -1,0 +1,204 @@
+"""All SQL of the order service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from shared.envelope import Envelope
+from shared.outbox.table import outbox_event
+
+from .domain import Line, Order, OrderId, State
+from .money import in_minor_units
+from .tables import OrderHistoryRow, OrderLineRow, OrderRow
+
+Position = tuple[datetime, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An order's event, and how far it came. Times are None once the outbox has pruned it."""
+
+    id: UUID
+    type: str
+    sequence: int
+    state: State
+    occurred_at: datetime
+    correlation_id: str
+    data: dict[str, Any]
+    recorded_at: datetime | None
+    sent_at: datetime | None
+    published_at: datetime | None
+    held_at: datetime | None
+
+    @property
+    def status(self) -> Literal["recorded", "sent", "published", "held"]:
+        """Only published events are pruned, so one that the outbox no longer has was published."""
+        if self.recorded_at is None or self.published_at is not None:
+            return "published"
+        if self.held_at is not None:
+            return "held"
+        return "sent" if self.sent_at is not None else "recorded"
+
+
+class OrderRepository:
+    """Orders and their history, within the caller's transaction. It never commits.
+
+    `owner` restricts every read to one customer's orders; None sees all.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, order: Order) -> None:
+        """Insert a new order with its lines."""
+        self._session.add(
+            OrderRow(
+                id=order.id,
+                customer_id=order.customer_id,
+                recipient=order.recipient,
+                locale=order.locale,
+                currency=order.currency,
+                state=order.state,
+                held_from=order.held_from,
+                version=order.version,
+                placed_at=order.placed_at,
+                updated_at=order.updated_at,
+            )
+        )
+        await self._session.flush()
+        self._session.add_all(
+            OrderLineRow(
+                order_id=order.id, position=number, sku=line.sku, quantity=line.quantity, unit_price=line.unit_price
+            )
+            for number, line in enumerate(order.lines, start=1)
+        )
+        await self._session.flush()
+
+    async def lock(self, id: OrderId, owner: str | None) -> Order | None:
+        """The order, locked until the transaction ends: whoever changes it next waits and then sees this change."""
+        statement = select(OrderRow).where(col(OrderRow.id) == id).with_for_update()
+        return await self._one(_owned(statement, owner))
+
+    async def find(self, id: OrderId, owner: str | None) -> Order | None:
+        """The order as it stands."""
+        return await self._one(_owned(select(OrderRow).where(col(OrderRow.id) == id), owner))
+
+    async def save(self, order: Order) -> None:
+        """Write what can change of a locked order."""
+        row = await self._session.get_one(OrderRow, order.id)
+        row.state = order.state
+        row.held_from = order.held_from
+        row.version = order.version
+        row.updated_at = order.updated_at
+        await self._session.flush()
+
+    async def add_history(self, order: Order, envelope: Envelope) -> None:
+        """Keep what the event stated, and the state that it led to."""
+        self._session.add(
+            OrderHistoryRow(
+                order_id=order.id,
+                version=order.version,
+                state=order.state,
+                event_id=envelope.id,
+                type=envelope.type,
+                data=envelope.data or {},
+                correlation_id=envelope.correlationid,
+                occurred_at=envelope.time,
+            )
+        )
+        await self._session.flush()
+
+    async def page(
+        self, *, owner: str | None, customer_id: str | None, state: State | None, after: Position | None, limit: int
+    ) -> list[Order]:
+        """Orders, newest first, that come after a position: pages stay put while new orders come in."""
+        place = (col(OrderRow.placed_at), col(OrderRow.id))
+        statement = select(OrderRow).order_by(place[0].desc(), place[1].desc()).limit(limit)
+        if customer_id is not None:
+            statement = statement.where(col(OrderRow.customer_id) == customer_id)
+        if state is not None:
+            statement = statement.where(col(OrderRow.state) == state)
+        if after is not None:
+            statement = statement.where(tuple_(*place) < tuple_(*after))
+        return await self._many(_owned(statement, owner))
+
+    async def events(
+        self, id: OrderId, *, after: int = 0, sequence: int | None = None, limit: int
+    ) -> list[RecordedEvent]:
+        """The order's events by sequence, each with what the outbox says of it."""
+        outbox = outbox_event.c
+        statement = (
+            select(OrderHistoryRow, outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at)
+            .join(outbox_event, outbox.event_id == col(OrderHistoryRow.event_id), isouter=True)
+            .where(col(OrderHistoryRow.order_id) == id, col(OrderHistoryRow.version) > after)
+            .order_by(col(OrderHistoryRow.version))
+            .limit(limit)
+        )
+        if sequence is not None:
+            statement = statement.where(col(OrderHistoryRow.version) == sequence)
+        return [
+            RecordedEvent(
+                id=row.event_id,
+                type=row.type,
+                sequence=row.version,
+                state=State(row.state),
+                occurred_at=row.occurred_at,
+                correlation_id=row.correlation_id,
+                data=row.data,
+                recorded_at=recorded_at,
+                sent_at=sent_at,
+                published_at=published_at,
+                held_at=held_at,
+            )
+            for row, recorded_at, sent_at, published_at, held_at in await self._session.execute(statement)
+        ]
+
+    async def _one(self, statement: Any) -> Order | None:
+        found = await self._many(statement)
+        return found[0] if found else None
+
+    async def _many(self, statement: Any) -> list[Order]:
+        rows = (await self._session.execute(statement)).scalars().all()
+        if not rows:
+            return []
+        lines = await self._lines([row.id for row in rows])
+        return [_order(row, lines[row.id]) for row in rows]
+
+    async def _lines(self, ids: Sequence[UUID]) -> dict[UUID, list[OrderLineRow]]:
+        statement = (
+            select(OrderLineRow)
+            .where(col(OrderLineRow.order_id).in_(ids))
+            .order_by(col(OrderLineRow.order_id), col(OrderLineRow.position))
+        )
+        found: dict[UUID, list[OrderLineRow]] = {id: [] for id in ids}
+        for line in (await self._session.execute(statement)).scalars():
+            found[line.order_id].append(line)
+        return found
+
+
+def _owned(statement: Any, owner: str | None) -> Any:
+    return statement if owner is None else statement.where(col(OrderRow.customer_id) == owner)
+
+
+def _order(row: OrderRow, lines: Sequence[OrderLineRow]) -> Order:
+    return Order(
+        id=OrderId(row.id),
+        customer_id=row.customer_id,
+        recipient=row.recipient,
+        locale=row.locale,
+        currency=row.currency,
+        lines=tuple(Line(line.sku, line.quantity, in_minor_units(line.unit_price, row.currency)) for line in lines),
+        state=State(row.state),
+        held_from=State(row.held_from) if row.held_from else None,
+        version=row.version,
+        placed_at=row.placed_at,
+        updated_at=row.updated_at,
+    )

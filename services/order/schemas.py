@@ -1,0 +1,130 @@
+"""What goes in and out of the order service's REST face."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+from .domain import Line, Order, State
+from .repository import RecordedEvent
+from .use_cases import NewOrder
+
+# Patterns say [0-9], never \\d, which takes the digits of every script.
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?$"), AfterValidator(Decimal)]
+AmountText = Annotated[
+    Decimal,
+    PlainSerializer(lambda amount: format(amount, "f"), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["12.50"]}),
+]
+CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@|-]{1,128}$")]
+Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$", max_length=254)]
+Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]
+
+
+class Request(BaseModel):
+    """A request body; a field that is not known is a mistake of the caller's, and is told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class LineRequest(Request):
+    """So many of one thing, at a price each."""
+
+    sku: Sku = Field(examples=["TEA-EARL-GREY-100"])
+    quantity: int = Field(ge=1, le=1_000_000, strict=True, examples=[2])
+    unit_price: Amount = Field(
+        description="A decimal in a string, with at most the digits of the currency.", examples=["12.50"]
+    )
+
+
+class PlaceOrder(Request):
+    """A new order."""
+
+    customer_id: CustomerId = Field(description="Who orders; a customer names itself.", examples=["customer-1"])
+    recipient: Address = Field(description="The e-mail address to notify.", examples=["ada@example.com"])
+    locale: Locale = Field("en", description="The language to write in (BCP 47).", examples=["en", "ko"])
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = Field(
+        description="ISO 4217.", examples=["EUR"]
+    )
+    lines: list[LineRequest] = Field(min_length=1, max_length=100)
+
+    def to_domain(self) -> NewOrder:
+        """What the use case takes."""
+        lines = tuple(Line(line.sku, line.quantity, Decimal(line.unit_price)) for line in self.lines)
+        return NewOrder(self.customer_id, self.recipient, self.locale, self.currency, lines)
+
+
+class Reason(Request):
+    """Why."""
+
+    reason: ReasonText = Field(examples=["the customer changed their mind"])
+
+
+class LineView(BaseModel):
+    """So many of one thing, at a price each."""
+
+    sku: str
+    quantity: int
+    unit_price: AmountText
+
+
+class OrderView(BaseModel):
+    """An order as it stands."""
+
+    id: UUID
+    customer_id: str
+    recipient: str
+    locale: str
+    currency: str
+    lines: list[LineView]
+    total: AmountText
+    state: State
+    version: int = Field(description="Counts the order's changes; also its ETag.")
+    placed_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, order: Order) -> OrderView:
+        """The order as it is shown."""
+        return cls.model_validate(order, from_attributes=True)
+
+
+class OrderPage(BaseModel):
+    """Orders, newest first."""
+
+    items: list[OrderView]
+    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
+
+
+class EventView(BaseModel):
+    """An event of an order, and how far it came: recorded → sent → published; held when it waits for an operator."""
+
+    id: UUID
+    type: str
+    sequence: int
+    state: State = Field(description="The order's state after it.")
+    occurred_at: datetime
+    correlation_id: str
+    status: Literal["recorded", "sent", "published", "held"]
+    recorded_at: datetime | None
+    sent_at: datetime | None = Field(description="When the broker accepted it.")
+    published_at: datetime | None = Field(description="When it was seen to arrive in a queue.")
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: RecordedEvent) -> EventView:
+        """The event as it is shown."""
+        return cls.model_validate(event, from_attributes=True)
+
+
+class EventPage(BaseModel):
+    """Events of an order, by sequence."""
+
+    items: list[EventView]
+    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")

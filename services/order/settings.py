@@ -1,0 +1,27 @@
+"""The settings of the order service."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class OrderSettings(ServiceSettings):
+    """What the order service needs to know."""
+
+    http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
+    database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
+
+
+class OrderMigrationSettings(BaseSettings):
+    """What migrating the orders database needs to know."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    migration_database_url: SecretStr = Field(
+        description="`postgresql://` URL of the role that owns the orders database and may create roles."
+    )
+    order_api_password: SecretStr | None = Field(None, description="Password to give to the role `order_api`, if any.")
+    order_relay_password: SecretStr | None = Field(None, description="Password for the role `order_relay`, if any.")

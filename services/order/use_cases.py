@@ -1,0 +1,174 @@
+"""What can be done with orders: each change and its event are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from shared import failpoints
+from shared.clock import Clock
+from shared.contracts.orders import OrderEvent
+from shared.envelope import Envelope, new_event_id
+from shared.errors import EventTrioError
+from shared.http.context import RequestContext
+from shared.outbox.writer import OutboxWriter
+
+from . import domain, events
+from .domain import Action, Line, Order, OrderId, State
+from .metrics import OrderMetrics
+from .repository import OrderRepository, Position, RecordedEvent
+
+log = structlog.get_logger(__name__)
+
+
+class OrderNotFound(EventTrioError):
+    """There is no such order, or it is not this caller's."""
+
+
+class EventNotFound(EventTrioError):
+    """The order has no such event."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """What a customer orders."""
+
+    customer_id: str
+    recipient: str
+    locale: str
+    currency: str
+    lines: tuple[Line, ...]
+
+
+class Orders:
+    """Places, changes and reads orders.
+
+    `owner` is the customer whose orders the caller may see, or None for all; another's order is not found.
+    `ring` is called after each commit, to wake the relay.
+    """
+
+    def __init__(
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        writer: OutboxWriter,
+        *,
+        ring: Callable[[], None],
+        clock: Clock,
+        metrics: OrderMetrics,
+    ) -> None:
+        self._sessions = sessions
+        self._writer = writer
+        self._ring = ring
+        self._clock = clock
+        self._metrics = metrics
+
+    async def place(self, new: NewOrder, context: RequestContext) -> Order:
+        """Take an order; raises OrderInvalid, or EventRefused when the broker could not carry its event."""
+        order = domain.place(
+            OrderId(new_event_id()),
+            customer_id=new.customer_id,
+            recipient=new.recipient,
+            locale=new.locale,
+            currency=new.currency,
+            lines=new.lines,
+            at=self._clock.now(),
+        )
+        async with self._sessions.begin() as session:
+            await OrderRepository(session).add(order)
+            envelope = await self._state(session, order, events.placed(order), context)
+            failpoints.hit("order.before_commit")
+        self._announce(order, envelope)
+        return order
+
+    async def change(
+        self, id: OrderId, action: Action, context: RequestContext, *, owner: str | None = None, reason: str = ""
+    ) -> Order:
+        """Do something to an order; raises OrderNotFound, TransitionRefused or EventRefused."""
+        async with self._sessions.begin() as session:
+            repository = OrderRepository(session)
+            before = await repository.lock(id, owner)
+            if before is None:
+                raise OrderNotFound
+            order = domain.apply(before, action, self._clock.now())
+            await repository.save(order)
+            envelope = await self._state(session, order, events.changed(order, action, reason), context)
+            failpoints.hit("order.before_commit")
+        self._announce(order, envelope)
+        return order
+
+    async def find(self, id: OrderId, *, owner: str | None = None) -> Order:
+        """The order as it stands; raises OrderNotFound."""
+        async with self._sessions() as session:
+            order = await OrderRepository(session).find(id, owner)
+        if order is None:
+            raise OrderNotFound
+        return order
+
+    async def page(
+        self,
+        *,
+        owner: str | None,
+        limit: int,
+        customer_id: str | None = None,
+        state: State | None = None,
+        after: Position | None = None,
+    ) -> Sequence[Order]:
+        """Orders, newest first, after a position."""
+        async with self._sessions() as session:
+            return await OrderRepository(session).page(
+                owner=owner, customer_id=customer_id, state=state, after=after, limit=limit
+            )
+
+    async def events(
+        self, id: OrderId, *, limit: int, after: int = 0, owner: str | None = None
+    ) -> Sequence[RecordedEvent]:
+        """The order's events after a sequence number; raises OrderNotFound."""
+        async with self._sessions() as session:
+            repository = OrderRepository(session)
+            if await repository.find(id, owner) is None:
+                raise OrderNotFound
+            return await repository.events(id, after=after, limit=limit)
+
+    async def event(self, id: OrderId, sequence: int, *, owner: str | None = None) -> RecordedEvent:
+        """One event of an order; raises OrderNotFound or EventNotFound."""
+        async with self._sessions() as session:
+            repository = OrderRepository(session)
+            if await repository.find(id, owner) is None:
+                raise OrderNotFound
+            found = await repository.events(id, sequence=sequence, limit=1)
+        if not found:
+            raise EventNotFound
+        return found[0]
+
+    async def _state(
+        self, session: AsyncSession, order: Order, payload: OrderEvent, context: RequestContext
+    ) -> Envelope:
+        """Record the event and the history. The order's row is locked by now, so versions are in commit order."""
+        envelope = await self._writer.record(
+            session,
+            payload,
+            subject=str(order.id),
+            sequence=order.version,
+            correlation_id=context.correlation_id,
+            traceparent=context.traceparent,
+            time=order.updated_at,
+        )
+        await OrderRepository(session).add_history(order, envelope)
+        return envelope
+
+    def _announce(self, order: Order, envelope: Envelope) -> None:
+        """After the commit: what is done here may be lost with the process, and nothing depends on it."""
+        failpoints.hit("order.after_commit")
+        self._ring()
+        self._metrics.recorded.labels(envelope.type).inc()
+        log.info(
+            "order changed",
+            action=envelope.type,
+            order_id=str(order.id),
+            version=order.version,
+            state=order.state.value,
+            event_id=str(envelope.id),
+        )
