@@ -1,0 +1,41 @@
+"""A message in the consumer's hands, from its receipt until it is settled or left to expire."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from ..queue import Message
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One delivery and what is known of it here. Times are monotonic seconds."""
+
+    message: Message
+    received_at: float
+    visible_at: float
+    """When the broker gives the message to somebody else, unless it is extended."""
+    failures: int = 0
+    """Failed attempts of the handler; an outage of the database is none."""
+    spent: float = 0.0
+    """Seconds that the failed attempts and the waits after them took."""
+    outages: int = 0
+    """How often the database failed under it."""
+    marked: bool = False
+    """Whether a committed mark says that it was started."""
+    task: asyncio.Task[None] | None = None
+    """What runs it right now."""
+
+    @property
+    def suspect(self) -> bool:
+        """Delivered so often that it may be what kills the process: it runs alone, after a committed mark."""
+        return self.message.receive_count >= SUSPECT_FROM
+
+    def is_lost(self, now: float) -> bool:
+        """Whether the broker may have given it to somebody else by now."""
+        return now >= self.visible_at
+
+
+SUSPECT_FROM = 3
+"""The delivery from which on a message is suspect: one redelivery has many innocent causes, two are rare."""

@@ -1,0 +1,50 @@
+"""The figures of a consumer, on the registry that the process owns."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+
+
+class ConsumerMetrics:
+    """What a consumer counts. Labels never carry ids; a type that no handler was declared for is `unknown`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "consumer_events_total",
+            "Deliveries by event type and by what became of them.",
+            ["type", "outcome"],
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "consumer_delivery_latency_seconds",
+            "From the time an event states to the commit of its handler.",
+            ["type"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.process = Histogram(
+            "messaging_process_duration_seconds",
+            "How long one attempt took, inbox and commit included.",
+            ["type"],
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self.messages = Gauge("consumer_messages", "Messages in hand, by state.", ["state"], registry=registry)
+        self.failed_calls = Counter(
+            "consumer_failed_calls_total",
+            "Calls to the queue that failed, or entries refused.",
+            ["call"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "consumer_dead_letters_total", "Dead letters, by reason.", ["reason"], registry=registry
+        )
+        self.receiving = Gauge(
+            "consumer_receiving", "1 while the consumer can read its queue, else 0.", registry=registry
+        )
+        self.abandoned = Counter(
+            "consumer_abandoned_total", "Messages left to expire and to be delivered again.", registry=registry
+        )

@@ -1,0 +1,64 @@
+"""What became of a delivery: every way it can end, as one sum type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The handler's writes and the inbox row are committed."""
+
+    stale: bool
+
+    @property
+    def name(self) -> str:
+        return "handled_stale" if self.stale else "handled"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """It had been processed before: nothing was done."""
+
+    name = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """It was stale, and its handler wants only the latest state: the inbox row alone is committed."""
+
+    name = "skipped_stale"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """It will not be handled: the dead letter and the inbox row are committed."""
+
+    reason: str
+    error: str
+
+    name = "dead_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The handler failed; it runs again after so many seconds, and its group waits for it."""
+
+    after: float
+    error: str
+
+    name = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The database failed: nobody's attempt. It runs again when the database is back."""
+
+    error: str
+
+    name = "unavailable"
+
+
+Done: TypeAlias = Handled | Settled | Skipped | DeadLettered
+Outcome: TypeAlias = Done | Retry | Unavailable

@@ -1,0 +1,95 @@
+"""Says what became of deliveries: in the log, in the figures, and to whoever waits for a signal."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import structlog
+
+from ..clock import Clock
+from ..envelope import Envelope
+from ..inbox.guard import Identity
+from ..signals import Signals
+from .metrics import ConsumerMetrics
+from .outcome import DeadLettered, Done, Retry, Settled, Unavailable
+from .router import Router
+
+log = structlog.get_logger(__name__)
+
+
+class Report:
+    """One place that knows how outcomes are told. `subject_name` is what a log line calls the event's subject."""
+
+    def __init__(
+        self, router: Router, metrics: ConsumerMetrics, signals: Signals, clock: Clock, *, subject_name: str = "subject"
+    ) -> None:
+        self._router = router
+        self._metrics = metrics
+        self._signals = signals
+        self._clock = clock
+        self._subject_name = subject_name
+
+    def about(self, identity: Identity, envelope: Envelope | None = None) -> AbstractContextManager[object]:
+        """Every log line inside tells which event it is about."""
+        facts: dict[str, object] = {"event_id": identity.event_id, "message_id": identity.message_id}
+        if envelope is not None:
+            facts |= {
+                "type": identity.type,
+                self._subject_name: identity.subject,
+                "sequence": identity.sequence,
+                "correlation_id": envelope.correlationid,
+            }
+        return structlog.contextvars.bound_contextvars(**facts)
+
+    def finished(self, identity: Identity, envelope: Envelope, outcome: Done, seconds: float) -> None:
+        """An attempt went through; `seconds` is how long it took."""
+        label = self._label(identity)
+        self._metrics.process.labels(label).observe(seconds)
+        latency = max(0.0, (self._clock.now() - envelope.time).total_seconds())
+        if not isinstance(outcome, Settled):
+            self._metrics.latency.labels(label).observe(latency)
+        self.settled(identity, outcome, milliseconds=round(latency * 1000, 1))
+
+    def settled(self, identity: Identity, outcome: Done, **facts: object) -> None:
+        """The outcome is committed (or was already)."""
+        self._metrics.events.labels(self._label(identity), outcome.name).inc()
+        if isinstance(outcome, DeadLettered):
+            self._metrics.dead_letters.labels(outcome.reason).inc()
+            log.error("event is a dead letter", action="consumer.dead_letter", reason=outcome.reason)
+        else:
+            log.info("event settled", action="consumer.settled", outcome=outcome.name, **facts)
+        self._signals.emit("consumer.settled", event_id=identity.event_id, outcome=outcome.name)
+
+    def postponed(
+        self,
+        identity: Identity,
+        outcome: Retry | Unavailable,
+        *,
+        attempt: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """It will run again."""
+        self._metrics.events.labels(self._label(identity), outcome.name).inc()
+        if isinstance(outcome, Retry):
+            log.warning(
+                "handler failed, it will run again",
+                action="consumer.retry",
+                attempt=attempt,
+                seconds=round(outcome.after, 2),
+                error=outcome.error,
+                at=_place(error) if error is not None else None,
+            )
+        else:
+            log.debug("put off until the database is back", action="consumer.put_off", error=outcome.error)
+        self._signals.emit("consumer.postponed", event_id=identity.event_id, outcome=outcome.name, error=outcome.error)
+
+    def _label(self, identity: Identity) -> str:
+        return identity.type if identity.type is not None and identity.type in self._router.types else "unknown"
+
+
+def _place(error: BaseException) -> str | None:
+    """Where an error was raised, for a log that must not quote its message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else None

@@ -1,0 +1,78 @@
+"""Keeps messages in flight while they are in hand: a heartbeat over what the consumer really holds, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from ..clock import Clock
+from ..errors import BrokerUnavailable
+from ..queue import Queue
+from .delivery import Delivery
+from .metrics import ConsumerMetrics
+
+log = structlog.get_logger(__name__)
+
+SAFETY_SECONDS = 1.0
+"""A message counts as lost this much before its visibility ends, for clocks and calls take time."""
+
+
+class Heartbeat:
+    """Extends the visibility of deliveries.
+
+    It keeps no list of its own: it is given what is in hand, so nothing can be extended that nobody works on. A
+    delivery whose task has ended, or that has been held longer than `limit` seconds, is left to expire.
+    """
+
+    def __init__(self, queue: Queue, metrics: ConsumerMetrics, clock: Clock, *, seconds: int, limit: float) -> None:
+        if seconds <= 3 * SAFETY_SECONDS:
+            raise ValueError(f"a visibility of {seconds} s leaves no time to extend it")
+        self._queue = queue
+        self._metrics = metrics
+        self._clock = clock
+        self._seconds = seconds
+        self._limit = limit
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two beats: two may fail before a message is lost."""
+        return self._seconds / 3
+
+    def visible_at(self, asked_at: float) -> float:
+        """Until when a message is surely invisible, if the broker was asked at that time."""
+        return asked_at + self._seconds - SAFETY_SECONDS
+
+    def due(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Those that would be lost before the beat after the next."""
+        now = self._clock.monotonic()
+        return [
+            delivery
+            for delivery in deliveries
+            if not delivery.is_lost(now)
+            and delivery.visible_at - now < 2 * self.interval
+            and now - delivery.received_at < self._limit
+            and (delivery.task is None or not delivery.task.done())
+        ]
+
+    async def beat(self, deliveries: Iterable[Delivery]) -> None:
+        """Extend what is due. What the broker refuses to extend is lost; a broker that fails is only logged."""
+        due = self.due(deliveries)
+        if not due:
+            return
+        asked_at = self._clock.monotonic()
+        by_handle = {delivery.message.receipt_handle: delivery for delivery in due}
+        try:
+            refused = await self._queue.extend([delivery.message for delivery in due], self._seconds)
+        except BrokerUnavailable as error:
+            self._metrics.failed_calls.labels("extend").inc()
+            log.warning("visibility not extended", action="consumer.extend_failed", error=str(error), messages=len(due))
+            return
+        for delivery in due:
+            delivery.visible_at = self.visible_at(asked_at)
+        for message in refused:
+            by_handle[message.receipt_handle].visible_at = asked_at
+            self._metrics.failed_calls.labels("extend").inc()
+            log.warning(
+                "visibility had ended", action="consumer.message_lost", message_id=message.message_id, error="refused"
+            )

@@ -1,0 +1,148 @@
+"""The guard before every handler: has this event been processed, and does it come out of order?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ..envelope import Envelope
+from .table import processed_message
+
+
+class Standing(StrEnum):
+    """How an event stands with a consumer."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    """A higher sequence of the same source and subject was handled already."""
+    SETTLED = "settled"
+    """The event itself was processed already, whatever came of it."""
+
+
+class InboxOutcome(StrEnum):
+    """What became of an event, as its inbox row says."""
+
+    HANDLED = "handled"
+    HANDLED_STALE = "handled_stale"
+    SKIPPED_STALE = "skipped_stale"
+    DEAD_LETTER = "dead_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the inbox keeps of a message. Of one that cannot be read, only SQS's message id is known."""
+
+    consumer: str
+    event_id: str
+    message_id: str
+    group: str
+    source: str | None = None
+    subject: str | None = None
+    sequence: int | None = None
+    type: str | None = None
+    time: datetime | None = None
+
+    @classmethod
+    def of(cls, consumer: str, envelope: Envelope, *, message_id: str, group: str) -> Identity:
+        """The identity of an event."""
+        return cls(
+            consumer=consumer,
+            event_id=str(envelope.id),
+            message_id=message_id,
+            group=group,
+            source=envelope.source,
+            subject=envelope.subject,
+            sequence=envelope.sequence_number,
+            type=envelope.type,
+            time=envelope.time,
+        )
+
+    @classmethod
+    def unreadable(cls, consumer: str, *, message_id: str, group: str) -> Identity:
+        """The identity of a message that is no event."""
+        return cls(consumer=consumer, event_id=message_id, message_id=message_id, group=group)
+
+
+async def look(session: AsyncSession, identity: Identity) -> Standing:
+    """How the event stands right now. It takes no lock: only `claim` decides."""
+    settled, stale = (await session.execute(select(_is_settled(identity), _is_stale(identity)))).one()
+    if settled:
+        return Standing.SETTLED
+    return Standing.STALE if stale else Standing.FRESH
+
+
+async def claim(
+    session: AsyncSession,
+    identity: Identity,
+    *,
+    fresh: InboxOutcome = InboxOutcome.HANDLED,
+    stale: InboxOutcome = InboxOutcome.HANDLED_STALE,
+) -> Standing:
+    """Insert the inbox row, first of all in the transaction of whatever is done about the event.
+
+    SETTLED means that nothing was inserted and nothing may be done. `fresh` and `stale` are the outcomes that the row
+    states for either standing. READ COMMITTED is required: an insert that meets the same key in another open
+    transaction waits for its end.
+    """
+    await lock_group(session, identity.consumer, identity.group)
+    columns = _columns(identity)
+    values = [literal(value, processed_message.c[name].type) for name, value in columns.items()]
+    outcome = case((_is_stale(identity), literal(str(stale))), else_=literal(str(fresh)))
+    inserted = await session.execute(
+        insert(processed_message)
+        .from_select([*columns, "outcome"], select(*values, outcome))
+        .on_conflict_do_nothing(index_elements=["consumer", "event_id"])
+        .returning(processed_message.c.outcome)
+    )
+    row = inserted.first()
+    if row is None:
+        return Standing.SETTLED
+    return Standing.STALE if row.outcome == stale and stale != fresh else Standing.FRESH
+
+
+async def lock_group(session: AsyncSession, consumer: str, group: str) -> None:
+    """Hold a group until the transaction ends, so that who looks at its rows and then acts does so alone.
+
+    A statement of its own: what follows must see what the holder before committed.
+    """
+    key = func.hashtextextended(f"{consumer}\x1f{group}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def _columns(identity: Identity) -> dict[str, object]:
+    return {
+        "consumer": identity.consumer,
+        "event_id": identity.event_id,
+        "message_id": identity.message_id,
+        "source": identity.source,
+        "subject": identity.subject,
+        "sequence": identity.sequence,
+        "type": identity.type,
+        "time": identity.time,
+    }
+
+
+def _is_settled(identity: Identity) -> ColumnElement[bool]:
+    return exists().where(
+        processed_message.c.consumer == identity.consumer, processed_message.c.event_id == identity.event_id
+    )
+
+
+def _is_stale(identity: Identity) -> ColumnElement[bool]:
+    """Whether a later event was *handled*: one put aside or skipped makes nothing stale."""
+    if identity.subject is None or identity.source is None or identity.sequence is None:
+        return literal(False)
+    return exists().where(
+        and_(
+            processed_message.c.consumer == identity.consumer,
+            processed_message.c.subject == identity.subject,
+            processed_message.c.source == identity.source,
+            processed_message.c.sequence > identity.sequence,
+            processed_message.c.outcome == InboxOutcome.HANDLED,
+        )
+    )

@@ -1,0 +1,45 @@
+"""Marks of messages that may kill the process which handles them, kept where its death does not reach."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .table import started_message
+
+
+async def mark_started(session: AsyncSession, consumer: str, event_id: str) -> int:
+    """Note that the message is about to run; to be committed before it does.
+
+    Returns how many starts have left no trace of an end, this one included.
+    """
+    statement = insert(started_message).values(consumer=consumer, event_id=event_id)
+    counted = statement.on_conflict_do_update(
+        index_elements=["consumer", "event_id"], set_={"starts": started_message.c.starts + 1}
+    ).returning(started_message.c.starts)
+    starts: int = (await session.execute(counted)).scalar_one()
+    return starts
+
+
+async def unmark(session: AsyncSession, consumer: str, event_id: str) -> None:
+    """Take back one start: the process lives, whatever became of the message."""
+    await session.execute(
+        update(started_message)
+        .where(started_message.c.consumer == consumer, started_message.c.event_id == event_id)
+        .values(starts=started_message.c.starts - 1)
+    )
+    await session.execute(
+        delete(started_message).where(
+            started_message.c.consumer == consumer,
+            started_message.c.event_id == event_id,
+            started_message.c.starts <= 0,
+        )
+    )
+
+
+async def clear(session: AsyncSession, consumer: str, event_id: str) -> None:
+    """Forget every start, in the transaction that settles the message."""
+    await session.execute(
+        delete(started_message).where(started_message.c.consumer == consumer, started_message.c.event_id == event_id)
+    )
