@@ -50,18 +50,18 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> Asy
     )
 
 
-async def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size: int = 5) -> Pool:
+def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size: int = 5) -> Pool:
     """A bare pool whose connections survive a pooler in transaction mode.
 
     Such a pooler may give every transaction another server connection, so no statement is kept prepared
     (https://www.pgbouncer.org/features.html) and nothing of a session is there to be reset.
-    Use it through `transaction()` only.
+    Use it through `transaction()` only, after entering it (`async with pool`), which connects to nothing yet.
     """
 
     async def keep_no_session(_: object) -> None:
         return None
 
-    return await asyncpg.create_pool(
+    return asyncpg.create_pool(
         url,
         min_size=min_size,
         max_size=max_size,

@@ -13,6 +13,8 @@ from ..lifecycle import pause
 log = structlog.get_logger(__name__)
 
 CHANNEL = "outbox"
+# On this one relays tell each other that lanes are to be had.
+LANES_CHANNEL = "outbox_lanes"
 DEBOUNCE_SECONDS = 0.005
 RETRY_SECONDS = 5.0
 

@@ -1,0 +1,1 @@
+"""The relay: carries recorded events to their topic, in order, and knows that they arrived."""

@@ -1,0 +1,47 @@
+"""What the relay says of itself over HTTP: for now, whether it is ready and what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from shared.http.health import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Where the readiness page looks; each answers None, or with a sentence that names what is missing."""
+
+    find_outbox: Callable[[], Awaitable[str | None]]
+    find_topic: Callable[[], Awaitable[str | None]]
+    outage: Callable[[], str | None]
+    publish_check: Callable[[], str | None]
+    doorbell: Callable[[], str | None]
+    loops: Callable[[], str | None]
+
+
+def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
+    """The checks of a relay: it needs its outbox, its topic, the publish check and its loops; the bell it can do without."""
+
+    def ask(choose: Callable[[Readings], Callable[[], Awaitable[str | None]]]) -> Callable[[], Awaitable[str | None]]:
+        async def answer() -> str | None:
+            found = readings()
+            return await choose(found)() if found else "not started"
+
+        return answer
+
+    def look(choose: Callable[[Readings], Callable[[], str | None]]) -> Callable[[], Awaitable[str | None]]:
+        async def answer() -> str | None:
+            found = readings()
+            return choose(found)() if found else "not started"
+
+        return answer
+
+    return (
+        Check("outbox", ask(lambda found: found.find_outbox)),
+        Check("topic", ask(lambda found: found.find_topic)),
+        Check("broker", look(lambda found: found.outage)),
+        Check("publish-check", look(lambda found: found.publish_check)),
+        Check("loops", look(lambda found: found.loops)),
+        Check("doorbell", look(lambda found: found.doorbell), required=False),
+    )

@@ -1,0 +1,110 @@
+"""Gathers items for a moment, so that one statement serves many of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from shared.database import DATABASE_FAULTS
+from shared.errors import BrokerUnavailable
+from shared.retry import Backoff
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+FAULTS: tuple[type[BaseException], ...] = (*DATABASE_FAULTS, BrokerUnavailable)
+RETRY = Backoff(first=0.1, factor=2, cap=5.0, jitter=0.5)
+
+
+class Coalescer(Generic[T]):
+    """Items go in one by one or in handfuls and come out in batches; a batch that fails is tried again until it works.
+
+    It waits up to `linger` seconds for more, unless `hurry` says that no more are to be expected.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        write: Callable[[Sequence[T]], Awaitable[None]],
+        *,
+        most: int,
+        linger: float,
+        hurry: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name = name
+        self._write = write
+        self._most = most
+        self._linger = linger
+        self._hurry = hurry
+        self._items: deque[T] = deque()
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._healthy = asyncio.Event()
+        self._healthy.set()
+
+    def add(self, items: Sequence[T]) -> None:
+        """Put items in; they are written soon."""
+        if items:
+            self._items.extend(items)
+            self._idle.clear()
+            self._changed.set()
+
+    def nudge(self) -> None:
+        """Look again whether there is a reason to wait for more."""
+        self._changed.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether a producer should pause: several batches wait, or the last one could not be written."""
+        return len(self._items) >= 5 * self._most or not self._healthy.is_set()
+
+    async def drained(self) -> None:
+        """Wait until everything that went in is written."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write batches until cancelled."""
+        while True:
+            while not self._items:
+                self._changed.clear()
+                await self._changed.wait()
+            await self._wait_for_more()
+            batch = [self._items[i] for i in range(min(self._most, len(self._items)))]
+            await self._write_until_done(batch)
+            for _ in batch:
+                self._items.popleft()
+            if not self._items:
+                self._idle.set()
+
+    async def _wait_for_more(self) -> None:
+        try:
+            async with asyncio.timeout(self._linger):
+                while len(self._items) < self._most and not self._hurry():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _write_until_done(self, batch: Sequence[T]) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._write(batch)
+            except FAULTS as error:
+                failures += 1
+                self._healthy.clear()
+                log.warning(
+                    "cannot write yet",
+                    action=f"{self.name}.delayed",
+                    items=len(batch),
+                    error=f"{type(error).__name__}: {error}",
+                )
+                await asyncio.sleep(RETRY.delay(failures, 0.0))
+            else:
+                self._healthy.set()
+                return

@@ -1,0 +1,95 @@
+"""Hears the doorbell: LISTEN on a connection of its own, and a probe that finds out when that has gone deaf."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from shared.database import CONNECT_SECONDS, DATABASE_FAULTS
+from shared.lifecycle import pause
+from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
+from shared.retry import Backoff
+from shared.signals import Signals
+
+log = structlog.get_logger(__name__)
+
+PROBE_EVERY_SECONDS = 15.0
+PROBE_ANSWER_SECONDS = 5.0
+RETRY = Backoff(first=0.2, factor=2, cap=10.0, jitter=0.5)
+
+
+class DoorbellListener:
+    """Wakes the relay when something was committed.
+
+    LISTEN needs a session, which a pooler in transaction mode does not give: it has a URL of its own. The probe is a
+    NOTIFY to itself: a pooler in between, or a connection that is half open, accepts everything and delivers nothing.
+    """
+
+    name = "doorbell"
+
+    def __init__(
+        self,
+        url: str,
+        relay_id: UUID,
+        *,
+        on_ring: Callable[[], None],
+        on_lanes: Callable[[], None],
+        signals: Signals,
+        probe_every: float = PROBE_EVERY_SECONDS,
+    ) -> None:
+        self._url = url
+        self._probe_channel = f"outbox_probe_{relay_id.hex}"
+        self._on_ring = on_ring
+        self._on_lanes = on_lanes
+        self._signals = signals
+        self._probe_every = probe_every
+        self._answered = asyncio.Event()
+        self.trouble: str | None = "not connected yet"
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Listen until asked to stop; without a connection the relay polls."""
+        failures = 0
+        while not stopping.is_set():
+            try:
+                connection = await asyncpg.connect(
+                    self._url, timeout=CONNECT_SECONDS, command_timeout=PROBE_ANSWER_SECONDS, statement_cache_size=0
+                )
+            except DATABASE_FAULTS as error:
+                failures += 1
+                self.trouble = f"no connection to listen on: {type(error).__name__}"
+                await pause(stopping, RETRY.delay(failures, 0.0))
+                continue
+            try:
+                await self._listen(connection, stopping)
+                failures = 0
+            except DATABASE_FAULTS as error:
+                failures += 1
+                self.trouble = f"the doorbell is deaf: {type(error).__name__}"
+                log.warning("the doorbell is deaf; polling goes on", action="doorbell.deaf", error=type(error).__name__)
+                await pause(stopping, RETRY.delay(failures, 0.0))
+            finally:
+                connection.terminate()
+
+    async def _listen(self, connection: asyncpg.Connection[asyncpg.Record], stopping: asyncio.Event) -> None:
+        await connection.add_listener(CHANNEL, lambda *_: self._ring())
+        await connection.add_listener(LANES_CHANNEL, lambda *_: self._on_lanes())
+        await connection.add_listener(self._probe_channel, lambda *_: self._answered.set())
+        while not stopping.is_set():
+            self._answered.clear()
+            await connection.execute(f"NOTIFY {self._probe_channel}")
+            async with asyncio.timeout(PROBE_ANSWER_SECONDS):
+                await self._answered.wait()
+            if self.trouble is not None:
+                self.trouble = None
+                self._signals.emit("doorbell.listening")
+                # What rang while nobody listened is found now.
+                self._ring()
+            await pause(stopping, self._probe_every)
+
+    def _ring(self) -> None:
+        self._signals.emit("doorbell.rung")
+        self._on_ring()

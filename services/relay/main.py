@@ -1,0 +1,183 @@
+"""The relay as a process: `python -m services.relay.main`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from shared.aws import Aws, sns, sqs
+from shared.clock import SystemClock
+from shared.database import Pool, create_pool
+from shared.envelope import new_event_id
+from shared.errors import ConfigurationError
+from shared.http.application import create_app
+from shared.http.authorization import authenticator
+from shared.lifecycle import Supervisor
+from shared.observability import logging
+from shared.observability.metrics import new_registry
+from shared.queue import Queue
+from shared.settings import fail, load
+from shared.signals import Signals
+from shared.topology import Topology
+
+from .api import Readings, checks
+from .backlog import Backlog
+from .doorbell import DoorbellListener
+from .gauge import BacklogGauge
+from .lanes import Lanes
+from .metrics import RelayMetrics
+from .outbox_marks import OutboxMarks
+from .outbox_reader import OutboxReader, find_outbox
+from .pruner import Pruner
+from .publish_check import PublishCheck
+from .publisher import Publisher
+from .relay import Pace, Relay
+from .settings import RelaySettings
+from .sweeper import Patience, Sweeper
+
+log = structlog.get_logger(__name__)
+
+CONNECTIONS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What runs, and what the readiness page asks."""
+
+    supervisor: Supervisor
+    readings: Readings
+
+
+def build(settings: RelaySettings, *, signals: Signals | None = None, patience: Patience | None = None) -> FastAPI:
+    """The relay, wired; it connects when the application starts, and waits for whatever is not there yet.
+
+    Raises ConfigurationError when the settings do not go together.
+    """
+    if settings.call_seconds >= settings.lease_seconds:
+        raise ConfigurationError(
+            "CALL_SECONDS must be below LEASE_SECONDS: a call must end before its lane is another's"
+        )
+    known = authenticator(settings)
+    registry = new_registry()
+    said = signals or Signals()
+    parts: list[Parts] = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            made = await _assemble(settings, registry, said, patience or Patience(sweep=settings.sweep_seconds), stack)
+            parts.append(made)
+            await made.supervisor.start()
+            log.info("relay started", action="service.started", topic=settings.topic)
+            try:
+                yield
+            finally:
+                await made.supervisor.stop()
+                parts.clear()
+                log.info("relay stopped", action="service.stopped", topic=settings.topic)
+
+    return create_app(
+        title=f"Relay of {settings.topic}",
+        description="Carries recorded events to their topic, in order, and knows that they arrived.",
+        routers=[],
+        authenticator=known,
+        registry=registry,
+        checks=checks(lambda: parts[0].readings if parts else None),
+        lifespan=lifespan,
+    )
+
+
+async def _assemble(
+    settings: RelaySettings, registry: CollectorRegistry, signals: Signals, patience: Patience, stack: AsyncExitStack
+) -> Parts:
+    clock, metrics, relay_id = SystemClock(), RelayMetrics(registry), new_event_id()
+    aws = Aws(settings.aws_region, settings.aws_endpoint_url)
+    names = Topology(settings.topology_prefix)
+    url = settings.database_url.get_secret_value()
+    listen_url = (settings.doorbell_database_url or settings.database_url).get_secret_value()
+
+    pool: Pool = await stack.enter_async_context(create_pool(url, application_name="relay", max_size=CONNECTIONS))
+    topic_client = await stack.enter_async_context(sns(aws, call_seconds=settings.call_seconds))
+    queue_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
+    check_queue = Queue(queue_client, names.publish_check(settings.topic))
+    publisher = Publisher(topic_client, check_queue, names.topic(settings.topic), call_seconds=settings.call_seconds)
+
+    marks = OutboxMarks(pool, relay_id)
+    backlog = Backlog(settings.release)
+    lanes = Lanes(
+        pool,
+        relay_id,
+        lease_seconds=settings.lease_seconds,
+        call_seconds=settings.call_seconds,
+        clock=clock,
+        busy=backlog.busy,
+        signals=signals,
+    )
+    relay = Relay(
+        reader=OutboxReader(pool, settings.release),
+        marks=marks,
+        publisher=publisher,
+        lanes=lanes,
+        backlog=backlog,
+        pace=Pace(settings.batches_in_flight, settings.poll_idle_seconds),
+        clock=clock,
+        metrics=metrics,
+        signals=signals,
+    )
+    publish_check = PublishCheck(
+        check_queue,
+        marks,
+        wait_seconds=settings.publish_check_wait_seconds,
+        metrics=metrics,
+        signals=signals,
+        on_published=relay.ring,
+    )
+    sweeper = Sweeper(
+        pool, patience, may_sweep=lanes.may_send, metrics=metrics, signals=signals, on_returned=relay.ring
+    )
+    doorbell = DoorbellListener(listen_url, relay_id, on_ring=relay.ring, on_lanes=lanes.wake, signals=signals)
+    pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
+    gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
+    supervisor = Supervisor(
+        [lanes, relay, publish_check, sweeper, pruner, doorbell, gauge],
+        drain_seconds=settings.drain_seconds,
+        signals=signals,
+    )
+    readings = Readings(
+        find_outbox=lambda: find_outbox(pool),
+        find_topic=publisher.check,
+        outage=lambda: relay.outage,
+        publish_check=lambda: publish_check.trouble or sweeper.trouble,
+        doorbell=lambda: doorbell.trouble,
+        loops=supervisor.unhealthy,
+    )
+    return Parts(supervisor, readings)
+
+
+def run() -> None:
+    """Serve until told to stop."""
+    settings = load(RelaySettings)
+    logging.configure("relay", settings.log_level, settings.log_format)
+    try:
+        app = build(settings)
+    except ConfigurationError as error:
+        fail(str(error))
+    uvicorn.run(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )
+
+
+if __name__ == "__main__":
+    run()

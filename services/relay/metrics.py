@@ -1,0 +1,69 @@
+"""The relay's figures."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class RelayMetrics:
+    """One instance per process, in the registry that its /metrics page shows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pending = Gauge("outbox_pending_events", "Events not sent yet (counted up to a bound).", registry=registry)
+        self.oldest = Gauge(
+            "outbox_oldest_pending_age_seconds", "Age of the oldest event that is not sent yet.", registry=registry
+        )
+        self.unconfirmed = Gauge(
+            "outbox_unconfirmed_events",
+            "Events sent and not seen on the publish check (counted up to a bound).",
+            registry=registry,
+        )
+        self.waiting_groups = Gauge(
+            "outbox_waiting_groups", "Groups that wait for another attempt after a failure.", registry=registry
+        )
+        self.lanes = Gauge("outbox_relay_lanes_owned", "Lanes that this relay works on.", registry=registry)
+        self.outage = Gauge("outbox_broker_outage", "1 while the broker as a whole cannot be used.", registry=registry)
+        self.check_broken = Gauge(
+            "outbox_publish_check_broken",
+            "1 while nothing sent comes back through the publish check.",
+            registry=registry,
+        )
+        self.reads = Counter("outbox_reads", "Reads of the outbox.", registry=registry)
+        self.calls = Counter("outbox_publish_calls", "PublishBatch calls.", ["outcome"], registry=registry)
+        self.entries = Counter(
+            "outbox_events", "What became of events handed over.", ["type", "outcome"], registry=registry
+        )
+        self.published = Counter("outbox_published", "Events seen on the publish check.", ["type"], registry=registry)
+        self.republished = Counter(
+            "outbox_republished", "Events returned to their lane.", ["reason"], registry=registry
+        )
+        self.foreign = Counter(
+            "outbox_publish_check_foreign", "Messages on the publish check that are no events.", registry=registry
+        )
+        self.pruned = Counter("outbox_pruned", "Published events deleted after their retention.", registry=registry)
+        self.batch_size = Histogram(
+            "outbox_publish_batch_size", "Entries per call.", registry=registry, buckets=tuple(range(1, 11))
+        )
+        self.call_seconds = Histogram(
+            "messaging_client_operation_duration_seconds",
+            "Duration of PublishBatch.",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.recorded_to_sent = Histogram(
+            "outbox_recorded_to_sent_seconds",
+            "From recorded to acknowledged by the broker.",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.sent_to_published = Histogram(
+            "outbox_sent_to_published_seconds",
+            "From acknowledged to seen on the publish check.",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.end_to_end = Histogram(
+            "outbox_end_to_end_seconds", "From recorded to published.", registry=registry, buckets=SECONDS
+        )

@@ -1,0 +1,116 @@
+"""Marks events as sent, failed or published: one statement for a batch, never one for a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.database import Pool, transaction
+
+# Rows are locked in the order of their ids first: two relays that mark overlapping events would deadlock otherwise.
+# An acknowledgement is recorded by whoever has it, lease or no lease, unless the event was since republished.
+MARK_SENT = """
+-- mark_sent: the broker acknowledged these, so many seconds ago
+WITH acknowledged AS (
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::float8[]) AS a(id, republished, message_id, age)
+), locked AS (
+    SELECT e.id, a.message_id, a.age FROM outbox_event e JOIN acknowledged a USING (id)
+    WHERE e.sent_at IS NULL AND e.republished = a.republished
+    ORDER BY e.id FOR NO KEY UPDATE OF e
+)
+UPDATE outbox_event e
+SET sent_at = greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second'),
+    broker_message_id = locked.message_id, last_error = NULL
+FROM locked WHERE e.id = locked.id
+RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited
+"""
+
+MARK_FAILED = """
+-- mark_failed: count an attempt of these, if their lanes are still ours
+UPDATE outbox_event e SET attempts = e.attempts + 1, last_error = f.error
+FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outbox_lane l
+WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
+"""
+
+MARK_PUBLISHED = """
+-- mark_published: these came back through the publish check
+WITH locked AS (
+    SELECT e.id FROM outbox_event e WHERE e.event_id = ANY ($1::uuid[]) AND e.published_at IS NULL
+    ORDER BY e.id FOR NO KEY UPDATE
+)
+UPDATE outbox_event e
+SET published_at = clock_timestamp(), sent_at = coalesce(e.sent_at, clock_timestamp()), last_error = NULL
+FROM locked WHERE e.id = locked.id
+RETURNING e.event_id, e.attributes ->> 'type' AS type,
+          extract(epoch FROM e.published_at - e.recorded_at)::float8 AS since_recorded,
+          extract(epoch FROM e.published_at - e.sent_at)::float8 AS since_sent
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """An event that the broker accepted `age` seconds ago."""
+
+    id: int
+    republished: int
+    message_id: str
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An event that the broker did not accept, with the token of the lane under which it was sent."""
+
+    id: int
+    token: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """An event that is published, and how long that took, in seconds."""
+
+    event_id: UUID
+    type: str
+    since_recorded: float
+    since_sent: float
+
+
+class OutboxMarks:
+    """Writes the states of events. Every call may raise what the database raises, and may be repeated."""
+
+    def __init__(self, pool: Pool, relay_id: UUID) -> None:
+        self._pool = pool
+        self._relay_id = relay_id
+
+    async def mark_sent(self, acknowledgements: Sequence[Acknowledgement]) -> list[float]:
+        """Record acknowledgements; returns the seconds from recorded to sent of those that were news."""
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(
+                MARK_SENT,
+                [a.id for a in acknowledgements],
+                [a.republished for a in acknowledgements],
+                [a.message_id for a in acknowledgements],
+                [a.age for a in acknowledgements],
+            )
+        return [row["waited"] for row in rows]
+
+    async def mark_failed(self, failures: Sequence[Failure]) -> None:
+        """Count an attempt and keep the error; without effect where the lane is another relay's by now."""
+        async with transaction(self._pool) as connection:
+            await connection.execute(
+                MARK_FAILED,
+                [f.id for f in failures],
+                [f.token for f in failures],
+                [f.error for f in failures],
+                self._relay_id,
+            )
+
+    async def mark_published(self, event_ids: Sequence[UUID]) -> list[Publication]:
+        """Record confirmations; returns those that were news. Unknown and repeated ids change nothing."""
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(MARK_PUBLISHED, list(event_ids))
+        return [
+            Publication(row["event_id"], row["type"] or "", row["since_recorded"], row["since_sent"]) for row in rows
+        ]

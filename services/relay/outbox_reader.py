@@ -1,0 +1,149 @@
+"""Reads what is to be sent: from each group in our lanes its head and a few events behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from shared.database import DATABASE_FAULTS, Pool, transaction
+from shared.outbox.limits import size
+
+from .backlog import PendingEvent, Release
+
+# Groups looked at in one lane, events taken of one group, and events taken in all by one read. Together they bound
+# the relay's memory (events of 256 KiB at the most), and no lane and no group can crowd out the others.
+GROUPS = 32
+WINDOW = 10
+EVENTS = 500
+
+# By state, never by "id > last": a number that was taken early may be committed late. The groups of a lane are found by
+# hopping through the index from one subject to the next, so a group with a million events costs no more than one
+# with a single event.
+READ_HEADS = """
+-- read_heads: the unsent events at the head of each group, lane by lane
+SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.envelope, event.attributes,
+       event.republished
+FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS lanes(lane, after, turn)
+CROSS JOIN LATERAL (
+    WITH RECURSIVE hop(subject, ordinal) AS (
+        (SELECT e.subject, 1 FROM outbox_event e
+         WHERE e.lane = lanes.lane AND e.published_at IS NULL AND e.held_at IS NULL AND e.subject > lanes.after
+         ORDER BY e.subject LIMIT 1)
+        UNION ALL
+        SELECT next.subject, hop.ordinal + 1
+        FROM hop CROSS JOIN LATERAL (
+            SELECT e.subject FROM outbox_event e
+            WHERE e.lane = lanes.lane AND e.published_at IS NULL AND e.held_at IS NULL AND e.subject > hop.subject
+            ORDER BY e.subject LIMIT 1
+        ) AS next
+        WHERE hop.ordinal < $3
+    )
+    SELECT lanes.lane, hop.subject, hop.ordinal FROM hop
+) AS groups
+LEFT JOIN LATERAL (
+    SELECT e.id, e.event_id, e.envelope, e.attributes, e.republished
+    FROM outbox_event e
+    WHERE e.lane = groups.lane AND e.subject = groups.subject AND e.published_at IS NULL AND e.held_at IS NULL
+      AND e.sent_at IS NULL AND groups.subject <> ALL ($4::text[])
+    ORDER BY e.sequence
+    LIMIT $5
+) AS event ON true
+WHERE event.id IS NOT NULL OR groups.ordinal = $3
+LIMIT $6
+"""
+
+# With `release=confirmed` only the very first unpublished event of a group counts, and only if it was not sent yet.
+READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subject", "AND groups.subject").replace(
+    "SELECT e.id, e.event_id,", "SELECT CASE WHEN e.sent_at IS NULL THEN e.id END AS id, e.event_id,"
+)
+
+
+FIND_OUTBOX = """
+-- find_outbox: whether the tables are there and may be read
+SELECT FROM outbox_lane, outbox_event LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one read found."""
+
+    events: tuple[PendingEvent, ...]
+    exhausted: bool
+    """Whether every lane was looked through to its end, so that a read right after this one finds nothing."""
+
+
+class OutboxReader:
+    """Reads the outbox in turns: where a read was cut short, the next one goes on."""
+
+    def __init__(self, pool: Pool, release: Release) -> None:
+        self._pool = pool
+        self._statement = READ_CONFIRMED_HEADS if release is Release.CONFIRMED else READ_HEADS
+        self._window = 1 if release is Release.CONFIRMED else WINDOW
+        self._after: dict[int, str] = {}
+        self._first = 0
+
+    async def read(self, lanes: Iterable[int], *, known: Sequence[str]) -> Reading:
+        """The next events to send in these lanes, without the groups that are `known`. One statement."""
+        order = self._turn(lanes)
+        if not order:
+            return Reading((), exhausted=True)
+        started_inside = any(self._after.get(lane) for lane in order)
+        async with transaction(self._pool) as connection:
+            rows = await connection.fetch(
+                self._statement,
+                order,
+                [self._after.get(lane, "") for lane in order],
+                GROUPS,
+                list(known),
+                self._window,
+                EVENTS,
+            )
+        cut = len(rows) == EVENTS
+        self._remember(rows, order, cut=cut)
+        events = tuple(_event(row) for row in rows if row["id"] is not None)
+        return Reading(events, exhausted=not (cut or started_inside or any(self._after.values())))
+
+    def _turn(self, lanes: Iterable[int]) -> list[int]:
+        ordered = sorted(lanes)
+        start = next((i for i, lane in enumerate(ordered) if lane >= self._first), 0)
+        return ordered[start:] + ordered[:start]
+
+    def _remember(self, rows: Sequence[asyncpg.Record], order: Sequence[int], *, cut: bool) -> None:
+        # A lane that has more groups than one read looks at is continued behind the last; any other starts anew.
+        self._after = {row["lane"]: row["subject"] for row in rows if row["ordinal"] == GROUPS}
+        # The lane in which the read was cut short has the first turn of the next.
+        self._first = rows[-1]["lane"] if cut else 0
+        if cut:
+            self._after.pop(self._first, None)
+
+
+async def find_outbox(pool: Pool) -> str | None:
+    """What keeps the outbox from being read, or None."""
+    try:
+        async with transaction(pool) as connection:
+            await connection.execute(FIND_OUTBOX)
+    except asyncpg.UndefinedTableError:
+        return "the database has no outbox; run the migrations of the service that owns it"
+    except asyncpg.InsufficientPrivilegeError:
+        return "this role may not read the outbox; it needs the grants of the relay's role"
+    except DATABASE_FAULTS as error:
+        return f"the database cannot be reached ({type(error).__name__})"
+    return None
+
+
+def _event(row: asyncpg.Record) -> PendingEvent:
+    attributes: dict[str, str] = json.loads(row["attributes"])
+    return PendingEvent(
+        id=row["id"],
+        event_id=str(row["event_id"]),
+        subject=row["subject"],
+        lane=row["lane"],
+        body=row["envelope"],
+        attributes=attributes,
+        size=size(row["envelope"], attributes),
+        republished=row["republished"],
+    )

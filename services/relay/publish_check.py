@@ -1,0 +1,116 @@
+"""Sees events come back from their topic: only then do they count as published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+
+from shared.envelope import Envelope
+from shared.errors import BrokerUnavailable, MalformedEnvelope
+from shared.lifecycle import pause
+from shared.queue import Message, Queue
+from shared.retry import Backoff
+from shared.signals import Signals
+
+from .coalescer import Coalescer
+from .metrics import RelayMetrics
+from .outbox_marks import OutboxMarks
+
+log = structlog.get_logger(__name__)
+
+VISIBILITY_SECONDS = 30
+MOST = 200
+LINGER_SECONDS = 0.025
+RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
+PAUSE_SECONDS = 0.2
+
+
+class PublishCheck:
+    """Long-polls the publish-check queue and records what it finds, several receives at a time.
+
+    It does not receive while what it has cannot be written: the messages are safer in the queue.
+    """
+
+    name = "publish-check"
+
+    def __init__(
+        self,
+        queue: Queue,
+        marks: OutboxMarks,
+        *,
+        wait_seconds: int,
+        metrics: RelayMetrics,
+        signals: Signals,
+        on_published: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._marks = marks
+        self._wait_seconds = wait_seconds
+        self._metrics = metrics
+        self._signals = signals
+        self._on_published = on_published
+        self._last_full = False
+        self.trouble: str | None = "not asked yet"
+        self._confirmer: Coalescer[Message] = Coalescer(
+            "publish_check.record", self._confirm, most=MOST, linger=LINGER_SECONDS, hurry=lambda: not self._last_full
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Confirm until asked to stop; the outstanding receive is let finish, or what it takes would stay hidden."""
+        confirmer = asyncio.create_task(self._confirmer.run())
+        failures = 0
+        try:
+            while not stopping.is_set():
+                if self._confirmer.full:
+                    await pause(stopping, PAUSE_SECONDS)
+                    continue
+                try:
+                    messages = await self._queue.receive(
+                        wait_seconds=self._wait_seconds, visibility_seconds=VISIBILITY_SECONDS
+                    )
+                except BrokerUnavailable as error:
+                    failures += 1
+                    if self.trouble != str(error):
+                        log.warning("cannot read the publish check", action="publish_check.down", reason=str(error))
+                    self.trouble = str(error)
+                    await pause(stopping, RETRY.delay(failures, 0.0))
+                    continue
+                failures, self.trouble = 0, None
+                self._last_full = len(messages) == 10
+                self._confirmer.add(messages)
+                self._confirmer.nudge()
+            await self._confirmer.drained()
+        finally:
+            confirmer.cancel()
+
+    async def _confirm(self, messages: Sequence[Message]) -> None:
+        event_ids = [event_id for message in messages if (event_id := self._event_id(message))]
+        news = await self._marks.mark_published(event_ids)
+        for publication in news:
+            self._metrics.published.labels(type=publication.type).inc()
+            self._metrics.end_to_end.observe(publication.since_recorded)
+            self._metrics.sent_to_published.observe(max(0.0, publication.since_sent))
+            self._signals.emit("relay.published", event_id=str(publication.event_id))
+        if news:
+            self._on_published()
+        # Only now: a message deleted before its event is marked would be a confirmation lost.
+        try:
+            await self._queue.delete(messages)
+        except BrokerUnavailable as error:
+            log.warning("confirmations come again", action="publish_check.not_deleted", reason=str(error))
+
+    def _event_id(self, message: Message) -> UUID | None:
+        try:
+            return Envelope.parse(message.body).id
+        except MalformedEnvelope as error:
+            self._metrics.foreign.inc()
+            log.warning(
+                "no event of ours on the publish check",
+                action="publish_check.foreign",
+                message_id=message.message_id,
+                reason=str(error),
+            )
+            return None

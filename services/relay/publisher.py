@@ -1,0 +1,99 @@
+"""Hands a batch to the topic, and tells entry by entry what the broker said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from shared.aws import BROKER_FAULTS, error_code
+from shared.errors import BrokerUnavailable
+from shared.queue import Queue
+
+from .backlog import PendingEvent
+from .outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Transient, classify_call, classify_entry
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sns.type_defs import PublishBatchRequestEntryTypeDef, PublishBatchResponseTypeDef
+
+
+class Publisher:
+    """Publishes to one topic.
+
+    The topic's ARN is taken from the publish-check queue's: same account, same region. So the relay needs no
+    permission to list topics, and no account number among its settings.
+    """
+
+    def __init__(self, client: SNSClient, publish_check: Queue, topic: str, *, call_seconds: float) -> None:
+        self._client = client
+        self._publish_check = publish_check
+        self._topic = topic
+        self._call_seconds = call_seconds
+        self._arn: str | None = None
+
+    async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
+        """One PublishBatch, at most ten events, bounded in time. It raises nothing that a broker can cause."""
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                arn = self._arn = self._arn or await self._find()
+                answer = await self._client.publish_batch(
+                    TopicArn=arn, PublishBatchRequestEntries=[_entry(str(i), event) for i, event in enumerate(events)]
+                )
+        except BrokerUnavailable as error:
+            return Outage(str(error))
+        except ClientError as error:
+            code = error_code(error)
+            if code in ("NotFound", "NotFoundException"):
+                self._arn = None
+                return Outage(f"topic {self._topic} does not exist; deploy the topology")
+            return classify_call(code, str(error.response.get("Error", {}).get("Message", "")))
+        except TimeoutError:
+            return Outage(f"no answer within {self._call_seconds} s")
+        except BROKER_FAULTS as error:
+            return Outage(f"{type(error).__name__}: {error}")
+        return Answered(tuple(_outcomes(answer, len(events))))
+
+    async def check(self) -> str | None:
+        """What keeps the topic from being used, or None."""
+        try:
+            arn = await self._find()
+            await self._client.get_topic_attributes(TopicArn=arn)
+        except BrokerUnavailable as error:
+            return str(error)
+        except BROKER_FAULTS as error:
+            code = error_code(error)
+            missing = code in ("NotFound", "NotFoundException")
+            return (
+                f"topic {self._topic} {'does not exist; deploy the topology' if missing else f'cannot be used: {code}'}"
+            )
+        return None
+
+    async def _find(self) -> str:
+        queue_arn = (await self._publish_check.attributes())["QueueArn"]
+        account = queue_arn.rpartition(":")[0].replace(":sqs:", ":sns:", 1)
+        return f"{account}:{self._topic}"
+
+
+def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDef:
+    return {
+        "Id": entry_id,
+        "Message": event.body.decode(),
+        "MessageGroupId": event.subject,
+        "MessageDeduplicationId": event.deduplication_id,
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value} for name, value in event.attributes.items()
+        },
+    }
+
+
+def _outcomes(answer: PublishBatchResponseTypeDef, count: int) -> list[Outcome]:
+    # HTTP 200 says nothing about a single entry, and an entry of which the answer says nothing was not acknowledged.
+    outcomes: list[Outcome] = [Transient("the broker's answer does not mention it")] * count
+    for success in answer.get("Successful", []):
+        outcomes[int(success.get("Id", "0"))] = Accepted(success.get("MessageId", ""))
+    for failed in answer.get("Failed", []):
+        outcomes[int(failed["Id"])] = classify_entry(failed["Code"], failed.get("Message", ""))
+    return outcomes

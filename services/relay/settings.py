@@ -1,0 +1,41 @@
+"""What a relay needs to know."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from shared.settings import ServiceSettings
+
+from .backlog import Release
+
+
+class RelaySettings(ServiceSettings):
+    """One relay carries one outbox to one topic; any number of relays share an outbox."""
+
+    http_port: int = Field(8002, ge=0, le=65535, description="The port that the service listens on.")
+    topic: str = Field(
+        pattern=r"^[a-z0-9-]{1,60}$",
+        description="The domain whose events it carries, such as `order-events`.",
+    )
+    release: Release = Field(
+        Release.ACKNOWLEDGED,
+        description="When the next event of a group may go: after the broker's answer or after its return.",
+    )
+    batches_in_flight: int = Field(8, ge=1, le=64, description="Calls to the broker at the same time.")
+    poll_idle_seconds: float = Field(1.0, gt=0, le=300, description="Between two polls of an idle outbox.")
+    lease_seconds: float = Field(
+        15.0, ge=1, le=300, description="How long a relay that died keeps its lanes; renewed three times as often."
+    )
+    call_seconds: float = Field(5.0, gt=0, le=60, description="Deadline of a call to the broker; below the lease.")
+    doorbell_database_url: SecretStr | None = Field(
+        None, description="A URL past any transaction-mode pooler, for LISTEN; DATABASE_URL if unset."
+    )
+    publish_check_wait_seconds: int = Field(
+        5, ge=1, le=20, description="How long a receive on the publish check waits for a message."
+    )
+    sweep_seconds: float = Field(300.0, gt=0, le=3600, description="Between searches for events that never came back.")
+    retention_hours: float = Field(
+        168.0,
+        gt=0,
+        description="How long published events are kept; at least as long as the queues keep messages.",
+    )
