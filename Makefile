@@ -1,0 +1,76 @@
+# `make` lists the targets. Everything installs itself first, into .venv and .venv-localstack.
+
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+PACKAGES := shared services infra tools tests
+KINDS := architecture unit contract integration acceptance
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: bootstrap
+bootstrap: ## make the virtual environments (done by the other targets)
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python."; exit 1; }
+	@$(PYTHON) tools/bootstrap.py
+
+.PHONY: demo
+demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; FRESH=1: forget old data)
+	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(FRESH)),--fresh)
+
+.PHONY: servers
+servers: bootstrap ## keep a Postgres and a LocalStack up for the tests, until Ctrl-C
+	@exec $(RUN) tools.embedded.main
+
+.PHONY: up
+up: ## run the whole system in containers
+	@docker compose version >/dev/null 2>&1 || { echo "This needs Docker with its compose plugin; make demo needs neither."; exit 1; }
+	docker compose up --build --detach --wait
+
+.PHONY: down
+down: ## stop and remove the containers, their data too
+	docker compose down --volumes
+
+.PHONY: test
+test: bootstrap ## run all tests, the slowest ten shown (ARGS="-k name" for some of them)
+	@$(RUN) pytest $(KINDS:%=tests/%) $(ARGS)
+
+.PHONY: test-architecture
+test-architecture: bootstrap ## run the tests of the house rules
+	@$(RUN) pytest tests/architecture $(ARGS)
+
+.PHONY: test-unit
+test-unit: bootstrap ## run the tests that need no server
+	@$(RUN) pytest tests/unit $(ARGS)
+
+.PHONY: test-contract
+test-contract: bootstrap ## run the tests of formats and interfaces
+	@$(RUN) pytest tests/contract $(ARGS)
+
+.PHONY: test-integration
+test-integration: bootstrap ## run the tests of one room with its real server
+	@$(RUN) pytest tests/integration $(ARGS)
+
+.PHONY: test-acceptance
+test-acceptance: bootstrap ## run the tests of the whole system
+	@$(RUN) pytest tests/acceptance $(ARGS)
+
+.PHONY: check
+check: bootstrap ## lint, types, arrows between rooms, templates, house rules
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check --quiet . || { echo "not formatted: run make fmt"; exit 1; }
+	@$(RUN) mypy $(PACKAGES)
+	@.venv/bin/lint-imports
+	@.venv/bin/cfn-lint infra/templates/*.yaml
+	@$(RUN) pytest --quiet tests/architecture
+
+.PHONY: fmt
+fmt: bootstrap ## format the code and mend what lint can mend
+	@$(RUN) ruff check --fix --quiet . || true
+	@$(RUN) ruff format --quiet .
+
+.PHONY: lock
+lock: bootstrap ## write the locks from their inputs (UPGRADE=1: newer versions)
+	@$(RUN) tools.locks $(if $(filter 1,$(UPGRADE)),--upgrade)

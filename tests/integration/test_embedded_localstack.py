@@ -1,0 +1,49 @@
+"""The embedded LocalStack: only on the loopback, with the services that the templates need."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from shared.aws import Aws, sqs
+from tools.embedded import localstack
+from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.localstack import EmbeddedLocalStack
+
+
+async def test_it_serves_on_the_loopback_alone_and_litters_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "localstack"
+    (folder / "state").mkdir(parents=True)
+    (folder / "state" / "stale-cache").write_text("")
+    async with EmbeddedLocalStack(folder) as server:
+        assert not (folder / "state" / "stale-cache").exists()
+        async with sqs(Aws(endpoint_url=server.endpoint_url)) as client:
+            made = await client.create_queue(QueueName="any.fifo", Attributes={"FifoQueue": "true"})
+        assert made["QueueUrl"].startswith(f"{server.endpoint_url}/")
+        assert _answers("127.0.0.1", server.port)
+        # On Linux all of 127.0.0.0/8 is this machine, so this answers if it listens on all addresses.
+        assert not _answers("127.0.0.2", server.port)
+    assert not _answers("127.0.0.1", server.port)
+
+
+async def test_a_missing_installation_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(localstack, "ENVIRONMENT", tmp_path / ".venv-localstack")
+    with pytest.raises(EmbeddedServerError, match=r"not installed in .venv-localstack: run `make bootstrap`"):
+        await EmbeddedLocalStack(tmp_path).start()
+
+
+async def test_a_server_that_ends_at_once_is_told_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "broken" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho 'No component plugins found'\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(localstack, "ENVIRONMENT", tmp_path / "broken")
+    with pytest.raises(EmbeddedServerError, match=r"(?s)LocalStack did not start.*No component plugins found"):
+        async with EmbeddedLocalStack(tmp_path / "run"):
+            pass
+
+
+def _answers(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((address, port)) == 0

@@ -1,0 +1,128 @@
+"""The embedded Postgres: what survives, what is cleaned up, and what it says when it cannot start."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+import pytest
+
+from tests.support.waiting import eventually
+from tools.embedded.errors import EmbeddedServerError, PortInUseError
+from tools.embedded.postgres import EmbeddedPostgres
+from tools.embedded.postmaster import clear_stale_pid
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # Not pytest's tmp_path, which only its owner may enter: as root the server runs as somebody else.
+    with TemporaryDirectory(prefix="event-trio-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name) / "postgres"
+
+
+async def test_committed_rows_survive_a_kill_and_a_stale_pid_file(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as first:
+        await _execute(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+        postmaster = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        await eventually(_ended(first))
+    assert (folder / "data" / "postmaster.pid").exists()
+    async with EmbeddedPostgres(folder) as second:
+        assert await _execute(second, "SELECT answer FROM kept") == 42
+
+
+async def test_a_pid_file_whose_number_went_to_another_program_is_cleared(folder: Path) -> None:
+    async with EmbeddedPostgres(folder):
+        pass
+    lock = folder / "data" / "postmaster.pid"
+    lock.write_text(f"{os.getppid()}\n{folder / 'data'}\n")
+    async with EmbeddedPostgres(folder) as server:
+        assert await _execute(server, "SELECT 1") == 1
+
+
+async def test_a_folder_in_use_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.embedded.postmaster.PATIENCE_SECONDS", 0.1)
+    async with EmbeddedPostgres(folder):
+        with pytest.raises(EmbeddedServerError, match=r"already running on .*stop the other `make demo`"):
+            await clear_stale_pid(folder / "data")
+
+
+async def test_a_temporary_folder_goes_with_the_server() -> None:
+    async with EmbeddedPostgres() as server:
+        data = Path(str(await _execute(server, "SHOW data_directory")))
+        assert data.exists()
+    assert not data.parent.exists()
+
+
+async def test_a_port_in_use_is_told_before_anything_is_made(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as server:
+        second = EmbeddedPostgres(folder.with_name("second"), port=server.port, port_variable="DEMO_POSTGRES_PORT")
+        with pytest.raises(PortInUseError, match=rf"Port {server.port} .*DEMO_POSTGRES_PORT"):
+            await second.start()
+    assert not folder.with_name("second").exists()
+
+
+def _of_another_version(data: Path) -> None:
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("9.6\n")
+
+
+def _with_other_things_in_it(data: Path) -> None:
+    data.mkdir(parents=True)
+    (data / "holiday.jpg").write_text("")
+
+
+def _a_file(data: Path) -> None:
+    data.parent.write_text("")
+
+
+def _damaged(data: Path) -> None:
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("18\n")
+
+
+@pytest.mark.parametrize(
+    ("breakage", "message"),
+    [
+        (_of_another_version, r"made by Postgres 9.6 .*rm -rf .*POSTGRES_BIN"),
+        (_with_other_things_in_it, r"is not a Postgres data folder: .*rm -rf"),
+        (_a_file, r"The data folder cannot be used: .*rm -rf"),
+        (_damaged, r"(?s)did not start.*rm -rf .*postgres.log:\n.+"),
+    ],
+)
+async def test_a_broken_folder_is_told(
+    folder: Path, breakage: Callable[[Path], None], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.embedded.postgres.RESTART_SECONDS", 0.0)
+    breakage(folder / "data")
+    with pytest.raises(EmbeddedServerError, match=message):
+        async with EmbeddedPostgres(folder):
+            pass
+
+
+async def test_an_installation_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_BIN", str(folder))
+    with pytest.raises(EmbeddedServerError, match=r"correct POSTGRES_BIN"):
+        await EmbeddedPostgres(folder).start()
+
+
+async def _execute(server: EmbeddedPostgres, statement: str) -> object:
+    connection = await asyncpg.connect(server.admin_url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+def _ended(server: EmbeddedPostgres) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        try:
+            await _execute(server, "SELECT 1")
+        except (OSError, asyncpg.PostgresError):
+            return True
+        return False
+
+    return check
