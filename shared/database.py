@@ -42,6 +42,8 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> Asy
         max_overflow=pool_size,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
+        # An error's text goes into logs, and parameters hold personal data.
+        hide_parameters=True,
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS,

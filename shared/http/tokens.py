@@ -108,7 +108,7 @@ class KeySet:
         self._tried_at = self._monotonic()
         try:
             self._keys = _parse(await self._fetch())
-        except (OSError, ValueError, httpx.HTTPError, jwt.PyJWTError) as error:
+        except (OSError, ValueError, LookupError, TypeError, httpx.HTTPError, jwt.PyJWTError) as error:
             log.warning(
                 "key set could not be read", action="auth.keys_failed", error=f"{type(error).__name__}: {error}"
             )

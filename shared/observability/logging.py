@@ -86,10 +86,12 @@ def _rendering(as_json: bool, output: TextIO) -> list[Processor]:
     if as_json:
         return [
             structlog.processors.EventRenamer("message"),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str),
         ]
-    return [structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)]
+    # Plain tracebacks: the renderer's own show local variables, which hold what must not be logged.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False, exception_formatter=plain)]
 
 
 def _tame_libraries() -> None:

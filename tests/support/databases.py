@@ -84,6 +84,15 @@ async def execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
+async def fetch(url: str, query: str, *values: object) -> list[asyncpg.Record]:
+    """The rows of one query."""
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(query, *values))
+    finally:
+        await connection.close()
+
+
 def _create_role(role: str, password: str | None) -> str:
     # Roles belong to the server: another session may make the same one at this moment.
     login = f"LOGIN PASSWORD '{password}'" if password else "LOGIN"

@@ -1,0 +1,172 @@
+"""The order service's REST face on a real database."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.envelope import Envelope
+from tests.support.databases import TestDatabase, fetch
+from tests.support.order_service import LINE, ORDER, order_service, place
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture
+async def api(orders_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]:
+    async with order_service(orders_database) as found:
+        yield found
+
+
+async def envelopes(database: TestDatabase) -> list[Envelope]:
+    rows = await fetch(database.url, "SELECT envelope FROM outbox_event ORDER BY id")
+    return [Envelope.parse(row["envelope"]) for row in rows]
+
+
+async def test_placing_an_order_records_its_event(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
+    answer = await api.post("/v1/orders", json=ORDER, headers={"X-Correlation-ID": "c-1", "traceparent": TRACE})
+    assert answer.status_code == 201
+    order = answer.json()
+    assert answer.headers["Location"] == f"/v1/orders/{order['id']}"
+    assert answer.headers["ETag"] == '"1"'
+    assert (order["state"], order["version"], order["total"]) == ("placed", 1, "25.00")
+    read = await api.get(answer.headers["Location"])
+    assert read.json() == order
+    assert read.headers["ETag"] == '"1"'
+    (event,) = await envelopes(orders_database)
+    assert (event.source, event.type, event.subject) == ("/services/order", "order.placed", order["id"])
+    assert (event.sequence_number, event.partitionkey) == (1, order["id"])
+    assert (event.correlationid, event.traceparent, event.causationid) == ("c-1", TRACE, None)
+    assert event.data is not None
+    assert (event.data["total"], event.data["lines"]) == ("25.00", [LINE])
+
+
+async def test_an_order_s_whole_life(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
+    order = await place(api)
+    steps: list[tuple[str, dict[str, str] | None, str]] = [
+        ("hold", {"reason": "stock"}, "held"),
+        ("release", None, "placed"),
+        ("confirm", None, "confirmed"),
+        ("hold", {"reason": "address"}, "held"),
+        ("release", None, "confirmed"),
+        ("ship", None, "shipped"),
+        ("deliver", None, "delivered"),
+    ]
+    for number, (action, body, state) in enumerate(steps, start=2):
+        answer = await api.post(f"/v1/orders/{order['id']}/{action}", json=body)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["state"], answer.json()["version"]) == (state, number)
+        assert answer.headers["ETag"] == f'"{number}"'
+    events = await envelopes(orders_database)
+    assert [event.sequence_number for event in events] == list(range(1, 9))
+    assert events[1].data == {"order_id": order["id"], "customer_id": "customer-1", "reason": "stock"}
+    assert "ada@example.com" not in str([event.data for event in events[1:]])
+
+
+async def test_what_the_state_does_not_allow_is_a_conflict(
+    api: httpx.AsyncClient, orders_database: TestDatabase
+) -> None:
+    order = await place(api)
+    answer = await api.post(f"/v1/orders/{order['id']}/ship")
+    assert answer.status_code == 409
+    problem = answer.json()
+    assert problem["type"] == "urn:problem-type:order-state"
+    assert (problem["state"], problem["allowed"]) == ("placed", ["confirm", "cancel", "hold"])
+    assert len(await envelopes(orders_database)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"customer_id": None}, "customer_id"),
+        ({"customer_id": "a b"}, "customer_id"),
+        ({"recipient": "no address"}, "recipient"),
+        ({"recipient": "ada@example.com\nBcc: all@example.com"}, "recipient"),
+        ({"locale": "English"}, "locale"),
+        ({"currency": "EURO"}, "currency"),
+        ({"currency": "ZZZ"}, "currency"),
+        ({"lines": []}, "lines"),
+        ({"lines": [LINE] * 101}, "lines"),
+        ({"lines": [{**LINE, "quantity": 0}]}, "lines.0.quantity"),
+        ({"lines": [{**LINE, "quantity": 1.5}]}, "lines.0.quantity"),
+        ({"lines": [LINE, {**LINE, "unit_price": 12.5}]}, "lines.1.unit_price"),
+        ({"lines": [{**LINE, "unit_price": "-1"}]}, "lines.0.unit_price"),
+        ({"lines": [{**LINE, "unit_price": "NaN"}]}, "lines.0.unit_price"),
+        ({"lines": [{**LINE, "unit_price": "0.005"}]}, "lines.0.unit_price"),
+        ({"lines": [{**LINE, "sku": "a\u0000b"}]}, "lines.0.sku"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+async def test_a_bad_order_is_422_with_the_field(
+    api: httpx.AsyncClient, orders_database: TestDatabase, changed: dict[str, Any], field: str
+) -> None:
+    answer = await api.post("/v1/orders", json={**ORDER, **changed})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert await envelopes(orders_database) == []
+
+
+async def test_an_event_that_the_broker_would_refuse_is_refused_with_its_change(
+    api: httpx.AsyncClient, orders_database: TestDatabase
+) -> None:
+    order = await place(api)
+    answer = await api.post(f"/v1/orders/{order['id']}/hold", json={"reason": "not a character: \uffff"})
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:problem-type:event-refused"
+    assert "U+FFFF" in answer.json()["detail"]
+    assert (await api.get(f"/v1/orders/{order['id']}")).json() == order
+    assert len((await api.get(f"/v1/orders/{order['id']}/events")).json()["items"]) == 1
+    assert len(await envelopes(orders_database)) == 1
+
+
+async def test_pages_stay_put_while_orders_come_in(api: httpx.AsyncClient) -> None:
+    placed = [(await place(api))["id"] for _ in range(5)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (await api.get("/v1/orders", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        seen += [order["id"] for order in page["items"]]
+        await place(api)
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert seen == placed[::-1]
+
+
+async def test_lists_are_filtered_by_customer_and_state(api: httpx.AsyncClient) -> None:
+    mine = await place(api, customer_id="customer-1")
+    other = await place(api, customer_id="customer-2")
+    await api.post(f"/v1/orders/{other['id']}/confirm")
+
+    async def ids(**params: str) -> list[str]:
+        return [order["id"] for order in (await api.get("/v1/orders", params=params)).json()["items"]]
+
+    assert await ids(customer_id="customer-2") == [other["id"]]
+    assert await ids(state="placed") == [mine["id"]]
+    assert await ids(state="placed", customer_id="customer-2") == []
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [({"limit": "0"}, "limit"), ({"limit": "101"}, "limit"), ({"state": "x"}, "state")]
+    + [({"cursor": bad}, "cursor") for bad in ("x", "W10", "bnVsbA", "ö", "WzEsMl0", "eyJhIjoxfQ")],
+)
+async def test_bad_list_parameters_are_422(api: httpx.AsyncClient, params: dict[str, str], field: str) -> None:
+    answer = await api.get("/v1/orders", params=params)
+    assert answer.status_code == 422
+    assert [(error["location"], error["field"]) for error in answer.json()["errors"]] == [("query", field)]
+
+
+async def test_what_does_not_exist_is_404(api: httpx.AsyncClient) -> None:
+    order = await place(api)
+    nobody = "00000000-0000-7000-8000-000000000000"
+    for method, path in [
+        ("GET", f"/v1/orders/{nobody}"),
+        ("POST", f"/v1/orders/{nobody}/confirm"),
+        ("GET", f"/v1/orders/{nobody}/events"),
+        ("GET", f"/v1/orders/{nobody}/events/1"),
+        ("GET", f"/v1/orders/{order['id']}/events/2"),
+    ]:
+        answer = await api.request(method, path)
+        assert answer.status_code == 404, path
+        assert answer.json()["type"] == "urn:problem-type:not-found"

@@ -1,0 +1,56 @@
+"""When a service may run without authentication, and what a route's roles mean."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from shared.errors import ConfigurationError
+from shared.http.authorization import NoAuthenticator, Require, TokenAuthenticator, authenticator
+from shared.http.tokens import Role
+from shared.settings import ServiceSettings
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+
+
+def settings(**given: object) -> ServiceSettings:
+    return ServiceSettings(database_url=SecretStr("postgresql://x"), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_authentication_may_be_off_on_loopback(host: str) -> None:
+    assert isinstance(authenticator(settings(http_host=host)), NoAuthenticator)
+
+
+def test_authentication_may_be_off_in_a_local_environment() -> None:
+    assert isinstance(authenticator(settings(http_host="0.0.0.0", environment="local")), NoAuthenticator)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "orders.example.com", ""])
+def test_elsewhere_it_may_not_be_off(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"AUTH_JWKS is not set.*HTTP_HOST.*ENVIRONMENT=local"):
+        authenticator(settings(http_host=host))
+
+
+def test_a_key_set_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="neither a file nor an address"):
+        authenticator(settings(auth_jwks=str(tmp_path / "no"), auth_issuer=ISSUER, auth_audience=AUDIENCE))
+
+
+@pytest.mark.parametrize(("issuer", "audience"), [(None, AUDIENCE), (ISSUER, None)])
+def test_tokens_need_an_issuer_and_an_audience(tmp_path: Path, issuer: str | None, audience: str | None) -> None:
+    path = Issuer().write_key_set(tmp_path)
+    with pytest.raises(ConfigurationError, match="AUTH_ISSUER and AUTH_AUDIENCE"):
+        authenticator(settings(auth_jwks=path, auth_issuer=issuer, auth_audience=audience))
+
+
+async def test_a_full_configuration_checks_tokens(tmp_path: Path) -> None:
+    issuer = Issuer()
+    path = issuer.write_key_set(tmp_path)
+    known = authenticator(settings(http_host="0.0.0.0", auth_jwks=path, auth_issuer=ISSUER, auth_audience=AUDIENCE))
+    assert isinstance(known, TokenAuthenticator)
+    assert (await known.authenticate(issuer.token("c", "service"))).roles == {Role.SERVICE}
+
+
+def test_a_route_names_at_least_one_role() -> None:
+    with pytest.raises(ValueError, match="at least one role"):
+        Require()

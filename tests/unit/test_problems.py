@@ -1,0 +1,153 @@
+"""Every error is a problem document with a correlation id, and none shows what is inside."""
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from shared.errors import EventRefused
+from shared.http.application import create_app
+from shared.http.authorization import NoAuthenticator
+from shared.http.database import database_problems
+from shared.http.problems import MEDIA_TYPE, HttpProblem, Kind
+from tests.support.web import client
+
+SECRET = "hunter2-at-10.0.0.7"
+
+
+class Body(BaseModel):
+    amount: int
+    lines: list[dict[str, int]] = []
+
+
+class OurError(Exception):
+    """The domain's own."""
+
+
+def application() -> FastAPI:
+    router = APIRouter()
+
+    @router.post("/bodies")
+    async def take(body: Body) -> Body:
+        return body
+
+    @router.get("/raise/{what}")
+    async def fail(what: str) -> None:
+        raise {
+            "ours": OurError(),
+            "refused": EventRefused("too large"),
+            "unexpected": RuntimeError(SECRET),
+            "database-down": OperationalError("SELECT 1", {}, Exception(SECRET)),
+            "database-bug": DBAPIError("SELECT x", {}, _with_sqlstate("42703")),
+            "lock-timeout": DBAPIError("SELECT x", {}, _with_sqlstate("55P03")),
+            "refused-connection": ConnectionRefusedError(SECRET),
+        }[what]
+
+    return create_app(
+        title="t",
+        description="",
+        routers=[router],
+        authenticator=NoAuthenticator(),
+        registry=CollectorRegistry(),
+        checks=[],
+        translation={
+            OurError: lambda _: HttpProblem(Kind("ours", "Ours", 409), "because", state="held"),
+            **database_problems(),
+        },
+        body_bytes=1000,
+    )
+
+
+def _with_sqlstate(state: str) -> Exception:
+    error = Exception(SECRET)
+    error.sqlstate = state  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[httpx.AsyncClient]:
+    async with client(application()) as found:
+        yield found
+
+
+def problem(answer: httpx.Response) -> dict[str, object]:
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    body: dict[str, object] = answer.json()
+    assert body["status"] == answer.status_code
+    assert body["correlation_id"] == answer.headers["X-Correlation-ID"]
+    assert SECRET not in answer.text
+    return body
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ('{"amount": "x"}', "amount"),
+        ("{}", "amount"),
+        ('{"amount": 1, "lines": [{"a": 1}, {"a": "secret"}]}', "lines.1.a"),
+        ('{"amount": ', ""),
+        ("[1]", ""),
+        ('"\\ud800"', ""),
+    ],
+)
+async def test_a_bad_body_is_422_with_the_field(api: httpx.AsyncClient, content: str, field: str) -> None:
+    answer = await api.post("/bodies", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    errors = problem(answer)["errors"]
+    assert isinstance(errors, list)
+    assert (errors[0]["location"], errors[0]["field"]) == ("body", field)
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "kind"),
+    [
+        ("ours", 409, "urn:problem-type:ours"),
+        ("refused", 422, "urn:problem-type:event-refused"),
+        ("unexpected", 500, "urn:problem-type:unexpected"),
+        ("database-down", 503, "urn:problem-type:unavailable"),
+        ("lock-timeout", 503, "urn:problem-type:unavailable"),
+        ("refused-connection", 503, "urn:problem-type:unavailable"),
+        ("database-bug", 500, "urn:problem-type:unexpected"),
+    ],
+)
+async def test_exceptions_become_problems(api: httpx.AsyncClient, what: str, status: int, kind: str) -> None:
+    answer = await api.get(f"/raise/{what}")
+    assert (answer.status_code, problem(answer)["type"]) == (status, kind)
+
+
+async def test_a_problem_has_members_of_its_own(api: httpx.AsyncClient) -> None:
+    body = problem(await api.get("/raise/ours"))
+    assert (body["title"], body["detail"], body["state"]) == ("Ours", "because", "held")
+
+
+async def test_the_framework_s_refusals_are_problems_too(api: httpx.AsyncClient) -> None:
+    assert problem(await api.get("/nowhere"))["status"] == 404
+    wrong_method = await api.delete("/bodies")
+    assert problem(wrong_method)["status"] == 405
+    assert wrong_method.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_over_the_limit_is_413(api: httpx.AsyncClient, announced: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100
+
+    content = b" " * 2000 if announced else chunks()
+    answer = await api.post("/bodies", content=content, headers={"Content-Type": "application/json"})
+    assert problem(answer)["status"] == 413
+
+
+async def test_openapi_documents_problems_and_no_other_errors() -> None:
+    document = application().openapi()
+    responses = document["paths"]["/bodies"]["post"]["responses"]
+    assert {"200", "413", "422", "500"} <= responses.keys()
+    assert list(responses["422"]["content"]) == [MEDIA_TYPE]
+    assert "HTTPValidationError" not in json.dumps(document)
+    assert document["components"]["schemas"]["Problem"]["properties"]["correlation_id"]

@@ -1,0 +1,132 @@
+"""Bearer tokens: which are taken, which are refused, and what the key set's outages do."""
+
+import base64
+import json
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+
+from shared.http.tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+
+
+class Source:
+    """A key set's source that can be changed, broken, and counts how often it is asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text: str | None = text
+        self.asked = 0
+
+    async def __call__(self) -> str:
+        self.asked += 1
+        if self.text is None:
+            raise OSError("down")
+        return self.text
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+def verifier(source: Source, watch: Watch | None = None) -> TokenVerifier:
+    return TokenVerifier(KeySet(source, watch or Watch()), issuer=ISSUER, audience=AUDIENCE)
+
+
+async def test_a_good_token_names_the_caller(issuer: Issuer) -> None:
+    token = issuer.token("customer-1", "customer", "admiral")
+    found = await verifier(Source(issuer.key_set())).verify(token)
+    assert found == Principal("customer-1", frozenset({Role.CUSTOMER}))
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"exp": time.time() - 3600}, "expired"),
+        ({"exp": None}, "not valid"),
+        ({"iss": "https://someone.else"}, "not valid"),
+        ({"iss": None}, "not valid"),
+        ({"aud": "another-service"}, "not valid"),
+        ({"aud": None}, "not valid"),
+        ({"nbf": time.time() + 3600}, "not valid"),
+        ({"sub": None}, "not valid"),
+        ({"sub": 7}, "not valid"),
+    ],
+)
+async def test_claims_that_are_refused(issuer: Issuer, claims: dict[str, object], reason: str) -> None:
+    with pytest.raises(TokenRefused, match=reason):
+        await verifier(Source(issuer.key_set())).verify(issuer.token("c", "operator", **claims))
+
+
+async def test_another_key_of_the_same_name_is_refused(issuer: Issuer) -> None:
+    with pytest.raises(TokenRefused, match="not valid"):
+        await verifier(Source(issuer.key_set())).verify(Issuer().token("c", "operator"))
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", "Bearer"])
+async def test_garbage_is_refused(issuer: Issuer, token: str) -> None:
+    with pytest.raises(TokenRefused):
+        await verifier(Source(issuer.key_set())).verify(token)
+
+
+async def test_an_unsigned_token_is_refused(issuer: Issuer) -> None:
+    header, body, _ = issuer.token("c", "operator").split(".")
+    unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": issuer.key_id}).encode()).decode().rstrip("=")
+    with pytest.raises(TokenRefused, match="not valid"):
+        await verifier(Source(issuer.key_set())).verify(f"{unsigned}.{body}.")
+    assert header != unsigned
+
+
+async def test_a_shared_secret_in_the_key_set_is_never_a_key(issuer: Issuer) -> None:
+    secret = b"0123456789abcdef0123456789abcdef"
+    encoded = base64.urlsafe_b64encode(secret).decode().rstrip("=")
+    keys = json.loads(issuer.key_set())["keys"]
+    source = Source(json.dumps({"keys": [*keys, {"kty": "oct", "kid": "shared", "k": encoded}]}))
+    claims = {"sub": "c", "iss": ISSUER, "aud": AUDIENCE, "exp": time.time() + 60, "roles": ["operator"]}
+    forged = jwt.encode(claims, secret, algorithm="HS256", headers={"kid": "shared"})
+    with pytest.raises(TokenRefused, match="key is not known"):
+        await verifier(source).verify(forged)
+
+
+async def test_a_rotated_key_is_found_and_unknown_ones_do_not_flood_the_source(issuer: Issuer) -> None:
+    source, watch = Source(issuer.key_set()), Watch()
+    known = verifier(source, watch)
+    await known.verify(issuer.token("c"))
+    rotated = Issuer("key-2")
+    source.text = rotated.key_set()
+    for _ in range(5):
+        with pytest.raises(TokenRefused, match="key is not known"):
+            await known.verify(rotated.token("c"))
+    assert source.asked == 1
+    watch.seconds = 11
+    assert (await known.verify(rotated.token("c"))).subject == "c"
+    assert source.asked == 2
+
+
+async def test_an_outage_of_the_source_is_survived_with_the_keys_at_hand(issuer: Issuer) -> None:
+    source, watch = Source(issuer.key_set()), Watch()
+    known = verifier(source, watch)
+    await known.verify(issuer.token("c"))
+    source.text, watch.seconds = None, 3600.0
+    assert (await known.verify(issuer.token("c"))).subject == "c"
+    assert source.asked == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"keys": []}', '{"keys": [{"kid": "a", "kty": "EC"}]}'])
+async def test_without_any_keys_nobody_is_refused_or_let_in(issuer: Issuer, text: str) -> None:
+    with pytest.raises(KeysUnavailable):
+        await verifier(Source(text)).verify(issuer.token("c"))
+
+
+async def test_a_key_set_from_a_file(issuer: Issuer, tmp_path: Path) -> None:
+    assert await key_set_from(issuer.write_key_set(tmp_path))() == issuer.key_set()

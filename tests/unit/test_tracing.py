@@ -1,0 +1,58 @@
+"""The W3C traceparent: what is taken, what is refused, and what is made."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.observability.tracing import Traceparent
+
+VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_reads_what_it_writes() -> None:
+    parsed = Traceparent.parse(VALID)
+    assert parsed == Traceparent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1)
+    assert str(parsed) == VALID
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "garbage",
+        VALID.upper(),
+        VALID[:-1],
+        VALID + "-more",
+        "ff" + VALID[2:],
+        "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
+    ],
+)
+def test_refuses_what_the_standard_refuses(text: str | None) -> None:
+    assert Traceparent.parse(text) is None
+
+
+def test_takes_a_later_version_with_more_fields() -> None:
+    later = Traceparent.parse("cc" + VALID[2:] + "-what-the-future-brings")
+    assert later is not None
+    assert later.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_a_child_stays_in_the_trace() -> None:
+    parent = Traceparent.new()
+    child = parent.child()
+    assert child.trace_id == parent.trace_id
+    assert child.span_id != parent.span_id
+
+
+def test_new_traces_are_valid_and_differ() -> None:
+    first, second = Traceparent.new(), Traceparent.new()
+    assert Traceparent.parse(str(first)) == first
+    assert first.trace_id != second.trace_id
+
+
+@given(st.text(max_size=80))
+def test_never_raises(text: str) -> None:
+    parsed = Traceparent.parse(text)
+    assert parsed is None or Traceparent.parse(str(parsed)) == parsed
