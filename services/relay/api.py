@@ -21,7 +21,7 @@ class Readings:
 
 
 def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
-    """The checks of a relay: it needs its outbox, its topic, the publish check and its loops; the bell it can do without."""
+    """The checks of a relay; the doorbell is the only thing that it can do without."""
 
     def ask(choose: Callable[[Readings], Callable[[], Awaitable[str | None]]]) -> Callable[[], Awaitable[str | None]]:
         async def answer() -> str | None:

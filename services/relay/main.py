@@ -61,7 +61,7 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
     """
     if settings.call_seconds >= settings.lease_seconds:
         raise ConfigurationError(
-            "CALL_SECONDS must be below LEASE_SECONDS: a call must end before its lane is another's"
+            "CALL_SECONDS must be below LEASE_SECONDS: a call ends before its lane is another's"
         )
     known = authenticator(settings)
     registry = new_registry()

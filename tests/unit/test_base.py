@@ -1,0 +1,144 @@
+"""Backoff, signals, settings, names and the supervisor: what everything else stands on."""
+
+import asyncio
+
+import pytest
+
+from services.relay.settings import RelaySettings
+from shared.errors import EventRefused, EventTrioError
+from shared.lifecycle import Supervisor, pause
+from shared.retry import Backoff
+from shared.settings import load, suggest
+from shared.signals import Signals
+from shared.topology import Topology, dead_letters, undelivered
+from tests.support.waiting import eventually
+
+
+def test_backoff_grows_to_its_cap_and_jitter_only_shortens() -> None:
+    backoff = Backoff(first=1, factor=2, cap=10, jitter=0.5)
+    assert [backoff.delay(attempt, 0.0) for attempt in (1, 2, 3, 4, 5, 10_000)] == [1, 2, 4, 8, 10, 10]
+    assert backoff.delay(3, 0.999) == pytest.approx(2.002)
+
+
+@pytest.mark.parametrize("wrong", [{"first": 0}, {"cap": 0.01}, {"factor": 0.5}, {"jitter": 2}])
+def test_backoff_checks_its_own_knobs(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError):
+        Backoff(**wrong)
+
+
+def test_an_error_without_words_says_what_its_docstring_says() -> None:
+    assert str(EventRefused()) == "The event is outside what the broker carries, so it was not recorded."
+    assert issubclass(EventRefused, EventTrioError)
+
+
+def test_names_of_topics_and_queues() -> None:
+    names = Topology("t1-")
+    assert names.topic("order-events") == "t1-order-events.fifo"
+    assert names.queue("notification", "order-events") == "t1-notification-order-events.fifo"
+    assert names.publish_check("order-events") == "t1-order-events-publish-check.fifo"
+    assert dead_letters("q.fifo") == "q-dlq.fifo"
+    assert undelivered("q.fifo") == "q-undelivered.fifo"
+
+
+def test_a_missing_setting_ends_the_process_and_says_which(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("TOPIC", raising=False)
+    monkeypatch.setenv("LEASE_SECONDS", "soon")
+    with pytest.raises(SystemExit) as left:
+        load(RelaySettings)
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert "DATABASE_URL is not set" in said
+    assert "TOPIC is not set" in said
+    assert "LEASE_SECONDS is wrong" in said
+
+
+def test_a_password_is_in_no_representation_of_the_settings() -> None:
+    settings = RelaySettings(database_url="postgresql://u:hunter2@h/d", topic="order-events")
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("db", False)]
+)
+def test_what_counts_as_loopback(host: str, loopback: bool) -> None:
+    settings = RelaySettings(database_url="postgresql://h/d", topic="order-events", http_host=host)
+    assert settings.listens_on_loopback is loopback
+
+
+def test_a_misspelt_name_is_answered_with_what_was_meant() -> None:
+    assert suggest("order.plced", ["order.placed", "order.shipped"]) == "did you mean 'order.placed'?"
+
+
+async def test_a_wait_sees_signals_from_before_it_began_and_from_after() -> None:
+    signals = Signals()
+    signals.emit("done", number=1)
+    waiting = asyncio.create_task(signals.wait("done", count=2))
+    await asyncio.sleep(0)
+    signals.emit("other")
+    signals.emit("done", number=2)
+    assert (await waiting)["number"] == 2
+
+
+async def test_a_wait_that_fails_says_what_was_seen() -> None:
+    signals = Signals()
+    signals.emit("other")
+    with pytest.raises(TimeoutError, match="other"):
+        await signals.wait("done", timeout=0.01)
+
+
+class Faulty:
+    """Raises, then returns, then works."""
+
+    name = "faulty"
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        self.runs += 1
+        if self.runs == 1:
+            raise RuntimeError("broken")
+        if self.runs == 2:
+            return
+        await stopping.wait()
+
+
+async def test_a_loop_that_raises_or_returns_is_started_again_and_is_not_silent() -> None:
+    loop, signals = Faulty(), Signals()
+    supervisor = Supervisor([loop], signals=signals)
+    await supervisor.start()
+    first = await signals.wait("loop.failed")
+    assert "broken" in str(first["error"])
+    assert "broken" in (supervisor.unhealthy() or "")
+    await signals.wait("loop.failed", count=2)
+
+    async def healthy() -> bool:
+        return supervisor.unhealthy() is None
+
+    await eventually(healthy)
+    await supervisor.stop()
+    assert loop.runs == 3
+
+
+async def test_a_loop_that_does_not_stop_is_cancelled_when_the_budget_is_spent() -> None:
+    class Stubborn:
+        name = "stubborn"
+
+        async def run(self, stopping: asyncio.Event) -> None:
+            await asyncio.Event().wait()
+
+    supervisor = Supervisor([Stubborn()], drain_seconds=0.05)
+    await supervisor.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await supervisor.stop()
+
+
+async def test_a_pause_ends_early_when_asked_to_stop() -> None:
+    stopping = asyncio.Event()
+    assert not await pause(stopping, 0.01)
+    stopping.set()
+    assert await pause(stopping, 60)

@@ -1,0 +1,41 @@
+"""What the outbox refuses before it is recorded."""
+
+import pytest
+
+from shared.errors import EventRefused
+from shared.outbox.limits import BODY_AND_ATTRIBUTES, check, size
+
+
+def test_an_ordinary_event_passes() -> None:
+    check('{"a": "김\U0001f600\\n"}'.encode(), group="o-1", attributes={"type": "order.placed"})
+
+
+def test_the_limit_counts_attributes_and_is_exact() -> None:
+    attributes = {"type": "order.placed"}
+    room = BODY_AND_ATTRIBUTES - size(b"", attributes)
+    check(b"x" * room, group="o-1", attributes=attributes)
+    with pytest.raises(EventRefused, match=f"{BODY_AND_ATTRIBUTES + 1} bytes"):
+        check(b"x" * (room + 1), group="o-1", attributes=attributes)
+
+
+@pytest.mark.parametrize(
+    ("body", "group", "attributes", "says"),
+    [
+        (b"", "o-1", {}, "empty"),
+        (b"\x01", "o-1", {}, "U\\+0001"),
+        ("\ufffe".encode(), "o-1", {}, "U\\+FFFE"),
+        (b"x", "", {}, "message group"),
+        (b"x", "a b", {}, "message group"),
+        (b"x", "김", {}, "message group"),
+        (b"x", "a" * 129, {}, "129 characters"),
+        (b"x", "o-1", {f"a{i}": "x" for i in range(11)}, "11 attributes"),
+        (b"x", "o-1", {"type": ""}, "'type' is empty"),
+        (b"x", "o-1", {"AWS.x": "x"}, "name of an attribute"),
+        (b"x", "o-1", {"a..b": "x"}, "name of an attribute"),
+    ],
+)
+def test_what_the_broker_would_refuse_or_drop_is_refused(
+    body: bytes, group: str, attributes: dict[str, str], says: str
+) -> None:
+    with pytest.raises(EventRefused, match=says):
+        check(body, group=group, attributes=attributes)

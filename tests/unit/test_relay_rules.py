@@ -1,0 +1,38 @@
+"""The relay's small rules: what a broker's code means, and how many lanes a relay takes."""
+
+import pytest
+
+from services.relay.lanes import share
+from services.relay.outcome import Outage, Permanent, Refused, Transient, classify_call, classify_entry
+from shared.outbox.schema import LANES
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "InvalidParameterValue", "ValidationError"])
+def test_an_entry_refused_for_what_it_is_will_never_pass(code: str) -> None:
+    assert classify_entry(code, "no") == Permanent(f"{code}: no")
+
+
+@pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable", "Throttled", "NeverSeenBefore"])
+def test_any_other_failed_entry_is_tried_again(code: str) -> None:
+    assert classify_entry(code, "") == Transient(code)
+
+
+@pytest.mark.parametrize("code", ["BatchRequestTooLong", "InvalidParameter", "TooManyEntriesInBatchRequest"])
+def test_a_call_refused_for_its_content_is_taken_apart(code: str) -> None:
+    assert isinstance(classify_call(code, ""), Refused)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["NotFound", "AuthorizationError", "AccessDenied", "KMSDisabled", "KMSAccessDenied", "ExpiredToken",
+     "InvalidClientTokenId", "SignatureDoesNotMatch", "Throttling", "InternalError", "NeverSeenBefore"],
+)  # fmt: skip
+def test_missing_things_permissions_keys_credentials_and_unknown_codes_are_outages(code: str) -> None:
+    assert isinstance(classify_call(code, ""), Outage)
+
+
+@pytest.mark.parametrize("relays", range(1, 9))
+def test_lanes_are_shared_to_the_last_one_and_differ_by_one_at_most(relays: int) -> None:
+    shares = [share(rank, relays, LANES) for rank in range(relays)]
+    assert sum(shares) == LANES
+    assert max(shares) - min(shares) <= 1
