@@ -9,6 +9,7 @@ from shared.topology import Topology
 from tests.support import databases, servers, topologies
 from tests.support.databases import TestDatabase
 from tests.support.servers import PostgresServer
+from tests.support.waiting import run
 
 
 def pytest_report_header() -> list[str]:
@@ -90,9 +91,9 @@ async def topology(aws: Aws) -> AsyncIterator[Topology]:
 
 
 def _template(postgres: PostgresServer, purpose: str, migrate: databases.Migrate) -> Iterator[str]:
-    name = servers.run(databases.create_template(postgres.admin_url, purpose, migrate))
+    name = run(databases.create_template(postgres.admin_url, purpose, migrate))
     yield name
-    servers.run(databases.drop(postgres.admin_url, name))
+    run(databases.drop(postgres.admin_url, name))
 
 
 def _notice(request: pytest.FixtureRequest) -> servers.Notice:

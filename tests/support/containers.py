@@ -1,18 +1,16 @@
 """Postgres and LocalStack in containers, where Docker answers."""
 
-import asyncio
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from http.client import HTTPException
 from pathlib import Path
-from urllib.request import urlopen
 
 import asyncpg
+import httpx
 from testcontainers.core.container import DockerContainer
 
+from tests.support.waiting import eventually, run
 from tools.embedded.ports import LOOPBACK, free_port
 from tools.embedded.postgres import SETTINGS
 
@@ -51,7 +49,7 @@ def start_postgres() -> AbstractContextManager[str]:
         .with_bind_ports(5432, port)
     )
     url = f"postgresql://postgres@{LOOPBACK}:{port}/postgres"
-    return _started(container, url, lambda: asyncio.run(_connects(url)))
+    return _started(container, url, lambda: _connects(url))
 
 
 def start_localstack() -> AbstractContextManager[str]:
@@ -72,14 +70,13 @@ def start_localstack() -> AbstractContextManager[str]:
     return _started(container, url, lambda: _healthy(url))
 
 
-def _started(container: DockerContainer, url: str, ready: Callable[[], bool]) -> AbstractContextManager[str]:
+def _started(container: DockerContainer, url: str, ready: Callable[[], Awaitable[bool]]) -> AbstractContextManager[str]:
     container.start()  # outside the context manager, so that a failure shows before it is entered
-    deadline = time.monotonic() + READY_SECONDS
-    while not ready():
-        if time.monotonic() > deadline:
-            container.stop()
-            raise TimeoutError(f"{url} does not answer after {READY_SECONDS:.0f} s")
-        time.sleep(0.1)
+    try:
+        run(eventually(ready, timeout=READY_SECONDS))
+    except AssertionError:
+        container.stop()
+        raise
     return _stopped_at_exit(container, url)
 
 
@@ -100,9 +97,10 @@ async def _connects(url: str) -> bool:
     return True
 
 
-def _healthy(url: str) -> bool:
-    try:
-        with urlopen(f"{url}/_localstack/health", timeout=5.0) as answer:
-            return bool(answer.status == 200)
-    except (OSError, HTTPException):
-        return False
+async def _healthy(url: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+        try:
+            answer = await client.get(f"{url}/_localstack/health")
+        except httpx.TransportError:
+            return False
+    return answer.is_success

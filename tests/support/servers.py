@@ -1,24 +1,21 @@
 """The Postgres and the LocalStack that tests run against: given by the environment, in containers, or embedded."""
 
-import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from tests.support import containers
+from tests.support.waiting import run
 from tools.embedded import installation, localstack
 from tools.embedded.errors import EmbeddedServerError
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
-T = TypeVar("T")
 Notice = Callable[[str], None]
 LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
 DATABASE_VARIABLE = "TEST_DATABASE_URL"
@@ -109,12 +106,6 @@ def describe() -> list[str]:
     else:
         broker = f"embedded {localstack.version()}"
     return [f"postgres: {postgres}", f"localstack: {broker}"]
-
-
-def run(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end from synchronous code, whether or not this thread has a running loop."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 def _embedded_postgres_version() -> str:

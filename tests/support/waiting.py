@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,3 +35,9 @@ async def eventually(check: Callable[[], Awaitable[T]], *, timeout: float = 10.0
             raise AssertionError(f"not so after {timeout:g} s; last seen: {seen!r}") from failure
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end from synchronous code, whether or not this thread has a running loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -1,0 +1,61 @@
+"""The project's own files, for the tests of the house rules."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def project_files() -> tuple[Path, ...]:
+    """Every file that is, or would be, committed."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    found = (ROOT / name for name in names if name)
+    return tuple(sorted(path for path in found if path.is_file() and not path.is_symlink()))
+
+
+def python_files(*folders: str) -> list[Path]:
+    """The Python files below the folders, or all of them."""
+    roots = [ROOT / folder for folder in folders] or [ROOT]
+    return [path for path in project_files() if path.suffix == ".py" and any(path.is_relative_to(r) for r in roots)]
+
+
+def named(path: Path) -> str:
+    """A path as a message shows it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=named(path))
+
+
+def executed_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a module that run when it is imported: everything but the bodies of functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            for part in [*getattr(child, "decorator_list", []), *child.args.defaults, *child.args.kw_defaults]:
+                if part is not None:
+                    yield part
+                    yield from executed_at_import(part)
+            continue
+        yield child
+        yield from executed_at_import(child)
+
+
+def called(node: ast.AST) -> str | None:
+    """The dotted name of what a call calls: "asyncio.sleep"."""
+    return dotted(node.func) if isinstance(node, ast.Call) else None
+
+
+def dotted(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return f"{before}.{node.attr}" if before else node.attr
+    return None
