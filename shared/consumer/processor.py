@@ -12,6 +12,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from .. import failpoints
 from ..clock import Clock
 from ..contracts.payload import EventPayload
 from ..envelope import Envelope
@@ -148,6 +149,7 @@ class Processor:
                 return Settled()
             if standing is Standing.FRESH or route.stale is Stale.HANDLE:
                 acted = await route.act(replace(event, stale=standing is Standing.STALE))
+                failpoints.hit("consumer.after_act")
         progress.in_database = True
         async with self._sessions.begin() as session:
             skip = route.stale is Stale.SKIP
@@ -160,6 +162,8 @@ class Processor:
             if standing is Standing.STALE and skip:
                 return Skipped()
             await route.record(session, replace(event, stale=standing is Standing.STALE), acted)
+            failpoints.hit("consumer.before_commit")
+        failpoints.hit("consumer.after_commit")
         known.delivery.marked = False
         self._after_commit()
         return Handled(stale=standing is Standing.STALE)

@@ -1,0 +1,29 @@
+"""What the routes work with."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request
+
+from shared.http.authorization import Require
+from shared.http.tokens import Principal, Role
+
+from ..use_cases import Records
+
+
+def _records(request: Request) -> Records:
+    return cast(Records, request.app.state.records)
+
+
+RecordsOf = Annotated[Records, Depends(_records)]
+Reader = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
+Operator = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Cursor = Annotated[str | None, Query(max_length=300, description="`next_cursor` of the page before.")]
+
+
+def owner(principal: Principal) -> str | None:
+    """The customer whose notifications the caller may see; None for those who see all."""
+    return None if principal.has(Role.OPERATOR, Role.SERVICE) else principal.subject

@@ -1,0 +1,56 @@
+"""Routes for what came in: which messages were processed, and which could not be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from shared.http.openapi import problems
+from shared.http.problems import INVALID_REQUEST, UNAVAILABLE, invalid_field
+
+from .. import cursor as cursors
+from ..schemas import DeadLetterPage, DeadLetterView, ProcessedMessagePage, ProcessedMessageView
+from .dependencies import Cursor, Limit, Operator, RecordsOf
+
+router = APIRouter(prefix="/v1", tags=["messages"])
+
+RESPONSES = problems(INVALID_REQUEST, UNAVAILABLE)
+# Postgres has no place for U+0000 in a text.
+Text = Annotated[str, Query(max_length=2048, pattern=r"^[^\x00]+$")]
+
+
+@router.get("/processed-messages", summary="List processed messages, newest first", responses=RESPONSES)
+async def list_processed_messages(
+    caller: Operator,
+    records: RecordsOf,
+    event_id: Text | None = None,
+    subject: Text | None = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> ProcessedMessagePage:
+    """What the service is done with, and what became of it; `subject` is the order's id."""
+    try:
+        before = cursors.decode(cursor) if cursor is not None else None
+    except ValueError as error:
+        raise invalid_field("query", "cursor", str(error)) from None
+    found = await records.processed(event_id=event_id, subject=subject, before=before, limit=limit + 1)
+    shown = found[:limit]
+    more = cursors.encode(shown[-1].processed_at, shown[-1].event_id) if len(found) > limit else None
+    items = [ProcessedMessageView.model_validate(row, from_attributes=True) for row in shown]
+    return ProcessedMessagePage(items=items, next_cursor=more)
+
+
+@router.get("/dead-letters", summary="List dead letters, newest first", responses=RESPONSES)
+async def list_dead_letters(
+    caller: Operator,
+    records: RecordsOf,
+    limit: Limit = 20,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_cursor` of the page before.")] = None,
+) -> DeadLetterPage:
+    """Events that could not be handled, with the reason."""
+    found = await records.dead_letters(before=cursor, limit=limit + 1)
+    shown = found[:limit]
+    more = str(shown[-1].id) if len(found) > limit else None
+    items = [DeadLetterView.model_validate(row, from_attributes=True) for row in shown]
+    return DeadLetterPage(items=items, next_cursor=more)

@@ -1,0 +1,45 @@
+"""Routes for notifications: list and read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from shared.http.openapi import problems
+from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, invalid_field
+
+from .. import cursor as cursors
+from ..domain import NotificationId, OrderId
+from ..schemas import NotificationPage, NotificationView
+from .dependencies import Cursor, Limit, Reader, RecordsOf, owner
+
+router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
+
+
+@router.get("", summary="List notifications, newest first", responses=problems(INVALID_REQUEST, UNAVAILABLE))
+async def list_notifications(
+    caller: Reader,
+    records: RecordsOf,
+    order_id: Annotated[UUID | None, Query(description="Only those about this order.")] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> NotificationPage:
+    """A customer sees those about their own orders only."""
+    try:
+        position = cursors.decode(cursor) if cursor is not None else None
+        after = (position[0], UUID(position[1])) if position is not None else None
+    except ValueError:
+        raise invalid_field("query", "cursor", "not a cursor of this list") from None
+    order = OrderId(order_id) if order_id is not None else None
+    found = await records.notifications(owner=owner(caller), order_id=order, after=after, limit=limit + 1)
+    shown = found[:limit]
+    more = cursors.encode(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
+    return NotificationPage(items=[NotificationView.of(notification) for notification in shown], next_cursor=more)
+
+
+@router.get("/{notification_id}", summary="Read a notification", responses=problems(NOT_FOUND, UNAVAILABLE))
+async def read_notification(notification_id: UUID, caller: Reader, records: RecordsOf) -> NotificationView:
+    """One about another customer's order is not found."""
+    return NotificationView.of(await records.notification(NotificationId(notification_id), owner=owner(caller)))

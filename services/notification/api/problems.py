@@ -1,0 +1,13 @@
+"""How the service's own errors are told over HTTP."""
+
+from __future__ import annotations
+
+from shared.http.database import database_problems
+from shared.http.problems import NOT_FOUND, HttpProblem, Translation
+
+from ..domain import NotificationNotFound
+
+
+def translation() -> Translation:
+    """Each error of the service's own, as a problem."""
+    return {NotificationNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)), **database_problems()}

@@ -1,0 +1,193 @@
+"""The notification service as a process: `python -m services.notification.main`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from shared.aws import Aws, sqs
+from shared.clock import SystemClock
+from shared.consumer.gate import Gate
+from shared.consumer.loop import Consumer, Limits
+from shared.consumer.metrics import ConsumerMetrics
+from shared.consumer.processor import Processor
+from shared.consumer.receiving import Polling
+from shared.consumer.reporting import Report
+from shared.database import create_engine
+from shared.errors import ConfigurationError
+from shared.http.application import create_app
+from shared.http.authorization import authenticator
+from shared.http.database import database_checks
+from shared.http.health import Check
+from shared.lifecycle import Supervisor
+from shared.observability import logging
+from shared.observability.metrics import new_registry
+from shared.outbox.doorbell import Doorbell
+from shared.outbox.writer import OutboxWriter
+from shared.queue import Queue
+from shared.settings import fail, load
+from shared.signals import Signals
+from shared.topology import Topology
+
+from .api import messages, notifications
+from .api.problems import translation
+from .handlers import router
+from .migrate import MIGRATIONS
+from .rendering import Templates
+from .senders.log import LogSender
+from .senders.sender import Sender
+from .senders.smtp import Smtp, SmtpSender
+from .settings import NotificationSettings
+from .use_cases import Notifier, Records
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+log = structlog.get_logger(__name__)
+
+NAME = "notification"
+SOURCE = "/services/notification"
+SUBSCRIBED = "order-events"
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    consumer: Consumer
+    supervisor: Supervisor
+
+
+def build(settings: NotificationSettings, *, signals: Signals | None = None, sender: Sender | None = None) -> FastAPI:
+    """The service, wired; it connects when the application starts, and waits for whatever is not there yet.
+
+    Raises ConfigurationError when the settings do not go together.
+    """
+    known = authenticator(settings)
+    said = signals or Signals()
+    registry = new_registry()
+    engine = create_engine(
+        settings.database_url.get_secret_value(),
+        application_name="notification-api",
+        pool_size=settings.database_pool_size,
+    )
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+    running: list[_Running] = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with sqs(Aws(settings.aws_region, settings.aws_endpoint_url)) as client:
+            parts = _assemble(settings, client, sessions, registry, said, sender or _sender(settings))
+            running.append(parts)
+            await parts.supervisor.start()
+            log.info("notification service started", action="service.started")
+            try:
+                yield
+            finally:
+                await parts.supervisor.stop()
+                await engine.dispose()
+                running.clear()
+                log.info("notification service stopped", action="service.stopped")
+
+    return create_app(
+        title="Notification service",
+        description="Tells customers what happened to their orders, once per event.",
+        routers=[notifications.router, messages.router],
+        authenticator=known,
+        registry=registry,
+        checks=_checks(engine, running),
+        lifespan=lifespan,
+        translation=translation(),
+        state={"records": Records(sessions, NAME)},
+    )
+
+
+def _assemble(
+    settings: NotificationSettings,
+    client: SQSClient,
+    sessions: async_sessionmaker[AsyncSession],
+    registry: CollectorRegistry,
+    signals: Signals,
+    sender: Sender,
+) -> _Running:
+    clock = SystemClock()
+    metrics = ConsumerMetrics(registry)
+    doorbell = Doorbell(settings.database_url.get_secret_value())
+    notifier = Notifier(sessions, Templates(), sender, OutboxWriter(SOURCE), clock)
+    routes = router(notifier, retry_seconds=settings.retry_seconds)
+    gate = Gate(sessions)
+    report = Report(routes, metrics, signals, clock, subject_name="order_id")
+    processor = Processor(NAME, routes, sessions, gate, report, clock, after_commit=doorbell.ring)
+    consumer = Consumer(
+        "consumer",
+        Queue(client, Topology(settings.topology_prefix).queue(NAME, SUBSCRIBED)),
+        processor,
+        gate,
+        metrics,
+        clock,
+        signals,
+        Limits(
+            concurrency=settings.concurrency,
+            capacity=max(300, settings.concurrency),
+            # Its own budget ends before the supervisor's, which would cut it off.
+            drain_seconds=settings.drain_seconds * 0.95,
+            polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
+        ),
+    )
+    supervisor = Supervisor([consumer, doorbell], drain_seconds=settings.drain_seconds, signals=signals)
+    return _Running(consumer, supervisor)
+
+
+def _sender(settings: NotificationSettings) -> Sender:
+    if settings.sender == "log" or settings.smtp_host is None or settings.smtp_from is None:
+        return LogSender()
+    password = settings.smtp_password
+    return SmtpSender(
+        Smtp(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            sender=settings.smtp_from,
+            security=settings.smtp_security,
+            username=settings.smtp_username,
+            password=password.get_secret_value() if password is not None else None,
+        )
+    )
+
+
+def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[Check]:
+    async def queue() -> str | None:
+        return running[0].consumer.trouble if running else "not started"
+
+    async def loops() -> str | None:
+        return running[0].supervisor.unhealthy() if running else "not started"
+
+    return (*database_checks(engine, MIGRATIONS), Check("queue", queue), Check("loops", loops))
+
+
+def run() -> None:
+    """Serve until told to stop."""
+    settings = load(NotificationSettings)
+    logging.configure(NAME, settings.log_level, settings.log_format)
+    try:
+        app = build(settings)
+    except ConfigurationError as error:
+        fail(str(error))
+    uvicorn.run(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""The migrations of the notifications database; forward only."""

@@ -1,0 +1,39 @@
+"""Writes what a customer is told: one template per event type and language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from shared.contracts.orders import OrderEvent
+
+from .domain import DEFAULT_LOCALE, Text, language
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+class Templates:
+    """The templates in a folder: `<language>/<event type>.txt`. The first line is the subject, the rest the body."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.languages = frozenset(found.name for found in folder.iterdir() if found.is_dir())
+        # Plain text: escaping would show customers `&amp;`.
+        self._environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=False,  # noqa: S701
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+
+    def render(self, event: OrderEvent, locale: str) -> Text:
+        """The text about an event, in the locale's language, or in English where there is none in that language."""
+        wanted = language(locale)
+        found = wanted if wanted in self.languages else DEFAULT_LOCALE
+        subject, _, body = self._template(found, event.type).render(event=event).partition("\n")
+        return Text(locale=found, subject=subject.strip(), body=body.strip() + "\n")
+
+    def _template(self, locale: str, event_type: str) -> Template:
+        return self._environment.get_template(f"{locale}/{event_type}.txt")

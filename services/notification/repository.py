@@ -1,0 +1,130 @@
+"""All SQL of the notification service, beside that of the inbox and the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from .domain import Notification, NotificationId, OrderId, Recipient, Status
+from .tables import NotificationRow, OrderRecipientRow
+
+Position = tuple[datetime, UUID]
+
+
+class NotificationRepository:
+    """Recipients and notifications, within the caller's transaction. It never commits.
+
+    `owner` restricts every read of notifications to one customer's orders; None sees all.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def recipient(self, order_id: OrderId) -> Recipient | None:
+        """Whom to notify about an order."""
+        row = OrderRecipientRow
+        statement = select(col(row.order_id), col(row.customer_id), col(row.recipient), col(row.locale))
+        found = (await self._session.execute(statement.where(col(row.order_id) == order_id))).first()
+        return Recipient(OrderId(found[0]), found[1], found[2], found[3]) if found else None
+
+    async def keep_recipient(self, recipient: Recipient) -> int:
+        """Keep whom to notify; returns the number of this service's next event about the order.
+
+        The order's row stays locked until the transaction ends, so these numbers are in commit order.
+        """
+        added = upsert(OrderRecipientRow).values(
+            order_id=recipient.order_id,
+            customer_id=recipient.customer_id,
+            recipient=recipient.address,
+            locale=recipient.locale,
+            last_sequence=1,
+            updated_at=func.clock_timestamp(),
+        )
+        kept = added.on_conflict_do_update(
+            index_elements=["order_id"],
+            set_={
+                "recipient": added.excluded.recipient,
+                "locale": added.excluded.locale,
+                "last_sequence": col(OrderRecipientRow.last_sequence) + 1,
+                "updated_at": added.excluded.updated_at,
+            },
+        ).returning(col(OrderRecipientRow.last_sequence))
+        number: int = (await self._session.execute(kept)).scalar_one()
+        return number
+
+    async def next_sequence(self, order_id: OrderId) -> int | None:
+        """The number of this service's next event about the order, under the row's lock; None if it is unknown."""
+        counted = (
+            update(OrderRecipientRow)
+            .where(col(OrderRecipientRow.order_id) == order_id)
+            .values(last_sequence=col(OrderRecipientRow.last_sequence) + 1)
+            .returning(col(OrderRecipientRow.last_sequence))
+            .execution_options(synchronize_session=False)
+        )
+        return (await self._session.execute(counted)).scalar_one_or_none()
+
+    async def add(self, notification: Notification) -> None:
+        """Insert a notification."""
+        await self._session.execute(
+            insert(NotificationRow).values(
+                id=notification.id,
+                order_id=notification.order_id,
+                event_id=notification.event_id,
+                event_type=notification.event_type,
+                channel=notification.channel,
+                recipient=notification.recipient,
+                locale=notification.locale,
+                subject=notification.subject,
+                body=notification.body,
+                status=notification.status,
+                created_at=notification.created_at,
+                sent_at=notification.sent_at,
+            )
+        )
+
+    async def find(self, id: NotificationId, owner: str | None) -> Notification | None:
+        """One notification."""
+        found = await self._many(select(NotificationRow).where(col(NotificationRow.id) == id), owner)
+        return found[0] if found else None
+
+    async def page(
+        self, *, owner: str | None, order_id: OrderId | None, after: Position | None, limit: int
+    ) -> list[Notification]:
+        """Notifications, newest first, that come after a position."""
+        place = (col(NotificationRow.created_at), col(NotificationRow.id))
+        statement = select(NotificationRow).order_by(place[0].desc(), place[1].desc()).limit(limit)
+        if order_id is not None:
+            statement = statement.where(col(NotificationRow.order_id) == order_id)
+        if after is not None:
+            statement = statement.where(tuple_(*place) < tuple_(*after))
+        return await self._many(statement, owner)
+
+    async def _many(self, statement: Any, owner: str | None) -> list[Notification]:
+        if owner is not None:
+            statement = statement.join(
+                OrderRecipientRow, col(OrderRecipientRow.order_id) == col(NotificationRow.order_id)
+            ).where(col(OrderRecipientRow.customer_id) == owner)
+        return [_notification(row) for row in (await self._session.execute(statement)).scalars()]
+
+
+def _notification(row: NotificationRow) -> Notification:
+    return Notification(
+        id=NotificationId(row.id),
+        order_id=OrderId(row.order_id),
+        event_id=row.event_id,
+        event_type=row.event_type,
+        channel=row.channel,
+        recipient=row.recipient,
+        locale=row.locale,
+        subject=row.subject,
+        body=row.body,
+        status=Status(row.status),
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+    )

@@ -1,0 +1,88 @@
+"""What goes out of the notification service's REST face."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from .domain import Notification, Status
+
+NEXT = "Give it as `cursor` for what follows; null at the end."
+
+
+class NotificationView(BaseModel):
+    """A notification."""
+
+    id: UUID
+    order_id: UUID
+    event_id: UUID = Field(description="The event that it is about.")
+    event_type: str = Field(examples=["order.placed"])
+    channel: str = Field(examples=["log", "email"])
+    recipient: str
+    locale: str = Field(description="The language that it is written in.")
+    subject: str
+    body: str
+    status: Status
+    created_at: datetime
+    sent_at: datetime | None
+
+    @classmethod
+    def of(cls, notification: Notification) -> NotificationView:
+        """The notification as it is shown."""
+        return cls.model_validate(notification, from_attributes=True)
+
+
+class NotificationPage(BaseModel):
+    """Notifications, newest first."""
+
+    items: list[NotificationView]
+    next_cursor: str | None = Field(description=NEXT)
+
+
+class ProcessedMessageView(BaseModel):
+    """An event that the service is done with. Of a message that is no event only `message_id` is known."""
+
+    consumer: str
+    event_id: str
+    message_id: str = Field(description="The broker's own id of the message.")
+    source: str | None
+    subject: str | None
+    sequence: int | None
+    type: str | None
+    time: datetime | None = Field(description="When the event happened.")
+    processed_at: datetime
+    outcome: str = Field(examples=["handled", "handled_stale", "skipped_stale", "dead_letter"])
+
+
+class ProcessedMessagePage(BaseModel):
+    """Processed messages, newest first."""
+
+    items: list[ProcessedMessageView]
+    next_cursor: str | None = Field(description=NEXT)
+
+
+class DeadLetterView(BaseModel):
+    """An event that could not be handled, and why."""
+
+    id: int
+    consumer: str
+    event_id: str
+    message_id: str
+    message_group: str
+    source: str | None
+    subject: str | None
+    sequence: int | None
+    type: str | None
+    reason: str = Field(description="A stable name.", examples=["unreadable", "unknown_type", "rejected", "failed"])
+    error: str | None = Field(description="What happened.")
+    attempts: int = Field(description="Failed attempts of the handler.")
+    deferred_at: datetime = Field(description="When it was put aside.")
+
+
+class DeadLetterPage(BaseModel):
+    """Dead letters, newest first."""
+
+    items: list[DeadLetterView]
+    next_cursor: str | None = Field(description=NEXT)

@@ -1,0 +1,175 @@
+"""What the service does: notifies a customer of an event, and shows what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from shared.clock import Clock
+from shared.consumer.event import Event
+from shared.contracts.notifications import NotificationSent
+from shared.contracts.orders import OrderEvent, OrderPlaced
+from shared.envelope import new_event_id
+from shared.inbox import reader
+from shared.outbox.writer import OutboxWriter
+
+from .domain import (
+    Notice,
+    Notification,
+    NotificationId,
+    NotificationNotFound,
+    OrderId,
+    Recipient,
+    RecipientUnknown,
+    Status,
+    Text,
+)
+from .rendering import Templates
+from .repository import NotificationRepository, Position
+from .senders.sender import Sender
+
+log = structlog.get_logger(__name__)
+
+E = TypeVar("E", bound=OrderEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A notice that a sender has taken."""
+
+    recipient: Recipient
+    text: Text
+    sent_at: datetime
+
+
+class Notifier:
+    """Notifies customers. `send` runs outside any transaction, `record` inside the one that the inbox began."""
+
+    def __init__(
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        templates: Templates,
+        sender: Sender,
+        writer: OutboxWriter,
+        clock: Clock,
+    ) -> None:
+        self._sessions = sessions
+        self._templates = templates
+        self._sender = sender
+        self._writer = writer
+        self._clock = clock
+
+    async def send(self, event: Event[E]) -> Sent:
+        """Tell the customer. Raises RecipientUnknown, SendFailed or SendRefused."""
+        recipient = await self._recipient(event.payload)
+        text = self._templates.render(event.payload, recipient.locale)
+        await self._sender.send(Notice(key=event.id, address=recipient.address, text=text))
+        return Sent(recipient, text, self._clock.now())
+
+    async def record(self, session: AsyncSession, event: Event[E], sent: Sent) -> None:
+        """Keep the notification and what is known of the order, and state that the customer was told."""
+        repository = NotificationRepository(session)
+        order_id = sent.recipient.order_id
+        if isinstance(event.payload, OrderPlaced):
+            sequence: int | None = await repository.keep_recipient(sent.recipient)
+        else:
+            sequence = await repository.next_sequence(order_id)
+        if sequence is None:
+            raise RecipientUnknown
+        notification = self._notification(event, sent)
+        await repository.add(notification)
+        await self._writer.record(
+            session,
+            NotificationSent(
+                notification_id=notification.id,
+                order_id=order_id,
+                channel=notification.channel,
+                cause_event_id=event.id,
+                cause_type=event.envelope.type,
+            ),
+            subject=str(order_id),
+            sequence=sequence,
+            correlation_id=event.envelope.correlationid,
+            causation_id=str(event.id),
+            traceparent=event.envelope.traceparent,
+        )
+        log.info(
+            "customer notified",
+            action="notification.sent",
+            notification_id=str(notification.id),
+            order_id=str(order_id),
+            channel=notification.channel,
+            stale=event.stale,
+        )
+
+    async def _recipient(self, payload: OrderEvent) -> Recipient:
+        order_id = OrderId(payload.order_id)
+        if isinstance(payload, OrderPlaced):
+            return Recipient(order_id, payload.customer_id, payload.recipient, payload.locale)
+        async with self._sessions() as session:
+            known = await NotificationRepository(session).recipient(order_id)
+        if known is None:
+            raise RecipientUnknown
+        return known
+
+    def _notification(self, event: Event[E], sent: Sent) -> Notification:
+        return Notification(
+            id=NotificationId(new_event_id()),
+            order_id=sent.recipient.order_id,
+            event_id=event.id,
+            event_type=event.envelope.type,
+            channel=self._sender.channel,
+            recipient=sent.recipient.address,
+            locale=sent.text.locale,
+            subject=sent.text.subject,
+            body=sent.text.body,
+            status=Status.SENT,
+            created_at=self._clock.now(),
+            sent_at=sent.sent_at,
+        )
+
+
+class Records:
+    """What the service did, for whoever looks.
+
+    `owner` is the customer whose notifications the caller may see, or None for all; another's is not found.
+    """
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
+        self._sessions = sessions
+        self._consumer = consumer
+
+    async def notification(self, id: NotificationId, *, owner: str | None) -> Notification:
+        """One notification; raises NotificationNotFound."""
+        async with self._sessions() as session:
+            found = await NotificationRepository(session).find(id, owner)
+        if found is None:
+            raise NotificationNotFound
+        return found
+
+    async def notifications(
+        self, *, owner: str | None, order_id: OrderId | None, after: Position | None, limit: int
+    ) -> Sequence[Notification]:
+        """Notifications, newest first, after a position."""
+        async with self._sessions() as session:
+            return await NotificationRepository(session).page(owner=owner, order_id=order_id, after=after, limit=limit)
+
+    async def processed(
+        self, *, event_id: str | None, subject: str | None, before: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[Row[Any]]:
+        """Rows of the inbox, newest first."""
+        async with self._sessions() as session:
+            return await reader.list_processed(
+                session, consumer=self._consumer, event_id=event_id, subject=subject, before=before, limit=limit
+            )
+
+    async def dead_letters(self, *, before: int | None, limit: int) -> Sequence[Row[Any]]:
+        """Dead letters, newest first."""
+        async with self._sessions() as session:
+            return await reader.list_dead_letters(session, consumer=self._consumer, before=before, limit=limit)
