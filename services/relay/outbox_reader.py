@@ -81,10 +81,15 @@ class OutboxReader:
 
     def __init__(self, pool: Pool, release: Release) -> None:
         self._pool = pool
-        self._statement = READ_CONFIRMED_HEADS if release is Release.CONFIRMED else READ_HEADS
+        self._statement = self.statement(release)
         self._window = 1 if release is Release.CONFIRMED else WINDOW
         self._after: dict[int, str] = {}
         self._first = 0
+
+    @staticmethod
+    def statement(release: Release) -> str:
+        """The statement that finds what may go next."""
+        return READ_CONFIRMED_HEADS if release is Release.CONFIRMED else READ_HEADS
 
     async def read(self, lanes: Iterable[int], *, known: Sequence[str]) -> Reading:
         """The next events to send in these lanes, without the groups that are `known`. One statement."""

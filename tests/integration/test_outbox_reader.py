@@ -1,0 +1,136 @@
+"""Reading heads on a real database: by state and in turns, whatever was committed when."""
+
+import asyncpg
+
+from services.relay.backlog import Release
+from services.relay.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader, find_outbox
+from shared.outbox.schema import LANES
+from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import fill, pool, query, record
+
+ALL_LANES = range(LANES)
+
+
+async def read_all(url: str, release: Release = Release.ACKNOWLEDGED) -> list[tuple[str, int]]:
+    async with pool(url) as made:
+        reading = await OutboxReader(made, release).read(ALL_LANES, known=[])
+        return [(event.subject, event.id) for event in reading.events]
+
+
+async def test_heads_of_all_groups_come_in_sequence_order(outbox_database: TestDatabase) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3)])
+    found = await read_all(outbox_database.url_for(OUTBOX_RELAY))
+    assert [number for subject, number in found if subject == "a"] == [1, 3, 5]
+    assert [number for subject, number in found if subject == "b"] == [2, 4]
+
+
+async def test_an_event_whose_number_was_taken_early_and_committed_late_is_found(outbox_database: TestDatabase) -> None:
+    url, relay_url = outbox_database.url_for(OUTBOX_WRITER), outbox_database.url_for(OUTBOX_RELAY)
+    late = await asyncpg.connect(url)
+    try:
+        slow = late.transaction()
+        await slow.start()
+        await late.execute(
+            "INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)"
+            " VALUES (gen_random_uuid(), '/tests', 'late', 1, 'x', '{}')"
+        )
+        await record(url, [("early", 1)])
+        assert [subject for subject, _ in await read_all(relay_url)] == ["early"]
+        await query(relay_url, "UPDATE outbox_event SET sent_at = now(), published_at = now() RETURNING 1")
+        await slow.commit()
+        assert await read_all(relay_url) == [("late", 1)]
+    finally:
+        await late.close()
+
+
+async def test_a_hot_group_leaves_room_for_the_others(outbox_database: TestDatabase) -> None:
+    await fill(outbox_database.url, 1, each=2 * EVENTS, prefix="hot")
+    await fill(outbox_database.url, 100, prefix="cold")
+    found = await read_all(outbox_database.url_for(OUTBOX_RELAY))
+    assert len([1 for subject, _ in found if subject == "hot-1"]) == WINDOW
+    assert len({subject for subject, _ in found}) == 101
+
+
+async def test_what_is_known_is_not_read_again(outbox_database: TestDatabase) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        reading = await OutboxReader(made, Release.ACKNOWLEDGED).read(ALL_LANES, known=["a"])
+    assert [event.subject for event in reading.events] == ["b"]
+    assert reading.exhausted
+
+
+async def test_only_our_lanes_are_read(outbox_database: TestDatabase) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-2", 1)])
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        reading = await OutboxReader(made, Release.ACKNOWLEDGED).read([43], known=[])
+        assert [event.subject for event in reading.events] == ["o-1"]
+        assert (await OutboxReader(made, Release.ACKNOWLEDGED).read([], known=[])).events == ()
+
+
+async def test_a_lane_of_very_many_groups_is_read_in_turns_and_none_is_forgotten(outbox_database: TestDatabase) -> None:
+    """All in one lane: groups that are never sent must not keep the reader from those behind them."""
+    await fill(outbox_database.url, 64 * GROUPS * 3)
+    (crowded,) = await query(
+        outbox_database.url, "SELECT lane, count(*) FROM outbox_event GROUP BY lane ORDER BY 2 DESC LIMIT 1"
+    )
+    assert crowded["count"] > 2 * GROUPS
+    seen: set[str] = set()
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        reader = OutboxReader(made, Release.ACKNOWLEDGED)
+        for _ in range(crowded["count"] // GROUPS + 1):
+            reading = await reader.read([crowded["lane"]], known=[])
+            seen |= {event.subject for event in reading.events}
+    assert len(seen) == crowded["count"]
+
+
+async def test_a_read_that_was_cut_short_goes_on_with_the_other_lanes(outbox_database: TestDatabase) -> None:
+    await fill(outbox_database.url, 3 * EVENTS)
+    seen: set[str] = set()
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        reader = OutboxReader(made, Release.ACKNOWLEDGED)
+        for _ in range(6):
+            reading = await reader.read(ALL_LANES, known=[])
+            assert len(reading.events) <= EVENTS
+            seen |= {event.subject for event in reading.events}
+    assert len(seen) == 3 * EVENTS
+
+
+async def test_with_release_confirmed_a_group_waits_for_its_unconfirmed_event(outbox_database: TestDatabase) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1)])
+    relay_url = outbox_database.url_for(OUTBOX_RELAY)
+    await query(relay_url, "UPDATE outbox_event SET sent_at = now() WHERE id = 1 RETURNING 1")
+    assert await read_all(relay_url, Release.CONFIRMED) == [("b", 3)]
+    assert sorted(await read_all(relay_url)) == [("a", 2), ("b", 3)]
+    await query(relay_url, "UPDATE outbox_event SET published_at = now() WHERE id = 1 RETURNING 1")
+    assert sorted(await read_all(relay_url, Release.CONFIRMED)) == [("a", 2), ("b", 3)]
+
+
+async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_database: TestDatabase) -> None:
+    await query(
+        outbox_database.url,
+        "INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes, sent_at, published_at)"
+        " SELECT gen_random_uuid(), '/tests', 's' || i, 1, 'x', '{}', now(), now() FROM generate_series(1, 20000) i"
+        " RETURNING 1",
+    )
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    await query(outbox_database.url, "ANALYZE outbox_event")
+    statement = OutboxReader.statement(Release.ACKNOWLEDGED)
+    plan = await query(
+        outbox_database.url_for(OUTBOX_RELAY),
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}",
+        list(ALL_LANES), [""] * LANES, GROUPS, [], WINDOW, EVENTS,
+    )  # fmt: skip
+    text = "\n".join(row[0] for row in plan)
+    assert "Seq Scan on outbox_event" not in text
+    assert "outbox_event_pending" in text
+
+
+async def test_a_relay_says_what_its_database_lacks(outbox_database: TestDatabase) -> None:
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        assert await find_outbox(made) is None
+    async with pool(outbox_database.url_for(OUTBOX_WRITER)) as made:
+        assert "may not read" in (await find_outbox(made) or "")
+    async with pool(outbox_database.url.replace(outbox_database.name, "postgres")) as made:
+        assert "no outbox" in (await find_outbox(made) or "")
+    async with pool("postgresql://nobody@127.0.0.1:1/none") as made:
+        assert "cannot be reached" in (await find_outbox(made) or "")

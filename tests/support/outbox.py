@@ -1,0 +1,93 @@
+"""Writes events into an outbox through the real writer, and looks at what became of them."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.contracts.payload import EventPayload
+from shared.database import Pool, create_engine, create_pool
+from shared.envelope import Envelope
+from shared.outbox.writer import OutboxWriter
+
+SOURCE = "/tests"
+
+
+class SomethingHappened(EventPayload):
+    """An event for tests."""
+
+    type: ClassVar[str] = "order.placed"
+
+    note: str = "so"
+
+
+@asynccontextmanager
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine that is disposed of at the end."""
+    made = create_engine(url, application_name="test")
+    try:
+        yield made
+    finally:
+        await made.dispose()
+
+
+@asynccontextmanager
+async def pool(url: str, *, size: int = 5) -> AsyncIterator[Pool]:
+    """A pool that is closed at the end."""
+    async with create_pool(url, application_name="test", max_size=size) as made:
+        yield made
+
+
+async def record(url: str, events: Iterable[tuple[str, int]], *, note: str = "so") -> list[Envelope]:
+    """Record an event for each (subject, sequence), all in one transaction."""
+    writer = OutboxWriter(SOURCE)
+    async with engine(url) as made, made.begin() as connection:
+        return [
+            await writer.record(
+                connection,
+                SomethingHappened(note=note),
+                subject=subject,
+                sequence=sequence,
+                correlation_id=f"test-{subject}",
+            )
+            for subject, sequence in events
+        ]
+
+
+async def fill(url: str, groups: int, *, each: int = 1, prefix: str = "s") -> None:
+    """Many events at once, past the writer: bodies that are real envelopes, made by the database itself."""
+    await query(
+        url,
+        """
+        INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)
+        SELECT id, '/tests', subject, n, convert_to(json_build_object('specversion', '1.0', 'id', id,
+                   'source', '/tests', 'type', 'order.placed', 'subject', subject, 'time', now(),
+                   'dataschema', 'https://schemas.example.com/order.placed/1', 'partitionkey', subject,
+                   'sequence', lpad(n::text, 20, '0'), 'correlationid', 'fill', 'data', json_build_object())::text,
+                   'UTF8'), '{"type": "order.placed"}'
+        FROM (SELECT gen_random_uuid() AS id, $3 || '-' || g AS subject, n
+              FROM generate_series(1, $2) n, generate_series(1, $1) g ORDER BY n, g) e
+        RETURNING 1
+        """,
+        groups,
+        each,
+        prefix,
+    )
+
+
+async def query(url: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+    """Ask the database, as whoever the URL says."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        return rows
+    finally:
+        await connection.close()
+
+
+async def unpublished(url: str) -> int:
+    """How many events are not published."""
+    rows = await query(url, "SELECT count(*) FROM outbox_event WHERE published_at IS NULL")
+    return int(rows[0][0])
