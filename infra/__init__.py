@@ -1,0 +1,1 @@
+"""What the services run on: the topology's templates and what deploys them."""

@@ -1,0 +1,197 @@
+"""Deploys the topology, or deletes it: the same way to LocalStack and to AWS."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from shared.aws import BROKER_FAULTS, Aws, cloudformation, error_code
+from shared.errors import ConfigurationError, EventTrioError
+
+from .manifest import Kind, Template, load
+from .stacks import LOCAL, REMOTE, Change, Stacks
+
+PREFIX = re.compile(r"[A-Za-z0-9-]{0,30}")
+THROUGHPUTS = ("high", "standard")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A template whose stack is as it should be (or gone), and how it came to be so."""
+
+    template: str
+    stack: str
+    change: Change
+    seconds: float
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.stack}: {self.change} ({self.seconds:.1f} s)"
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def _ignore(progress: Progress) -> None:
+    """Nobody wants to know."""
+
+
+async def deploy(
+    aws: Aws,
+    *,
+    prefix: str = "",
+    throughput: str | None = None,
+    templates: Sequence[Path] | None = None,
+    on_progress: OnProgress = _ignore,
+) -> dict[str, dict[str, str]]:
+    """Bring every stack to the state of its template; nothing happens to one that is in it already.
+
+    `throughput` ("high" or "standard") stays what it is unless given, and is "high" for a topic that is new.
+    Returns the outputs of each stack by its template's name. Raises ConfigurationError or StackFailed.
+    """
+    found = load(templates)
+    async with connect(aws) as stacks:
+        chosen = {
+            template.topic: await _throughput(stacks, stack_name(prefix, template.name), throughput)
+            for template in found
+            if template.kind is Kind.TOPIC
+        }
+
+        async def apply(template: Template) -> Progress:
+            values = {"Prefix": prefix, "Throughput": chosen[template.topic]}
+            name, started = stack_name(prefix, template.name), time.monotonic()
+            change = await stacks.apply(
+                name,
+                template.body,
+                {key: value for key, value in values.items() if key in template.parameters},
+                {"application": "event-trio", "topology-prefix": prefix},
+            )
+            stack = await stacks.find(name)
+            outputs = dict(stack.outputs) if stack else {}
+            return Progress(template.name, name, change, time.monotonic() - started, outputs)
+
+        done = await _by_rank(found, apply, on_progress)
+    return {progress.template: progress.outputs for progress in done}
+
+
+async def delete(
+    aws: Aws,
+    *,
+    prefix: str = "",
+    templates: Sequence[Path] | None = None,
+    only: Iterable[str] | None = None,
+    on_progress: OnProgress = _ignore,
+) -> None:
+    """Delete the stacks, what is in them too, in the reverse order; those that do not exist are fine.
+
+    `only` names the templates whose stacks go. Raises ConfigurationError or StackFailed.
+    """
+    wanted = None if only is None else set(only)
+    found = [template for template in reversed(load(templates)) if wanted is None or template.name in wanted]
+    async with connect(aws) as stacks:
+
+        async def remove(template: Template) -> Progress:
+            name, started = stack_name(prefix, template.name), time.monotonic()
+            change = await stacks.remove(name)
+            return Progress(template.name, name, change, time.monotonic() - started)
+
+        await _by_rank(found, remove, on_progress)
+
+
+def stack_name(prefix: str, template: str) -> str:
+    """The name of a template's stack. Raises ConfigurationError when the prefix is none that names can have."""
+    if not PREFIX.fullmatch(prefix):
+        raise ConfigurationError(
+            f"the prefix {prefix!r} is not possible: up to 30 letters, digits and hyphens, as names of stacks allow"
+        )
+    return f"event-trio-{prefix}{template}"
+
+
+@asynccontextmanager
+async def connect(aws: Aws) -> AsyncIterator[Stacks]:
+    """The stacks of an account and region; impatient with LocalStack, gentle with AWS."""
+    async with cloudformation(aws) as client:
+        yield Stacks(client, REMOTE if aws.endpoint_url is None else LOCAL)
+
+
+async def _throughput(stacks: Stacks, topic_stack: str, wanted: str | None) -> str:
+    """Queues follow their topic's setting: a queue that is added later must not mix the scopes."""
+    stack = await stacks.find(topic_stack)
+    current = stack.parameters.get("Throughput") if stack else None
+    if current == "high" and wanted == "standard":
+        raise ConfigurationError(f"{topic_stack} was deployed with high throughput; a topic cannot go back from it")
+    return wanted or current or THROUGHPUTS[0]
+
+
+async def _by_rank(
+    templates: Sequence[Template], work: Callable[[Template], Awaitable[Progress]], on_progress: OnProgress
+) -> list[Progress]:
+    """Work on the templates of one kind side by side, and on one kind after the other."""
+
+    async def one(template: Template) -> Progress:
+        progress = await work(template)
+        on_progress(progress)
+        return progress
+
+    done: list[Progress] = []
+    for _, group in groupby(templates, key=lambda template: template.kind):
+        results = await asyncio.gather(*(one(template) for template in group), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            done.append(result)
+    return done
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
+    parser.add_argument("--prefix", default=os.environ.get("TOPOLOGY_PREFIX", ""), help="put before every name")
+    parser.add_argument(
+        "--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL") or None, help="address of LocalStack; none for AWS"
+    )
+    parser.add_argument("--region", default=os.environ.get("AWS_REGION", "us-east-1"), help="default: %(default)s")
+    parser.add_argument("--throughput", choices=THROUGHPUTS, help='default: as it is; "high" for new topics')
+    parser.add_argument("--delete", action="store_true", help="delete the stacks, with every message in their queues")
+    parser.add_argument("--yes", action="store_true", help="needed to delete on AWS")
+    return parser
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its status is 0, or 1 with a sentence on standard error."""
+    options = _arguments().parse_args(arguments)
+    aws = Aws(options.region, options.endpoint_url)
+    if options.delete and aws.endpoint_url is None and not options.yes:
+        print(
+            "error: this deletes queues on AWS with every message in them; add --yes if that is meant", file=sys.stderr
+        )
+        return 1
+
+    def show(progress: Progress) -> None:
+        print(progress, flush=True)
+
+    try:
+        if options.delete:
+            asyncio.run(delete(aws, prefix=options.prefix, on_progress=show))
+        else:
+            asyncio.run(deploy(aws, prefix=options.prefix, throughput=options.throughput, on_progress=show))
+    except EventTrioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BROKER_FAULTS as error:
+        where = aws.endpoint_url or f"AWS in {aws.region}"
+        print(f"error: CloudFormation at {where} cannot be used: {error_code(error)}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())

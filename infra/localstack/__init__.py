@@ -1,0 +1,1 @@
+"""What LocalStack needs beyond AWS: somebody who puts back what it forgets."""

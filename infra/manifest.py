@@ -1,0 +1,121 @@
+"""The templates of the topology as they describe themselves: what each is for, and which others come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_pascal
+
+from shared.errors import ConfigurationError
+from shared.settings import suggest
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Kind(StrEnum):
+    """What a template declares; the order of the kinds is the order of deployment.
+
+    The publish checks come last: LocalStack serves the subscribers of a topic in the order of their subscription, and
+    an event that comes back through the check is to have passed the others.
+    """
+
+    TOPIC = "topic"
+    SUBSCRIBER = "subscriber"
+    PUBLISH_CHECK = "publish-check"
+
+    @property
+    def rank(self) -> int:
+        """The position in the order of deployment."""
+        return list(Kind).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template file. Its name is the file's, and the last part of its stack's name."""
+
+    name: str
+    kind: Kind
+    topic: str
+    body: str
+    parameters: frozenset[str]
+
+
+def load(paths: Iterable[Path] | None = None) -> tuple[Template, ...]:
+    """Read templates (all of `infra/templates` unless told), in the order of deployment.
+
+    Raises ConfigurationError, naming the file, when one cannot be read or does not describe itself.
+    """
+    files = sorted(TEMPLATES.glob("*.yaml")) if paths is None else list(paths)
+    found = sorted((_read(path) for path in files), key=lambda template: (template.kind.rank, template.name))
+    topics = [template.topic for template in found if template.kind is Kind.TOPIC]
+    for template in found:
+        if template.topic not in topics:
+            raise ConfigurationError(
+                f"template {template.name} belongs to the topic {template.topic!r}, which no template declares; "
+                f"{suggest(template.topic, topics)}"
+            )
+    return tuple(found)
+
+
+def dependants(templates: Sequence[Template], names: Iterable[str]) -> tuple[Template, ...]:
+    """The named templates and all that comes after one of them on the same topic, in the order of deployment.
+
+    A subscription does not outlive its topic, and a publish check has to be the last to subscribe. A new check queue
+    also tells the relay that the broker forgot something, so that it publishes again.
+    """
+    first: dict[str, int] = {}
+    wanted = set(names)
+    for template in templates:
+        if template.name in wanted:
+            first[template.topic] = min(template.kind.rank, first.get(template.topic, template.kind.rank))
+    return tuple(
+        template
+        for template in templates
+        if template.name in wanted or (template.topic in first and template.kind.rank > first[template.topic])
+    )
+
+
+class _Description(BaseModel):
+    model_config = ConfigDict(alias_generator=to_pascal, extra="forbid")
+
+    kind: Kind
+    topic: str = Field(min_length=1)
+
+
+class _Metadata(BaseModel):
+    description: _Description = Field(alias="EventTrio")
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+    metadata: _Metadata
+    parameters: dict[str, object] = {}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms (`!Ref`, `!Sub`, ...), whose values do not matter here."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def _read(path: Path) -> Template:
+    try:
+        body = path.read_text(encoding="utf-8")
+        document = _Document.model_validate(yaml.load(body, Loader=_Loader))  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigurationError(f"template {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"template {path} is not YAML: {error}") from error
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the document"
+        raise ConfigurationError(f"template {path}: {where}: {problem['msg']}") from error
+    described = document.metadata.description
+    return Template(path.stem, described.kind, described.topic, body, frozenset(document.parameters))

@@ -1,0 +1,254 @@
+"""CloudFormation stacks: brought to a template's state through a change set, or deleted, and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from shared.aws import error_code
+from shared.errors import EventTrioError
+from shared.retry import Backoff
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cloudformation import CloudFormationClient
+    from types_aiobotocore_cloudformation.type_defs import StackTypeDef
+
+T = TypeVar("T")
+
+# A stack in one of these never became whole, so there is nothing in it to keep: it is deleted and created again.
+STILLBORN = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
+WHOLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
+
+# CloudFormation says it in the first way of a change set and in the second of a direct update.
+NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed")
+THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded")
+THROTTLED_RETRIES = 8
+
+
+class StackFailed(EventTrioError):
+    """CloudFormation could not bring a stack to the state of its template."""
+
+
+class Change(StrEnum):
+    """What applying or removing did to a stack."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack as CloudFormation has it."""
+
+    name: str
+    stack_id: str
+    status: str
+    reason: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource of a stack; the physical id is a queue's URL and the ARN of a topic or a subscription."""
+
+    logical_id: str
+    type: str
+    physical_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often to ask whether a stack has settled, and for how long, in seconds.
+
+    `second_looks` is how often a failed deletion is looked at again: LocalStack says DELETE_FAILED when a resource is
+    gone already, and goes on to delete the rest and the stack.
+    """
+
+    poll: Backoff
+    limit: float
+    second_looks: int
+
+
+# LocalStack finishes a stack in a tenth of a second; AWS takes a minute and counts the calls.
+LOCAL = Patience(Backoff(first=0.05, factor=1.5, cap=0.2, jitter=0), limit=120, second_looks=25)
+REMOTE = Patience(Backoff(first=1, factor=1.5, cap=5, jitter=0.2), limit=1800, second_looks=0)
+
+
+class Stacks:
+    """The stacks of one account and region.
+
+    Every method raises StackFailed, naming the stack and the resource at fault, when CloudFormation reports a failure.
+    Faults of the connection pass through.
+    """
+
+    def __init__(self, client: CloudFormationClient, patience: Patience) -> None:
+        self._client = client
+        self._patience = patience
+
+    async def find(self, name: str) -> Stack | None:
+        """The stack of that name (or id), or None."""
+        try:
+            answer = await self._calling(lambda: self._client.describe_stacks(StackName=name))
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        found = _stack(answer["Stacks"][0])
+        return None if found.status == "DELETE_COMPLETE" else found
+
+    async def apply(self, name: str, body: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> Change:
+        """Create or update the stack so that it is as the template says."""
+        current = await self.settled(name)
+        if current is not None and current.status in STILLBORN:
+            await self.remove(name)
+            current = None
+        if current is not None and current.status not in WHOLE and current.status != "REVIEW_IN_PROGRESS":
+            raise StackFailed(
+                f"stack {name} is in {current.status} and cannot be updated; "
+                "continue its rollback (aws cloudformation continue-update-rollback) or delete it"
+            )
+        new = current is None or current.status == "REVIEW_IN_PROGRESS"
+        try:
+            change_set = await self._client.create_change_set(
+                StackName=name,
+                ChangeSetName=f"deploy-{uuid4().hex}",
+                ChangeSetType="CREATE" if new else "UPDATE",
+                TemplateBody=body,
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        except ClientError as error:
+            if _says_nothing_to_do(str(error)):
+                return Change.UNCHANGED
+            raise StackFailed(f"stack {name}: the template was refused: {error}") from error
+        if not await self._is_worth_executing(name, change_set["Id"]):
+            return Change.UNCHANGED
+        await self._client.execute_change_set(ChangeSetName=change_set["Id"])
+        settled = await self.settled(change_set["StackId"], reviewing=False)
+        if settled is None or settled.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            raise await self._failure(change_set["StackId"], name, settled, "created" if new else "updated")
+        return Change.CREATED if new else Change.UPDATED
+
+    async def remove(self, name: str) -> Change:
+        """Delete the stack with all that is in it; a stack that does not exist is fine."""
+        current = await self.settled(name)
+        if current is None:
+            return Change.UNCHANGED
+        await self._client.delete_stack(StackName=current.stack_id)
+        left = await self.settled(current.stack_id)
+        for _ in range(self._patience.second_looks):
+            if left is None:
+                break
+            await asyncio.sleep(self._patience.poll.cap)
+            left = await self.settled(current.stack_id)
+        if left is not None:
+            raise await self._failure(current.stack_id, name, left, "deleted")
+        return Change.DELETED
+
+    async def resources(self, name: str) -> list[Resource]:
+        """What the stack consists of; empty when there is no such stack."""
+        try:
+            answer = await self._calling(lambda: self._client.describe_stack_resources(StackName=name))
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return []
+            raise
+        return [
+            Resource(raw["LogicalResourceId"], raw["ResourceType"], raw.get("PhysicalResourceId", ""))
+            for raw in answer["StackResources"]
+        ]
+
+    async def settled(self, name: str, *, reviewing: bool = True) -> Stack | None:
+        """The stack once nothing is going on in it; None when there is none.
+
+        A stack that only has a change set to review counts as settled, unless `reviewing` is false.
+        """
+
+        async def look() -> tuple[bool, Stack | None]:
+            found = await self.find(name)
+            if found is None or (reviewing and found.status == "REVIEW_IN_PROGRESS"):
+                return True, found
+            return not found.status.endswith("_IN_PROGRESS"), found
+
+        return await self._patiently(look, f"stack {name} has not settled")
+
+    async def _is_worth_executing(self, name: str, change_set_id: str) -> bool:
+        async def look() -> tuple[bool, tuple[str, str]]:
+            described = await self._calling(lambda: self._client.describe_change_set(ChangeSetName=change_set_id))
+            status = described["Status"]
+            return status in ("CREATE_COMPLETE", "FAILED"), (status, described.get("StatusReason", ""))
+
+        status, reason = await self._patiently(look, f"stack {name} has no finished change set")
+        if status == "CREATE_COMPLETE":
+            return True
+        await self._client.delete_change_set(ChangeSetName=change_set_id)
+        if _says_nothing_to_do(reason):
+            return False
+        raise StackFailed(f"stack {name}: the change set was refused: {reason}")
+
+    async def _patiently(self, look: Callable[[], Awaitable[tuple[bool, T]]], complaint: str) -> T:
+        deadline = time.monotonic() + self._patience.limit
+        attempt = 0
+        while True:
+            done, found = await look()
+            if done:
+                return found
+            if time.monotonic() > deadline:
+                raise StackFailed(f"{complaint} after {self._patience.limit:g} s")
+            attempt += 1
+            await asyncio.sleep(self._patience.poll.delay(attempt, 0.0))
+
+    async def _failure(self, stack_id: str, name: str, stack: Stack | None, meant: str) -> StackFailed:
+        status, reason = (stack.status, stack.reason) if stack else ("gone", "")
+        return StackFailed(
+            f"stack {name} could not be {meant}, it is {status}: {await self._cause(stack_id) or reason}"
+        )
+
+    async def _cause(self, stack_id: str) -> str | None:
+        """The first failure of the newest operation: the later ones only follow from it."""
+        answer = await self._calling(lambda: self._client.describe_stack_events(StackName=stack_id))
+        cause = None
+        for event in answer["StackEvents"]:  # newest first
+            status, reason = str(event.get("ResourceStatus", "")), event.get("ResourceStatusReason", "")
+            resource = event.get("LogicalResourceId", "")
+            if event.get("PhysicalResourceId") == stack_id and status.endswith("_IN_PROGRESS") and cause:
+                break
+            if status.endswith("_FAILED") and "cancelled" not in reason and event.get("PhysicalResourceId") != stack_id:
+                cause = f"{resource} ({event.get('ResourceType', '?')}): {reason or status}"
+        return cause
+
+    async def _calling(self, call: Callable[[], Awaitable[T]]) -> T:
+        """A call that only reads, made again while AWS asks to slow down: the client retries nothing itself."""
+        for attempt in range(1, THROTTLED_RETRIES):
+            try:
+                return await call()
+            except ClientError as error:
+                if error_code(error) not in THROTTLED:
+                    raise
+                await asyncio.sleep(self._patience.poll.delay(attempt, 0.0))
+        return await call()
+
+
+def _says_nothing_to_do(reason: str) -> bool:
+    return any(words in reason for words in NOTHING_TO_DO)
+
+
+def _stack(raw: StackTypeDef) -> Stack:
+    return Stack(
+        name=raw["StackName"],
+        stack_id=raw.get("StackId", raw["StackName"]),
+        status=raw["StackStatus"],
+        reason=raw.get("StackStatusReason", ""),
+        parameters={p.get("ParameterKey", ""): p.get("ParameterValue", "") for p in raw.get("Parameters", [])},
+        outputs={o.get("OutputKey", ""): o.get("OutputValue", "") for o in raw.get("Outputs", [])},
+    )
