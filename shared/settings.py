@@ -35,7 +35,7 @@ class ServiceSettings(BaseSettings):
     aws_region: str = Field("us-east-1", description="The region of topics and queues.")
     aws_endpoint_url: str | None = Field(None, description="The address of LocalStack; unset on AWS.")
     topology_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9_-]{0,40}$", description="Put before the names of topics, queues and stacks."
+        "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Put before the names of topics, queues and stacks."
     )
     auth_jwks: str | None = Field(None, description="Path or URL of the key set that bearer tokens are checked with.")
     auth_issuer: str | None = Field(None, description="The issuer that tokens must name, if set.")
