@@ -1,0 +1,39 @@
+"""A service started with wrong settings says which one, and ends."""
+
+import pytest
+
+from services.notification.settings import NotificationSettings
+from shared.settings import load
+
+URL = "postgresql://notification_api@127.0.0.1/notifications"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "DATABASE_URL is not set"),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL is wrong"),
+        ({"DATABASE_URL": URL, "SENDER": "pigeon"}, "SENDER is wrong"),
+        ({"DATABASE_URL": URL, "SENDER": "smtp"}, "SMTP_HOST and SMTP_FROM must be set"),
+        ({"DATABASE_URL": URL, "QUEUE_WAIT_SECONDS": "21"}, "QUEUE_WAIT_SECONDS is wrong"),
+        ({"DATABASE_URL": URL, "DRAIN_SECONDS": "5"}, "must be above QUEUE_WAIT_SECONDS (20)"),
+        ({"DATABASE_URL": URL, "RETRY_SECONDS": "61"}, "RETRY_SECONDS is wrong"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(
+    given: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as left:
+        load(NotificationSettings)
+    assert left.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_defaults_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    settings = load(NotificationSettings)
+    assert settings.sender == "log"
+    assert settings.http_port == 8001
