@@ -1,0 +1,184 @@
+"""The relay on a real Postgres and a real LocalStack."""
+
+import httpx
+import pytest
+
+from services.relay.backlog import PendingEvent
+from services.relay.main import build
+from services.relay.outcome import Answered, CallOutcome, Outage, Permanent, Transient
+from services.relay.publisher import Publisher
+from shared.aws import Aws
+from shared.topology import Topology
+from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import fill, query, record, unpublished
+from tests.support.readers import drain_queue, first_sequences
+from tests.support.relays import running, settings
+from tests.support.waiting import eventually
+
+
+async def published(database: TestDatabase, *, timeout: float = 20.0) -> None:
+    async def all_published() -> bool:
+        assert (left := await unpublished(database.url)) == 0, f"{left} events are not published"
+        return True
+
+    await eventually(all_published, timeout=timeout)
+
+
+async def test_events_are_sent_come_back_and_arrive_in_order(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [(f"o-{g}", n) for n in range(1, 8) for g in range(12)])
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
+        await published(outbox_database)
+    arrived = await drain_queue(aws, topology.queue("notification", "order-events"), 84)
+    assert len(arrived) == 84
+    assert first_sequences(arrived) == {f"o-{g}": list(range(1, 8)) for g in range(12)}
+    rows = await query(outbox_database.url, "SELECT * FROM outbox_event")
+    assert all(row["recorded_at"] <= row["sent_at"] <= row["published_at"] for row in rows)
+    assert all(row["attempts"] == 0 and row["republished"] == 0 for row in rows)
+
+
+async def test_the_bytes_on_the_wire_are_the_bytes_in_the_outbox(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    (recorded,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)], note='ü 김 "quoted" \\ \n')
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
+        await published(outbox_database)
+    (arrived,) = await drain_queue(aws, topology.queue("notification", "order-events"), 1)
+    assert arrived.to_bytes() == recorded.to_bytes()
+
+
+async def test_two_relays_keep_every_group_in_order(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    await fill(outbox_database.url, 30, each=8)
+    made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
+    async with running(made) as first, running(made) as second:
+        await published(outbox_database, timeout=40)
+        assert first.seen("relay.sent")
+        assert second.seen("relay.sent")
+    arrived = await drain_queue(aws, topology.queue("notification", "order-events"), 240)
+    assert first_sequences(arrived) == {f"s-{g}": list(range(1, 9)) for g in range(1, 31)}
+
+
+async def test_with_polling_at_a_minute_the_doorbell_brings_an_event_within_a_second(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology, poll_idle_seconds=60)
+    async with running(made) as signals:
+        await signals.wait("doorbell.listening")
+        await signals.wait("lanes.changed")
+
+        async def idle() -> bool:
+            reads = signals.seen("relay.read")
+            return len(reads) >= 8 and reads[-1]["events"] == 0
+
+        await eventually(idle)
+        (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+        await query(outbox_database.url_for(OUTBOX_WRITER), "NOTIFY outbox")
+        await signals.wait("relay.sent", where=lambda facts: facts["event_id"] == str(envelope.id), timeout=1.0)
+
+
+class Interfering:
+    """Stands between the relay and the real publisher and plays one fault, for one event."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, subject: str, faults: list[Transient | Permanent]) -> None:
+        self.batches: list[list[str]] = []
+        real = Publisher.publish
+
+        async def publish(publisher: Publisher, events: list[PendingEvent]) -> CallOutcome:
+            self.batches.append([f"{event.subject}/{event.id}" for event in events])
+            hit = [event for event in events if event.subject == subject]
+            if not hit or not faults:
+                return await real(publisher, events)
+            fault = faults.pop(0)
+            rest = [event for event in events if event.subject != subject]
+            answer = await real(publisher, rest) if rest else Answered(())
+            assert isinstance(answer, Answered)
+            outcomes = iter(answer.outcomes)
+            return Answered(tuple(fault if event in hit else next(outcomes) for event in events))
+
+        monkeypatch.setattr(Publisher, "publish", publish)
+
+
+async def test_a_failed_entry_holds_back_its_group_and_no_other(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(
+        outbox_database.url_for(OUTBOX_WRITER), [(g, n) for n in (1, 2, 3) for g in ("bad", "good-1", "good-2")]
+    )
+    Interfering(monkeypatch, "bad", [Transient("InternalError"), Transient("InternalError")])
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
+        await published(outbox_database)
+    arrived = await drain_queue(aws, topology.queue("notification", "order-events"), 9)
+    assert first_sequences(arrived) == {g: [1, 2, 3] for g in ("bad", "good-1", "good-2")}
+    order = [envelope.subject for envelope in arrived]
+    assert order.index("bad") > max(i for i, subject in enumerate(order) if subject != "bad")
+    (first, *_) = await query(
+        outbox_database.url, "SELECT attempts FROM outbox_event WHERE subject = 'bad' ORDER BY id"
+    )
+    assert first["attempts"] == 2
+
+
+async def test_an_event_refused_for_good_waits_with_its_reason_and_holds_up_only_its_group(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("bad", 1), ("bad", 2), ("good", 1), ("good", 2)])
+    Interfering(monkeypatch, "bad", [Permanent("InvalidParameter: not this one")])
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
+
+        async def good_is_published() -> bool:
+            rows = await query(outbox_database.url, "SELECT published_at FROM outbox_event WHERE subject = 'good'")
+            return all(row["published_at"] for row in rows)
+
+        await eventually(good_is_published)
+
+        async def the_reason_is_kept() -> bool:
+            rows = await query(outbox_database.url, "SELECT * FROM outbox_event WHERE subject = 'bad' ORDER BY id")
+            assert [row["sent_at"] for row in rows] == [None, None]
+            return rows[0]["last_error"] == "InvalidParameter: not this one" and rows[1]["attempts"] == 0
+
+        await eventually(the_reason_is_kept)
+
+
+async def test_an_outage_burns_no_attempts_and_ends_by_itself(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, broken = Publisher.publish, [True]
+
+    async def publish(publisher: Publisher, events: list[PendingEvent]) -> CallOutcome:
+        return Outage("KMSDisabled") if broken[0] else await real(publisher, events)
+
+    monkeypatch.setattr(Publisher, "publish", publish)
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-1", 2), ("o-2", 1)])
+    made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
+    app = build(made)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as http,
+    ):
+
+        async def not_ready_and_says_why() -> bool:
+            answer = await http.get("/readyz")
+            return answer.status_code == 503 and "KMSDisabled" in answer.text
+
+        await eventually(not_ready_and_says_why)
+        broken[0] = False
+        await published(outbox_database)
+    rows = await query(outbox_database.url, "SELECT sum(attempts) FROM outbox_event")
+    assert rows[0][0] == 0
+
+
+async def test_a_relay_without_its_topology_names_what_is_missing_and_starts_when_it_is_there(
+    outbox_database: TestDatabase, aws: Aws
+) -> None:
+    app = build(settings(outbox_database.url_for(OUTBOX_RELAY), aws, Topology("nowhere-")))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as http,
+    ):
+
+        async def named() -> bool:
+            return "nowhere-order-events-publish-check.fifo does not exist" in (await http.get("/readyz")).text
+
+        await eventually(named)

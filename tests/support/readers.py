@@ -1,0 +1,35 @@
+"""Reads a subscriber's queue as a subscriber would, to see what arrived and in which order."""
+
+import asyncio
+from collections import defaultdict
+
+from shared.aws import Aws, sqs
+from shared.envelope import Envelope
+from shared.queue import Queue
+
+
+async def drain_queue(aws: Aws, name: str, count: int, *, seconds: float = 20.0) -> list[Envelope]:
+    """Receive and delete until `count` different events came (or time is up); all deliveries, in order of arrival."""
+    arrived: list[Envelope] = []
+    async with sqs(aws) as client:
+        queue = Queue(client, name)
+        try:
+            async with asyncio.timeout(seconds):
+                while len({envelope.id for envelope in arrived}) < count:
+                    messages = await queue.receive(wait_seconds=1, visibility_seconds=30)
+                    arrived += [Envelope.parse(message.body) for message in messages]
+                    await queue.delete(messages)
+        except TimeoutError:
+            pass
+    return arrived
+
+
+def first_sequences(arrived: list[Envelope]) -> dict[str, list[int]]:
+    """Per subject the sequence numbers in the order in which each event first arrived."""
+    seen: set[object] = set()
+    sequences: dict[str, list[int]] = defaultdict(list)
+    for envelope in arrived:
+        if envelope.id not in seen:
+            seen.add(envelope.id)
+            sequences[envelope.subject].append(envelope.sequence_number)
+    return dict(sequences)

@@ -1,0 +1,38 @@
+"""Starts relays inside the test's process, on the test's own outbox and topology."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from services.relay.main import build
+from services.relay.settings import RelaySettings
+from services.relay.sweeper import Patience
+from shared.aws import Aws
+from shared.signals import Signals
+from shared.topology import Topology
+
+TOPIC = "order-events"
+
+
+def settings(url: str, aws: Aws, topology: Topology, **changes: Any) -> RelaySettings:
+    """What a relay of the order events needs, with short waits."""
+    values: dict[str, Any] = {
+        "database_url": url,
+        "aws_endpoint_url": aws.endpoint_url,
+        "topology_prefix": topology.prefix,
+        "topic": TOPIC,
+        "publish_check_wait_seconds": 1,
+        "lease_seconds": 3,
+        "call_seconds": 2,
+        "drain_seconds": 5,
+    }
+    return RelaySettings(**{**values, **changes})
+
+
+@asynccontextmanager
+async def running(made: RelaySettings, *, patience: Patience | None = None) -> AsyncIterator[Signals]:
+    """A relay that works until the end of the block, and then drains."""
+    signals = Signals()
+    app = build(made, signals=signals, patience=patience)
+    async with app.router.lifespan_context(app):
+        yield signals
