@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from shared.aws import Aws
 from shared.topology import Topology
@@ -10,6 +11,14 @@ from tests.support import databases, servers, topologies
 from tests.support.databases import TestDatabase
 from tests.support.servers import PostgresServer
 from tests.support.waiting import run
+
+
+def pytest_configure() -> None:
+    """Log lines as text, with plain tracebacks: structlog's own take seconds to draw and show local variables."""
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, renderer]
+    )
 
 
 def pytest_report_header() -> list[str]:

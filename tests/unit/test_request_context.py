@@ -24,13 +24,13 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 @pytest.fixture
 def lines() -> Iterator[StringIO]:
     root = stdlib_logging.getLogger()
-    before, level = root.handlers[:], root.level
+    before, level, configured = root.handlers[:], root.level, structlog.get_config()
     stream = StringIO()
     logging.configure("test", "info", "json", stream)
     yield stream
     root.handlers, root.level = before, level
     stdlib_logging.captureWarnings(False)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_what_the_caller_gives_is_kept(api: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("bad", ["", "a b", "a" * 129, 'x"y', "a\u00e9"])
 async def test_what_is_not_valid_is_replaced(api: httpx.AsyncClient, bad: str) -> None:
-    headers = {"X-Correlation-ID": bad.encode("latin-1"), "traceparent": b"garbage"}
+    headers = {b"X-Correlation-ID": bad.encode("latin-1"), b"traceparent": b"garbage"}
     answer = (await api.get("/context/1", headers=headers)).json()
     assert answer["correlation_id"] not in ("", bad)
     assert Traceparent.parse(answer["traceparent"]) is not None

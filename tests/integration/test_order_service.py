@@ -1,0 +1,117 @@
+"""The order service as a whole: how it starts, when it is ready, and what its database must be."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData
+
+from services.order.migrate import MIGRATIONS, migrate
+from services.order.tables import metadata
+from shared.database import create_engine
+from shared.migration import upgrade
+from shared.outbox.table import metadata as outbox_metadata
+from tests.support.databases import TestDatabase, database, execute, fetch
+from tests.support.order_service import ORDER, order_service
+from tests.support.processes import ROOT, service_process
+from tests.support.servers import PostgresServer
+from tools.embedded.ports import free_port
+from tools.embedded.process import base_environment
+
+
+@pytest.mark.parametrize(
+    ("module", "environment", "said"),
+    [
+        ("main", {}, "DATABASE_URL is not set."),
+        ("main", {"DATABASE_URL": "mysql://x"}, "DATABASE_URL is wrong: "),
+        ("main", {"DATABASE_URL": "postgresql://x", "HTTP_PORT": "high"}, "HTTP_PORT is wrong: "),
+        ("main", {"DATABASE_URL": "postgresql://x", "HTTP_HOST": "0.0.0.0"}, "AUTH_JWKS is not set"),
+        ("migrate", {}, "MIGRATION_DATABASE_URL is not set."),
+    ],
+)
+def test_a_missing_setting_is_named(module: str, environment: dict[str, str], said: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", f"services.order.{module}"],
+        env={**base_environment(), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: {said}")
+    assert "Traceback" not in ended.stderr
+
+
+async def test_the_process_serves_and_stops(orders_database: TestDatabase, tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": orders_database.url_for("order_api"), "LOG_FORMAT": "json"}
+    async with service_process("services.order.main", environment, tmp_path) as service:
+        ready = await service.api.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert (await service.api.post("/v1/orders", json=ORDER)).status_code == 201
+        metrics = (await service.api.get("/metrics")).text
+        assert 'order_events_recorded_total{type="order.placed"} 1.0' in metrics
+        assert (await service.api.get("/docs")).status_code == 200
+    log = service.process.command.log.read_text()
+    assert '"action": "auth.off"' in log
+    assert '"action": "order.placed"' in log
+    assert '"action": "service.stopped"' in log
+    assert ORDER["recipient"] not in log
+
+
+async def checks(api: httpx.AsyncClient) -> tuple[int, dict[str, str | None]]:
+    answer = await api.get("/readyz")
+    return answer.status_code, {name: found["detail"] for name, found in answer.json()["checks"].items()}
+
+
+async def test_a_database_that_is_behind_is_not_ready_and_says_so(postgres: PostgresServer) -> None:
+    async with database(postgres.admin_url, purpose="behind") as empty:
+        await migrate(empty.url)
+        async with order_service(empty) as api:
+            assert (await checks(api))[0] == 200
+            await execute(empty.url, "DELETE FROM alembic_version")
+            status, details = await checks(api)
+            assert status == 503
+            assert "at migration none, the code needs 0001" in (details["migrations"] or "")
+
+
+async def test_without_a_database_it_is_alive_but_not_ready() -> None:
+    nowhere = TestDatabase("nowhere", f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere")
+    async with order_service(nowhere) as api:
+        assert (await api.get("/livez")).status_code == 200
+        status, details = await checks(api)
+        assert status == 503
+        assert "cannot be reached" in (details["database"] or "")
+        refused = await api.post("/v1/orders", json=ORDER)
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"]
+
+
+async def test_the_tables_are_what_the_migrations_make(orders_database: TestDatabase) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": _is_table})
+        return [*compare_metadata(context, expected)]
+
+    expected = MetaData()
+    for table in (*metadata.tables.values(), *outbox_metadata.tables.values()):
+        table.to_metadata(expected)
+    engine = create_engine(orders_database.url, application_name="test")
+    try:
+        async with engine.connect() as connection:
+            assert await connection.run_sync(differences) == []
+    finally:
+        await engine.dispose()
+
+
+async def test_migrating_again_changes_nothing(orders_database: TestDatabase) -> None:
+    await upgrade(orders_database.url, MIGRATIONS)
+    assert len(await fetch(orders_database.url, "SELECT 1 FROM alembic_version")) == 1
+
+
+def _is_table(_: object, name: str | None, kind: str, *__: object) -> bool:
+    """Indexes are the migrations' own; the relay's tables are read by no model."""
+    return kind not in {"index", "unique_constraint"} and name not in {"outbox_lane", "outbox_relay"}

@@ -1,0 +1,60 @@
+"""A service as a process of its own, as it runs in production."""
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.support.waiting import eventually
+from tools.embedded.ports import LOOPBACK, free_port
+from tools.embedded.process import ChildProcess, Command, base_environment
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ServiceProcess:
+    """A running service, and a client of it."""
+
+    process: ChildProcess
+    api: httpx.AsyncClient
+
+
+def child(module: str, environment: Mapping[str, str], folder: Path) -> ChildProcess:
+    """`python -m module`, not yet started, with this environment and nothing of ours; its output is in `folder`."""
+    return ChildProcess(
+        Command(
+            name=module,
+            arguments=[sys.executable, "-m", module],
+            log=folder / f"{module}.log",
+            environment={**base_environment(), **environment},
+            folder=ROOT,
+        )
+    )
+
+
+@asynccontextmanager
+async def service_process(module: str, environment: Mapping[str, str], folder: Path) -> AsyncIterator[ServiceProcess]:
+    """Start a service on a free port, wait until it answers, and stop it at the end."""
+    port = free_port()
+    process = child(module, {"HTTP_PORT": str(port), **environment}, folder)
+    process.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=10.0) as api:
+
+            async def alive() -> bool:
+                if process.status is not None:
+                    raise process.failure("ended before it answered")
+                try:
+                    return (await api.get("/livez")).is_success
+                except httpx.TransportError:
+                    return False
+
+            await eventually(alive, timeout=START_SECONDS)
+            yield ServiceProcess(process, api)
+    finally:
+        await process.stop()
