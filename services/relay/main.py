@@ -60,9 +60,7 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
     Raises ConfigurationError when the settings do not go together.
     """
     if settings.call_seconds >= settings.lease_seconds:
-        raise ConfigurationError(
-            "CALL_SECONDS must be below LEASE_SECONDS: a call ends before its lane is another's"
-        )
+        raise ConfigurationError("CALL_SECONDS must be below LEASE_SECONDS: a call ends before its lane is another's")
     known = authenticator(settings)
     registry = new_registry()
     said = signals or Signals()

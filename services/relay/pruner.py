@@ -18,13 +18,20 @@ STEP = 1000
 BETWEEN_STEPS_SECONDS = 0.1
 BETWEEN_ROUNDS_SECONDS = 60.0
 
-# Old events have low ids, so walking the primary key finds them at once and stops after a step.
+# Walks the table by its primary key, a step at a time: old events have low ids, and old ones that may not go (not
+# published, or held) are passed by, not stumbled over again and again.
 PRUNE = """
--- prune: the oldest events that were published before the retention
-DELETE FROM outbox_event WHERE id IN (
-    SELECT e.id FROM (SELECT id, published_at FROM outbox_event ORDER BY id LIMIT $2) e
-    WHERE e.published_at < clock_timestamp() - $1::float8 * interval '1 second'
+-- prune: of the next events by id, those that were published before the retention
+WITH looked AS (
+    SELECT id, published_at, recorded_at FROM outbox_event WHERE id > $2 ORDER BY id LIMIT $3
+), pruned AS (
+    DELETE FROM outbox_event e USING looked
+    WHERE e.id = looked.id AND looked.published_at < clock_timestamp() - $1::float8 * interval '1 second'
+    RETURNING 1
 )
+SELECT (SELECT count(*) FROM pruned) AS pruned, max(id) AS last,
+       count(*) < $3 OR bool_or(recorded_at > clock_timestamp() - $1::float8 * interval '1 second') AS done
+FROM looked
 """
 
 
@@ -38,6 +45,7 @@ class Pruner:
         self._retention_seconds = retention_hours * 3600
         self._metrics = metrics
         self._signals = signals
+        self._after = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Prune step by step until asked to stop."""
@@ -47,13 +55,17 @@ class Pruner:
             except DATABASE_FAULTS as error:
                 log.warning("cannot prune", action="pruner.failed", error=f"{type(error).__name__}: {error}")
                 pruned = 0
-            await pause(stopping, BETWEEN_STEPS_SECONDS if pruned else BETWEEN_ROUNDS_SECONDS)
+            await pause(stopping, BETWEEN_STEPS_SECONDS if pruned or self._after else BETWEEN_ROUNDS_SECONDS)
 
     async def prune(self) -> int:
         """One step; returns how many events were deleted."""
         async with transaction(self._pool) as connection:
-            status = await connection.execute(PRUNE, self._retention_seconds, STEP)
-        pruned = int(status.rpartition(" ")[2])
+            row = await connection.fetchrow(PRUNE, self._retention_seconds, self._after, STEP)
+        if row is None or row["done"]:
+            self._after = 0
+        else:
+            self._after = row["last"]
+        pruned: int = row["pruned"] if row else 0
         self._metrics.pruned.inc(pruned)
         self._signals.emit("pruner.pruned", events=pruned)
         return pruned

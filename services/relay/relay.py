@@ -10,6 +10,7 @@ from typing import assert_never
 
 import structlog
 
+from shared import failpoints
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
 from shared.retry import Backoff
@@ -180,6 +181,7 @@ class Relay:
                 for event, outcome in zip(batch, outcomes, strict=True):
                     match outcome:
                         case Accepted(message_id):
+                            failpoints.hit("relay.acknowledged")
                             self._backlog.accepted(event)
                             accepted.append((event, message_id, now))
                         case Transient() | Permanent():

@@ -1,0 +1,203 @@
+"""The publish check, the sweeper and the pruner: what counts as published, as lost, and as over."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.relay.metrics import RelayMetrics
+from services.relay.outbox_marks import Acknowledgement, OutboxMarks
+from services.relay.pruner import Pruner
+from services.relay.sweeper import Patience, Sweeper
+from shared.aws import Aws, sns, sqs
+from shared.database import Pool
+from shared.queue import Queue
+from shared.signals import Signals
+from shared.topology import Topology
+from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import fill, pool, query, record
+from tests.support.relays import running, settings
+
+PATIENCE = Patience(lost_after=360, later=60, probe=60)
+
+
+@pytest.fixture
+async def relay_pool(outbox_database: TestDatabase) -> AsyncIterator[Pool]:
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        yield made
+
+
+def sweeper(made: Pool) -> Sweeper:
+    return Sweeper(
+        made,
+        PATIENCE,
+        may_sweep=lambda _: True,
+        metrics=RelayMetrics(CollectorRegistry()),
+        signals=Signals(),
+        on_returned=lambda: None,
+    )
+
+
+async def sent(database: TestDatabase, event_id: UUID, *, minutes_ago: float, published: bool = False) -> None:
+    await query(
+        database.url,
+        "UPDATE outbox_event SET sent_at = now() - $2::interval, published_at = CASE WHEN $3 THEN now() END"
+        " WHERE event_id = $1 RETURNING 1",
+        event_id,
+        timedelta(minutes=minutes_ago),
+        published,
+    )
+
+
+async def state(database: TestDatabase, event_id: UUID) -> tuple[bool, bool, int]:
+    (row,) = await query(database.url, "SELECT * FROM outbox_event WHERE event_id = $1", event_id)
+    return row["sent_at"] is not None, row["published_at"] is not None, row["republished"]
+
+
+async def test_a_confirmation_before_the_acknowledgement_counts_and_is_not_undone(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+    marks = OutboxMarks(relay_pool, uuid4())
+    (news,) = await marks.mark_published([envelope.id])
+    assert news.event_id == envelope.id
+    assert news.since_sent == pytest.approx(0, abs=0.01)
+    assert await marks.mark_sent([Acknowledgement(1, 0, "m-1", 0.5)]) == []
+    assert await state(outbox_database, envelope.id) == (True, True, 0)
+
+
+async def test_unknown_and_repeated_confirmations_change_nothing(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+    marks = OutboxMarks(relay_pool, uuid4())
+    assert await marks.mark_published([uuid4()]) == []
+    assert len(await marks.mark_published([envelope.id, uuid4()])) == 1
+    before = await query(outbox_database.url, "SELECT * FROM outbox_event")
+    assert await marks.mark_published([envelope.id]) == []
+    assert await query(outbox_database.url, "SELECT * FROM outbox_event") == before
+
+
+async def test_an_acknowledgement_from_before_a_republish_is_not_taken_for_its_own(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+    await query(outbox_database.url, "UPDATE outbox_event SET republished = 1 RETURNING 1")
+    assert await OutboxMarks(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []
+    assert await state(outbox_database, envelope.id) == (False, False, 1)
+
+
+async def test_an_acknowledgement_alone_is_no_proof(outbox_database: TestDatabase, relay_pool: Pool) -> None:
+    (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+    await OutboxMarks(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "m-1", 0.0)])
+    assert await state(outbox_database, envelope.id) == (True, False, 0)
+
+
+async def test_foreign_messages_on_the_check_are_counted_and_block_nothing(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    async with sqs(aws) as queues, sns(aws) as topics:
+        queue = Queue(queues, topology.publish_check("order-events"))
+        arn = (await queue.attributes())["QueueArn"].rpartition(":")[0].replace(":sqs:", ":sns:")
+        await topics.publish(
+            TopicArn=f"{arn}:{topology.topic('order-events')}", Message="hello", MessageGroupId="g",
+            MessageDeduplicationId="d",
+        )  # fmt: skip
+        (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+        async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)) as signals:
+            await signals.wait("relay.published", where=lambda facts: facts["event_id"] == str(envelope.id))
+        assert (await queue.attributes())["ApproximateNumberOfMessages"] == "0"
+
+
+async def test_what_is_lost_goes_again_and_what_may_still_come_does_not(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    lost, late, fresh, seen = await record(
+        outbox_database.url_for(OUTBOX_WRITER), [("lost", 1), ("late", 1), ("fresh", 1), ("seen", 1)]
+    )
+    await sent(outbox_database, lost.id, minutes_ago=8)
+    await sent(outbox_database, late.id, minutes_ago=5)
+    await sent(outbox_database, fresh.id, minutes_ago=0)
+    await sent(outbox_database, seen.id, minutes_ago=6.5, published=True)
+    assert await sweeper(relay_pool).sweep() == 1
+    assert await state(outbox_database, lost.id) == (False, False, 1)
+    assert await state(outbox_database, late.id) == (True, False, 0)
+    assert await state(outbox_database, fresh.id) == (True, False, 0)
+
+
+async def test_when_nothing_comes_back_only_a_probe_goes_and_then_the_check_is_said_to_be_broken(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
+    await sent(outbox_database, first.id, minutes_ago=9)
+    await sent(outbox_database, second.id, minutes_ago=8)
+    swept = sweeper(relay_pool)
+    assert await swept.sweep() == 1
+    assert await state(outbox_database, first.id) == (False, False, 1)
+    assert swept.trouble is None
+    assert await swept.sweep() == 0, "the probe is not sent yet: no other goes"
+    await sent(outbox_database, first.id, minutes_ago=2)
+    assert await swept.sweep() == 1, "the probe did not return: the next one"
+    assert "broken" in (swept.trouble or "")
+    assert await state(outbox_database, second.id) == (False, False, 1)
+
+
+async def test_a_single_event_that_never_returns_is_not_overlooked(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    (only,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    await sent(outbox_database, only.id, minutes_ago=9)
+    swept = sweeper(relay_pool)
+    assert await swept.sweep() == 1
+    await sent(outbox_database, only.id, minutes_ago=2)
+    assert await swept.sweep() == 0
+    assert "broken" in (swept.trouble or "")
+
+
+async def test_a_probe_that_returns_shows_that_the_rest_is_lost(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    first, second, third = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1), ("c", 1)])
+    for envelope in (first, second, third):
+        await sent(outbox_database, envelope.id, minutes_ago=9)
+    swept = sweeper(relay_pool)
+    assert await swept.sweep() == 1
+    await sent(outbox_database, first.id, minutes_ago=0, published=True)
+    assert await swept.sweep() == 2
+    assert swept.trouble is None
+
+
+async def test_a_lost_event_is_published_again_under_another_deduplication_id(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    """LocalStack would swallow the same id for five minutes, as AWS does."""
+    (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
+    made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
+    async with running(made) as signals:
+        await signals.wait("relay.published")
+        await query(
+            outbox_database.url,
+            "UPDATE outbox_event SET sent_at = NULL, published_at = NULL, republished = 1 RETURNING 1",
+        )
+        await query(outbox_database.url, "NOTIFY outbox")
+        await signals.wait("relay.published", count=2)
+    assert await state(outbox_database, envelope.id) == (True, True, 1)
+
+
+async def test_only_what_was_published_long_ago_is_pruned_and_in_bounded_steps(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    """The oldest 1,200 are stuck: they may not go, and may not keep the pruner from those behind them."""
+    await fill(outbox_database.url, 3000)
+    await query(
+        outbox_database.url,
+        "UPDATE outbox_event SET recorded_at = now() - interval '3 hours', sent_at = now(),"
+        " published_at = CASE WHEN id > 1200 AND id <> 1700 THEN now() - interval '2 hours' END"
+        " WHERE id <= 2500 RETURNING 1",
+    )
+    pruner = Pruner(relay_pool, retention_hours=1, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    assert [await pruner.prune() for _ in range(4)] == [0, 799, 500, 0]
+    left = await query(outbox_database.url, "SELECT id FROM outbox_event ORDER BY id")
+    assert [row["id"] for row in left] == [*range(1, 1201), 1700, *range(2501, 3001)]
