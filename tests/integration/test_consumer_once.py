@@ -1,0 +1,133 @@
+"""Once in effect: however often an event is delivered, to however many instances, and wherever one of them dies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.aws import Aws
+from shared.consumer.event import Event
+from shared.errors import BrokerUnavailable
+from shared.queue import Message, Queue
+from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
+from tests.support.databases import TestDatabase
+from tests.support.events import envelope_of
+from tests.support.fifo import FifoQueue, fifo_queue
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def queue(aws: Aws) -> AsyncIterator[FifoQueue]:
+    async with fifo_queue(aws) as made:
+        yield made
+
+
+@pytest.fixture
+async def database(notifications_database: TestDatabase) -> TestDatabase:
+    await make_effects(notifications_database)
+    return notifications_database
+
+
+async def test_an_event_delivered_twice_is_handled_once(database: TestDatabase, queue: FifoQueue) -> None:
+    event = envelope_of(Counted())
+    async with consumer_of(database, queue.reader()) as tested:
+        await queue.send(event)
+        await tested.settled(event.id, "handled")
+        await queue.send(event, again=1)
+        await tested.settled(event.id, "settled")
+        await eventually(queue.is_empty)
+        assert tested.count("handled") == tested.count("settled") == 1
+    assert await effects(database) == [("subject-1", 1)]
+    inbox = await rows(database, "SELECT consumer, event_id, source, subject, sequence, outcome FROM processed_message")
+    assert inbox == [("tested", str(event.id), "/services/test", "subject-1", 1, "handled")]
+
+
+async def test_two_instances_with_the_same_event_at_once_handle_it_once(
+    database: TestDatabase, queue: FifoQueue, aws: Aws
+) -> None:
+    """Both have looked, both have acted, and both are about to commit: one of them does."""
+    event = envelope_of(Counted())
+    both = asyncio.Barrier(2)
+    acted: list[object] = []
+
+    async def act(event: Event[Counted]) -> None:
+        acted.append(event.id)
+        await both.wait()
+
+    async with (
+        fifo_queue(aws) as other,
+        consumer_of(database, queue.reader(), act=act) as first,
+        consumer_of(database, other.reader(), act=act) as second,
+    ):
+        await queue.send(event)
+        await other.send(event, again=1)
+        await eventually(queue.is_empty)
+        await eventually(other.is_empty)
+        assert first.count("handled") + second.count("handled") == 1
+        assert first.count("settled") + second.count("settled") == 1
+    assert acted == [event.id, event.id]
+    assert await effects(database) == [("subject-1", 1)]
+
+
+async def test_a_crash_between_act_and_commit_repeats_the_act_and_commits_once(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    event = envelope_of(Counted())
+    acted: list[object] = []
+    written = asyncio.Event()
+
+    async def act(event: Event[Counted]) -> None:
+        acted.append(event.id)
+
+    async def hang(event: Event[Counted]) -> None:
+        written.set()
+        await asyncio.Event().wait()
+
+    async with consumer_of(database, queue.reader(), act=act, after=hang) as dying:
+        await queue.send(event)
+        await asyncio.wait_for(written.wait(), 10)
+        await dying.kill()
+    assert await effects(database) == []
+    async with consumer_of(database, queue.reader(), act=act) as tested:
+        await tested.settled(event.id, "handled", timeout=20)
+    assert acted == [event.id, event.id]
+    assert await effects(database) == [("subject-1", 1)]
+
+
+class Undeletable(Queue):
+    """A queue whose deletes never arrive."""
+
+    async def delete(self, messages: object) -> list[Message]:
+        raise BrokerUnavailable("cut off")
+
+
+async def test_a_crash_between_commit_and_delete_handles_the_event_once(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    event = envelope_of(Counted())
+    async with consumer_of(database, Undeletable(queue.client, queue.name)) as dying:
+        await queue.send(event)
+        await dying.settled(event.id, "handled")
+        await dying.kill()
+    async with consumer_of(database, queue.reader()) as tested:
+        await tested.settled(event.id, "settled", timeout=20)
+        await eventually(queue.is_empty)
+    assert await effects(database) == [("subject-1", 1)]
+
+
+async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: FifoQueue) -> None:
+    """It takes longer than the visibility; the heartbeat keeps a second instance from getting the message."""
+    event = envelope_of(Counted())
+
+    async def slow(event: Event[Counted]) -> None:
+        await asyncio.sleep(7)  # the visibility is 5 s; the wait is what is tested
+
+    async with (
+        consumer_of(database, queue.reader(), act=slow) as first,
+        consumer_of(database, queue.reader(), act=slow) as second,
+    ):
+        await queue.send(event)
+        await eventually(queue.is_empty, timeout=20)
+        outcomes = first.signals.seen("consumer.settled") + second.signals.seen("consumer.settled")
+        assert [facts["outcome"] for facts in outcomes] == ["handled"]
+    assert await effects(database) == [("subject-1", 1)]

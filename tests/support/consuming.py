@@ -1,0 +1,153 @@
+"""A consumer with a handler that writes down what it does, in a table without a unique constraint: that would hide
+duplicates."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import asyncpg
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from shared.clock import SystemClock
+from shared.consumer.event import Event
+from shared.consumer.gate import Gate
+from shared.consumer.loop import Consumer, Limits
+from shared.consumer.metrics import ConsumerMetrics
+from shared.consumer.policies import FailurePolicy, RetryInPlace
+from shared.consumer.processor import Processor
+from shared.consumer.receiving import Polling
+from shared.consumer.reporting import Report
+from shared.consumer.router import Router, Stale
+from shared.contracts.payload import EventPayload
+from shared.database import create_engine
+from shared.queue import Queue
+from shared.retry import Backoff
+from shared.signals import Signals
+from tests.support.databases import TestDatabase, execute
+
+CONSUMER = "tested"
+QUICK = RetryInPlace(within=5.0, backoff=Backoff(first=0.05, factor=1.0, cap=0.05, jitter=0.0))
+LIMITS = Limits(drain_seconds=10.0, polling=Polling(wait_seconds=1, visibility_seconds=5))
+
+
+class Counted(EventPayload):
+    """An event of the tests' own."""
+
+    type: ClassVar[str] = "test.counted"
+    number: int = 0
+
+
+async def nothing(event: Event[Counted]) -> None:
+    """Act in no way."""
+
+
+@dataclass
+class Tested:
+    """One instance of a consumer."""
+
+    consumer: Consumer
+    signals: Signals
+    registry: CollectorRegistry
+    sessions: async_sessionmaker[AsyncSession]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Run it."""
+        self.task = asyncio.create_task(self.consumer.run(self.stopping))
+
+    async def drain(self) -> None:
+        """Stop it as a SIGTERM does."""
+        self.stopping.set()
+        assert self.task is not None
+        await self.task
+
+    async def kill(self) -> None:
+        """Cut it off wherever it is; what it had committed is all that stays."""
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    async def settled(self, event_id: object, outcome: str, *, timeout: float = 15.0) -> None:
+        """Wait until the event came to that outcome."""
+        wanted = {"event_id": str(event_id), "outcome": outcome}
+        await self.signals.wait("consumer.settled", where=lambda facts: dict(facts) == wanted, timeout=timeout)
+
+    def count(self, outcome: str) -> float:
+        """How often that outcome was counted, for events of the tests' type."""
+        labels = {"type": Counted.type, "outcome": outcome}
+        return self.registry.get_sample_value("consumer_events_total", labels) or 0.0
+
+
+@asynccontextmanager
+async def consumer_of(
+    database: TestDatabase,
+    queue: Queue,
+    *,
+    act: Callable[[Event[Counted]], Awaitable[Any]] | None = None,
+    before: Callable[[Event[Counted]], Awaitable[None]] = nothing,
+    after: Callable[[Event[Counted]], Awaitable[None]] = nothing,
+    policy: FailurePolicy = QUICK,
+    stale: Stale = Stale.HANDLE,
+    timeout: float = 10.0,
+    limits: Limits = LIMITS,
+) -> AsyncIterator[Tested]:
+    """A consumer of the tests' events; `before` and `after` run around its one write, inside the transaction."""
+
+    async def record(session: AsyncSession, event: Event[Counted], acted: Any) -> None:
+        await before(event)
+        insert = text(
+            "INSERT INTO effect (event_id, subject, sequence, stale) VALUES (:id, :subject, :sequence, :stale)"
+        )
+        envelope = event.envelope
+        values = {"id": str(event.id), "subject": envelope.subject, "sequence": envelope.sequence_number}
+        await session.execute(insert, {**values, "stale": event.stale})
+        await after(event)
+
+    engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+    router, registry, signals, clock = Router(), CollectorRegistry(), Signals(), SystemClock()
+    router.handle(Counted, record, act=act, policy=policy, stale=stale, timeout=timeout)
+    metrics, gate = ConsumerMetrics(registry), Gate(sessions)
+    report = Report(router, metrics, signals, clock)
+    processor = Processor(CONSUMER, router, sessions, gate, report, clock)
+    consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits)
+    tested = Tested(consumer, signals, registry, sessions)
+    tested.start()
+    try:
+        yield tested
+    finally:
+        if tested.task is not None and not tested.task.done():
+            await tested.kill()
+        await engine.dispose()
+
+
+async def make_effects(database: TestDatabase) -> None:
+    """The table that the tested handlers write to."""
+    await execute(
+        database.url,
+        """
+        CREATE TABLE effect (
+            id bigint GENERATED ALWAYS AS IDENTITY, event_id text, subject text, sequence bigint, stale boolean
+        )
+        """,
+        "GRANT SELECT, INSERT ON effect TO notification_api",
+    )
+
+
+async def rows(database: TestDatabase, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What a query finds, as the owner."""
+    connection = await asyncpg.connect(database.url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query, *values)]
+    finally:
+        await connection.close()
+
+
+async def effects(database: TestDatabase) -> list[tuple[str, int]]:
+    """Subject and sequence of every effect, in the order in which they came about."""
+    return [(row[0], row[1]) for row in await rows(database, "SELECT subject, sequence FROM effect ORDER BY id")]
