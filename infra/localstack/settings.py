@@ -1,0 +1,36 @@
+"""Settings of the process that keeps LocalStack's topology, read from its environment."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class TopologySettings(BaseSettings):
+    """What to deploy where. Each field is an environment variable in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    aws_endpoint_url: str = Field(description="The address of LocalStack. On AWS nothing is watched: use infra.deploy.")
+    aws_region: str = Field("us-east-1", description="The region of topics and queues.")
+    topology_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Put before the names of topics, queues and stacks."
+    )
+    watch_seconds: float = Field(1.5, gt=0, le=60, description="Between looks at what is there.")
+    ready_file: Path | None = Field(None, description="Touched after each look that found everything, else removed.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="How a log line looks; `auto` is `console` on a terminal and `json` elsewhere."
+    )
+
+    @field_validator("aws_endpoint_url")
+    @classmethod
+    def _is_not_aws(cls, value: str) -> str:
+        host = urlsplit(value).hostname
+        if not value.startswith(("http://", "https://")) or host is None:
+            raise ValueError("must be a URL such as http://127.0.0.1:4566")
+        if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
+            raise ValueError("is AWS itself, where a repair would delete queues with their messages: use infra.deploy")
+        return value
