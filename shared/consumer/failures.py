@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import EventTrioError
@@ -29,7 +29,9 @@ def is_database_failure(error: BaseException) -> bool:
     if isinstance(error, PoolTimeout | OSError):
         return True
     if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
+        # Without a statement it was the connecting that failed, whatever Postgres calls it: no such database, a wrong
+        # password. A constraint that is checked at the commit has none either.
+        if error.connection_invalidated or (error.statement is None and not isinstance(error, IntegrityError)):
             return True
         state = getattr(error.orig, "sqlstate", None)
         if state is None:

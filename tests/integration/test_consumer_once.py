@@ -9,7 +9,7 @@ from shared.aws import Aws
 from shared.consumer.event import Event
 from shared.errors import BrokerUnavailable
 from shared.queue import Message, Queue
-from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
+from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -120,7 +120,7 @@ async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: F
     event = envelope_of(Counted())
 
     async def slow(event: Event[Counted]) -> None:
-        await asyncio.sleep(7)  # the visibility is 5 s; the wait is what is tested
+        await asyncio.sleep(LIMITS.polling.visibility_seconds + 1)  # how long it takes is what is tested
 
     async with (
         consumer_of(database, queue.reader(), act=slow) as first,

@@ -46,8 +46,10 @@ async def nothing(event: Event[Counted]) -> None:
 
 
 @dataclass
-class Tested:
+class TestedConsumer:
     """One instance of a consumer."""
+
+    __test__: ClassVar[bool] = False
 
     consumer: Consumer
     signals: Signals
@@ -95,7 +97,7 @@ async def consumer_of(
     stale: Stale = Stale.HANDLE,
     timeout: float = 10.0,
     limits: Limits = LIMITS,
-) -> AsyncIterator[Tested]:
+) -> AsyncIterator[TestedConsumer]:
     """A consumer of the tests' events; `before` and `after` run around its one write, inside the transaction."""
 
     async def record(session: AsyncSession, event: Event[Counted], acted: Any) -> None:
@@ -116,7 +118,7 @@ async def consumer_of(
     report = Report(router, metrics, signals, clock)
     processor = Processor(CONSUMER, router, sessions, gate, report, clock)
     consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits)
-    tested = Tested(consumer, signals, registry, sessions)
+    tested = TestedConsumer(consumer, signals, registry, sessions)
     tested.start()
     try:
         yield tested

@@ -1,0 +1,150 @@
+"""Order within groups, and what comes out of it: stale events, suspects that run alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.aws import Aws
+from shared.consumer.event import Event
+from shared.consumer.failures import Reject
+from shared.consumer.loop import Limits
+from shared.consumer.receiving import Polling
+from shared.consumer.router import Stale
+from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
+from tests.support.databases import TestDatabase, execute
+from tests.support.events import envelope_of
+from tests.support.fifo import FifoQueue, fifo_queue
+from tests.support.waiting import eventually
+
+MARKS = "SELECT event_id, starts FROM started_message"
+
+
+@pytest.fixture
+async def queue(aws: Aws) -> AsyncIterator[FifoQueue]:
+    async with fifo_queue(aws) as made:
+        yield made
+
+
+@pytest.fixture
+async def database(notifications_database: TestDatabase) -> TestDatabase:
+    await make_effects(notifications_database)
+    return notifications_database
+
+
+async def test_two_instances_with_failures_keep_every_group_in_order(database: TestDatabase, queue: FifoQueue) -> None:
+    subjects = [f"order-{number}" for number in range(12)]
+    events = [envelope_of(Counted(), subject=subject, sequence=n) for n in range(1, 9) for subject in subjects]
+    failed: set[object] = set()
+
+    async def fail_once(event: Event[Counted]) -> None:
+        if event.envelope.sequence_number % 3 == 0 and event.id not in failed:
+            failed.add(event.id)
+            raise RuntimeError("once")
+
+    limits = Limits(concurrency=4, capacity=40, polling=Polling(wait_seconds=1, visibility_seconds=10))
+    async with (
+        consumer_of(database, queue.reader(), after=fail_once, limits=limits) as first,
+        consumer_of(database, queue.reader(), after=fail_once, limits=limits) as second,
+    ):
+        for event in events:
+            await queue.send(event)
+        await eventually(queue.is_empty, timeout=30)
+        assert first.count("handled") + second.count("handled") == len(events)
+    found = await effects(database)
+    assert len(found) == len(events)
+    for subject in subjects:
+        assert [sequence for name, sequence in found if name == subject] == list(range(1, 9))
+    assert await rows(database, "SELECT 1 FROM effect WHERE stale") == []
+
+
+async def test_an_event_after_a_later_one_is_marked_stale(database: TestDatabase, queue: FifoQueue) -> None:
+    late, early = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
+    async with consumer_of(database, queue.reader()) as tested:
+        await queue.send(early)
+        await tested.settled(early.id, "handled")
+        await queue.send(late)
+        await tested.settled(late.id, "handled_stale")
+    assert await rows(database, "SELECT sequence, stale FROM effect ORDER BY id") == [(2, False), (1, True)]
+
+
+async def test_where_the_latest_state_wins_a_stale_event_is_skipped(database: TestDatabase, queue: FifoQueue) -> None:
+    late, early = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
+    acted: list[object] = []
+
+    async def act(event: Event[Counted]) -> None:
+        acted.append(event.id)
+
+    async with consumer_of(database, queue.reader(), act=act, stale=Stale.SKIP) as tested:
+        await queue.send(early)
+        await tested.settled(early.id, "handled")
+        await queue.send(late)
+        await tested.settled(late.id, "skipped_stale")
+        await queue.send(late, again=1)
+        await tested.settled(late.id, "settled")
+    assert acted == [early.id]
+    assert await effects(database) == [("subject-1", 2)]
+
+
+async def test_a_dead_letter_makes_nothing_stale(database: TestDatabase, queue: FifoQueue) -> None:
+    """Only what was handled counts: a later event that was put aside has not overtaken anything."""
+    late, put_aside = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
+
+    async def reject(event: Event[Counted]) -> None:
+        if event.id == put_aside.id:
+            raise Reject("no")
+
+    async with consumer_of(database, queue.reader(), act=reject) as tested:
+        await queue.send(put_aside)
+        await tested.settled(put_aside.id, "dead_letter")
+        await queue.send(late)
+        await tested.settled(late.id, "handled")
+
+
+async def deliver_in_vain(queue: FifoQueue, times: int) -> None:
+    """Receive what there is without handling it, as a consumer does that dies each time."""
+    for _ in range(times):
+        answer = await queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10, WaitTimeSeconds=5)
+        for message in answer["Messages"]:
+            await queue.client.change_message_visibility(
+                QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+
+
+async def test_a_suspect_runs_alone_after_a_committed_mark(database: TestDatabase, queue: FifoQueue) -> None:
+    suspect, other = envelope_of(Counted(), subject="suspect"), envelope_of(Counted(), subject="other")
+    running: set[str] = set()
+    seen: list[tuple[str, set[str], list[tuple[object, ...]]]] = []
+
+    async def act(event: Event[Counted]) -> None:
+        running.add(event.envelope.subject)
+        marks = await rows(database, MARKS)
+        await asyncio.sleep(0.05)
+        seen.append((event.envelope.subject, set(running), marks))
+        running.remove(event.envelope.subject)
+
+    await queue.send(suspect)
+    await deliver_in_vain(queue, 2)
+    await queue.send(other)
+    async with consumer_of(database, queue.reader(), act=act) as tested:
+        await tested.settled(suspect.id, "handled")
+        await tested.settled(other.id, "handled")
+    assert ("suspect", {"suspect"}, [(str(suspect.id), 1)]) in seen
+    assert ("other", {"other"}, []) in seen
+    assert await rows(database, MARKS) == []
+
+
+async def test_an_event_over_which_processes_died_is_a_dead_letter(database: TestDatabase, queue: FifoQueue) -> None:
+    killer, following = (envelope_of(Counted(), sequence=number) for number in (1, 2))
+    await execute(
+        database.url, f"INSERT INTO started_message (consumer, event_id, starts) VALUES ('tested', '{killer.id}', 3)"
+    )
+    await queue.send(killer)
+    await deliver_in_vain(queue, 2)
+    async with consumer_of(database, queue.reader()) as tested:
+        await queue.send(following)
+        await tested.settled(killer.id, "dead_letter")
+        await tested.settled(following.id, "handled")
+    assert await rows(database, "SELECT reason FROM deferred_message") == [("process_died",)]
+    assert await rows(database, MARKS) == []
+    assert await effects(database) == [("subject-1", 2)]
