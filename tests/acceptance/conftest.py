@@ -1,0 +1,28 @@
+"""The ground that the whole system stands on, one for each test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.aws import Aws
+from shared.topology import Topology
+from tests.support.databases import TestDatabase
+from tests.support.trio import Ground, Trio, ready, trio
+
+
+@pytest.fixture
+def ground(
+    orders_database: TestDatabase, notifications_database: TestDatabase, topology: Topology, aws: Aws, tmp_path: Path
+) -> Ground:
+    """Databases, broker and topology of this test's own."""
+    return Ground(orders_database, notifications_database, aws, topology, tmp_path)
+
+
+@pytest.fixture
+async def services(ground: Ground) -> AsyncIterator[Trio]:
+    """Order and notification service, ready; no relay yet."""
+    async with trio(ground) as found:
+        await ready(found.order)
+        await ready(found.notification)
+        yield found

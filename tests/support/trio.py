@@ -1,0 +1,119 @@
+"""The whole system as processes of its own, on a test's own databases and topology."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from shared.aws import Aws
+from shared.topology import Topology
+from tests.support.databases import TestDatabase
+from tests.support.order_service import place
+from tests.support.processes import ServiceProcess, service_process
+from tests.support.waiting import eventually
+
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the processes stand on."""
+
+    orders: TestDatabase
+    notifications: TestDatabase
+    aws: Aws
+    topology: Topology
+    folder: Path
+
+    def environment(self, database: TestDatabase, role: str, **more: str) -> dict[str, str]:
+        """The environment of one service."""
+        return {
+            "ENVIRONMENT": "local",
+            "LOG_FORMAT": "json",
+            "DATABASE_URL": database.url_for(role),
+            "AWS_ENDPOINT_URL": self.aws.endpoint_url or "",
+            "TOPOLOGY_PREFIX": self.topology.prefix,
+            "DRAIN_SECONDS": "8",
+            **more,
+        }
+
+
+@dataclass(frozen=True)
+class Trio:
+    """The order and the notification service, with what a person would ask of them."""
+
+    ground: Ground
+    order: httpx.AsyncClient
+    notification: httpx.AsyncClient
+
+    async def place(self, **changed: object) -> str:
+        """Place an order; returns its id."""
+        return str((await place(self.order, **changed))["id"])
+
+    async def act(self, order_id: str, action: str, **body: str) -> None:
+        """Change an order: confirm, ship, deliver, cancel, hold, release."""
+        answer = await self.order.post(f"/v1/orders/{order_id}/{action}", json=body or None)
+        assert answer.is_success, answer.text
+
+    async def events(self, order_id: str) -> list[dict[str, Any]]:
+        """The order's events with their states and times."""
+        return list((await self.order.get(f"/v1/orders/{order_id}/events")).json()["items"])
+
+    async def handled(self, order_id: str) -> list[dict[str, Any]]:
+        """What the notification service processed of the order, oldest first."""
+        answer = await self.notification.get("/v1/processed-messages", params={"subject": order_id, "limit": 100})
+        return sorted(answer.json()["items"], key=lambda item: item["processed_at"])
+
+    async def notifications(self, order_id: str) -> list[dict[str, Any]]:
+        """The notifications of the order."""
+        answer = await self.notification.get("/v1/notifications", params={"order_id": order_id, "limit": 100})
+        return list(answer.json()["items"])
+
+    async def wait_until_handled(self, order_id: str, count: int, *, timeout: float = 30.0) -> list[dict[str, Any]]:
+        """Wait until so many events of the order were processed; returns them, oldest first."""
+
+        async def enough() -> list[dict[str, Any]]:
+            items = await self.handled(order_id)
+            assert len(items) >= count, f"{len(items)} of {count} events handled"
+            return items
+
+        return await eventually(enough, timeout=timeout)
+
+
+@asynccontextmanager
+async def trio(ground: Ground) -> AsyncIterator[Trio]:
+    """The order and the notification service; relays are started by `relay`."""
+    async with AsyncExitStack() as stack:
+        order = await stack.enter_async_context(
+            service_process("services.order.main", ground.environment(ground.orders, "order_api"), ground.folder)
+        )
+        environment = ground.environment(ground.notifications, "notification_api", QUEUE_WAIT_SECONDS="2")
+        notification = await stack.enter_async_context(
+            service_process("services.notification.main", environment, ground.folder)
+        )
+        yield Trio(ground, order.api, notification.api)
+
+
+@asynccontextmanager
+async def relay(ground: Ground, name: str = "relay", **settings: str) -> AsyncIterator[ServiceProcess]:
+    """A relay of the order events."""
+    environment = ground.environment(
+        ground.orders, "order_relay", TOPIC="order-events", PUBLISH_CHECK_WAIT_SECONDS="2", **settings
+    )
+    folder = ground.folder / name
+    async with service_process("services.relay.main", environment, folder) as process:
+        yield process
+
+
+async def ready(api: httpx.AsyncClient, *, timeout: float = READY_SECONDS) -> None:
+    """Wait until a service is ready."""
+
+    async def is_ready() -> bool:
+        answer = await api.get("/readyz")
+        assert answer.status_code == 200, answer.text
+        return True
+
+    await eventually(is_ready, timeout=timeout)
