@@ -73,7 +73,10 @@ async def deploy(
                 name,
                 template.body,
                 {key: value for key, value in values.items() if key in template.parameters},
-                {"application": "event-trio", "topology-prefix": prefix},
+                {
+                    "application": "event-trio",
+                    **({"topology-prefix": prefix} if prefix else {}),
+                },  # no empty tags on AWS
             )
             stack = await stacks.find(name)
             outputs = dict(stack.outputs) if stack else {}
