@@ -1,0 +1,165 @@
+"""The deploy command against a real CloudFormation: idempotent, updating, recovering, and clear when it fails."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.deploy import Progress, delete, deploy, stack_name
+from infra.manifest import TEMPLATES
+from infra.stacks import StackFailed
+from shared.aws import Aws, cloudformation, sns, sqs
+from shared.errors import ConfigurationError
+from shared.queue import Queue
+from shared.topology import Topology
+
+TOPIC = TEMPLATES / "order-events.yaml"
+SUBSCRIBER = TEMPLATES / "notification-order-events.yaml"
+
+
+@pytest.fixture
+async def prefix(aws: Aws) -> AsyncIterator[str]:
+    """A prefix under which nothing is deployed yet; cleaned up afterwards."""
+    name = f"t{secrets.token_hex(4)}-"
+    yield name
+    await delete(aws, prefix=name)
+
+
+async def test_the_second_deployment_changes_nothing(aws: Aws, prefix: str) -> None:
+    seen: list[Progress] = []
+    first = await deploy(aws, prefix=prefix, on_progress=seen.append)
+    names = Topology(prefix)
+    assert first["order-events"]["TopicName"] == names.topic("order-events")
+    assert first["notification-order-events"]["QueueName"] == names.queue("notification", "order-events")
+    assert first["order-events-publish-check"]["QueueName"] == names.publish_check("order-events")
+    assert {progress.change.value for progress in seen} == {"created"}
+    seen.clear()
+    assert await deploy(aws, prefix=prefix, on_progress=seen.append) == first
+    assert [progress.change.value for progress in seen] == ["unchanged"] * len(first)
+
+
+async def test_a_changed_template_updates_what_is_there(aws: Aws, prefix: str, tmp_path: Path) -> None:
+    await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
+    changed = tmp_path / SUBSCRIBER.name
+    changed.write_text(SUBSCRIBER.read_text().replace("VisibilityTimeout: 60", "VisibilityTimeout: 90"))
+    seen: list[Progress] = []
+    await deploy(aws, prefix=prefix, templates=[TOPIC, changed], on_progress=seen.append)
+    assert {progress.template: progress.change.value for progress in seen} == {
+        "order-events": "unchanged",
+        "notification-order-events": "updated",
+    }
+    async with sqs(aws) as client:
+        attributes = await Queue(client, Topology(prefix).queue("notification", "order-events")).attributes()
+    assert attributes["VisibilityTimeout"] == "90"
+
+
+async def test_the_broker_has_what_the_templates_say(aws: Aws, prefix: str) -> None:
+    outputs = await deploy(aws, prefix=prefix)
+    async with sqs(aws) as queues, sns(aws) as topics:
+        queue = await Queue(queues, outputs["notification-order-events"]["QueueName"]).attributes()
+        arn = outputs["notification-order-events"]["SubscriptionArn"]
+        subscription = (await topics.get_subscription_attributes(SubscriptionArn=arn))["Attributes"]
+        check = outputs["order-events-publish-check"]["SubscriptionArn"]
+        unfiltered = (await topics.get_subscription_attributes(SubscriptionArn=check))["Attributes"]
+    assert queue["FifoThroughputLimit"] == "perMessageGroupId"
+    assert outputs["order-events"]["TopicArn"] in queue["Policy"]
+    assert queue["SqsManagedSseEnabled"] == "true"
+    assert subscription["RawMessageDelivery"] == "true"
+    assert "order.placed" in subscription["FilterPolicy"]
+    assert "-undelivered.fifo" in subscription["RedrivePolicy"]
+    assert unfiltered["RawMessageDelivery"] == "true"
+    assert not {"FilterPolicy", "RedrivePolicy"} & set(unfiltered)
+
+
+async def test_new_queues_follow_the_throughput_of_their_topic(aws: Aws, prefix: str) -> None:
+    await deploy(aws, prefix=prefix, templates=[TOPIC], throughput="standard")
+    await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
+    async with sqs(aws) as client:
+        attributes = await Queue(client, Topology(prefix).queue("notification", "order-events")).attributes()
+    assert (attributes["DeduplicationScope"], attributes["FifoThroughputLimit"]) == ("queue", "perQueue")
+    await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER], throughput="high")
+    with pytest.raises(ConfigurationError, match="cannot go back"):
+        await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER], throughput="standard")
+
+
+async def test_a_stack_that_failed_says_why_and_is_made_again(aws: Aws, prefix: str) -> None:
+    topic = (await deploy(aws, prefix=prefix, templates=[TOPIC]))["order-events"]["TopicArn"]
+    async with sns(aws) as client:
+        await client.delete_topic(TopicArn=topic)  # so there is nothing to subscribe to
+    with pytest.raises(StackFailed, match=r"notification-order-events could not be created.*Subscription"):
+        await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
+    await delete(aws, prefix=prefix, only=["order-events"])
+    outputs = await deploy(aws, prefix=prefix)
+    assert outputs["notification-order-events"]["SubscriptionArn"]
+
+
+async def test_a_change_set_that_was_left_to_review_is_no_obstacle(aws: Aws, prefix: str) -> None:
+    async with cloudformation(aws) as client:
+        await client.create_change_set(
+            StackName=stack_name(prefix, "order-events"),
+            ChangeSetName="left-over",
+            ChangeSetType="CREATE",
+            TemplateBody=TOPIC.read_text(),
+            Parameters=[{"ParameterKey": "Prefix", "ParameterValue": prefix}],
+        )
+    outputs = await deploy(aws, prefix=prefix, templates=[TOPIC])
+    assert outputs["order-events"]["TopicName"] == Topology(prefix).topic("order-events")
+
+
+async def test_what_is_deleted_is_gone_and_deleting_it_again_is_fine(aws: Aws, prefix: str) -> None:
+    await deploy(aws, prefix=prefix)
+    await delete(aws, prefix=prefix)
+    seen: list[Progress] = []
+    await delete(aws, prefix=prefix, on_progress=seen.append)
+    assert {progress.change.value for progress in seen} == {"unchanged"}
+    async with sqs(aws) as client:
+        assert "QueueUrls" not in await client.list_queues(QueueNamePrefix=prefix)
+
+
+async def test_a_deletion_gets_past_what_is_gone_already(aws: Aws, prefix: str) -> None:
+    outputs = await deploy(aws, prefix=prefix)
+    async with sqs(aws) as client:
+        await client.delete_queue(QueueUrl=outputs["notification-order-events"]["QueueUrl"])
+    await delete(aws, prefix=prefix)
+    async with sqs(aws) as client:
+        assert "QueueUrls" not in await client.list_queues(QueueNamePrefix=prefix)
+
+
+async def test_an_impossible_prefix_is_refused(aws: Aws) -> None:
+    for impossible in ("under_score", "x" * 31, "a.b"):
+        with pytest.raises(ConfigurationError, match="prefix"):
+            await deploy(aws, prefix=impossible)
+
+
+async def test_the_command_deploys_and_deletes(aws: Aws, prefix: str) -> None:
+    deployed = command("--prefix", prefix, "--endpoint-url", str(aws.endpoint_url))
+    assert deployed.returncode == 0, deployed.stderr
+    assert f"event-trio-{prefix}order-events: created" in deployed.stdout
+    deleted = command("--prefix", prefix, "--endpoint-url", str(aws.endpoint_url), "--delete")
+    assert deleted.returncode == 0, deleted.stderr
+    assert f"event-trio-{prefix}order-events: deleted" in deleted.stdout
+
+
+def test_the_command_says_what_is_wrong() -> None:
+    nobody = command("--endpoint-url", "http://127.0.0.1:9")
+    assert nobody.returncode == 1
+    assert nobody.stderr.startswith("error: CloudFormation at http://127.0.0.1:9 cannot be used")
+    dangerous = command("--delete")
+    assert dangerous.returncode == 1
+    assert "--yes" in dangerous.stderr
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"]}
+    return subprocess.run(
+        [sys.executable, "-m", "infra.deploy", *arguments],
+        cwd=TEMPLATES.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )

@@ -1,0 +1,80 @@
+"""Templates describe themselves: order of deployment, dependants, and what is said when one does not."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.manifest import dependants, load
+from shared.errors import ConfigurationError
+
+
+def template(folder: Path, name: str, metadata: str) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(f"Metadata:\n{metadata}Parameters:\n  Prefix: {{Type: String}}\nResources: {{A: !Ref Prefix}}\n")
+    return path
+
+
+def described(kind: str, topic: str) -> str:
+    return f"  EventTrio:\n    Kind: {kind}\n    Topic: {topic}\n"
+
+
+def test_topics_come_first_and_publish_checks_last() -> None:
+    assert [found.name for found in load()] == [
+        "notification-events",
+        "order-events",
+        "notification-order-events",
+        "notification-events-publish-check",
+        "order-events-publish-check",
+    ]
+
+
+def test_a_new_template_needs_no_code(tmp_path: Path) -> None:
+    paths = [
+        template(tmp_path, "billing-order-events", described("subscriber", "order-events")),
+        template(tmp_path, "order-events", described("topic", "order-events")),
+    ]
+    assert [found.name for found in load(paths)] == ["order-events", "billing-order-events"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "again"),
+    [
+        (["order-events"], ["order-events", "notification-order-events", "order-events-publish-check"]),
+        (["notification-order-events"], ["notification-order-events", "order-events-publish-check"]),
+        (["order-events-publish-check"], ["order-events-publish-check"]),
+        (["notification-events"], ["notification-events", "notification-events-publish-check"]),
+        ([], []),
+    ],
+)
+def test_what_comes_after_on_the_same_topic_depends(gone: list[str], again: list[str]) -> None:
+    assert [found.name for found in dependants(load(), gone)] == again
+
+
+@pytest.mark.parametrize(
+    ("metadata", "complaint"),
+    [
+        ("  Other: {}\n", "EventTrio"),
+        (described("queue", "order-events"), "Kind"),
+        ("  EventTrio: {Kind: topic}\n", "Topic"),
+        ("  EventTrio: {Kind: topic, Topic: x, Colour: red}\n", "Colour"),
+        ("  {{{\n", "not YAML"),
+    ],
+)
+def test_a_template_that_does_not_describe_itself_is_named(tmp_path: Path, metadata: str, complaint: str) -> None:
+    path = template(tmp_path, "broken", metadata)
+    with pytest.raises(ConfigurationError, match=r"broken\.yaml.*" + complaint):
+        load([path])
+
+
+def test_a_template_of_an_unknown_topic_is_named(tmp_path: Path) -> None:
+    paths = [
+        template(tmp_path, "order-events", described("topic", "order-events")),
+        template(tmp_path, "billing", described("subscriber", "order-event")),
+    ]
+    with pytest.raises(ConfigurationError, match=r"billing.*did you mean 'order-events'"):
+        load(paths)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"absent\.yaml cannot be read"):
+        load([tmp_path / "absent.yaml"])
