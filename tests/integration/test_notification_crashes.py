@@ -1,0 +1,86 @@
+"""The service's process is killed on either side of its lines; another one takes over."""
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.aws import Aws
+from shared.contracts.orders import OrderConfirmed
+from shared.envelope import Envelope
+from tests.support.consuming import rows
+from tests.support.databases import TestDatabase
+from tests.support.fifo import FifoQueue, fifo_queue
+from tests.support.mail import mail_server
+from tests.support.notification_service import Order, environment, queue_name
+from tests.support.processes import child, service_process
+from tests.support.waiting import eventually
+from tools.embedded.ports import LOOPBACK, free_port
+
+MODULE = "services.notification.main"
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"t{secrets.token_hex(4)}-"
+
+
+@pytest.fixture
+async def queue(aws: Aws, prefix: str) -> AsyncIterator[FifoQueue]:
+    async with fifo_queue(aws, queue_name(prefix)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "mails"), [("consumer.after_act", 2), ("consumer.before_commit", 2), ("consumer.after_commit", 1)]
+)
+async def test_a_killed_process_loses_nothing_and_nothing_is_kept_twice(
+    failpoint: str,
+    mails: int,
+    notifications_database: TestDatabase,
+    aws: Aws,
+    prefix: str,
+    queue: FifoQueue,
+    tmp_path: Path,
+) -> None:
+    """Before the commit the mail is sent again, and recognisably so; after it, not even that."""
+    order = Order()
+    events = [order.placed(), order.event(OrderConfirmed)]
+    with mail_server() as server:
+        settings = {
+            **environment(notifications_database, aws, prefix),
+            "SENDER": "smtp",
+            "SMTP_HOST": LOOPBACK,
+            "SMTP_PORT": str(server.port),
+            "SMTP_FROM": "shop@example.com",
+            "SMTP_SECURITY": "none",
+        }
+        for event in events:
+            await queue.send(event)
+        dying = child(MODULE, {**settings, "HTTP_PORT": str(free_port()), "FAILPOINT": failpoint}, tmp_path)
+        dying.start()
+
+        async def is_dead() -> bool:
+            return dying.status is not None
+
+        try:
+            await eventually(is_dead, timeout=30)
+        finally:
+            await dying.stop()
+        kept = 1 if failpoint == "consumer.after_commit" else 0
+        assert len(await rows(notifications_database, "SELECT 1 FROM notification")) == kept
+        async with service_process(MODULE, settings, tmp_path):
+
+            async def all_kept() -> bool:
+                return len(await rows(notifications_database, "SELECT 1 FROM processed_message")) == len(events)
+
+            await eventually(all_kept, timeout=30)
+            await eventually(queue.is_empty)
+        sent = [str(mail["Message-ID"]) for mail in server.mails]
+    first, second = (f"<{event.id}@example.com>" for event in events)
+    assert sent == [*[first] * mails, second]
+    stated = await rows(notifications_database, "SELECT envelope FROM outbox_event ORDER BY sequence")
+    assert [Envelope.parse(envelope).causationid for (envelope,) in stated] == [str(event.id) for event in events]
+    found = await rows(notifications_database, "SELECT outcome FROM processed_message")
+    assert found == [("handled",), ("handled",)]

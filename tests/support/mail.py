@@ -1,0 +1,50 @@
+"""A mail server of a test's own, which takes, refuses or puts off mails as it is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from tools.embedded.ports import LOOPBACK, free_port
+
+
+@dataclass
+class MailServer:
+    """What came in, and what to answer next; an empty list of answers means that mails are taken."""
+
+    port: int
+    mails: list[EmailMessage] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    to_recipients: list[str] = field(default_factory=list)
+    to_mails: list[str] = field(default_factory=list)
+
+    async def handle_RCPT(self, _: Any, __: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
+        if self.to_recipients:
+            return self.to_recipients.pop(0)
+        self.recipients.append(address)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802
+        if self.to_mails:
+            return self.to_mails.pop(0)
+        parsed = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(parsed, EmailMessage)
+        self.mails.append(parsed)
+        return "250 OK"
+
+
+@contextmanager
+def mail_server() -> Iterator[MailServer]:
+    """Start a server on a free port, and stop it at the end."""
+    server = MailServer(free_port())
+    controller = Controller(server, hostname=LOOPBACK, port=server.port)
+    controller.start()
+    try:
+        yield server
+    finally:
+        controller.stop()

@@ -1,0 +1,116 @@
+"""The notification service in this process, on a test's own database and queue."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import httpx
+from pydantic import SecretStr
+
+from services.notification.main import build
+from services.notification.senders.sender import Sender
+from services.notification.settings import NotificationSettings
+from shared.aws import Aws
+from shared.contracts.orders import OrderedLine, OrderEvent, OrderPlaced
+from shared.contracts.payload import EventPayload
+from shared.envelope import Envelope, new_event_id
+from shared.signals import Signals
+from tests.support.databases import TestDatabase
+from tests.support.events import envelope_of
+from tests.support.web import client
+
+RECIPIENT = "ada@example.com"
+QUEUE = "notification-order-events.fifo"
+
+
+def queue_name(prefix: str) -> str:
+    """The service's queue under a prefix."""
+    return f"{prefix}{QUEUE}"
+
+
+def environment(database: TestDatabase, aws: Aws, prefix: str) -> dict[str, str]:
+    """What a process of the service needs to know."""
+    return {
+        "ENVIRONMENT": "local",
+        "DATABASE_URL": database.url_for("notification_api"),
+        "AWS_ENDPOINT_URL": aws.endpoint_url or "",
+        "TOPOLOGY_PREFIX": prefix,
+        "QUEUE_WAIT_SECONDS": "1",
+        "VISIBILITY_SECONDS": "4",
+        "DRAIN_SECONDS": "5",
+    }
+
+
+@dataclass(frozen=True)
+class NotificationService:
+    """A running service."""
+
+    api: httpx.AsyncClient
+    signals: Signals
+
+    async def settled(self, event: Envelope, outcome: str = "handled") -> None:
+        """Wait until the event came to that outcome."""
+        wanted = {"event_id": str(event.id), "outcome": outcome}
+        await self.signals.wait("consumer.settled", where=lambda facts: dict(facts) == wanted)
+
+    async def items(self, path: str, **query: str | int) -> list[dict[str, Any]]:
+        """The items of a list."""
+        answer = await self.api.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+
+@asynccontextmanager
+async def notification_service(
+    database: TestDatabase, aws: Aws, prefix: str, *, by: Sender | None = None, **given: object
+) -> AsyncIterator[NotificationService]:
+    """A running service that reads the queue under the prefix."""
+    chosen: dict[str, Any] = {
+        "database_url": SecretStr(database.url_for("notification_api")),
+        "aws_endpoint_url": aws.endpoint_url,
+        "topology_prefix": prefix,
+        "queue_wait_seconds": 1,
+        "visibility_seconds": 10,
+        "drain_seconds": 5,
+        "retry_seconds": 3,
+        **given,
+    }
+    signals = Signals()
+    async with client(build(NotificationSettings(**chosen), signals=signals, sender=by)) as api:
+        yield NotificationService(api, signals)
+
+
+class Order:
+    """An order, and the events that its service states about it."""
+
+    def __init__(self, *, customer_id: str = "customer-1", locale: str = "en") -> None:
+        self.id: UUID = new_event_id()
+        self._customer_id = customer_id
+        self._locale = locale
+        self._sequence = 0
+
+    def placed(self, **fields: Any) -> Envelope:
+        """The order's first event."""
+        payload = OrderPlaced(
+            order_id=self.id,
+            customer_id=self._customer_id,
+            recipient=fields.pop("recipient", RECIPIENT),
+            locale=self._locale,
+            currency="EUR",
+            lines=(OrderedLine(sku="TEA-1", quantity=2, unit_price=Decimal("12.50")),),
+            total=Decimal("25.00"),
+        )
+        return self._next(payload, **fields)
+
+    def event(self, payload: type[OrderEvent], **more: Any) -> Envelope:
+        """A later event of the order."""
+        return self._next(payload(order_id=self.id, customer_id=self._customer_id, **more))
+
+    def _next(self, payload: EventPayload, **fields: Any) -> Envelope:
+        self._sequence += 1
+        source = {"source": "/services/order", **fields}
+        return envelope_of(payload, subject=str(self.id), sequence=self._sequence, **source)
