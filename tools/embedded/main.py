@@ -30,8 +30,8 @@ async def serve(postgres_port: int, localstack_port: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.embedded.main", description=__doc__)
-    parser.add_argument("--postgres-port", type=int, default=15432)
-    parser.add_argument("--localstack-port", type=int, default=14566)
+    parser.add_argument("--postgres-port", type=int, default=25432)
+    parser.add_argument("--localstack-port", type=int, default=24566)
     options = parser.parse_args()
     try:
         asyncio.run(serve(options.postgres_port, options.localstack_port))

@@ -15,6 +15,7 @@ from tools.embedded.errors import EmbeddedServerError
 
 LEASH = Path(__file__).with_name("leash.py")
 POLL_SECONDS = 0.01
+LONGEST_LINE = 400
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class ChildProcess:
             lines = self.command.log.read_text(errors="replace").splitlines()[-count:]
         except OSError:
             lines = []
-        return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
+        return "\n".join(f"    {line[:LONGEST_LINE]}" for line in lines) or "    (the log is empty)"
 
     def failure(self, what: str, advice: str = "") -> EmbeddedServerError:
         """An error with the end of the log in it."""

@@ -1,0 +1,1 @@
+"""The whole system on this machine, without Docker, with customers that place orders."""

@@ -1,0 +1,11 @@
+"""What can go wrong in a demo; every message says what to do about it."""
+
+from shared.errors import EventTrioError
+
+
+class DemoError(EventTrioError):
+    """The demo cannot go on."""
+
+
+class NotEverybodyNotifiedError(DemoError):
+    """Not every order was notified in time."""

@@ -1,0 +1,148 @@
+"""Runs the whole system here and shows it at work: `make demo`, until Ctrl-C."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from rich.console import Console
+
+from shared.errors import EventTrioError
+from tools.demo.errors import DemoError, NotEverybodyNotifiedError
+from tools.demo.ports import Ports
+from tools.demo.screen import Screen
+from tools.demo.system import System, running
+from tools.demo.tour import Tour
+
+FOLDER = Path(__file__).parents[2] / ".run"
+INTERRUPTED = 130
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run."""
+
+    leave: bool
+    """End by itself, instead of staying until interrupted."""
+    fresh: bool
+    orders: int
+    folder: Path
+
+
+async def demo(screen: Screen, options: Options) -> int:
+    """Start, show, and stay until interrupted unless told otherwise. Returns the exit status.
+
+    Raises:
+        EventTrioError: it could not be started, or a process ended; the message says what to do.
+    """
+    ports = Ports.from_environment()
+    started = time.monotonic()
+    screen.title("Starting" + (" from an empty database" if options.fresh else ""))
+    async with running(options.folder, ports, screen.step, fresh=options.fresh) as system, AsyncExitStack() as clients:
+        orders, notifications = [
+            await clients.enter_async_context(httpx.AsyncClient(base_url=port.url, trust_env=False, timeout=15.0))
+            for port in (ports.order, ports.notification)
+        ]
+        tour = Tour(orders, notifications, screen, count=options.orders)
+        status = await _while_running(system, _show(tour, screen, options))
+        _print_addresses(screen, ports, options.folder)
+        screen.line(f"  {time.monotonic() - started:.1f} s from start to here", "dim")
+        if not options.leave:
+            screen.title("Place orders of your own and see them here; Ctrl-C stops everything")
+            screen.journey_heading()
+            await _while_running(system, tour.onwards())
+        return status
+
+
+async def _show(tour: Tour, screen: Screen, options: Options) -> int:
+    try:
+        await tour.closely()
+        await tour.by_figures()
+        await tour.ensure_everybody_was_notified()
+    except NotEverybodyNotifiedError as error:
+        if options.leave:
+            raise
+        screen.line(f"{error} The logs may say why.", "red")
+        return 1
+    return 0
+
+
+async def _while_running(system: System, work: Coroutine[object, object, T]) -> T:
+    """Do the work while every process runs; the first that ends is named, rather than the call that failed for it."""
+    watching = asyncio.create_task(system.watch())
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait([watching, working], return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and isinstance(working.exception(), httpx.TransportError):
+            await asyncio.wait([watching], timeout=2.0)
+        if watching.done():
+            watching.result()
+        return working.result()
+    except httpx.HTTPError as error:
+        raise DemoError(f"A service did not answer as it should: {error}. The logs may say why.") from error
+    finally:
+        for task in (watching, working):
+            task.cancel()
+        await asyncio.gather(watching, working, return_exceptions=True)
+
+
+def _print_addresses(screen: Screen, ports: Ports, folder: Path) -> None:
+    screen.title("Look around")
+    for port in (ports.order, ports.notification, ports.order_relay, ports.notification_relay):
+        screen.line(f"  {port.purpose:<27}{port.url}/docs")
+    screen.line(
+        f"  {'Postgres':<27}postgresql://postgres@127.0.0.1:{ports.postgres.number}/orders (and /notifications)"
+    )
+    screen.line(f"  {'LocalStack':<27}{ports.localstack.url}")
+    screen.line(f"  {'logs':<27}{folder}/logs")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.demo.main", description=__doc__)
+    parser.add_argument("--exit", action="store_true", help="end by itself; status 0 when every order was notified")
+    parser.add_argument("--fresh", action="store_true", help="start with an empty database")
+    parser.add_argument(
+        "--orders", type=int, default=200, help="how many orders to take the figures from (%(default)s)"
+    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where data and logs go")
+    given = parser.parse_args()
+    options = Options(leave=given.exit, fresh=given.fresh, orders=max(1, given.orders), folder=given.folder.resolve())
+    screen = Screen(Console(highlight=False))
+    try:
+        return asyncio.run(_interruptible(screen, options))
+    except EventTrioError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+
+
+async def _interruptible(screen: Screen, options: Options) -> int:
+    """SIGINT and SIGTERM end the demo in order; until then it stays."""
+    running_demo = asyncio.ensure_future(demo(screen, options))
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        if not interrupted:  # the second Ctrl-C of an impatient hand must not cut off the stopping
+            interrupted = True
+            running_demo.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupt)
+    with screen.on():
+        try:
+            return await running_demo
+        except asyncio.CancelledError:
+            # Staying until Ctrl-C is what was asked for, unless it was to end by itself.
+            return INTERRUPTED if options.leave else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

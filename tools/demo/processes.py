@@ -1,0 +1,107 @@
+"""The project's own processes: one command each, with an environment and a log of its own."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from tools.demo.errors import DemoError
+from tools.demo.ports import Port
+from tools.embedded.process import ChildProcess, Command, base_environment
+
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.3  # a look costs the service work that it needs for starting
+TASK_SECONDS = 60.0
+DRAIN_SECONDS = 5
+GRACE_SECONDS = DRAIN_SECONDS + 5.0
+
+
+class Program:
+    """A module of the project, run as `python -m`."""
+
+    def __init__(self, name: str, module: str, logs: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = logs / f"{name}.log"
+        self._child = ChildProcess(
+            Command(
+                name=name,
+                arguments=[sys.executable, "-m", *module.split()],
+                log=self.log,
+                environment={**base_environment(), "PYTHONUNBUFFERED": "1", **environment},
+                folder=ROOT,
+                grace_seconds=GRACE_SECONDS,
+            )
+        )
+
+    def start(self) -> None:
+        self._child.start()
+
+    async def stop(self) -> None:
+        await self._child.stop()
+
+    async def finish(self) -> None:
+        """Run a task to its end.
+
+        Raises:
+            DemoError: it failed, with the end of its log.
+        """
+        self._child.start()
+        try:
+            status = await self._child.wait(TASK_SECONDS)
+        except TimeoutError as error:
+            raise self.failure(f"is not done after {TASK_SECONDS:.0f} s") from error
+        finally:
+            await self._child.stop()
+        if status != 0:
+            raise self.failure(f"failed with status {status}")
+
+    def ensure_running(self) -> None:
+        """Raise DemoError, with the end of the log, if it has ended."""
+        status = self._child.status
+        if status is not None:
+            raise self.failure(f"ended by itself with status {status}")
+
+    def failure(self, what: str) -> DemoError:
+        return DemoError(
+            f"{self.name} {what}. If it minds what an earlier run left, `make demo FRESH=1` forgets that.\n"
+            f"The end of {self.log}:\n{self._child.last_lines()}"
+        )
+
+
+class Service(Program):
+    """A program that serves HTTP and says when it is ready."""
+
+    def __init__(self, name: str, module: str, logs: Path, environment: Mapping[str, str], port: Port) -> None:
+        common = {"HTTP_PORT": str(port.number), "DRAIN_SECONDS": str(DRAIN_SECONDS), "LOG_FORMAT": "json"}
+        super().__init__(name, module, logs, {**common, **environment})
+        self.url = port.url
+
+    async def ready(self) -> None:
+        """Wait until its readiness page says so.
+
+        Raises:
+            DemoError: it ended, or is not ready in time; the message has what it still lacks.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        lacks = "it does not answer"
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5.0) as client:
+            while time.monotonic() < deadline:
+                self.ensure_running()
+                try:
+                    answer = await client.get("/readyz")
+                except httpx.TransportError:
+                    pass
+                else:
+                    checks: dict[str, dict[str, object]] = answer.json().get("checks", {})
+                    lacks = "; ".join(
+                        f"{name}: {check.get('detail')}" for name, check in checks.items() if not check["ok"]
+                    )
+                    # Degraded is not enough here: an order service takes orders while the rest is still starting.
+                    if answer.is_success and not lacks:
+                        return
+                await asyncio.sleep(POLL_SECONDS)
+        raise self.failure(f"is not ready after {READY_SECONDS:.0f} s ({lacks})")

@@ -1,0 +1,168 @@
+"""The system of the demo: what is started, in which order, with which settings; stopped in reverse."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from tools.demo.errors import DemoError
+from tools.demo.ports import Ports
+from tools.demo.processes import Program, Service
+from tools.embedded.localstack import EmbeddedLocalStack
+from tools.embedded.ports import LOOPBACK
+from tools.embedded.postgres import EmbeddedPostgres
+
+Step = Callable[[str], AbstractContextManager[None]]
+
+DATABASES = {"orders": "order", "notifications": "notification"}
+# Short, so that Ctrl-C need not wait long for the last receive; LocalStack costs nothing per call.
+QUEUE_WAIT_SECONDS = "2"
+
+
+@dataclass(frozen=True)
+class System:
+    """The running processes."""
+
+    services: tuple[Service, ...]
+    watcher: Program
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        return (*self.services, self.watcher)
+
+    async def ready(self) -> None:
+        """Wait until all services are ready; raises DemoError when one is not, or a process ended."""
+        watching = asyncio.create_task(self.watch())
+        waiting = asyncio.create_task(together(*(service.ready() for service in self.services)))
+        try:
+            done, _ = await asyncio.wait([watching, waiting], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            watching.cancel()
+            waiting.cancel()
+
+    async def watch(self) -> None:
+        """Never returns; raises DemoError when a process ends."""
+        while True:
+            for program in self.programs:
+                program.ensure_running()
+            await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def running(folder: Path, ports: Ports, step: Step, *, fresh: bool) -> AsyncIterator[System]:
+    """Start everything below `folder`, each part reported as a `step`; stop everything at the end.
+
+    Raises:
+        EmbeddedServerError, DemoError: something could not be started; the message says what to do.
+    """
+    ports.ensure_free()
+    logs = _open_folder(folder, fresh=fresh)
+    postgres = EmbeddedPostgres(folder / "postgres", port=ports.postgres.number, port_variable=ports.postgres.variable)
+    localstack = EmbeddedLocalStack(
+        folder / "localstack", port=ports.localstack.number, port_variable=ports.localstack.variable
+    )
+    services = _services(logs, ports, localstack.endpoint_url)
+    watcher = Program("topology", "infra.localstack.watch", logs, {"AWS_ENDPOINT_URL": localstack.endpoint_url})
+
+    async def prepare_databases(servers: AsyncExitStack) -> None:
+        with step("Postgres"):
+            await servers.enter_async_context(postgres)
+        with step("databases and their roles"):
+            await together(*(_migrate(postgres.admin_url, name, logs) for name in DATABASES))
+        for service in services:
+            service.start()
+
+    async def prepare_broker(servers: AsyncExitStack) -> None:
+        with step("LocalStack"):
+            await servers.enter_async_context(localstack)
+        watcher.start()
+
+    system = System(services, watcher)
+    async with AsyncExitStack() as servers:
+        try:
+            await together(prepare_databases(servers), prepare_broker(servers))
+            with step("topology and services"):
+                await system.ready()
+            yield system
+        finally:
+            with step("stopping"):
+                await asyncio.gather(*(program.stop() for program in system.programs))
+
+
+async def together(*work: Coroutine[object, object, object]) -> None:
+    """Run side by side; the first failure stops the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in work:
+                group.create_task(part)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _open_folder(folder: Path, *, fresh: bool) -> Path:
+    try:
+        if fresh:
+            shutil.rmtree(folder / "postgres", ignore_errors=True)
+        logs = folder / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        for log in logs.glob("*.log"):
+            log.unlink()
+    except OSError as error:
+        raise DemoError(
+            f"The data folder cannot be used: {error.filename}: {error.strerror}. Make it a folder that you may write "
+            f"to, or remove it (rm -rf {folder}); it is made anew."
+        ) from error
+    return logs
+
+
+def _services(logs: Path, ports: Ports, endpoint_url: str) -> tuple[Service, ...]:
+    broker = {"AWS_ENDPOINT_URL": endpoint_url}
+
+    def as_role(role: str, database: str) -> dict[str, str]:
+        return {"DATABASE_URL": f"postgresql://{role}@{LOOPBACK}:{ports.postgres.number}/{database}"}
+
+    relay = {**broker, "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
+    consumer = {**broker, "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
+    return (
+        Service("order", "services.order.main", logs, as_role("order_api", "orders") | broker, ports.order),
+        Service(
+            "notification",
+            "services.notification.main",
+            logs,
+            as_role("notification_api", "notifications") | consumer,
+            ports.notification,
+        ),
+        Service(
+            "order-relay",
+            "services.relay.main",
+            logs,
+            as_role("order_relay", "orders") | relay | {"TOPIC": "order-events"},
+            ports.order_relay,
+        ),
+        Service(
+            "notification-relay",
+            "services.relay.main",
+            logs,
+            as_role("notification_relay", "notifications") | relay | {"TOPIC": "notification-events"},
+            ports.notification_relay,
+        ),
+    )
+
+
+async def _migrate(admin_url: str, database: str, logs: Path) -> None:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        with suppress(asyncpg.DuplicateDatabaseError):
+            await connection.execute(f"CREATE DATABASE {database}")
+    finally:
+        await connection.close()
+    service = DATABASES[database]
+    url = f"{admin_url.rpartition('/')[0]}/{database}"
+    environment = {"MIGRATION_DATABASE_URL": url}
+    await Program(f"{service}-migration", f"services.{service}.migrate", logs, environment).finish()

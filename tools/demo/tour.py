@@ -1,0 +1,116 @@
+"""What the demo shows of the running system: a few orders closely, then many by the figures."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+import httpx
+
+from tools.demo.customers import CUSTOMERS, LIVES, Order, Shop
+from tools.demo.errors import NotEverybodyNotifiedError
+from tools.demo.follower import Follower
+from tools.demo.journey import Journeys
+from tools.demo.measure import percentile
+from tools.demo.screen import Screen
+from tools.demo.system import together
+
+PATIENCE_SECONDS = 45.0
+PAUSE_SECONDS = 0.3
+# An order costs about 90 ms of processor here, 40 of them LocalStack's: two cores manage some twenty a second, and
+# above that the figures would only tell how long the queue has become.
+ORDERS_PER_SECOND = 14.0
+
+
+class Tour:
+    """Drives and shows."""
+
+    def __init__(
+        self, orders: httpx.AsyncClient, notifications: httpx.AsyncClient, screen: Screen, *, count: int
+    ) -> None:
+        self._orders = orders
+        self._shop = Shop(orders)
+        self._journeys = Journeys(orders, notifications)
+        self._screen = screen
+        self._count = count
+        self._placed: list[Order] = []
+
+    async def closely(self) -> None:
+        """Some orders through their whole life, every event with its times.
+
+        Raises:
+            NotEverybodyNotifiedError: an event did not arrive.
+        """
+        self._screen.title("Orders of four customers, each event from its commit to its notification")
+        self._screen.line(
+            "(sent: after recording; published and handled: after sending; in all: recorded to handled)", "dim"
+        )
+        self._screen.journey_heading()
+        follower = Follower(self._orders, self._journeys, self._screen, since=datetime.now(UTC))
+        following = asyncio.create_task(follower.follow())
+        try:
+            await together(*(self._live(number) for number in range(2 * len(CUSTOMERS))))
+        finally:
+            following.cancel()
+        await follower.finish(PATIENCE_SECONDS)
+
+    async def by_figures(self) -> None:
+        """Many orders at a steady rate.
+
+        Raises:
+            NotEverybodyNotifiedError: one was not handled.
+        """
+        self._screen.title(f"{self._count} orders, {ORDERS_PER_SECOND:.0f} a second")
+        since = datetime.now(UTC)
+        with self._screen.step("placing them"):
+            orders = await self._shop.rush(self._count, ORDERS_PER_SECOND)
+        self._placed += orders
+        with self._screen.step("until the last one was handled"):
+            took = await self._times(orders, since)
+        self._screen.line(
+            f"  recorded to handled: p50 {percentile(took, 50):.0f} ms, p99 {percentile(took, 99):.0f} ms, "
+            f"longest {max(took):.0f} ms"
+        )
+
+    async def ensure_everybody_was_notified(self) -> None:
+        """Raise NotEverybodyNotifiedError if a customer was not notified of an order."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while len(found := await self._journeys.notified(self._placed)) < len(self._placed):
+            if asyncio.get_running_loop().time() > deadline:
+                raise _missing("notified", self._placed, found)
+            await asyncio.sleep(PAUSE_SECONDS)
+        self._screen.line(f"  all {len(self._placed)} orders: the customer was notified", "green")
+
+    async def onwards(self) -> None:
+        """Show what anybody else does from now on; never returns."""
+        await Follower(self._orders, self._journeys, self._screen, since=datetime.now(UTC)).follow()
+
+    async def _live(self, number: int) -> None:
+        customer = CUSTOMERS[number % len(CUSTOMERS)]
+        await asyncio.sleep(number * PAUSE_SECONDS)
+        order = await self._shop.place(customer)
+        self._placed.append(order)
+        await self._shop.live(order, LIVES[(number + number // len(CUSTOMERS)) % len(LIVES)])
+
+    async def _times(self, orders: Collection[Order], since: datetime) -> list[float]:
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        wanted = {order.id for order in orders}
+        while True:
+            handlings = await self._journeys.handlings(since=since)
+            # Only at the end: a request for each order at each look would disturb what is measured.
+            if len(handlings) >= len(orders) or asyncio.get_running_loop().time() > deadline:
+                journeys = await self._journeys.of_all(orders, handlings)
+                took = {journey.order_id: journey.recorded_to_handled for journey in journeys}
+                times = [time for time in took.values() if time is not None]
+                if len(times) == len(wanted):
+                    return times
+                if asyncio.get_running_loop().time() > deadline:
+                    raise _missing("handled", orders, {id for id, time in took.items() if time is not None})
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _missing(what: str, orders: Collection[Order], found: Collection[str]) -> NotEverybodyNotifiedError:
+    missing = [order.id for order in orders if order.id not in found]
+    return NotEverybodyNotifiedError(
+        f"{len(missing)} of {len(orders)} orders were not {what} within {PATIENCE_SECONDS:.0f} s, "
+        f"the first is {missing[0]}."
+    )
