@@ -1,0 +1,67 @@
+"""Orders are taken while the broker is away, and handled once when it is back, even with nothing in it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.localstack.watch import TopologyWatch
+from shared.aws import Aws
+from shared.lifecycle import Supervisor
+from shared.topology import Topology
+from tests.support.databases import TestDatabase
+from tests.support.trio import Ground, ready, relay, trio
+from tests.support.waiting import eventually
+from tools.embedded.localstack import EmbeddedLocalStack
+from tools.embedded.ports import free_port
+
+
+@pytest.fixture
+async def own_localstack(tmp_path: Path) -> AsyncIterator[EmbeddedLocalStack]:
+    """A LocalStack that this test may stop: nobody else uses it."""
+    async with EmbeddedLocalStack(tmp_path / "localstack", port=free_port()) as server:
+        yield server
+
+
+@pytest.mark.timeout(240)
+async def test_with_localstack_stopped_orders_are_taken_and_handled_once_after_its_return_with_nothing_in_it(
+    own_localstack: EmbeddedLocalStack,
+    orders_database: TestDatabase,
+    notifications_database: TestDatabase,
+    tmp_path: Path,
+) -> None:
+    aws = Aws(endpoint_url=own_localstack.endpoint_url)
+    ground = Ground(orders_database, notifications_database, aws, Topology(), tmp_path)
+    keeper = Supervisor([TopologyWatch(aws, watch_seconds=0.5)])
+    await keeper.start()
+    try:
+        async with trio(ground) as services, relay(ground) as carrier:
+            for api in (services.order, services.notification, carrier.api):
+                await ready(api)
+            before = await services.place()
+            await services.wait_until_handled(before, 1)
+
+            await own_localstack.stop()
+
+            async def relay_says_so() -> bool:
+                answer = await carrier.api.get("/readyz")
+                return answer.status_code == 503
+
+            during = await services.place()
+            await services.act(before, "confirm")
+            await eventually(relay_says_so, timeout=30)
+            assert (await services.order.get("/readyz")).status_code == 200
+            assert [event["status"] for event in await services.events(during)] == ["recorded"]
+
+            await own_localstack.start()
+            await services.wait_until_handled(during, 1, timeout=90)
+            handled = await services.wait_until_handled(before, 2, timeout=90)
+            assert [item["type"] for item in handled] == ["order.placed", "order.confirmed"]
+            await ready(carrier.api)
+            await ready(services.notification)
+            for order_id, count in ((before, 2), (during, 1)):
+                assert len(await services.handled(order_id)) == count
+                assert len(await services.notifications(order_id)) == count
+    finally:
+        await asyncio.shield(keeper.stop())
