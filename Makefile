@@ -74,3 +74,7 @@ fmt: bootstrap ## format the code and mend what lint can mend
 .PHONY: lock
 lock: bootstrap ## write the locks from their inputs (UPGRADE=1: newer versions)
 	@$(RUN) tools.locks $(if $(filter 1,$(UPGRADE)),--upgrade)
+
+.PHONY: reference
+reference: bootstrap ## write the pages of docs/reference that come from the code
+	@$(RUN) tools.reference.main

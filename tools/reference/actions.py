@@ -1,0 +1,127 @@
+"""The reference of log lines: every `action`, found in the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.contracts.orders import ORDER_EVENTS
+
+from .discovery import PACKAGES
+from .markdown import code, page, table
+
+ROOT = Path(__file__).parents[2]
+INTRODUCTION = """
+Every log line has a stable `action` to search and alert by; the text beside it may change. On a terminal lines are
+written for people, elsewhere as JSON (`LOG_FORMAT`). Each line also has `service`, `level`, `logger` and `timestamp`.
+Lines written during a request carry its `correlation_id` and `trace_id`; lines written while an event is handled carry
+`event_id`, `message_id`, `type`, `sequence`, `correlation_id` and the order's id. Recipients, tokens, passwords and
+database URLs are never logged. Lines of libraries have the action `library.<name>`.
+"""
+LEVELS = {"exception": "error, with traceback"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Line:
+    """A log line in the source."""
+
+    action: str
+    level: str
+    text: str
+    fields: tuple[str, ...]
+    module: str
+
+
+def render() -> str:
+    """The page."""
+    headings = ("Action", "Level", "Text", "Fields", "Module")
+    rows = [
+        (code(line.action), line.level, line.text, ", ".join(map(code, line.fields)), code(line.module))
+        for line in lines()
+    ]
+    return page("Log actions", INTRODUCTION, table(headings, rows))
+
+
+def lines() -> list[Line]:
+    """Every log line of the packages, by action."""
+    modules = {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    return sorted({line for name, module in modules.items() for line in _lines(name, module, modules)})
+
+
+def _lines(name: str, module: ast.Module, modules: Mapping[str, ast.Module]) -> Iterator[Line]:
+    for call in _calls(module):
+        given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+        action = given.pop("action", None)
+        if action is None:
+            continue
+        levels = _levels(call.func, module)
+        if not levels:
+            continue
+        texts = _texts(call.args[0]) if call.args else []
+        found = _values(action, modules)
+        for number, value in enumerate(found):
+            # A line with a choice of actions has the same choice of texts.
+            text = texts[number] if len(texts) == len(found) else "".join(texts[:1])
+            yield Line(value, " or ".join(levels), text, tuple(given), name)
+
+
+def _levels(function: ast.expr, module: ast.Module) -> list[str]:
+    """The level of `log.info(...)`, or of a name that stands for one of several such functions."""
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "log":
+        return [LEVELS.get(function.attr, function.attr)]
+    if not isinstance(function, ast.Name):
+        return []
+    meant = [
+        level
+        for node in ast.walk(module)
+        if isinstance(node, ast.Assign) and any(ast.unparse(target) == function.id for target in node.targets)
+        for part in ast.walk(node.value)
+        if isinstance(part, ast.Attribute)
+        for level in _levels(part, module)
+    ]
+    return sorted(set(meant))
+
+
+def _texts(text: ast.expr) -> list[str]:
+    if isinstance(text, ast.IfExp):
+        return [*_texts(text.body), *_texts(text.orelse)]
+    return [str(text.value)] if isinstance(text, ast.Constant) else []
+
+
+def _values(action: ast.expr, modules: Mapping[str, ast.Module]) -> list[str]:
+    if isinstance(action, ast.Constant):
+        return [str(action.value)]
+    if isinstance(action, ast.IfExp):
+        return [*_values(action.body, modules), *_values(action.orelse, modules)]
+    computed = COMPUTED.get(ast.unparse(action))
+    if computed is None:
+        raise ValueError(f"an action is computed as {ast.unparse(action)}: teach tools/reference what it can be")
+    return computed(modules)
+
+
+def _calls(module: ast.Module) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(module) if isinstance(node, ast.Call))
+
+
+def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[str]:
+    """The texts that are given to a function first, wherever it is called."""
+    return sorted(
+        str(call.args[0].value)
+        for module in modules.values()
+        for call in _calls(module)
+        if ast.unparse(call.func) == function and call.args and isinstance(call.args[0], ast.Constant)
+    )
+
+
+# The actions that are no text in the source, by the expression that is.
+COMPUTED: Mapping[str, Callable[[Mapping[str, ast.Module]], list[str]]] = {
+    "envelope.type": lambda _: [payload.type for payload in ORDER_EVENTS],
+    "f'{self.name}.delayed'": lambda modules: [f"{name}.delayed" for name in _first_arguments("Coalescer", modules)],
+    "action": lambda modules: _first_arguments("self._is_in_trouble", modules),
+}

@@ -1,0 +1,31 @@
+"""Finds classes in the project's packages, so that no page has to be told of a new one."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+PACKAGES = ("shared", "services", "infra")
+
+
+def modules() -> Iterator[ModuleType]:
+    """Every module of the packages, imported; migrations are Alembic's to import."""
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        yield package
+        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if ".migrations" not in found.name:
+                yield importlib.import_module(found.name)
+
+
+def classes(wanted: Callable[[type], bool]) -> list[type]:
+    """The classes that are wanted, each once, by module and in the order of the source."""
+    return [
+        value
+        for module in modules()
+        for value in vars(module).values()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and wanted(value)
+    ]

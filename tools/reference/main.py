@@ -1,0 +1,38 @@
+"""Writes the generated pages of docs/reference: `python -m tools.reference.main`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from . import actions, events, metrics, settings
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings.render,
+    "events.md": events.render,
+    "log-actions.md": actions.render,
+    "metrics.md": metrics.render,
+}
+
+
+def stale() -> list[str]:
+    """The pages that are not what the code says."""
+    return [name for name, render in PAGES.items() if _written(FOLDER / name) != render()]
+
+
+def main() -> None:
+    """Write what is stale and name it."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in stale():
+        (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"docs/reference/{name}")
+
+
+def _written(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    main()

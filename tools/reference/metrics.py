@@ -1,0 +1,55 @@
+"""The metrics reference: every figure, taken from the classes that declare them, on a registry of our own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from .discovery import classes
+from .markdown import code, page, paragraph, table
+
+INTRODUCTION = """
+Every process serves its figures at `GET /metrics`, in the Prometheus text format, open to whoever reaches the port.
+Durations are in seconds. No label carries an id or personal data. A counter is shown with its suffix `_total`; a
+histogram `x` consists of `x_bucket`, `x_sum` and `x_count`. Beside these come the `process_` and `python_` figures of
+the Prometheus client itself.
+"""
+SERVED_BY = {
+    "HttpMetrics": "every process",
+    "ConsumerMetrics": "the notification service",
+    "OrderMetrics": "the order service",
+    "RelayMetrics": "relays",
+}
+
+
+def render() -> str:
+    """The page."""
+    return page("Metrics", INTRODUCTION, *(_section(found) for found in _metrics_classes()))
+
+
+def names() -> set[str]:
+    """The names of all figures, as they are shown."""
+    return {_shown(metric) for found in _metrics_classes() for metric in _metrics(found)}
+
+
+def _metrics_classes() -> list[type]:
+    return classes(lambda found: found.__name__.endswith("Metrics"))
+
+
+def _section(found: type) -> str:
+    rows = [
+        (code(_shown(metric)), str(metric._type), ", ".join(map(code, metric._labelnames)), metric._documentation)
+        for metric in _metrics(found)
+    ]
+    body = table(("Name", "Type", "Labels", "Meaning"), rows)
+    return f"## Served by {SERVED_BY[found.__name__]}\n\n{paragraph(found.__doc__)}\n\n{body}"
+
+
+def _metrics(found: type) -> list[MetricWrapperBase]:
+    declared = vars(found(CollectorRegistry())).values()
+    return [metric for metric in declared if isinstance(metric, MetricWrapperBase)]
+
+
+def _shown(metric: MetricWrapperBase) -> str:
+    # The client has no public way to ask a metric for its name and labels before it has a value.
+    return f"{metric._name}_total" if metric._type == "counter" else metric._name

@@ -1,0 +1,140 @@
+"""The settings reference: every environment variable, from the settings classes and the tools that read others."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+from unittest import mock
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from shared.settings import ServiceSettings
+from tools.demo.ports import Port, Ports
+
+from .discovery import classes
+from .markdown import code, page, paragraph, table
+
+HEADINGS = ("Variable", "Default", "Takes", "Meaning")
+INTRODUCTION = """
+Every process reads its settings from environment variables, once, when it starts. A setting that is missing or wrong
+ends it with status 2 and one line for each such setting. Nothing is read from files, and unknown variables are ignored.
+"""
+STARTED_BY = {
+    "OrderSettings": "python -m services.order.main",
+    "OrderMigrationSettings": "python -m services.order.migrate",
+    "RelaySettings": "python -m services.relay.main",
+    "NotificationSettings": "python -m services.notification.main",
+    "NotificationMigrationSettings": "python -m services.notification.migrate",
+    "TopologySettings": "python -m infra.localstack.watch",
+}
+COMMON = "every service and relay"
+# Read without a settings class: by tools, by tests, by the AWS client.
+OTHERS = (
+    ("AWS_ACCESS_KEY_ID", "", "Credentials are found as the AWS SDK finds them (environment, profile, instance role); "
+     "with `AWS_ENDPOINT_URL` and without this variable, LocalStack's `test` is used."),
+    ("FAILPOINT", "", "With `ENVIRONMENT=local`: the place at which the process kills itself, for tests of crashes."),
+    ("POSTGRES_BIN", "", "`make demo`, `make servers` and `make test`: the folder of another installation's `initdb` "
+     "and `postgres`."),
+    ("TEST_DATABASE_URL", "", "`make test`: a superuser's URL of the Postgres to use."),
+    ("TEST_AWS_ENDPOINT_URL", "", "`make test`: the address of the LocalStack to use."),
+    ("TEST_ALLOW_REMOTE", "", "`make test`: `1` allows the two above to name another machine. The tests create and "
+     "delete databases and queues there."),
+)  # fmt: skip
+
+
+def render() -> str:
+    """The page."""
+    parts = [_section(f"Settings of {COMMON}", ServiceSettings, ServiceSettings.model_fields)]
+    for settings in settings_classes():
+        inherited = ServiceSettings.model_fields if issubclass(settings, ServiceSettings) else {}
+        own = {
+            name: field
+            for name, field in settings.model_fields.items()
+            if name not in inherited or _meaning(field) != _meaning(inherited[name])
+        }
+        parts.append(_section(code(STARTED_BY[settings.__name__]), settings, own, also=bool(inherited)))
+    parts.append("## Variables of the tools\n\n" + _others())
+    return page("Settings", INTRODUCTION, *parts)
+
+
+def settings_classes() -> list[type[BaseSettings]]:
+    """Every settings class that a process loads, in the order of STARTED_BY."""
+    found = classes(lambda found: issubclass(found, BaseSettings) and found is not ServiceSettings)
+    return sorted(found, key=lambda settings: list(STARTED_BY).index(settings.__name__))
+
+
+def variables() -> set[str]:
+    """Every variable that is read."""
+    declared = {name.upper() for settings in settings_classes() for name in settings.model_fields}
+    return declared | {name for name, _, _ in OTHERS} | {port.variable for port in _ports()}
+
+
+def _section(title: str, settings: type, shown: dict[str, FieldInfo], *, also: bool = False) -> str:
+    note = f" Beside the settings of {COMMON}:" if also else ""
+    rows = [
+        (code(name.upper()), _default(field), _takes(field), field.description or "") for name, field in shown.items()
+    ]
+    return f"## {title}\n\n{paragraph(settings.__doc__)}{note}\n\n{table(HEADINGS, rows)}"
+
+
+def _others() -> str:
+    ports = [
+        (code(port.variable), code(str(port.number)), f"`make demo`: the port of {port.purpose}.") for port in _ports()
+    ]
+    others = [(code(name), code(default), meaning) for name, default, meaning in OTHERS]
+    return table(("Variable", "Default", "Meaning"), [*ports, *others])
+
+
+def _ports() -> list[Port]:
+    with mock.patch.dict("os.environ", clear=True):
+        ports = Ports.from_environment()
+    return [getattr(ports, field.name) for field in fields(ports)]
+
+
+def _meaning(field: FieldInfo) -> tuple[object, ...]:
+    return field.default, field.description, str(field.metadata)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    value: Any = field.default.value if isinstance(field.default, Enum) else field.default
+    if value is None:
+        return "unset"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return code(str(value)) if value != "" else "empty"
+
+
+def _takes(field: FieldInfo) -> str:
+    choices = _choices(field.annotation)
+    if choices:
+        return ", ".join(code(choice) for choice in choices)
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    kind = {"int": "whole number", "float": "number", "Path": "path"}.get(getattr(kinds[0], "__name__", ""), "text")
+    return " ".join([kind, *filter(None, map(_bound, field.metadata))])
+
+
+def _choices(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [str(choice.value) for choice in annotation]
+    return []
+
+
+def _bound(constraint: Any) -> str:
+    match constraint:
+        case Ge(ge=value):
+            return f"from {value:g}"
+        case Gt(gt=value):
+            return f"above {value:g}"
+        case Le(le=value):
+            return f"up to {value:g}"
+        case Lt(lt=value):
+            return f"below {value:g}"
+    pattern = getattr(constraint, "pattern", None)
+    return f"that matches `{pattern}`" if pattern else ""
