@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -25,14 +26,23 @@ class Acknowledgements:
     A delete that fails is not repeated: the message is delivered once more, and the inbox settles it.
     """
 
-    def __init__(self, queue: Queue, metrics: ConsumerMetrics, signals: Signals) -> None:
+    def __init__(
+        self, queue: Queue, metrics: ConsumerMetrics, signals: Signals, *, on_done: Callable[[], None]
+    ) -> None:
         self._queue = queue
         self._metrics = metrics
         self._signals = signals
+        self._on_done = on_done
+        self._deleting = 0
         self._settled: list[Message] = []
         self._filled = asyncio.Event()
         self._full = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many settled messages are still in memory: with a broker that hangs they must not grow without bound."""
+        return len(self._settled) + self._deleting
 
     def add(self, message: Message) -> None:
         """Note that a message is settled: its outcome is committed."""
@@ -67,9 +77,17 @@ class Acknowledgements:
             self._filled.clear()
         if len(self._settled) < BATCH:
             self._full.clear()
-        call = asyncio.create_task(self._delete(batch))
+        call = asyncio.create_task(self._call(batch))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
+
+    async def _call(self, batch: list[Message]) -> None:
+        self._deleting += len(batch)
+        try:
+            await self._delete(batch)
+        finally:
+            self._deleting -= len(batch)
+            self._on_done()
 
     async def _delete(self, batch: list[Message]) -> None:
         try:

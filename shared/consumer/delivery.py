@@ -28,6 +28,16 @@ class Delivery:
     """What runs it right now."""
 
     @property
+    def group(self) -> str:
+        """The message's group. One without comes from a queue that is no FIFO queue, and is a group of its own."""
+        return self.message.group or self.message.message_id
+
+    @property
+    def body(self) -> bytes:
+        """The body as it came, as far as UTF-8 can say it."""
+        return self.message.body.encode("utf-8", "backslashreplace")
+
+    @property
     def suspect(self) -> bool:
         """Delivered so often that it may be what kills the process: it runs alone, after a committed mark."""
         return self.message.receive_count >= SUSPECT_FROM

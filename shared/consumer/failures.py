@@ -8,8 +8,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ..errors import EventTrioError
 
 # Classes of SQLSTATE that blame no statement: connection, transaction rollback (deadlock, serialization), resources,
-# operator intervention, system, internal (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-_NOT_THE_STATEMENT = ("08", "25P03", "40", "53", "55P03", "57", "58", "XX")
+# operator intervention, system, internal; a transaction that idled too long, a standby (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_NOT_THE_STATEMENT = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58", "XX")
 
 
 class Reject(EventTrioError):

@@ -80,10 +80,8 @@ class Consumer:
         self._heartbeat = Heartbeat(
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds
         )
-        self._receivers = Receivers(
-            queue, gate, metrics, polling, room=lambda: self._groups.room, deliver=self._take_in
-        )
-        self._acknowledgements = Acknowledgements(queue, metrics, signals)
+        self._receivers = Receivers(queue, gate, metrics, polling, room=self._room, deliver=self._take_in)
+        self._acknowledgements = Acknowledgements(queue, metrics, signals, on_done=self._receivers.nudge)
         self._groups = self._no_groups()
         self._handlers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -170,12 +168,14 @@ class Consumer:
                 assert_never(outcome)
         self._nudge()
 
+    def _room(self) -> int:
+        return self._groups.room - self._acknowledgements.pending
+
     def _take_in(self, messages: list[Message]) -> None:
         now = self._clock.monotonic()
         for message in messages:
             delivery = Delivery(message, received_at=now, visible_at=self._heartbeat.visible_at(now))
-            # A message without a group comes from a queue that is no FIFO queue: it is a group of its own.
-            self._groups.add(message.group or message.message_id, delivery, alone=delivery.suspect)
+            self._groups.add(delivery.group, delivery, alone=delivery.suspect)
         self._signals.emit("consumer.received", messages=len(messages))
         self._nudge()
 

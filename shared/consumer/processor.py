@@ -16,7 +16,7 @@ from .. import failpoints
 from ..clock import Clock
 from ..contracts.payload import EventPayload
 from ..envelope import Envelope
-from ..errors import EventTrioError, MalformedEnvelope
+from ..errors import EventRefused, EventTrioError, MalformedEnvelope
 from ..inbox import marks
 from ..inbox.deferred import bury
 from ..inbox.guard import Identity, InboxOutcome, Standing, claim, look
@@ -82,12 +82,12 @@ class Processor:
         """Do with the delivery what can be done now. Only a cancellation or a mistake in this code raises."""
         message = delivery.message
         try:
-            envelope = _readable(message.body)
+            envelope = _readable(delivery.body)
         except MalformedEnvelope as error:
-            identity = Identity.unreadable(self._consumer, message_id=message.message_id, group=message.group)
+            identity = Identity.unreadable(self._consumer, message_id=message.message_id, group=delivery.group)
             with self._report.about(identity):
                 return await self._bury(delivery, identity, "unreadable", error)
-        identity = Identity.of(self._consumer, envelope, message_id=message.message_id, group=message.group)
+        identity = Identity.of(self._consumer, envelope, message_id=message.message_id, group=delivery.group)
         with self._report.about(identity, envelope):
             known = _Known(delivery, identity, envelope)
             route = self._router.find(envelope)
@@ -102,7 +102,7 @@ class Processor:
     async def release(self, delivery: Delivery) -> None:
         """Take back the mark of a delivery that is left to expire: the process did not die over it."""
         try:
-            event_id = str(_readable(delivery.message.body).id)
+            event_id = str(_readable(delivery.body).id)
             async with self._sessions.begin() as session:
                 await marks.unmark(session, self._consumer, event_id)
             delivery.marked = False
@@ -131,7 +131,7 @@ class Processor:
             spent = self._clock.monotonic() - started
             if await self._is_databases_fault(error, progress, timed_out=limit.expired()):
                 return self._unavailable(known.identity, error)
-            if isinstance(error, Reject):
+            if isinstance(error, Reject | EventRefused):
                 return await self._bury(delivery, known.identity, "rejected", error)
             return await self._failed(known, route, failure, spent, "timeout" if limit.expired() else "failed")
         self._report.finished(known.identity, known.envelope, outcome, self._clock.monotonic() - started)
@@ -187,21 +187,16 @@ class Processor:
         return outcome
 
     async def _bury(self, delivery: Delivery, identity: Identity, reason: str, error: BaseException) -> Outcome:
-        message = delivery.message
         text = str(error) if isinstance(error, EventTrioError) else f"{type(error).__name__}: {error}"
         try:
-            async with self._sessions.begin() as session:
-                standing = await bury(
-                    session,
-                    identity,
-                    reason=reason,
-                    error=text,
-                    attempts=delivery.failures,
-                    envelope=message.body.encode(),
-                    attributes=message.attributes,
-                )
-                if delivery.suspect:
-                    await marks.clear(session, self._consumer, identity.event_id)
+            try:
+                standing = await self._commit_dead_letter(delivery, identity, reason, text)
+            except Exception as raised:
+                if is_database_failure(raised):
+                    raise
+                # It may be what identifies the event that the database refuses; without it the event is still kept.
+                log.warning("dead letter kept without its particulars", action="consumer.bare", error=describe(raised))
+                standing = await self._commit_dead_letter(delivery, identity.bare(), reason, text)
         except Exception as raised:
             if not is_database_failure(raised):
                 raise
@@ -210,6 +205,21 @@ class Processor:
         outcome: Done = Settled() if standing is Standing.SETTLED else DeadLettered(reason, text)
         self._report.settled(identity, outcome)
         return outcome
+
+    async def _commit_dead_letter(self, delivery: Delivery, identity: Identity, reason: str, text: str) -> Standing:
+        async with self._sessions.begin() as session:
+            standing = await bury(
+                session,
+                identity,
+                reason=reason,
+                error=text,
+                attempts=delivery.failures,
+                envelope=delivery.body,
+                attributes=delivery.message.attributes,
+            )
+            if delivery.suspect:
+                await marks.clear(session, self._consumer, identity.event_id)
+        return standing
 
     def _unavailable(self, identity: Identity, error: BaseException) -> Unavailable:
         outcome = Unavailable(describe(error))
@@ -234,13 +244,15 @@ class Processor:
         return is_database_failure(error)
 
 
-def _readable(body: str) -> Envelope:
+def _readable(body: bytes) -> Envelope:
     """The envelope, if the inbox can keep what identifies it; raises MalformedEnvelope."""
     envelope = Envelope.parse(body)
     if any("\x00" in text for text in (envelope.source, envelope.subject, envelope.type)):
         raise MalformedEnvelope("not an event envelope: it has the character U+0000 in its source, subject or type")
     if envelope.sequence_number > LARGEST_SEQUENCE:
         raise MalformedEnvelope("not an event envelope: its sequence is too large")
+    if not 1 < envelope.time.year < 9999:
+        raise MalformedEnvelope("not an event envelope: its time is no time in UTC")
     return envelope
 
 

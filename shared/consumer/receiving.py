@@ -13,6 +13,7 @@ from ..errors import BrokerUnavailable
 from ..lifecycle import pause
 from ..queue import BATCH, Message, Queue
 from ..retry import Backoff
+from .failures import describe
 from .gate import Gate
 from .metrics import ConsumerMetrics
 
@@ -102,7 +103,12 @@ class Receivers:
         if len(self._more) < self._polling.receivers - 1:
             helper = asyncio.create_task(self._receive_backlog(stopping))
             self._more.add(helper)
-            helper.add_done_callback(self._more.discard)
+            helper.add_done_callback(self._helped)
+
+    def _helped(self, helper: asyncio.Task[None]) -> None:
+        self._more.discard(helper)
+        if not helper.cancelled() and (error := helper.exception()) is not None:
+            log.error("a receiver failed", action="consumer.receiver_failed", error=describe(error))
 
     async def _receive_backlog(self, stopping: asyncio.Event) -> None:
         try:

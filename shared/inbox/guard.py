@@ -67,6 +67,10 @@ class Identity:
         """The identity of a message that is no event."""
         return cls(consumer=consumer, event_id=message_id, message_id=message_id, group=group)
 
+    def bare(self) -> Identity:
+        """The same without what the event says of itself, beyond its id."""
+        return Identity(self.consumer, self.event_id, self.message_id, self.group)
+
 
 async def look(session: AsyncSession, identity: Identity) -> Standing:
     """How the event stands right now. It takes no lock: only `claim` decides."""

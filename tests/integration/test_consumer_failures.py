@@ -115,12 +115,20 @@ def unreadable(name: str) -> str:
         "no event": json.dumps({"hello": "world"}),
         "a character that Postgres cannot keep": json.dumps({**fields, "subject": "a\x00b"}),
         "a sequence that Postgres cannot keep": json.dumps({**fields, "sequence": "9" * 20}),
+        "a time that is none in UTC": json.dumps({**fields, "time": "0001-01-01T00:00:00+14:00"}),
     }
     return bodies[name]
 
 
 @pytest.mark.parametrize(
-    "name", ["no json", "no event", "a character that Postgres cannot keep", "a sequence that Postgres cannot keep"]
+    "name",
+    [
+        "no json",
+        "no event",
+        "a character that Postgres cannot keep",
+        "a sequence that Postgres cannot keep",
+        "a time that is none in UTC",
+    ],
 )
 async def test_an_unreadable_body_is_a_dead_letter_and_blocks_nothing(
     name: str, database: TestDatabase, queue: FifoQueue
@@ -160,6 +168,22 @@ async def test_an_event_that_no_handler_takes_is_a_dead_letter_at_once(
     [row] = await rows(database, "SELECT event_id, reason, attempts, type FROM deferred_message")
     assert row == (str(strange.id), reason, 0, strange.type)
     assert await effects(database) == [("subject-1", 2)]
+
+
+async def test_an_event_that_no_index_takes_is_a_dead_letter_without_its_particulars(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    """A source too long for an index entry fails every transaction that names it, that of the dead letter too."""
+    noise = "".join(chr(0x4E00 + (number * 7919) % 20000) for number in range(2000))
+    strange, following = envelope_of(Counted(), source=noise), envelope_of(Counted(), sequence=2)
+    async with consumer_of(database, queue.reader(), policy=BRIEF) as tested:
+        await queue.send(strange)
+        await queue.send(following)
+        await tested.settled(strange.id, "dead_letter")
+        await tested.settled(following.id, "handled")
+    assert await rows(database, "SELECT event_id, source, reason FROM deferred_message") == [
+        (str(strange.id), None, "failed")
+    ]
 
 
 async def holds(condition: bool) -> bool:
