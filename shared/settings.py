@@ -38,8 +38,8 @@ class ServiceSettings(BaseSettings):
         "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Put before the names of topics, queues and stacks."
     )
     auth_jwks: str | None = Field(None, description="Path or URL of the key set that bearer tokens are checked with.")
-    auth_issuer: str | None = Field(None, description="The issuer that tokens must name, if set.")
-    auth_audience: str | None = Field(None, description="The audience that tokens must name, if set.")
+    auth_issuer: str | None = Field(None, description="The issuer that tokens must name; needed with `AUTH_JWKS`.")
+    auth_audience: str | None = Field(None, description="The audience that tokens must name; needed with `AUTH_JWKS`.")
     drain_seconds: float = Field(
         10.0, gt=0, le=300, description="How long a stopping service may finish what it began."
     )

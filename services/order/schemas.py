@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 from .domain import Line, Order, State
 from .repository import RecordedEvent
 from .use_cases import NewOrder
 
 # Patterns say [0-9], never \\d, which takes the digits of every script.
-Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?$"), AfterValidator(Decimal)]
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?$")]
 AmountText = Annotated[
     Decimal,
     PlainSerializer(lambda amount: format(amount, "f"), return_type=str),

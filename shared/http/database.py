@@ -47,9 +47,11 @@ def database_problems() -> Translation:
 
 def _from_driver(error: DBAPIError) -> HttpProblem | None:
     state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or state is None or state.startswith(PASSING):
-        return _unavailable(error)
-    return None
+    if state is not None:
+        return _unavailable(error) if state.startswith(PASSING) else None
+    # Without a state the driver speaks: of a lost connection, or of a value that it cannot send (a ValueError).
+    ours = isinstance(error.orig.__cause__, ValueError) if error.orig is not None else True
+    return None if ours else _unavailable(error)
 
 
 def _unavailable(_: Exception) -> HttpProblem:

@@ -24,6 +24,9 @@ QUIET = {
     "urllib3": "WARNING",
 }
 
+# Said by alembic each time that a readiness page compares the migrations.
+NOISE = {"alembic.runtime.migration": ("Context impl", "Will assume")}
+
 # Requests are logged by `shared.http.access`, with the correlation id.
 SILENT = ("uvicorn.access",)
 
@@ -53,7 +56,7 @@ def configure(service: str, level: str = "info", format: Format = "auto", stream
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*before[:-2], structlog.stdlib.ExtraAdder(), *before[-2:]],
+            foreign_pre_chain=[*before[:-2], structlog.stdlib.ExtraAdder(), *before[-2:], _without_colours],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(as_json, output)],
         )
     )
@@ -76,9 +79,25 @@ class _Named:
         return event
 
 
+class _Without(logging.Filter):
+    """Drops messages that begin in certain ways."""
+
+    def __init__(self, beginnings: tuple[str, ...]) -> None:
+        super().__init__()
+        self._beginnings = beginnings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(self._beginnings)
+
+
 def _withhold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name in WITHHELD & event.keys():
         event[name] = "[withheld]"
+    return event
+
+
+def _without_colours(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("color_message", None)  # uvicorn's second copy of its text
     return event
 
 
@@ -102,5 +121,7 @@ def _tame_libraries() -> None:
             logger.propagate = True
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
+    for name, beginnings in NOISE.items():
+        logging.getLogger(name).filters = [_Without(beginnings)]
     for name in SILENT:
         logging.getLogger(name).disabled = True

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from shared.errors import EventRefused
 from shared.http.application import create_app
@@ -45,6 +45,8 @@ def application() -> FastAPI:
             "database-down": OperationalError("SELECT 1", {}, Exception(SECRET)),
             "database-bug": DBAPIError("SELECT x", {}, _with_sqlstate("42703")),
             "lock-timeout": DBAPIError("SELECT x", {}, _with_sqlstate("55P03")),
+            "bad-value": _from_driver(ValueError(SECRET)),
+            "lost-connection": _from_driver(None),
             "refused-connection": ConnectionRefusedError(SECRET),
         }[what]
 
@@ -61,6 +63,12 @@ def application() -> FastAPI:
         },
         body_bytes=1000,
     )
+
+
+def _from_driver(cause: Exception | None) -> InterfaceError:
+    spoken = Exception(SECRET)
+    spoken.__cause__ = cause
+    return InterfaceError("SELECT x", {}, spoken)
 
 
 def _with_sqlstate(state: str) -> Exception:
@@ -112,6 +120,8 @@ async def test_a_bad_body_is_422_with_the_field(api: httpx.AsyncClient, content:
         ("unexpected", 500, "urn:problem-type:unexpected"),
         ("database-down", 503, "urn:problem-type:unavailable"),
         ("lock-timeout", 503, "urn:problem-type:unavailable"),
+        ("bad-value", 500, "urn:problem-type:unexpected"),
+        ("lost-connection", 503, "urn:problem-type:unavailable"),
         ("refused-connection", 503, "urn:problem-type:unavailable"),
         ("database-bug", 500, "urn:problem-type:unexpected"),
     ],

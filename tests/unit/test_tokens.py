@@ -3,7 +3,9 @@
 import base64
 import json
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import jwt
 import pytest
@@ -126,6 +128,34 @@ async def test_an_outage_of_the_source_is_survived_with_the_keys_at_hand(issuer:
 async def test_without_any_keys_nobody_is_refused_or_let_in(issuer: Issuer, text: str) -> None:
     with pytest.raises(KeysUnavailable):
         await verifier(Source(text)).verify(issuer.token("c"))
+
+
+class KeySetPage(BaseHTTPRequestHandler):
+    """Serves its server's `text`."""
+
+    def do_GET(self) -> None:
+        text = getattr(self.server, "text", "")
+        self.send_response(200 if text else 503)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on standard error."""
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_key_set_from_an_address(issuer: Issuer, up: bool) -> None:
+    with HTTPServer(("127.0.0.1", 0), KeySetPage) as server:
+        server.text = issuer.key_set() if up else ""  # type: ignore[attr-defined]
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        keys = KeySet(key_set_from(f"http://127.0.0.1:{server.server_port}/jwks.json"))
+        if up:
+            assert (await keys.find(issuer.key_id)).algorithm_name == "ES256"
+        else:
+            with pytest.raises(KeysUnavailable):
+                await keys.find(issuer.key_id)
+        thread.join()
 
 
 async def test_a_key_set_from_a_file(issuer: Issuer, tmp_path: Path) -> None:

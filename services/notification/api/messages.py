@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from shared.http import cursor as cursors
 from shared.http.openapi import problems
 from shared.http.problems import INVALID_REQUEST, UNAVAILABLE, invalid_field
 
-from .. import cursor as cursors
 from ..schemas import DeadLetterPage, DeadLetterView, ProcessedMessagePage, ProcessedMessageView
 from .dependencies import Cursor, Limit, Operator, RecordsOf
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from shared.http import cursor as cursors
 from shared.http.openapi import problems
 from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, invalid_field
 
-from .. import cursor as cursors
 from ..domain import NotificationId, OrderId
 from ..schemas import NotificationPage, NotificationView
 from .dependencies import Cursor, Limit, Reader, RecordsOf, owner

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from shared.http import cursor as cursors
 from shared.http.openapi import problems
-from shared.http.problems import EVENT_REFUSED, FORBIDDEN, INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
-from shared.http.problems import invalid_field as invalid
+from shared.http.problems import (
+    EVENT_REFUSED,
+    FORBIDDEN,
+    INVALID_REQUEST,
+    NOT_FOUND,
+    UNAVAILABLE,
+    HttpProblem,
+    invalid_field,
+)
 from shared.http.tokens import Role
 
-from .. import cursor as cursors
 from ..domain import Action, Order, OrderId, State
 from ..schemas import CustomerId, OrderPage, OrderView, PlaceOrder, Reason
 from .dependencies import Canceller, Context, Operator, OrdersOf, Placer, Reader, owner
@@ -55,9 +63,9 @@ async def list_orders(
 ) -> OrderPage:
     """A customer sees their own orders only, whatever they ask for."""
     try:
-        after = cursors.decode(cursor) if cursor is not None else None
+        after = _position(cursor) if cursor is not None else None
     except ValueError as error:
-        raise invalid("query", "cursor", str(error)) from None
+        raise invalid_field("query", "cursor", str(error)) from None
     found = await orders.page(owner=owner(caller), customer_id=customer_id, state=state, after=after, limit=limit + 1)
     shown = found[:limit]
     more = cursors.encode(shown[-1].placed_at, shown[-1].id) if len(found) > limit else None
@@ -117,6 +125,11 @@ async def release_order(
 ) -> OrderView:
     """held → the state before the hold."""
     return _shown(await orders.change(OrderId(order_id), Action.RELEASE, context), response)
+
+
+def _position(cursor: str) -> tuple[datetime, UUID]:
+    at, id = cursors.decode(cursor)
+    return at, UUID(id)
 
 
 def _shown(order: Order, response: Response) -> OrderView:

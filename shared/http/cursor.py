@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def encode(at: datetime, id: object) -> str:
@@ -14,13 +14,14 @@ def encode(at: datetime, id: object) -> str:
 
 
 def decode(cursor: str) -> tuple[datetime, str]:
-    """The position of a cursor; raises ValueError for one that was not made here."""
+    """The position of a cursor, safe to give to the database; raises ValueError for one that was not made here."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         at, id = json.loads(text)
         moment = datetime.fromisoformat(at)
-    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        instant = moment.astimezone(UTC)
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError("not a cursor of this list") from error
-    if moment.tzinfo is None or not isinstance(id, str) or "\x00" in id:
+    if moment.tzinfo is None or not isinstance(id, str) or not (id.isascii() and id.isprintable()):
         raise ValueError("not a cursor of this list")
-    return moment, id
+    return instant, id
