@@ -59,12 +59,12 @@ class Ports:
         )
 
     def ensure_free(self) -> None:
-        """Check all of them before anything is started.
+        """Raise PortInUseError if somebody listens on one."""
+        for port in self.all:
+            ensure_free(port.number, port.purpose, port.variable)
 
-        Raises:
-            DemoError: two of them are the same.
-            PortInUseError: somebody listens on one.
-        """
+    def ensure_distinct(self) -> None:
+        """Raise DemoError if two of them are the same."""
         for index, port in enumerate(self.all):
             for other in self.all[:index]:
                 if port.number == other.number:
@@ -72,7 +72,6 @@ class Ports:
                         f"Port {port.number} is wanted by {other.purpose} and {port.purpose}: "
                         f"change {other.variable} or {port.variable}."
                     )
-            ensure_free(port.number, port.purpose, port.variable)
 
 
 def _port(default: int, purpose: str, variable: str) -> Port:

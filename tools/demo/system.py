@@ -61,6 +61,7 @@ async def running(folder: Path, ports: Ports, step: Step, *, fresh: bool) -> Asy
     Raises:
         EmbeddedServerError, DemoError: something could not be started; the message says what to do.
     """
+    ports.ensure_distinct()
     ports.ensure_free()
     logs = _open_folder(folder, fresh=fresh)
     postgres = EmbeddedPostgres(folder / "postgres", port=ports.postgres.number, port_variable=ports.postgres.variable)

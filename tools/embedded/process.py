@@ -15,7 +15,7 @@ from tools.embedded.errors import EmbeddedServerError
 
 LEASH = Path(__file__).with_name("leash.py")
 POLL_SECONDS = 0.01
-LONGEST_LINE = 400
+LONGEST_LINE = 800
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ChildProcess:
             lines = self.command.log.read_text(errors="replace").splitlines()[-count:]
         except OSError:
             lines = []
-        return "\n".join(f"    {line[:LONGEST_LINE]}" for line in lines) or "    (the log is empty)"
+        return "\n".join(f"    {_shortened(line)}" for line in lines) or "    (the log is empty)"
 
     def failure(self, what: str, advice: str = "") -> EmbeddedServerError:
         """An error with the end of the log in it."""
@@ -110,6 +110,13 @@ class ChildProcess:
         if self._leash is None:
             raise EmbeddedServerError(f"{self.command.name} was not started.")
         return self._leash
+
+
+def _shortened(line: str) -> str:
+    """Both ends of a long line: a logged traceback says at its end what happened."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[: LONGEST_LINE // 4]} ... {line[-LONGEST_LINE * 3 // 4 :]}"
 
 
 def base_environment() -> dict[str, str]:

@@ -1,0 +1,144 @@
+"""The demo as a user runs it: it ends as it says, and leaves nothing behind however it ends."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.support.sources import ROOT
+from tests.support.waiting import eventually
+from tools.embedded.ports import LOOPBACK, free_port
+from tools.embedded.process import base_environment
+
+VARIABLES = (
+    "DEMO_ORDER_PORT",
+    "DEMO_NOTIFICATION_PORT",
+    "DEMO_ORDER_RELAY_PORT",
+    "DEMO_NOTIFICATION_RELAY_PORT",
+    "DEMO_POSTGRES_PORT",
+    "DEMO_LOCALSTACK_PORT",
+)
+START_SECONDS = 90.0
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Demo:
+    """A demo in a process, with ports and a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ports = {variable: free_port() for variable in VARIABLES}
+        self.folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, *options: str) -> asyncio.subprocess.Process:
+        environment = base_environment() | {variable: str(port) for variable, port in self.ports.items()}
+        command = [sys.executable, "-m", "tools.demo.main", "--folder", str(self.folder), "--orders", "3", *options]
+        with (self.folder.parent / "output").open("wb") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        return self._process
+
+    async def shows(self, text: str) -> None:
+        async def check() -> bool:
+            if self._process is None or self._process.returncode is not None:
+                pytest.fail(f"the demo ended before it showed {text!r}:\n{self.output()}")
+            return text in self.output()
+
+        await eventually(check, timeout=START_SECONDS)
+
+    def output(self) -> str:
+        return (self.folder.parent / "output").read_text()
+
+    async def left_nothing(self) -> None:
+        """Wait until nobody listens on any of its ports."""
+
+        async def check() -> bool:
+            return not [port for port in self.ports.values() if _answers(port)]
+
+        await eventually(check, timeout=30.0)
+
+    async def end(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@pytest.fixture
+async def demo() -> AsyncIterator[Demo]:
+    # Not pytest's tmp_path, which only its owner may enter: as root Postgres runs as somebody else.
+    with TemporaryDirectory(prefix="event-trio-demo-") as name:
+        Path(name).chmod(0o755)
+        found = Demo(Path(name) / "run")
+        yield found
+        await found.end()
+        await found.left_nothing()
+
+
+async def test_it_ends_by_itself_when_every_order_was_notified(demo: Demo) -> None:
+    process = await demo.start("--exit")
+    assert await process.wait() == 0, demo.output()
+    assert "all 11 orders: the customer was notified" in demo.output()
+    assert "recorded to handled: p50" in demo.output()
+    assert f"http://127.0.0.1:{demo.ports['DEMO_ORDER_PORT']}/docs" in demo.output()
+    await demo.left_nothing()
+
+
+async def test_an_interrupt_ends_it_in_order_even_while_it_starts(demo: Demo) -> None:
+    process = await demo.start()
+    await demo.shows("Postgres: ")
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0, demo.output()
+    await demo.left_nothing()
+
+
+async def test_nothing_remains_when_it_is_killed(demo: Demo) -> None:
+    process = await demo.start()
+    await demo.shows("topology and services: ")
+    process.kill()
+    await process.wait()
+    await demo.left_nothing()
+
+
+async def test_a_process_that_dies_is_named_with_the_end_of_its_log(demo: Demo) -> None:
+    process = await demo.start("--exit")
+    await demo.shows("order.placed")
+    started = re.search(r"Started server process \[(\d+)\]", (demo.folder / "logs" / "order-relay.log").read_text())
+    assert started
+    os.kill(int(started[1]), signal.SIGKILL)
+    assert await process.wait() == 1
+    assert "order-relay ended by itself" in demo.output()
+    assert f"The end of {demo.folder}/logs/order-relay.log" in demo.output()
+
+
+async def test_a_port_in_use_is_told_in_one_sentence(demo: Demo) -> None:
+    with socket.create_server((LOOPBACK, demo.ports["DEMO_NOTIFICATION_PORT"])):
+        process = await demo.start()
+        assert await process.wait() == 1
+    assert "(the notification service) is in use" in demo.output()
+    assert "DEMO_NOTIFICATION_PORT=" in demo.output()
+    assert "Traceback" not in demo.output()
+
+
+async def test_a_broken_folder_is_told_in_one_sentence(demo: Demo) -> None:
+    demo.folder.write_text("not a folder")
+    process = await demo.start()
+    assert await process.wait() == 1
+    assert f"remove it (rm -rf {demo.folder})" in demo.output()
+    assert "Traceback" not in demo.output()
+    demo.folder.unlink()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((LOOPBACK, port)) == 0
