@@ -15,6 +15,7 @@ class Readings:
     find_outbox: Callable[[], Awaitable[str | None]]
     find_topic: Callable[[], Awaitable[str | None]]
     outage: Callable[[], str | None]
+    identity: Callable[[], str | None]
     publish_check: Callable[[], str | None]
     doorbell: Callable[[], str | None]
     loops: Callable[[], str | None]
@@ -43,5 +44,6 @@ def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
         Check("broker", look(lambda found: found.outage)),
         Check("publish-check", look(lambda found: found.publish_check)),
         Check("loops", look(lambda found: found.loops)),
+        Check("broker-identity", look(lambda found: found.identity), required=False),
         Check("doorbell", look(lambda found: found.doorbell), required=False),
     )

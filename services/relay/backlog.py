@@ -47,6 +47,7 @@ class PendingEvent:
 @dataclass(slots=True)
 class _Group:
     lane: int
+    read_at: float
     waiting: deque[PendingEvent] = field(default_factory=deque)
     in_flight: PendingEvent | None = None
     unrecorded: int = 0
@@ -59,6 +60,9 @@ class _Rest:
     failures: int
 
 
+# What was read so long ago is read again rather than sent: an operator may have held or discarded it since, and who
+# discards waits that long (and a call's deadline) for whatever may still be under way.
+FRESH_SECONDS = 5.0
 # A group that was to be tried again, and of which nothing was read since, is somebody else's affair by now.
 FORGET_AFTER_SECONDS = 600.0
 
@@ -102,18 +106,18 @@ class Backlog:
         """When the next resting group may be read again, if one rests."""
         return min((rest.until for rest in self._resting.values() if rest.until > now), default=None)
 
-    def load(self, events: Iterable[PendingEvent]) -> None:
-        """Take in events just read: per group in sequence order, from its head on."""
+    def load(self, events: Iterable[PendingEvent], read_at: float) -> None:
+        """Take in events: per group in sequence order, from its head on; `read_at` is when reading began."""
         fresh: set[str] = set()
         for event in events:
             if event.subject not in self._groups:
-                self._groups[event.subject] = _Group(event.lane)
+                self._groups[event.subject] = _Group(event.lane, read_at)
                 self._ready.append(event.subject)
                 fresh.add(event.subject)
             if event.subject in fresh:
                 self._groups[event.subject].waiting.append(event)
 
-    def take(self, may_send: Callable[[int], bool]) -> list[PendingEvent]:
+    def take(self, may_send: Callable[[int], bool], now: float) -> list[PendingEvent]:
         """The next batch, at most one event of a group; empty when nothing may go. `may_send` asks for a lane."""
         batch: list[PendingEvent] = []
         room = BATCH_BYTES
@@ -124,6 +128,9 @@ class Backlog:
             subject = self._ready.popleft()
             group = self._groups.get(subject)
             if group is None or not group.waiting or group.in_flight:
+                continue
+            if now - group.read_at > FRESH_SECONDS:
+                self._set_down(subject)
                 continue
             head = group.waiting[0]
             alone = subject in self._alone
@@ -167,17 +174,21 @@ class Backlog:
         self._resting[subject] = _Rest(event.lane, now + wait, failures)
         self._set_down(subject)
 
-    def returned(self, event: PendingEvent) -> None:
-        """The call came to nothing through no fault of the event: it is the head of its group again."""
+    def isolate(self, event: PendingEvent) -> None:
+        """Its call was refused: it goes again in a call of its own, to learn whether it is to blame."""
         group = self._groups[event.subject]
         group.in_flight = None
         group.waiting.appendleft(event)
+        self._alone.add(event.subject)
         self._ready.append(event.subject)
 
-    def isolate(self, event: PendingEvent) -> None:
-        """As `returned`, and next time it goes in a call of its own, to learn whether it is to blame."""
-        self._alone.add(event.subject)
-        self.returned(event)
+    def put_down(self, event: PendingEvent) -> None:
+        """Its call came to nothing through no fault of its own: its group is to be read again."""
+        self._set_down(event.subject)
+
+    def clear(self) -> None:
+        """Forget all that waits; what is in flight still comes back."""
+        self.drop({group.lane for group in self._groups.values()})
 
     def drop(self, lanes: Iterable[int]) -> None:
         """Forget what waits in lanes that are no longer ours; what is in flight still comes back."""

@@ -28,8 +28,11 @@ from shared.topology import Topology
 
 from .api import Readings, checks
 from .backlog import Backlog
+from .broker_identity import BrokerIdentity
+from .courier import Courier
 from .doorbell import DoorbellListener
 from .gauge import BacklogGauge
+from .holds import Holds
 from .lanes import Lanes
 from .metrics import RelayMetrics
 from .outbox_marks import OutboxMarks
@@ -38,6 +41,7 @@ from .pruner import Pruner
 from .publish_check import PublishCheck
 from .publisher import Publisher
 from .relay import Pace, Relay
+from .replays import Replays
 from .settings import RelaySettings
 from .sweeper import Patience, Sweeper
 
@@ -104,7 +108,14 @@ async def _assemble(
     topic_client = await stack.enter_async_context(sns(aws, call_seconds=settings.call_seconds))
     queue_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
     check_queue = Queue(queue_client, names.publish_check(settings.topic))
-    publisher = Publisher(topic_client, check_queue, names.topic(settings.topic), call_seconds=settings.call_seconds)
+    identity = BrokerIdentity(pool, automatic=settings.replays_by_itself, signals=signals)
+    publisher = Publisher(
+        topic_client,
+        check_queue,
+        names.topic(settings.topic),
+        call_seconds=settings.call_seconds,
+        meet=identity.meet,
+    )
 
     marks = OutboxMarks(pool, relay_id)
     backlog = Backlog(settings.release)
@@ -117,12 +128,19 @@ async def _assemble(
         busy=backlog.busy,
         signals=signals,
     )
-    relay = Relay(
+    courier = Courier(
         reader=OutboxReader(pool, settings.release),
         marks=marks,
-        publisher=publisher,
         lanes=lanes,
         backlog=backlog,
+        clock=clock,
+        metrics=metrics,
+    )
+    relay = Relay(
+        courier,
+        publisher,
+        lanes,
+        backlog,
         pace=Pace(settings.batches_in_flight, settings.poll_idle_seconds),
         clock=clock,
         metrics=metrics,
@@ -135,15 +153,23 @@ async def _assemble(
         metrics=metrics,
         signals=signals,
         on_published=relay.ring,
+        on_trouble=publisher.forget,
     )
     sweeper = Sweeper(
         pool, patience, may_sweep=lanes.may_send, metrics=metrics, signals=signals, on_returned=relay.ring
     )
-    doorbell = DoorbellListener(listen_url, relay_id, on_ring=relay.ring, on_lanes=lanes.wake, signals=signals)
+    holds = Holds(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
+    replays = Replays(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
+
+    def wake() -> None:
+        lanes.wake()
+        replays.wake()
+
+    doorbell = DoorbellListener(listen_url, relay_id, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
-        [lanes, relay, publish_check, sweeper, pruner, doorbell, gauge],
+        [lanes, relay, publish_check, sweeper, holds, replays, pruner, doorbell, gauge],
         drain_seconds=settings.drain_seconds,
         signals=signals,
     )
@@ -152,6 +178,7 @@ async def _assemble(
         find_topic=publisher.check,
         outage=lambda: relay.outage,
         publish_check=lambda: publish_check.trouble or sweeper.trouble,
+        identity=lambda: identity.trouble,
         doorbell=lambda: doorbell.trouble,
         loops=supervisor.unhealthy,
     )

@@ -23,6 +23,7 @@ class RelayMetrics:
         self.waiting_groups = Gauge(
             "outbox_waiting_groups", "Groups that wait for another attempt after a failure.", registry=registry
         )
+        self.held_groups = Gauge("outbox_held_groups", "Groups that wait for a person.", registry=registry)
         self.lanes = Gauge("outbox_relay_lanes_owned", "Lanes that this relay works on.", registry=registry)
         self.outage = Gauge("outbox_broker_outage", "1 while the broker as a whole cannot be used.", registry=registry)
         self.check_broken = Gauge(

@@ -21,7 +21,7 @@ WITH acknowledged AS (
 )
 UPDATE outbox_event e
 SET sent_at = greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second'),
-    broker_message_id = locked.message_id, last_error = NULL
+    broker_message_id = locked.message_id, last_error = NULL, held_at = NULL, held_reason = NULL
 FROM locked WHERE e.id = locked.id
 RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited
 """
@@ -33,6 +33,14 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outb
 WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
 """
 
+MARK_HELD = """
+-- mark_held: refused for good; its group waits for a person, if its lane is still ours
+UPDATE outbox_event e
+SET attempts = e.attempts + 1, last_error = f.error, held_at = clock_timestamp(), held_reason = f.error
+FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outbox_lane l
+WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
+"""
+
 MARK_PUBLISHED = """
 -- mark_published: these came back through the publish check
 WITH locked AS (
@@ -40,7 +48,8 @@ WITH locked AS (
     ORDER BY e.id FOR NO KEY UPDATE
 )
 UPDATE outbox_event e
-SET published_at = clock_timestamp(), sent_at = coalesce(e.sent_at, clock_timestamp()), last_error = NULL
+SET published_at = clock_timestamp(), sent_at = coalesce(e.sent_at, clock_timestamp()), last_error = NULL,
+    held_at = NULL, held_reason = NULL
 FROM locked WHERE e.id = locked.id
 RETURNING e.event_id, e.attributes ->> 'type' AS type,
           extract(epoch FROM e.published_at - e.recorded_at)::float8 AS since_recorded,
@@ -98,9 +107,16 @@ class OutboxMarks:
 
     async def mark_failed(self, failures: Sequence[Failure]) -> None:
         """Count an attempt and keep the error; without effect where the lane is another relay's by now."""
+        await self._mark(MARK_FAILED, failures)
+
+    async def mark_held(self, failures: Sequence[Failure]) -> None:
+        """As `mark_failed`, and hold the event, and with it its group, until a person decides."""
+        await self._mark(MARK_HELD, failures)
+
+    async def _mark(self, statement: str, failures: Sequence[Failure]) -> None:
         async with transaction(self._pool) as connection:
             await connection.execute(
-                MARK_FAILED,
+                statement,
                 [f.id for f in failures],
                 [f.token for f in failures],
                 [f.error for f in failures],

@@ -21,12 +21,14 @@ EVENTS = 500
 
 # By state, never by "id > last": a number that was taken early may be committed late. The groups of a lane are found by
 # hopping through the index from one subject to the next, so a group with a million events costs no more than one
-# with a single event.
+# with a single event. A group of which any event is held is passed by, and nothing is read while all is paused.
 READ_HEADS = """
 -- read_heads: the unsent events at the head of each group, lane by lane
 SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.envelope, event.attributes,
        event.republished
 FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS lanes(lane, after, turn)
+JOIN outbox_control AS control
+  ON control.paused_at IS NULL AND NOT EXISTS (SELECT FROM outbox_replay r WHERE r.finished_at IS NULL)
 CROSS JOIN LATERAL (
     WITH RECURSIVE hop(subject, ordinal) AS (
         (SELECT e.subject, 1 FROM outbox_event e
@@ -48,6 +50,7 @@ LEFT JOIN LATERAL (
     FROM outbox_event e
     WHERE e.lane = groups.lane AND e.subject = groups.subject AND e.published_at IS NULL AND e.held_at IS NULL
       AND e.sent_at IS NULL AND groups.subject <> ALL ($4::text[])
+      AND NOT EXISTS (SELECT FROM outbox_event held WHERE held.held_at IS NOT NULL AND held.subject = groups.subject)
     ORDER BY e.sequence
     LIMIT $5
 ) AS event ON true
@@ -63,7 +66,7 @@ READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subj
 
 FIND_OUTBOX = """
 -- find_outbox: whether the tables are there and may be read
-SELECT FROM outbox_lane, outbox_event LIMIT 1
+SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay LIMIT 1
 """
 
 

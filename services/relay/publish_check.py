@@ -45,6 +45,7 @@ class PublishCheck:
         metrics: RelayMetrics,
         signals: Signals,
         on_published: Callable[[], None],
+        on_trouble: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._marks = marks
@@ -52,6 +53,7 @@ class PublishCheck:
         self._metrics = metrics
         self._signals = signals
         self._on_published = on_published
+        self._on_trouble = on_trouble
         self._last_full = False
         self.trouble: str | None = "not asked yet"
         self._confirmer: Coalescer[Message] = Coalescer(
@@ -76,6 +78,7 @@ class PublishCheck:
                     if self.trouble != str(error):
                         log.warning("cannot read the publish check", action="publish_check.down", reason=str(error))
                     self.trouble = str(error)
+                    self._on_trouble()
                     await pause(stopping, RETRY.delay(failures, 0.0))
                     continue
                 failures, self.trouble = 0, None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from shared.aws import BROKER_FAULTS, error_code
+from shared.database import DATABASE_FAULTS
 from shared.errors import BrokerUnavailable
 from shared.queue import Queue
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns.type_defs import PublishBatchRequestEntryTypeDef, PublishBatchResponseTypeDef
 
 
+FAULTS: tuple[type[BaseException], ...] = (*BROKER_FAULTS, *DATABASE_FAULTS)
+
+
 class Publisher:
     """Publishes to one topic.
 
@@ -27,39 +31,63 @@ class Publisher:
     permission to list topics, and no account number among its settings.
     """
 
-    def __init__(self, client: SNSClient, publish_check: Queue, topic: str, *, call_seconds: float) -> None:
+    def __init__(
+        self,
+        client: SNSClient,
+        publish_check: Queue,
+        topic: str,
+        *,
+        call_seconds: float,
+        meet: Callable[[str], Awaitable[bool]],
+    ) -> None:
         self._client = client
         self._publish_check = publish_check
         self._topic = topic
         self._call_seconds = call_seconds
+        self._meet = meet
         self._arn: str | None = None
+        self._attaching = asyncio.Lock()
+
+    def forget(self) -> None:
+        """The broker was away: look again before the next call whether it is the one it was."""
+        self._arn = None
 
     async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
-        """One PublishBatch, at most ten events, bounded in time. It raises nothing that a broker can cause."""
+        """One PublishBatch of at most ten events, bounded in time; raises nothing that broker or database cause."""
+        answer = await self._publish(events)
+        if isinstance(answer, Outage):
+            self.forget()
+        return answer
+
+    async def _publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         try:
             async with asyncio.timeout(self._call_seconds):
-                arn = self._arn = self._arn or await self._find()
+                if self._arn is None:
+                    arn, created = await self._find()
+                    if not await self._meet(created):
+                        return Outage("the broker is new; what it lost goes first")
+                    self._arn = arn
                 answer = await self._client.publish_batch(
-                    TopicArn=arn, PublishBatchRequestEntries=[_entry(str(i), event) for i, event in enumerate(events)]
+                    TopicArn=self._arn,
+                    PublishBatchRequestEntries=[_entry(str(i), event) for i, event in enumerate(events)],
                 )
         except BrokerUnavailable as error:
             return Outage(str(error))
         except ClientError as error:
             code = error_code(error)
             if code in ("NotFound", "NotFoundException"):
-                self._arn = None
                 return Outage(f"topic {self._topic} does not exist; deploy the topology")
             return classify_call(code, str(error.response.get("Error", {}).get("Message", "")))
         except TimeoutError:
             return Outage(f"no answer within {self._call_seconds} s")
-        except BROKER_FAULTS as error:
+        except FAULTS as error:
             return Outage(f"{type(error).__name__}: {error}")
         return Answered(tuple(_outcomes(answer, len(events))))
 
     async def check(self) -> str | None:
         """What keeps the topic from being used, or None."""
         try:
-            arn = await self._find()
+            arn, _ = await self._find()
             await self._client.get_topic_attributes(TopicArn=arn)
         except BrokerUnavailable as error:
             return str(error)
@@ -71,10 +99,19 @@ class Publisher:
             )
         return None
 
-    async def _find(self) -> str:
-        queue_arn = (await self._publish_check.attributes())["QueueArn"]
-        account = queue_arn.rpartition(":")[0].replace(":sqs:", ":sns:", 1)
-        return f"{account}:{self._topic}"
+    async def _attach(self) -> str | None:
+        async with self._attaching:
+            if self._arn is None:
+                arn, created = await self._find()
+                if not await self._meet(created):
+                    return None
+                self._arn = arn
+            return self._arn
+
+    async def _find(self) -> tuple[str, str]:
+        attributes = await self._publish_check.attributes()
+        account = attributes["QueueArn"].rpartition(":")[0].replace(":sqs:", ":sns:", 1)
+        return f"{account}:{self._topic}", attributes["CreatedTimestamp"]
 
 
 def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDef:

@@ -1,4 +1,4 @@
-"""The relay's main loop: reads heads of groups, sends them in batches side by side, records what was acknowledged."""
+"""The relay's main loop: looks at the outbox, keeps several calls in flight, records what was acknowledged."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 import structlog
 
-from shared import failpoints
+from shared.breaker import Breaker, Trip
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
-from shared.retry import Backoff
 from shared.signals import Signals
 
 from .backlog import Backlog, PendingEvent
 from .coalescer import Coalescer
+from .courier import Courier, Receipt
 from .lanes import Lanes
 from .metrics import RelayMetrics
-from .outbox_marks import Acknowledgement, Failure, OutboxMarks
-from .outbox_reader import OutboxReader
-from .outcome import Accepted, Answered, Outage, Permanent, Refused, Transient
+from .outcome import Answered, CallOutcome, Outage, Permanent, Refused
 from .publisher import Publisher
+from .refusals import Refusals
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +31,6 @@ LOW_WATER = 200
 LINGER_SECONDS = 0.025
 RECORD_MOST = 500
 FIRST_POLL_SECONDS = 0.01
-GROUP = Backoff(first=0.2, factor=2, cap=60.0, jitter=0.5)
-# A refusal for good is not worth hurrying back to, but somebody may have mended what it was refused for.
-PERMANENT = Backoff(first=60.0, factor=1, cap=60.0, jitter=0.5)
-OUTAGE = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +48,17 @@ class Relay:
 
     def __init__(
         self,
-        *,
-        reader: OutboxReader,
-        marks: OutboxMarks,
+        courier: Courier,
         publisher: Publisher,
         lanes: Lanes,
         backlog: Backlog,
+        *,
         pace: Pace,
         clock: Clock,
         metrics: RelayMetrics,
         signals: Signals,
     ) -> None:
-        self._reader = reader
-        self._marks = marks
+        self._courier = courier
         self._publisher = publisher
         self._lanes = lanes
         self._backlog = backlog
@@ -79,13 +71,17 @@ class Relay:
         self._poll = FIRST_POLL_SECONDS
         self._next_poll = 0.0
         self._calls: set[asyncio.Task[None]] = set()
-        self._outages = 0
-        self._paused_until = 0.0
-        self.outage: str | None = None
-        self._recorder: Coalescer[tuple[PendingEvent, str, float]] = Coalescer(
+        self._breaker = Breaker(Trip(), random=random.random)
+        self._refusals = Refusals()
+        self._recorder: Coalescer[Receipt] = Coalescer(
             "relay.record", self._record, most=RECORD_MOST, linger=LINGER_SECONDS, hurry=lambda: not self._calls
         )
         lanes.when_changed(self._on_lanes_changed)
+
+    @property
+    def outage(self) -> str | None:
+        """Why the broker as a whole cannot be used, or None."""
+        return self._breaker.reason
 
     def ring(self) -> None:
         """Something was committed, confirmed or returned: look at the outbox now."""
@@ -99,7 +95,8 @@ class Relay:
         stop = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
-                await self._read()
+                if self._should_read():
+                    await self._read()
                 self._send()
                 await self._rest(stop)
             await asyncio.gather(*self._calls)
@@ -111,20 +108,23 @@ class Relay:
             for call in self._calls:
                 call.cancel()
 
-    async def _read(self) -> None:
+    def _should_read(self) -> bool:
         now = self._clock.monotonic()
-        due = self._look or now >= self._next_poll
-        if not due or self._backlog.waiting >= LOW_WATER or self._recorder.full or now < self._paused_until:
-            return
+        return (
+            (self._look or now >= self._next_poll)
+            and self._backlog.waiting < LOW_WATER
+            and not self._recorder.full
+            and self._breaker.may_call(now)
+        )
+
+    async def _read(self) -> None:
         self._look = False
         try:
-            reading = await self._reader.read(self._lanes.owned(), known=self._backlog.known(now))
+            reading = await self._courier.read()
         except DATABASE_FAULTS as error:
             log.warning("cannot read the outbox", action="relay.read_failed", error=f"{type(error).__name__}: {error}")
             self._plan_poll(self._pace.poll_idle_seconds)
             return
-        self._backlog.load(event for event in reading.events if self._lanes.may_send(event.lane))
-        self._metrics.reads.inc()
         if reading.events or not reading.exhausted:
             self._look = True
             self._plan_poll(FIRST_POLL_SECONDS)
@@ -137,27 +137,81 @@ class Relay:
         self._next_poll = self._clock.monotonic() + seconds
 
     def _send(self) -> None:
-        now = self._clock.monotonic()
-        while len(self._calls) < self._pace.batches_in_flight and now >= self._paused_until:
-            if self._recorder.full or not (batch := self._backlog.take(self._lanes.may_send)):
+        while len(self._calls) < self._pace.batches_in_flight and not self._recorder.full:
+            if not self._breaker.may_call(now := self._clock.monotonic()):
                 return
+            before = self._backlog.waiting
+            batch = self._courier.take()
+            # What was in hand for too long was put down, and is to be read again.
+            self._look = self._look or self._backlog.waiting < before - len(batch)
+            if not batch:
+                return
+            self._breaker.try_call(now)
             call = asyncio.create_task(self._publish(batch))
             self._calls.add(call)
             call.add_done_callback(self._on_call_done)
 
     async def _rest(self, stop: asyncio.Task[bool]) -> None:
-        now = self._clock.monotonic()
-        if self._look and self._backlog.waiting < LOW_WATER and not self._recorder.full and now >= self._paused_until:
+        if self._look and self._should_read():
             await asyncio.sleep(0)
             return
-        instants = [self._next_poll, self._paused_until, self._backlog.wakes_at(now) or 0.0]
+        now = self._clock.monotonic()
+        instants = [self._next_poll, self._breaker.opens_at or 0.0, self._backlog.wakes_at(now) or 0.0]
         wait = min((instant - now for instant in instants if instant > now), default=FIRST_POLL_SECONDS)
         self._wake.clear()
         woken = asyncio.create_task(self._wake.wait())
-        done, _ = await asyncio.wait({stop, woken}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stop, woken}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
-        if not done:
-            self._look = self._look or self._clock.monotonic() >= (self._backlog.wakes_at(now) or float("inf"))
+        resting_until = self._backlog.wakes_at(now)
+        if resting_until is not None and self._clock.monotonic() >= resting_until:
+            self._look = True
+
+    async def _publish(self, batch: Sequence[PendingEvent]) -> None:
+        began = self._clock.monotonic()
+        answer = self._suspect(batch, await self._publisher.publish(batch))
+        self._metrics.calls.labels(outcome=type(answer).__name__.lower()).inc()
+        self._metrics.call_seconds.observe(self._clock.monotonic() - began)
+        self._metrics.batch_size.observe(len(batch))
+        if isinstance(answer, Outage):
+            self._open(answer.reason)
+        else:
+            self._close()
+        self._recorder.add(await self._courier.settle(batch, answer))
+
+    def _suspect(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> CallOutcome:
+        """Refusals of many groups, without one success between them, are no events' fault but an outage."""
+        now = self._clock.monotonic()
+        if isinstance(answer, Answered):
+            refused = [e for e, o in zip(batch, answer.outcomes, strict=True) if isinstance(o, Permanent)]
+            if len(refused) < len(batch):
+                self._refusals.forget()
+            reasons = [o.reason for o in answer.outcomes if isinstance(o, Permanent)]
+        elif isinstance(answer, Refused) and len(batch) == 1:
+            refused, reasons = list(batch), [answer.reason]
+        else:
+            return answer
+        if refused and self._refusals.add([event.subject for event in refused], now):
+            return Outage(f"the broker refuses the events of many groups: {reasons[0]}")
+        return answer
+
+    def _open(self, reason: str) -> None:
+        if self._breaker.failed(self._clock.monotonic(), reason):
+            log.warning("the broker cannot be used; events wait", action="relay.outage", reason=reason)
+        self._look = True
+        self._metrics.outage.set(1)
+        self._signals.emit("relay.outage", reason=reason)
+
+    def _close(self) -> None:
+        if self._breaker.succeeded():
+            log.info("the broker answers again", action="relay.recovered")
+            self._metrics.outage.set(0)
+
+    async def _record(self, receipts: Sequence[Receipt]) -> None:
+        await self._courier.record(receipts)
+        for receipt in receipts:
+            self._signals.emit("relay.sent", event_id=receipt.event.event_id, subject=receipt.event.subject)
+        self._look = True
+        self._wake.set()
 
     def _on_call_done(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
@@ -165,101 +219,6 @@ class Relay:
         self._wake.set()
         if not call.cancelled() and (error := call.exception()):
             log.error("a call to the broker broke", action="relay.call_broke", error=repr(error))
-
-    async def _publish(self, batch: Sequence[PendingEvent]) -> None:
-        began = self._clock.monotonic()
-        answer = await self._publisher.publish(batch)
-        now = self._clock.monotonic()
-        self._metrics.calls.labels(outcome=type(answer).__name__.lower()).inc()
-        self._metrics.call_seconds.observe(now - began)
-        self._metrics.batch_size.observe(len(batch))
-        match answer:
-            case Answered(outcomes):
-                self._recovered()
-                accepted: list[tuple[PendingEvent, str, float]] = []
-                failed: list[tuple[PendingEvent, Transient | Permanent]] = []
-                for event, outcome in zip(batch, outcomes, strict=True):
-                    match outcome:
-                        case Accepted(message_id):
-                            failpoints.hit("relay.acknowledged")
-                            self._backlog.accepted(event)
-                            accepted.append((event, message_id, now))
-                        case Transient() | Permanent():
-                            failed.append((event, outcome))
-                        case _:
-                            assert_never(outcome)
-                self._recorder.add(accepted)
-                await self._note(failed)
-            case Refused(reason) if len(batch) == 1:
-                await self._note([(batch[0], Permanent(reason))])
-            case Refused(reason):
-                log.warning(
-                    "a batch was refused; its events go one by one", action="relay.batch_refused", reason=reason
-                )
-                for event in batch:
-                    self._backlog.isolate(event)
-            case Outage(reason):
-                for event in reversed(batch):
-                    self._backlog.returned(event)
-                self._pause(reason)
-            case _:
-                assert_never(answer)
-        self._backlog.drop({event.lane for event in batch if not self._lanes.owns(event.lane)})
-
-    def _pause(self, reason: str) -> None:
-        self._outages += 1
-        wait = OUTAGE.delay(min(self._outages, 16), random.random())  # noqa: S311 - jitter, not a secret
-        self._paused_until = self._clock.monotonic() + wait
-        if self.outage is None:
-            log.warning("the broker cannot be used; events wait", action="relay.outage", reason=reason)
-        self.outage = reason
-        self._metrics.outage.set(1)
-        self._signals.emit("relay.outage", reason=reason)
-
-    def _recovered(self) -> None:
-        if self.outage is not None:
-            log.info("the broker answers again", action="relay.recovered", after=self._outages)
-        self.outage, self._outages, self._paused_until = None, 0, 0.0
-        self._metrics.outage.set(0)
-
-    async def _note(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
-        """The groups of these wait; the attempt and its error are kept where a person can see them."""
-        if not failed:
-            return
-        tokens = {event.lane: self._lanes.token(event.lane) for event, _ in failed}
-        for event, outcome in failed:
-            kind = type(outcome).__name__.lower()
-            self._metrics.entries.labels(type=event.attributes.get("type", ""), outcome=kind).inc()
-            log.warning(
-                "event not accepted; its group waits",
-                action="relay.not_accepted",
-                event_id=event.event_id,
-                subject=event.subject,
-                kind=kind,
-                reason=outcome.reason,
-            )
-            self._backlog.failed(event, self._clock.monotonic(), PERMANENT if isinstance(outcome, Permanent) else GROUP)
-        self._metrics.waiting_groups.set(self._backlog.resting)
-        try:
-            await self._marks.mark_failed(
-                [Failure(e.id, tokens[e.lane], outcome.reason[:500]) for e, outcome in failed]
-            )
-        except DATABASE_FAULTS as error:
-            log.warning("cannot count attempts", action="relay.note_failed", error=type(error).__name__)
-
-    async def _record(self, items: Sequence[tuple[PendingEvent, str, float]]) -> None:
-        now = self._clock.monotonic()
-        waited = await self._marks.mark_sent(
-            [Acknowledgement(event.id, event.republished, message_id, now - at) for event, message_id, at in items]
-        )
-        for seconds in waited:
-            self._metrics.recorded_to_sent.observe(seconds)
-        for event, _, _ in items:
-            self._backlog.recorded(event)
-            self._metrics.entries.labels(type=event.attributes.get("type", ""), outcome="accepted").inc()
-            self._signals.emit("relay.sent", event_id=event.event_id, subject=event.subject)
-        self._look = True
-        self._wake.set()
 
     def _on_lanes_changed(self, lost: set[int]) -> None:
         self._backlog.drop(lost)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 
 from shared.settings import ServiceSettings
@@ -39,3 +41,13 @@ class RelaySettings(ServiceSettings):
         gt=0,
         description="How long published events are kept; at least as long as the queues keep messages.",
     )
+    new_broker: Literal["auto", "replay", "report"] = Field(
+        "auto",
+        description="When the broker is not the one it was: let everything go again, or say so; `auto` is `replay` "
+        "where AWS_ENDPOINT_URL is set (LocalStack) and `report` on AWS.",
+    )
+
+    @property
+    def replays_by_itself(self) -> bool:
+        """Whether a new broker is given everything again without asking."""
+        return self.new_broker == "replay" or (self.new_broker == "auto" and self.aws_endpoint_url is not None)

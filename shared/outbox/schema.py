@@ -46,6 +46,10 @@ STATEMENTS_V1: tuple[str, ...] = (
     CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
     WHERE published_at IS NULL AND held_at IS NULL
     """,
+    # A group is held when any of its events is: looked up by subject, and empty as long as nothing is held.
+    """
+    CREATE INDEX outbox_event_held ON outbox_event (subject, sequence) WHERE held_at IS NOT NULL
+    """,
     """
     CREATE TABLE outbox_lane (
         lane smallint PRIMARY KEY,
@@ -61,6 +65,44 @@ STATEMENTS_V1: tuple[str, ...] = (
         heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp()
     ) WITH (fillfactor = 50)
     """,
+    # One row: what holds for all relays of this outbox.
+    """
+    CREATE TABLE outbox_control (
+        singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+        paused_at timestamptz,
+        paused_by text,
+        paused_reason text,
+        broker text
+    )
+    """,
+    "INSERT INTO outbox_control DEFAULT VALUES",
+    # Events that are to go again. While one of these is not finished, nothing is read: what is replayed comes first.
+    """
+    CREATE TABLE outbox_replay (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        requested_by text NOT NULL,
+        reason text NOT NULL,
+        criteria jsonb NOT NULL,
+        after_id bigint NOT NULL DEFAULT 0,
+        until_id bigint NOT NULL,
+        replayed bigint NOT NULL DEFAULT 0,
+        finished_at timestamptz
+    )
+    """,
+    "CREATE INDEX outbox_replay_unfinished ON outbox_replay (id) WHERE finished_at IS NULL",
+    """
+    CREATE TABLE outbox_audit (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        actor text NOT NULL,
+        action text NOT NULL,
+        reason text NOT NULL,
+        subject text,
+        event_id uuid,
+        details jsonb NOT NULL DEFAULT '{}'
+    )
+    """,
 )
 
 # What the relay may change of an event: its state, never what it says.
@@ -74,4 +116,7 @@ def grants(*, writer: str, relay: str) -> tuple[str, ...]:
         f"GRANT SELECT, DELETE, UPDATE ({STATE}) ON outbox_event TO {relay}",
         f"GRANT SELECT, UPDATE ON outbox_lane TO {relay}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON outbox_relay TO {relay}",
+        f"GRANT SELECT, UPDATE ON outbox_control TO {relay}",
+        f"GRANT SELECT, INSERT, UPDATE ON outbox_replay TO {relay}",
+        f"GRANT SELECT, INSERT ON outbox_audit TO {relay}",
     )

@@ -5,9 +5,10 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.relay.backlog import BATCH_BYTES, BATCH_ENTRIES, Backlog, PendingEvent, Release
+from services.relay.backlog import BATCH_BYTES, BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
 from shared.retry import Backoff
 
+NOW = 0.0
 BACKOFF = Backoff(first=1, factor=2, cap=60, jitter=0)
 
 
@@ -21,27 +22,27 @@ def always(_: int) -> bool:
 
 def test_a_batch_holds_one_event_of_a_group() -> None:
     backlog = Backlog()
-    backlog.load([event("a", 1), event("a", 2), event("b", 3)])
-    assert [e.id for e in backlog.take(always)] == [1, 3]
-    assert backlog.take(always) == []
+    backlog.load([event("a", 1), event("a", 2), event("b", 3)], NOW)
+    assert [e.id for e in backlog.take(always, NOW)] == [1, 3]
+    assert backlog.take(always, NOW) == []
 
 
 def test_the_next_of_a_group_goes_when_the_one_before_is_acknowledged_not_when_it_is_recorded() -> None:
     backlog = Backlog()
     first, second = event("a", 1), event("a", 2)
-    backlog.load([first, second])
-    backlog.take(always)
+    backlog.load([first, second], NOW)
+    backlog.take(always, NOW)
     backlog.accepted(first)
-    assert backlog.take(always) == [second]
+    assert backlog.take(always, NOW) == [second]
 
 
 def test_with_release_confirmed_the_next_is_read_again() -> None:
     backlog = Backlog(Release.CONFIRMED)
     first = event("a", 1)
-    backlog.load([first, event("a", 2)])
-    backlog.take(always)
+    backlog.load([first, event("a", 2)], NOW)
+    backlog.take(always, NOW)
     backlog.accepted(first)
-    assert backlog.take(always) == []
+    assert backlog.take(always, NOW) == []
     backlog.recorded(first)
     assert backlog.known(0.0) == []
 
@@ -49,8 +50,8 @@ def test_with_release_confirmed_the_next_is_read_again() -> None:
 def test_a_group_is_known_until_its_acknowledgements_are_recorded() -> None:
     backlog = Backlog()
     only = event("a", 1)
-    backlog.load([only])
-    backlog.take(always)
+    backlog.load([only], NOW)
+    backlog.take(always, NOW)
     backlog.accepted(only)
     assert backlog.known(0.0) == ["a"]
     assert backlog.busy(0)
@@ -62,11 +63,11 @@ def test_a_group_is_known_until_its_acknowledgements_are_recorded() -> None:
 def test_a_failure_holds_back_its_own_group_and_no_other() -> None:
     backlog = Backlog()
     bad = event("a", 1)
-    backlog.load([bad, event("a", 2), event("b", 3), event("b", 4)])
-    backlog.take(always)
+    backlog.load([bad, event("a", 2), event("b", 3), event("b", 4)], NOW)
+    backlog.take(always, NOW)
     backlog.failed(bad, 10.0, BACKOFF)
     backlog.accepted(event("b", 3))
-    assert [e.subject for e in backlog.take(always)] == ["b"]
+    assert [e.subject for e in backlog.take(always, NOW)] == ["b"]
     assert "a" in backlog.known(10.5)
     assert backlog.wakes_at(10.5) == 11.0
     assert "a" not in backlog.known(11.0)
@@ -76,12 +77,12 @@ def test_the_wait_grows_with_each_failure_and_starts_anew_after_a_success() -> N
     backlog = Backlog()
     bad = event("a", 1)
     for now, wait in ((0.0, 1.0), (10.0, 2.0), (20.0, 4.0)):
-        backlog.load([bad])
-        backlog.take(always)
+        backlog.load([bad], NOW)
+        backlog.take(always, NOW)
         backlog.failed(bad, now, BACKOFF)
         assert backlog.wakes_at(now) == now + wait
-    backlog.load([bad])
-    backlog.take(always)
+    backlog.load([bad], NOW)
+    backlog.take(always, NOW)
     backlog.accepted(bad)
     backlog.recorded(bad)
     assert backlog.resting == 0
@@ -89,37 +90,44 @@ def test_the_wait_grows_with_each_failure_and_starts_anew_after_a_success() -> N
 
 def test_an_event_to_be_tried_alone_goes_in_a_batch_of_one() -> None:
     backlog = Backlog()
-    backlog.load([event("a", 1), event("b", 2), event("c", 3)])
-    for taken in backlog.take(always):
+    backlog.load([event("a", 1), event("b", 2), event("c", 3)], NOW)
+    for taken in backlog.take(always, NOW):
         backlog.isolate(taken)
-    batches = [[e.id for e in backlog.take(always)] for _ in range(3)]
+    batches = [[e.id for e in backlog.take(always, NOW)] for _ in range(3)]
     assert sorted(batches) == [[1], [2], [3]]
 
 
 def test_a_batch_stays_within_the_bytes_and_what_did_not_fit_goes_first() -> None:
     backlog = Backlog()
-    backlog.load([event("a", 1, size=BATCH_BYTES - 100), event("b", 2, size=200), event("c", 3, size=100)])
-    assert [e.id for e in backlog.take(always)] == [1, 3]
-    assert [e.id for e in backlog.take(always)] == [2]
+    backlog.load([event("a", 1, size=BATCH_BYTES - 100), event("b", 2, size=200), event("c", 3, size=100)], NOW)
+    assert [e.id for e in backlog.take(always, NOW)] == [1, 3]
+    assert [e.id for e in backlog.take(always, NOW)] == [2]
 
 
 def test_lanes_that_are_not_ours_wait_and_lost_ones_are_forgotten() -> None:
     backlog = Backlog()
-    backlog.load([event("a", 1, lane=1), event("b", 2, lane=2)])
-    assert [e.id for e in backlog.take(lambda lane: lane == 2)] == [2]
+    backlog.load([event("a", 1, lane=1), event("b", 2, lane=2)], NOW)
+    assert [e.id for e in backlog.take(lambda lane: lane == 2, NOW)] == [2]
     backlog.drop([1, 2])
     assert backlog.waiting == 0
     assert backlog.known(0.0) == ["b"]  # in flight: its acknowledgement is still to be recorded
+
+
+def test_what_was_in_hand_for_too_long_is_put_down_to_be_read_again() -> None:
+    backlog = Backlog()
+    backlog.load([event("a", 1), event("a", 2)], NOW)
+    assert backlog.take(always, NOW + FRESH_SECONDS + 0.1) == []
+    assert backlog.known(NOW) == []
 
 
 def test_a_hot_group_starves_no_other() -> None:
     backlog = Backlog()
     hot = [event("hot", number) for number in range(1, 1001)]
     cold = [event(f"cold-{number}", 2000 + number) for number in range(30)]
-    backlog.load([*hot, *cold])
+    backlog.load([*hot, *cold], NOW)
     sent: list[PendingEvent] = []
     for _ in range(4):
-        for taken in backlog.take(always):
+        for taken in backlog.take(always, NOW):
             backlog.accepted(taken)
             sent.append(taken)
     assert {e.id for e in cold} <= {e.id for e in sent}
@@ -128,7 +136,7 @@ def test_a_hot_group_starves_no_other() -> None:
 
 @given(
     events=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 100_000)), max_size=60),
-    outcomes=st.lists(st.sampled_from(["accepted", "failed", "returned", "isolate"]), min_size=1, max_size=200),
+    outcomes=st.lists(st.sampled_from(["accepted", "failed", "put_down", "isolate"]), min_size=1, max_size=200),
 )
 def test_whatever_happens_each_group_is_first_accepted_in_order(
     events: list[tuple[str, int]], outcomes: list[str]
@@ -142,8 +150,8 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
     for _ in range(2000):
         now += 100.0
         known = set(backlog.known(now))
-        backlog.load(e for subject in outbox for e in outbox[subject][:3] if subject not in known)
-        batch = backlog.take(always)
+        backlog.load((e for subject in outbox for e in outbox[subject][:3] if subject not in known), now)
+        batch = backlog.take(always, now)
         assert len(batch) <= BATCH_ENTRIES
         assert len({e.subject for e in batch}) == len(batch)
         assert sum(e.size for e in batch) <= BATCH_BYTES
@@ -156,8 +164,8 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
                     backlog.recorded(taken)
                 case "failed":
                     backlog.failed(taken, now, BACKOFF)
-                case "returned":
-                    backlog.returned(taken)
+                case "put_down":
+                    backlog.put_down(taken)
                 case "isolate":
                     backlog.isolate(taken)
         if not any(outbox.values()):

@@ -1,0 +1,169 @@
+"""The relay's work in single steps: read, take, settle, record; without a loop, and waiting for the database only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+import structlog
+
+from shared import failpoints
+from shared.clock import Clock
+from shared.database import DATABASE_FAULTS
+from shared.retry import Backoff
+
+from .backlog import Backlog, PendingEvent
+from .metrics import RelayMetrics
+from .outbox_marks import Acknowledgement, Failure, OutboxMarks
+from .outbox_reader import OutboxReader, Reading
+from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Transient
+
+log = structlog.get_logger(__name__)
+
+GROUP = Backoff(first=0.2, factor=2, cap=60.0, jitter=0.5)
+# Held for good: its group is read again only to find that it is held, or that somebody decided.
+HELD = Backoff(first=1.0, factor=1, cap=1.0, jitter=0.5)
+ERROR_CHARACTERS = 500
+
+
+class LaneView(Protocol):
+    """What the courier asks of the lanes."""
+
+    def owned(self) -> list[int]:
+        """The lanes that may be worked on now."""
+        ...
+
+    def may_send(self, lane: int) -> bool:
+        """Whether a call for this lane may begin now."""
+        ...
+
+    def owns(self, lane: int) -> bool:
+        """Whether the lane is still ours."""
+        ...
+
+    def token(self, lane: int) -> int:
+        """The token under which it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An event that the broker acknowledged, and when, in monotonic seconds; it is still to be recorded."""
+
+    event: PendingEvent
+    message_id: str
+    at: float
+
+
+class Courier:
+    """Carries events of our lanes: takes heads of groups only, and records only what was acknowledged."""
+
+    def __init__(
+        self,
+        *,
+        reader: OutboxReader,
+        marks: OutboxMarks,
+        lanes: LaneView,
+        backlog: Backlog,
+        clock: Clock,
+        metrics: RelayMetrics,
+    ) -> None:
+        self._reader = reader
+        self._marks = marks
+        self._lanes = lanes
+        self._backlog = backlog
+        self._clock = clock
+        self._metrics = metrics
+
+    async def read(self) -> Reading:
+        """Read heads of groups into the backlog; raises what the database raises."""
+        now = self._clock.monotonic()
+        reading = await self._reader.read(self._lanes.owned(), known=self._backlog.known(now))
+        self._backlog.load((event for event in reading.events if self._lanes.may_send(event.lane)), read_at=now)
+        self._metrics.reads.inc()
+        return reading
+
+    def take(self) -> list[PendingEvent]:
+        """The next batch to send; empty when nothing may go."""
+        return self._backlog.take(self._lanes.may_send, self._clock.monotonic())
+
+    async def settle(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> list[Receipt]:
+        """Draw the conclusions from the broker's answer; returns what is now to be recorded."""
+        receipts: list[Receipt] = []
+        match answer:
+            case Answered(outcomes):
+                failed: list[tuple[PendingEvent, Transient | Permanent]] = []
+                now = self._clock.monotonic()
+                for event, outcome in zip(batch, outcomes, strict=True):
+                    match outcome:
+                        case Accepted(message_id):
+                            failpoints.hit("relay.acknowledged")
+                            self._backlog.accepted(event)
+                            receipts.append(Receipt(event, message_id, now))
+                        case Transient() | Permanent():
+                            failed.append((event, outcome))
+                        case _:
+                            assert_never(outcome)
+                await self._note(failed)
+            case Refused(reason) if len(batch) == 1:
+                await self._note([(batch[0], Permanent(reason))])
+            case Refused(reason):
+                log.warning("batch refused; its events go one by one", action="relay.batch_refused", reason=reason)
+                for event in batch:
+                    self._backlog.isolate(event)
+            case Outage():
+                for event in batch:
+                    self._backlog.put_down(event)
+                # Whatever is true of the outbox after an outage, it may not be what was read before it.
+                self._backlog.clear()
+            case _:
+                assert_never(answer)
+        self._backlog.drop({event.lane for event in batch if not self._lanes.owns(event.lane)})
+        return receipts
+
+    async def record(self, receipts: Sequence[Receipt]) -> None:
+        """Record acknowledgements; raises what the database raises, and may then be repeated."""
+        now = self._clock.monotonic()
+        waited = await self._marks.mark_sent(
+            [Acknowledgement(r.event.id, r.event.republished, r.message_id, now - r.at) for r in receipts]
+        )
+        for seconds in waited:
+            self._metrics.recorded_to_sent.observe(seconds)
+        for receipt in receipts:
+            self._backlog.recorded(receipt.event)
+            self._count(receipt.event, "accepted")
+
+    async def _note(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
+        """The groups of these wait, or are held; the error is kept where a person can see it."""
+        if not failed:
+            return
+        passing: list[Failure] = []
+        for_good: list[Failure] = []
+        for event, outcome in failed:
+            failure = Failure(event.id, self._lanes.token(event.lane), outcome.reason[:ERROR_CHARACTERS])
+            permanent = isinstance(outcome, Permanent)
+            (for_good if permanent else passing).append(failure)
+            self._count(event, "permanent" if permanent else "transient")
+            log.warning(
+                "event refused for good; its group is held" if permanent else "event not accepted; its group waits",
+                action="relay.held" if permanent else "relay.not_accepted",
+                event_id=event.event_id,
+                subject=event.subject,
+                reason=failure.error,
+            )
+        try:
+            if passing:
+                await self._marks.mark_failed(passing)
+            if for_good:
+                await self._marks.mark_held(for_good)
+        except DATABASE_FAULTS as error:
+            # Not noted is not lost: the event is read, tried and refused once more.
+            log.warning("cannot note failures", action="relay.note_failed", error=type(error).__name__)
+        now = self._clock.monotonic()
+        for event, outcome in failed:
+            self._backlog.failed(event, now, HELD if isinstance(outcome, Permanent) else GROUP)
+        self._metrics.waiting_groups.set(self._backlog.resting)
+
+    def _count(self, event: PendingEvent, outcome: str) -> None:
+        self._metrics.entries.labels(type=event.attributes.get("type", ""), outcome=outcome).inc()
