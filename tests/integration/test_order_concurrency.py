@@ -3,12 +3,15 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.support.databases import TestDatabase, fetch
 from tests.support.order_service import order_service, place
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -22,6 +25,23 @@ async def sequence(database: TestDatabase) -> list[int]:
     return [row["sequence"] for row in await fetch(database.url, "SELECT sequence FROM outbox_event ORDER BY id")]
 
 
+@asynccontextmanager
+async def locked_orders(database: TestDatabase) -> AsyncIterator[None]:
+    """Hold the lock of every order's row, so that whoever comes meanwhile meets the others at it."""
+    connection = await asyncpg.connect(database.url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM orders FOR UPDATE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def both_wait(database: TestDatabase) -> bool:
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    return len(await fetch(database.url, query, database.name)) == 2
+
+
 @pytest.mark.parametrize(("action", "body"), [("confirm", None), ("cancel", {"reason": "changed my mind"})])
 async def test_two_at_once_make_one_event(
     apis: tuple[httpx.AsyncClient, httpx.AsyncClient],
@@ -30,7 +50,11 @@ async def test_two_at_once_make_one_event(
     body: dict[str, str] | None,
 ) -> None:
     order = await place(apis[0])
-    answers = await asyncio.gather(*(api.post(f"/v1/orders/{order['id']}/{action}", json=body) for api in apis))
+    path = f"/v1/orders/{order['id']}/{action}"
+    async with locked_orders(orders_database):
+        changes = [asyncio.create_task(api.post(path, json=body)) for api in apis]
+        await eventually(lambda: both_wait(orders_database))
+    answers = await asyncio.gather(*changes)
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     assert await sequence(orders_database) == [1, 2]
 
