@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from shared.aws import error_code
@@ -52,14 +51,11 @@ class Broker:
         self._prefix = prefix
 
     async def missing(self, expected: Declared) -> list[Missing]:
-        """What is not there, in one call for all queues and one for each topic."""
-        there = await self._queues()
-        for resource in chain.from_iterable(expected.values()):
-            if resource.type == TOPIC:
-                there |= await self._subscriptions(resource.physical_id)
+        """What is not there, in one call for all queues and one for each topic and subscription."""
+        queues = await self._queues()
         found = []
         for template, resources in expected.items():
-            absent = [part.logical_id for part in resources if _is_watched(part) and _key(part) not in there]
+            absent = [part.logical_id for part in resources if not await self._is_there(part, queues)]
             if absent or not resources:
                 found.append(Missing(template, tuple(absent)))
         return found
@@ -70,23 +66,19 @@ class Broker:
         )
         return {_name(url) async for page in pages for url in page.get("QueueUrls", [])}
 
-    async def _subscriptions(self, topic: str) -> set[str]:
-        """The topic and its subscriptions; nothing when the topic is gone: what it carried is gone with it."""
-        pages = self._sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    async def _is_there(self, resource: Resource, queues: set[str]) -> bool:
         try:
-            return {topic} | {found["SubscriptionArn"] async for page in pages for found in page["Subscriptions"]}
+            if resource.type == QUEUE:
+                return _name(resource.physical_id) in queues
+            if resource.type == TOPIC:
+                await self._sns.get_topic_attributes(TopicArn=resource.physical_id)
+            elif resource.type == SUBSCRIPTION:
+                await self._sns.get_subscription_attributes(SubscriptionArn=resource.physical_id)
         except self._sns.exceptions.ClientError as error:
             if error_code(error) not in GONE:
                 raise
-            return set()
-
-
-def _is_watched(resource: Resource) -> bool:
-    return resource.type in (QUEUE, TOPIC, SUBSCRIPTION)
-
-
-def _key(resource: Resource) -> str:
-    return _name(resource.physical_id) if resource.type == QUEUE else resource.physical_id
+            return False
+        return True  # a policy goes with its queue or topic
 
 
 def _name(queue_url: str) -> str:

@@ -1,0 +1,149 @@
+"""The compose file, read: what it opens, what it waits for, and whether the services understand their settings."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from infra.localstack.settings import TopologySettings
+from services.notification.settings import NotificationMigrationSettings, NotificationSettings
+from services.order.settings import OrderMigrationSettings, OrderSettings
+from services.relay.settings import RelaySettings
+from shared.http.authorization import authenticator
+from shared.settings import ServiceSettings
+from tests.support.images import DOCKERFILES, ROOT, compose, stages
+
+SERVICES: dict[str, dict[str, Any]] = compose()["services"]
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "topology": TopologySettings,
+    "order-migrate": OrderMigrationSettings,
+    "notification-migrate": NotificationMigrationSettings,
+    "order": OrderSettings,
+    "order-relay": RelaySettings,
+    "notification": NotificationSettings,
+    "notification-relay": RelaySettings,
+}
+THIRD_PARTY = {"postgres": "postgres:17", "localstack": "localstack/localstack:4.14.0"}
+LONG_RUNNING = [name for name in SERVICES if not name.endswith("-migrate")]
+ours = pytest.mark.parametrize("name", SETTINGS)
+
+
+def environment(name: str) -> dict[str, str]:
+    """The settings of a service with nothing set on the host, those of its image included."""
+    values = {key: substituted(str(value)) for key, value in SERVICES[name].get("environment", {}).items()}
+    return from_image(name) | values
+
+
+def substituted(value: str) -> str:
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
+def from_image(name: str) -> dict[str, str]:
+    built = {service["image"]: service["build"]["dockerfile"] for service in SERVICES.values() if "build" in service}
+    (path,) = [path for path in DOCKERFILES if str(path.relative_to(ROOT)) == built[SERVICES[name]["image"]]]
+    words = [word for item in stages(path)[-1] if item.name == "ENV" for word in item.words]
+    return dict(word.split("=", 1) for word in words)
+
+
+def test_it_names_every_process() -> None:
+    assert set(SERVICES) == set(SETTINGS) | set(THIRD_PARTY)
+    assert {name: SERVICES[name]["image"] for name in THIRD_PARTY} == THIRD_PARTY
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_on_the_loopback_only(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+:-\d+\}:\d+", port)
+    assert SERVICES[name].get("network_mode") != "host"
+
+
+@pytest.mark.parametrize(
+    ("name", "port"), [("order", 8000), ("notification", 8001), ("order-relay", 8002), ("notification-relay", 8003)]
+)
+def test_services_listen_where_their_ports_lead(name: str, port: int) -> None:
+    (mapping,) = SERVICES[name]["ports"]
+    assert mapping.endswith(f":-{port}}}:{port}")
+    assert environment(name)["HTTP_PORT"] == str(port)
+
+
+@ours
+def test_settings_are_known_and_right(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {key.lower(): value for key, value in SERVICES[name]["environment"].items()}
+    assert set(given) <= set(SETTINGS[name].model_fields)
+    settings = load(name, monkeypatch)
+    if isinstance(settings, ServiceSettings):
+        assert settings.environment == "local"
+        assert not settings.listens_on_loopback
+        authenticator(settings)  # would refuse to go without tokens in production
+
+
+def test_roles_connect_with_the_passwords_that_the_migrations_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    for domain, relay in (("order", "order-relay"), ("notification", "notification-relay")):
+        migration = environment(f"{domain}-migrate")
+        for service, role in ((domain, f"{domain}_api"), (relay, f"{domain}_relay")):
+            password = migration[f"{role.upper()}_PASSWORD"]
+            database = migration["MIGRATION_DATABASE_URL"].rsplit("/", 1)[-1]
+            assert environment(service)["DATABASE_URL"] == f"postgresql://{role}:{password}@postgres:5432/{database}"
+            assert password != migration["MIGRATION_DATABASE_URL"].split(":")[2].split("@")[0]
+
+
+def test_each_relay_has_the_topic_of_its_database() -> None:
+    assert environment("order-relay")["TOPIC"] == "order-events"
+    assert environment("notification-relay")["TOPIC"] == "notification-events"
+
+
+def test_every_database_is_made_when_the_data_folder_is_new() -> None:
+    (script,) = [volume for volume in SERVICES["postgres"]["volumes"] if "/docker-entrypoint-initdb.d/" in volume]
+    statements = (ROOT / script.split(":")[0]).read_text()
+    assert re.findall(r"^CREATE DATABASE (\w+);", statements, re.MULTILINE) == ["orders", "notifications"]
+
+
+def test_data_is_in_a_named_volume() -> None:
+    mounted = [volume.split(":")[0] for volume in SERVICES["postgres"]["volumes"]]
+    assert set(compose()["volumes"]) <= set(mounted)
+
+
+def test_the_start_order() -> None:
+    def waits(name: str) -> Mapping[str, str]:
+        return {other: how["condition"] for other, how in SERVICES[name].get("depends_on", {}).items()}
+
+    done, healthy = "service_completed_successfully", "service_healthy"
+    assert waits("topology") == {"localstack": healthy}
+    assert waits("order-migrate") == waits("notification-migrate") == {"postgres": healthy}
+    assert waits("order") == {"order-migrate": done}  # orders are taken whatever the broker does
+    assert waits("order-relay") == {"order-migrate": done, "topology": healthy}
+    assert waits("notification") == waits("notification-relay") == {"notification-migrate": done, "topology": healthy}
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_what_runs_is_looked_after(name: str) -> None:
+    assert SERVICES[name]["restart"] == "unless-stopped"
+    assert "healthcheck" in SERVICES[name] or name in SETTINGS  # ours have theirs in the image
+
+
+@ours
+def test_what_is_ours_has_no_rights_to_spare(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "user"} & set(service)
+
+
+@pytest.mark.parametrize("name", ["order", "order-relay", "notification", "notification-relay"])
+def test_a_service_may_drain_before_it_is_killed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(name, monkeypatch)
+    assert isinstance(settings, ServiceSettings)
+    assert settings.drain_seconds < float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+
+
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> BaseSettings:
+    """The settings as the service reads them in its container."""
+    for field in SETTINGS[name].model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    for key, value in environment(name).items():
+        if key.lower() in SETTINGS[name].model_fields:
+            monkeypatch.setenv(key, value)
+    return SETTINGS[name]()
