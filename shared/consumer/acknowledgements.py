@@ -14,8 +14,9 @@ from .metrics import ConsumerMetrics
 
 log = structlog.get_logger(__name__)
 
-LINGER_SECONDS = 0.02
-"""How long a message waits for others to be deleted with it; the rest of its group is not delivered until then."""
+LINGER_SECONDS = 0.2
+"""How long a message waits for others to be deleted with it, while there are others in hand: what follows in its group
+is not delivered until then."""
 AT_ONCE = 4
 """Delete calls side by side."""
 
@@ -44,11 +45,11 @@ class Acknowledgements:
         """How many settled messages are still in memory: with a broker that hangs they must not grow without bound."""
         return len(self._settled) + self._deleting
 
-    def add(self, message: Message) -> None:
-        """Note that a message is settled: its outcome is committed."""
+    def add(self, message: Message, *, last: bool) -> None:
+        """Note that a message is settled: its outcome is committed. After the `last` in hand there is no lingering."""
         self._settled.append(message)
         self._filled.set()
-        if len(self._settled) >= BATCH:
+        if last or len(self._settled) >= BATCH:
             self._full.set()
 
     async def run(self) -> None:

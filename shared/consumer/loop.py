@@ -155,7 +155,7 @@ class Consumer:
         match outcome:
             case Handled() | Settled() | Skipped() | DeadLettered():
                 self._groups.finish(group)
-                self._acknowledgements.add(delivery.message)
+                self._acknowledgements.add(delivery.message, last=self._groups.held == 0)
             case Retry():
                 self._groups.wait(group, now + outcome.after)
             case Unavailable():

@@ -89,7 +89,7 @@ async def test_a_crash_between_act_and_commit_repeats_the_act_and_commits_once(
         await dying.kill()
     assert await effects(database) == []
     async with consumer_of(database, queue.reader(), act=act) as tested:
-        await tested.settled(event.id, "handled", timeout=20)
+        await tested.settled(event.id, "handled", timeout=30)
     assert acted == [event.id, event.id]
     assert await effects(database) == [("subject-1", 1)]
 
@@ -110,7 +110,7 @@ async def test_a_crash_between_commit_and_delete_handles_the_event_once(
         await dying.settled(event.id, "handled")
         await dying.kill()
     async with consumer_of(database, queue.reader()) as tested:
-        await tested.settled(event.id, "settled", timeout=20)
+        await tested.settled(event.id, "settled", timeout=30)
         await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]
 
@@ -127,7 +127,7 @@ async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: F
         consumer_of(database, queue.reader(), act=slow) as second,
     ):
         await queue.send(event)
-        await eventually(queue.is_empty, timeout=20)
+        await eventually(queue.is_empty, timeout=30)
         outcomes = first.signals.seen("consumer.settled") + second.signals.seen("consumer.settled")
         assert [facts["outcome"] for facts in outcomes] == ["handled"]
     assert await effects(database) == [("subject-1", 1)]

@@ -68,7 +68,7 @@ async def test_an_outage_of_the_database_is_nobodys_attempt(
         received = len(tested.signals.seen("consumer.received"))
         await tested.signals.wait("consumer.postponed")
         await execute(admin_url, f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS true')
-        await tested.settled(event.id, "handled", timeout=20)
+        await tested.settled(event.id, "handled", timeout=30)
         await tested.settled(during.id, "handled")
         assert received <= 2
         assert tested.consumer.trouble is None
@@ -126,7 +126,7 @@ async def test_a_drain_finishes_what_runs_and_leaves_nothing_half_done(
         assert tested.signals.seen("consumer.drained")
         assert await effects(database) == [("quick", 1)]
     async with consumer_of(database, queue.reader()) as heir:
-        await heir.settled(stuck.id, "handled", timeout=20)
+        await heir.settled(stuck.id, "handled", timeout=30)
         await eventually(queue.is_empty)
         assert heir.count("settled") == 0
     assert await effects(database) == [("quick", 1), ("stuck", 1)]
@@ -161,7 +161,7 @@ async def test_memory_is_bounded_by_capacity(database: TestDatabase, queue: Fifo
         taken = sum(int(str(facts["messages"])) for facts in tested.signals.seen("consumer.received"))
         assert taken <= 20
         release.set()
-        await eventually(queue.is_empty, timeout=20)
+        await eventually(queue.is_empty, timeout=30)
     assert len(await effects(database)) == 30
 
 

@@ -74,7 +74,7 @@ class TestedConsumer:
         self.task.cancel()
         await asyncio.wait([self.task])
 
-    async def settled(self, event_id: object, outcome: str, *, timeout: float = 15.0) -> None:
+    async def settled(self, event_id: object, outcome: str, *, timeout: float = 30.0) -> None:
         """Wait until the event came to that outcome."""
         wanted = {"event_id": str(event_id), "outcome": outcome}
         await self.signals.wait("consumer.settled", where=lambda facts: dict(facts) == wanted, timeout=timeout)
