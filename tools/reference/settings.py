@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import fields
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from unittest import mock
 
+import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
@@ -17,6 +21,8 @@ from tools.demo.ports import Port, Ports
 from .discovery import classes
 from .markdown import code, page, paragraph, table
 
+COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
 HEADINGS = ("Variable", "Default", "Takes", "Meaning")
 INTRODUCTION = """
 Every process reads its settings from environment variables, once, when it starts. A setting that is missing or wrong
@@ -57,6 +63,7 @@ def render() -> str:
         }
         parts.append(_section(code(STARTED_BY[settings.__name__]), settings, own, also=bool(inherited)))
     parts.append("## Variables of the tools\n\n" + _others())
+    parts.append("## Variables of `docker-compose.yml`\n\n" + _compose())
     return page("Settings", INTRODUCTION, *parts)
 
 
@@ -69,7 +76,8 @@ def settings_classes() -> list[type[BaseSettings]]:
 def variables() -> set[str]:
     """Every variable that is read."""
     declared = {name.upper() for settings in settings_classes() for name in settings.model_fields}
-    return declared | {name for name, _, _ in OTHERS} | {port.variable for port in _ports()}
+    tools = {name for name, _, _ in OTHERS} | {port.variable for port in _ports()}
+    return declared | tools | {name for name, _, _ in _substitutions()}
 
 
 def _section(title: str, settings: type, shown: dict[str, FieldInfo], *, also: bool = False) -> str:
@@ -86,6 +94,24 @@ def _others() -> str:
     ]
     others = [(code(name), code(default), meaning) for name, default, meaning in OTHERS]
     return table(("Variable", "Default", "Meaning"), [*ports, *others])
+
+
+def _compose() -> str:
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, default, container in _substitutions():
+        found.setdefault((name, default), []).append(container)
+    rows = [
+        (code(name), code(default), ", ".join(map(code, users))) for (name, default), users in sorted(found.items())
+    ]
+    return table(("Variable", "Default", "Containers"), rows)
+
+
+def _substitutions() -> Iterator[tuple[str, str, str]]:
+    """Every `${NAME:-default}` with the container that it stands in."""
+    containers = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    for container, description in containers.items():
+        for name, default in sorted(set(SUBSTITUTION.findall(yaml.safe_dump(description)))):
+            yield name, default, container
 
 
 def _ports() -> list[Port]:
