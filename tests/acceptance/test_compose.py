@@ -1,0 +1,136 @@
+"""The compose file, brought up for real where Docker answers."""
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.waiting import eventually
+from tools.embedded.ports import LOOPBACK, free_port
+
+ROOT = Path(__file__).parents[2]
+PORTS = ("ORDER_PORT", "NOTIFICATION_PORT", "ORDER_RELAY_PORT", "NOTIFICATION_RELAY_PORT")
+UP_SECONDS = 600  # images are built, on a machine that may be busy
+RECOVERY_SECONDS = 180.0
+
+pytestmark = pytest.mark.timeout(UP_SECONDS + 300)
+
+
+@dataclass(frozen=True)
+class Containers:
+    """A compose project of the tests' own."""
+
+    project: str
+    environment: dict[str, str]
+
+    def compose(self, *arguments: str, timeout: float = 120) -> str:
+        """Run docker compose; a failure shows what it and the services said."""
+        done = self._run(*arguments, timeout=timeout)
+        if done.returncode != 0:
+            said = self._run("logs", "--no-color", "--tail", "30", timeout=60).stdout
+            pytest.fail(f"docker compose {' '.join(arguments)}: {done.stderr[-3000:]}\n{said[-8000:]}", pytrace=False)
+        return done.stdout
+
+    def url(self, port: str) -> str:
+        return f"http://{LOOPBACK}:{self.environment[port]}"
+
+    def _run(self, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker", "compose", "--project-name", self.project, *arguments],
+            cwd=ROOT,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+
+def why_not() -> str | None:
+    """What is missing to run containers here, or None."""
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    for command, complaint in (
+        (["docker", "compose", "version"], "docker has no compose plugin"),
+        (["docker", "info"], "no Docker daemon answers"),
+    ):
+        if subprocess.run(command, capture_output=True, timeout=60).returncode != 0:
+            return complaint
+    return None
+
+
+@pytest.fixture(scope="module")
+def containers() -> Iterator[Containers]:
+    """The whole system, up and healthy; gone afterwards, its data too."""
+    if missing := why_not():
+        pytest.skip(f"the compose file is not brought up: {missing} (its parsed file is tested all the same)")
+    found = Containers(f"event-trio-test-{secrets.token_hex(3)}", {port: str(free_port()) for port in PORTS})
+    try:
+        found.compose("up", "--build", "--detach", "--wait", timeout=UP_SECONDS)
+        yield found
+    finally:
+        found.compose("down", "--volumes", "--timeout", "15")
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_every_service_is_ready(containers: Containers, port: str) -> None:
+    answer = httpx.get(f"{containers.url(port)}/readyz", trust_env=False)
+    assert answer.status_code == 200, answer.text
+
+
+async def test_an_order_becomes_a_notification(containers: Containers) -> None:
+    await notified(containers, place(containers), within=60)
+
+
+async def test_after_a_restart_of_localstack_orders_go_through_again(containers: Containers) -> None:
+    containers.compose("restart", "--timeout", "5", "localstack")
+    await notified(containers, place(containers), within=RECOVERY_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("service", "held"),
+    [
+        ("order", {"shared", "services", "services/order"}),
+        ("notification", {"shared", "services", "services/notification"}),
+        ("order-relay", {"shared", "services", "services/relay"}),
+        ("topology", {"shared", "infra"}),
+    ],
+)
+def test_a_container_holds_its_own_and_runs_as_nobody(containers: Containers, service: str, held: set[str]) -> None:
+    found = containers.compose("exec", "-T", service, "sh", "-c", "id -u; ls -d * services/*/ 2>/dev/null || true")
+    user, *folders = found.split()
+    assert int(user) > 0
+    assert {folder.rstrip("/") for folder in folders} - {"services/__pycache__"} == held
+
+
+def place(containers: Containers) -> str:
+    """Place an order; returns its id."""
+    answer = httpx.post(
+        f"{containers.url('ORDER_PORT')}/v1/orders",
+        json={
+            "customer_id": "customer-1",
+            "recipient": "kim@example.org",
+            "locale": "ko",
+            "currency": "EUR",
+            "lines": [{"sku": "TEA-1", "quantity": 2, "unit_price": "4.50"}],
+        },
+        trust_env=False,
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def notified(containers: Containers, order_id: str, *, within: float) -> None:
+    """Wait for the notification of an order; it must be the only one."""
+    async with httpx.AsyncClient(base_url=containers.url("NOTIFICATION_PORT"), trust_env=False) as client:
+
+        async def there() -> bool:
+            answer = await client.get("/v1/notifications", params={"order_id": order_id})
+            return answer.is_success and len(answer.json()["items"]) == 1
+
+        await eventually(there, timeout=within)
