@@ -1,9 +1,11 @@
 """Each order event becomes one notice, kept and stated in one transaction."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from shared.aws import Aws
@@ -136,6 +138,22 @@ async def test_it_waits_for_its_queue_and_says_so(notifications_database: TestDa
             await made.send(placed)
             await service.settled(placed)
         await eventually(lacks_queue)
+
+
+async def test_the_relay_is_woken_after_the_commit(
+    notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue
+) -> None:
+    rung = asyncio.Event()
+    listener = await asyncpg.connect(notifications_database.url_for("notification_relay"))
+    await listener.add_listener("outbox", lambda *_: rung.set())
+    try:
+        async with notification_service(notifications_database, aws, prefix) as service:
+            placed = Order().placed()
+            await queue.send(placed)
+            await service.settled(placed)
+            await asyncio.wait_for(rung.wait(), 10)
+    finally:
+        await listener.close()
 
 
 @pytest.mark.parametrize(

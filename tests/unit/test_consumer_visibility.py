@@ -1,0 +1,130 @@
+"""The heartbeat: what is in hand stays in flight, for so long, and nothing else does."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from shared.consumer.delivery import Delivery
+from shared.consumer.metrics import ConsumerMetrics
+from shared.consumer.visibility import SAFETY_SECONDS, Heartbeat
+from shared.errors import BrokerUnavailable
+from shared.queue import Message, Queue
+
+SECONDS = 30
+LIMIT = 100.0
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class FakeQueue(Queue):
+    """Notes what is extended; refuses or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.extended: list[str] = []
+        self.refuse: set[str] = set()
+        self.fails = False
+
+    async def extend(self, messages: Iterable[Message], seconds: int) -> list[Message]:
+        if self.fails:
+            raise BrokerUnavailable("away")
+        asked = list(messages)
+        self.extended += [message.message_id for message in asked]
+        return [message for message in asked if message.message_id in self.refuse]
+
+
+def delivery(name: str, *, received_at: float = 0.0) -> Delivery:
+    message = Message(name, f"handle-{name}", "{}", "group", name, "1", 1, datetime.now(UTC))
+    return Delivery(message, received_at=received_at, visible_at=received_at + SECONDS - SAFETY_SECONDS)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture
+def heartbeat(queue: FakeQueue, clock: Clock) -> Heartbeat:
+    return Heartbeat(queue, ConsumerMetrics(CollectorRegistry()), clock, seconds=SECONDS, limit=LIMIT)
+
+
+async def test_only_what_is_due_is_extended(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+    old, new = delivery("old"), delivery("new", received_at=9.0)
+    clock.seconds = 10.0
+    await heartbeat.beat([old, new])
+    assert queue.extended == ["old"]
+    assert old.visible_at == 10.0 + SECONDS - SAFETY_SECONDS
+    await heartbeat.beat([old, new])
+    assert queue.extended == ["old"]
+
+
+async def test_it_is_bounded(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+    """Beating for ever would keep a message from everyone for as long as SQS lets it."""
+    held = delivery("held")
+    while clock.seconds < LIMIT + SECONDS:
+        await heartbeat.beat([held])
+        clock.seconds += heartbeat.interval
+    assert held.is_lost(clock.seconds)
+    assert len(queue.extended) <= LIMIT / heartbeat.interval
+
+
+async def test_it_ends_with_the_handlers_task(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+    async def end() -> None:
+        """Nothing."""
+
+    held = delivery("held")
+    held.task = asyncio.create_task(end())
+    await held.task
+    clock.seconds = 15.0
+    await heartbeat.beat([held])
+    assert queue.extended == []
+
+
+async def test_two_beats_may_fail_before_a_message_is_lost(
+    heartbeat: Heartbeat, queue: FakeQueue, clock: Clock
+) -> None:
+    held = delivery("held")
+    queue.fails = True
+    for _ in range(2):
+        clock.seconds += heartbeat.interval
+        await heartbeat.beat([held])
+    assert not held.is_lost(clock.seconds)
+    queue.fails = False
+    await heartbeat.beat([held])
+    assert queue.extended == ["held"]
+    clock.seconds += SECONDS
+    assert held.is_lost(clock.seconds)
+    await heartbeat.beat([held])
+    assert queue.extended == ["held"]
+
+
+async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+    first, second = delivery("first"), delivery("second")
+    queue.refuse = {"first"}
+    clock.seconds = 15.0
+    await heartbeat.beat([first, second])
+    assert first.is_lost(clock.seconds)
+    assert not second.is_lost(clock.seconds)
+
+
+def test_a_visibility_too_short_to_extend_is_refused(queue: FakeQueue, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="no time to extend"):
+        Heartbeat(queue, ConsumerMetrics(CollectorRegistry()), clock, seconds=3, limit=LIMIT)
