@@ -1,6 +1,7 @@
 # `make` lists the targets. Everything installs itself first, into .venv and .venv-localstack.
 
 PYTHON ?= python3
+NEWER_PYTHON := This needs Python 3.11 or newer. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
 RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools tests
 KINDS := architecture unit contract integration acceptance
@@ -13,7 +14,8 @@ help: ## list these targets
 
 .PHONY: bootstrap
 bootstrap: ## make the virtual environments (done by the other targets)
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python."; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. $(NEWER_PYTHON)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "$(PYTHON) is too old even to say so. $(NEWER_PYTHON)"; exit 1; }
 	@$(PYTHON) tools/bootstrap.py
 
 .PHONY: demo

@@ -41,6 +41,7 @@ class Screen:
             yield
         finally:
             del self._steps[name]
+            self._refresh()
         self.line(f"  {name}: {time.monotonic() - started:.1f} s")
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -60,6 +61,12 @@ class Screen:
     def under_way(self, journeys: Sequence[Journey]) -> None:
         """The events that are not there yet, for the moment's picture."""
         self._under_way = journeys
+        self._refresh()
+
+    def _refresh(self) -> None:
+        # Lines are printed above the picture as it was drawn last, so it is drawn again before they are.
+        if self._live.is_started:
+            self._live.refresh()
 
     def _moment(self) -> RenderableType:
         now = time.monotonic()
