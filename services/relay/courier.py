@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -83,6 +83,10 @@ class Courier:
         self._backlog.load((event for event in reading.events if self._lanes.may_send(event.lane)), read_at=now)
         self._metrics.reads.inc()
         return reading
+
+    def forget(self, lanes: Iterable[int]) -> None:
+        """These lanes are another relay's now: what waits in them is no longer ours to send."""
+        self._backlog.drop(lanes)
 
     def take(self) -> list[PendingEvent]:
         """The next batch to send; empty when nothing may go."""

@@ -221,5 +221,5 @@ class Relay:
             log.error("a call to the broker broke", action="relay.call_broke", error=repr(error))
 
     def _on_lanes_changed(self, lost: set[int]) -> None:
-        self._backlog.drop(lost)
+        self._courier.forget(lost)
         self.ring()

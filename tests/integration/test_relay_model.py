@@ -1,0 +1,178 @@
+"""Whatever writers, relays and broker do, and whenever they die: nothing is lost, and each group is accepted in order.
+
+Searches the space of schedules with Hypothesis over the real reader, marks, backlog, courier and sweeper on a real
+Postgres. `make mutants` plants known mistakes into a copy of the code and expects this very search to find each.
+"""
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from services.relay.backlog import FRESH_SECONDS, Release
+from shared.database import Pool, create_pool
+from tests.support.databases import OUTBOX_RELAY, TestDatabase
+from tests.support.relay_world import World
+
+CALL_SECONDS = 5.0
+EXAMPLES = 60
+STEPS = 50
+GROUPS = st.sampled_from(["a", "b", "c", "d"])
+RELAY = st.integers(0, 1)
+INDEXES = st.lists(st.integers(0, 3), max_size=2, unique=True)
+
+
+class RelayMachine(RuleBasedStateMachine):
+    """Two relays on one outbox. Rules are what may happen next, invariants what must hold after each step."""
+
+    runner: ClassVar[asyncio.Runner]
+    pool: ClassVar[Pool]
+    owners: ClassVar[Pool]
+    release: ClassVar[Release]
+
+    def run(self, step: Any) -> Any:
+        return self.runner.run(step)
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World(self.pool, self.owners, self.release)
+        self.run(self.world.open(relays=2))
+
+    @rule(group=GROUPS, late=st.booleans())
+    def write(self, group: str, late: bool) -> None:
+        self.run(self.world.write(group, late=late))
+
+    @rule(group=GROUPS, count=st.integers(2, 4))
+    def write_several(self, group: str, count: int) -> None:
+        for _ in range(count):
+            self.run(self.world.write(group, late=False))
+
+    @rule(group=GROUPS)
+    def commit_late(self, group: str) -> None:
+        if group in self.world.late:
+            self.run(self.world.commit(group))
+
+    @rule(relay=RELAY)
+    def read_and_send(self, relay: int) -> None:
+        self.run(self.world.relays[relay].courier.read())
+        self.world.send(self.world.relays[relay])
+
+    @rule(relay=RELAY)
+    def send(self, relay: int) -> None:
+        self.world.send(self.world.relays[relay])
+
+    @rule(number=st.integers(0, 3), refused=INDEXES, for_good=st.booleans(), lost=INDEXES)
+    def broker_processes(self, number: int, refused: list[int], for_good: bool, lost: list[int]) -> None:
+        waiting = [call for call in self.world.calls if call.answer is None]
+        if number < len(waiting):
+            verdicts = [(index, for_good) for index in refused]
+            self.world.broker.process(waiting[number], verdicts, lost, self.world.sequences)
+            if waiting[number].abandoned:
+                self.world.calls.remove(waiting[number])
+
+    @rule(number=st.integers(0, 3), lose=st.booleans())
+    def answer(self, number: int, lose: bool) -> None:
+        under_way = [call for call in self.world.calls if not call.abandoned]
+        if number < len(under_way) and (lose or under_way[number].answer is not None):
+            self.run(self.world.answer(under_way[number], lose=lose))
+
+    @rule(relay=RELAY)
+    def record(self, relay: int) -> None:
+        self.run(self.world.record(self.world.relays[relay]))
+
+    @rule(relay=RELAY, count=st.integers(1, 5))
+    def confirm(self, relay: int, count: int) -> None:
+        self.run(self.world.confirm(self.world.relays[relay], count))
+
+    @rule(relay=RELAY)
+    def crash(self, relay: int) -> None:
+        self.run(self.world.crash(self.world.relays[relay]))
+
+    @rule(relay=RELAY, notice=st.booleans())
+    def take_over_everything(self, relay: int, notice: bool) -> None:
+        """The other may have been stopped past its lease: it does not know, and comes back."""
+        world, other = self.world, self.world.relays[1 - relay]
+        self.run(world.take_over(world.relays[relay], other.lanes.owned()))
+        if notice:
+            self.run(world.notice(other))
+
+    @rule()
+    def sweep(self) -> None:
+        self.run(self.world.sweep())
+
+    @rule()
+    def release_held_groups(self) -> None:
+        self.run(self.world.release_all())
+
+    @rule(seconds=st.sampled_from([1.0, 30.0]))
+    def wait(self, seconds: float) -> None:
+        self.run(self.world.wait(seconds))
+
+    @rule(group=GROUPS, patient=st.booleans())
+    def hold_and_discard(self, group: str, patient: bool) -> None:
+        self.run(self.world.hold(group))
+        if patient:
+            self.run(self.world.wait(FRESH_SECONDS + CALL_SECONDS + 1.0))
+        self.run(self.world.discard_head(group, call_seconds=CALL_SECONDS))
+
+    @invariant()
+    def each_group_is_first_accepted_in_order(self) -> None:
+        log = self.world.broker.delivered if self.release is Release.CONFIRMED else self.world.broker.accepted
+        for group, accepted in log.items():
+            assert accepted == sorted(accepted), f"group {group} out of order: {accepted}"
+            skipped = set(range(1, max(accepted, default=0))) - set(accepted) - self.world.discarded[group]
+            assert not skipped, f"group {group}: {skipped} overtaken by {accepted}"
+
+    @invariant()
+    def what_counts_as_sent_was_acknowledged_and_what_counts_as_published_came_back(self) -> None:
+        for row in self.run(self.world.rows()):
+            event_id = str(row["event_id"])
+            if row["published_at"]:
+                assert row["event_id"] in self.world.confirmed
+            elif row["sent_at"]:
+                assert row["republished"] in self.world.broker.acknowledged[event_id], "sent, and never acknowledged"
+
+    def teardown(self) -> None:
+        try:
+            self.run(self.world.settle())
+            self.each_group_is_first_accepted_in_order()
+            for group, committed in self.world.committed.items():
+                expected = set(committed) - self.world.discarded[group]
+                delivered = set(self.world.broker.delivered[group])
+                assert expected <= delivered, f"group {group}: {sorted(expected - delivered)} lost"
+        finally:
+            self.run(self.world.close())
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("release", list(Release))
+def test_nothing_is_lost_and_groups_stay_in_order(outbox_database: TestDatabase, release: Release) -> None:
+    with asyncio.Runner() as runner:
+        pool = create_pool(outbox_database.url_for(OUTBOX_RELAY), application_name="model", max_size=4)
+        owners = create_pool(outbox_database.url, application_name="model", max_size=8)
+        runner.run(_enter(pool, owners))
+        parts = {"runner": runner, "pool": pool, "owners": owners, "release": release}
+        try:
+            run_state_machine_as_test(
+                type("Machine", (RelayMachine,), parts),
+                settings=settings(
+                    max_examples=EXAMPLES,
+                    stateful_step_count=STEPS,
+                    deadline=None,
+                    derandomize=True,
+                    database=None,
+                    phases=(Phase.generate, Phase.shrink),
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        finally:
+            pool.terminate()
+            owners.terminate()
+
+
+async def _enter(*pools: Pool) -> None:
+    for pool in pools:
+        await pool

@@ -1,0 +1,69 @@
+"""A broker that can do everything a real one may: accept in part, answer late or never, lose what it accepted."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.relay.backlog import BATCH_BYTES, BATCH_ENTRIES, PendingEvent
+from services.relay.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
+
+
+@dataclass(eq=False)
+class Call:
+    """A PublishBatch on its way: the broker may have processed it, or not yet, whatever the relay believes."""
+
+    relay: int
+    batch: list[PendingEvent]
+    answer: CallOutcome | None = None
+    abandoned: bool = False
+    """The relay died or gave up waiting; the broker may still process it."""
+
+
+@dataclass
+class Broker:
+    """The topic's log, as the broker accepted it, and what lies in the publish-check queue."""
+
+    accepted: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Per group the sequences in the order of their first acceptance."""
+    delivered: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Per group the sequences in the order of their first delivery to subscribers: what was lost is not in it."""
+    check_queue: list[UUID] = field(default_factory=list)
+    deduplication_ids: set[str] = field(default_factory=set)
+    acknowledged: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Per event id the republish counts under which it was accepted."""
+
+    def process(
+        self, call: Call, refused: Iterable[tuple[int, bool]], lost: Iterable[int], sequences: dict[str, int]
+    ) -> None:
+        """Work through a call: entries by index are refused (for good or not), accepted ones may be lost at once."""
+        verdicts = dict(refused)
+        vanished = set(lost)
+        outcomes: list[Outcome] = []
+        assert len(call.batch) <= BATCH_ENTRIES
+        assert sum(event.size for event in call.batch) <= BATCH_BYTES
+        assert len({event.subject for event in call.batch}) == len(call.batch), "two events of a group in one batch"
+        for index, event in enumerate(call.batch):
+            if index in verdicts:
+                outcomes.append(Permanent("InvalidParameter") if verdicts[index] else Transient("InternalError"))
+                continue
+            outcomes.append(Accepted(f"m-{event.id}"))
+            self._accept(event, sequences[event.event_id], lost=index in vanished)
+        call.answer = Answered(tuple(outcomes))
+
+    def refuse_everything(self, call: Call) -> None:
+        """The call fails as a whole."""
+        call.answer = Outage("InternalFailure")
+
+    def _accept(self, event: PendingEvent, sequence: int, *, lost: bool) -> None:
+        self.acknowledged[event.event_id].add(event.republished)
+        if event.deduplication_id in self.deduplication_ids:
+            return
+        self.deduplication_ids.add(event.deduplication_id)
+        if sequence not in self.accepted[event.subject]:
+            self.accepted[event.subject].append(sequence)
+        if lost:
+            return
+        if sequence not in self.delivered[event.subject]:
+            self.delivered[event.subject].append(sequence)
+        self.check_queue.append(UUID(event.event_id))

@@ -1,0 +1,269 @@
+"""Writers, relays and a broker whose every step is somebody's choice; database, reader, marks and courier are real."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import asyncpg
+from prometheus_client import CollectorRegistry
+
+from services.relay.backlog import Backlog, Release
+from services.relay.courier import Courier, Receipt
+from services.relay.metrics import RelayMetrics
+from services.relay.outbox_marks import OutboxMarks
+from services.relay.outbox_reader import OutboxReader
+from services.relay.outcome import Outage
+from services.relay.sweeper import Patience, Sweeper
+from shared.database import Connection, Pool
+from shared.outbox.schema import LANES
+from shared.signals import Signals
+from tests.support.broker_model import Broker, Call
+
+# Nobody waits here: whatever was sent and is not confirmed counts as lost at once, which only makes more republishes.
+IMPATIENT = Patience(lost_after=0.0, later=0.0, probe=0.0)
+
+
+@dataclass
+class ModelClock:
+    """Time that passes when told to."""
+
+    seconds: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass(eq=False)
+class Relay:
+    """One relay's real parts, with lanes that it owns or merely believes to own."""
+
+    number: int
+    relay_id: UUID
+    courier: Courier
+    marks: OutboxMarks
+    lanes: "BelievedLanes"
+    unrecorded: list[Receipt] = field(default_factory=list)
+
+
+class BelievedLanes:
+    """What a relay believes; after a takeover it goes on believing until it notices."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[int, int] = {}
+
+    def owned(self) -> list[int]:
+        return list(self.tokens)
+
+    def may_send(self, lane: int) -> bool:
+        return lane in self.tokens
+
+    def owns(self, lane: int) -> bool:
+        return lane in self.tokens
+
+    def token(self, lane: int) -> int:
+        return self.tokens.get(lane, -1)
+
+
+class World:
+    """Everything that a run of the model is made of; one database serves many runs."""
+
+    def __init__(self, pool: Pool, owners: Pool, release: Release) -> None:
+        self.pool = pool
+        self._owners = owners
+        self.release = release
+        self.clock = ModelClock()
+        self.broker = Broker()
+        self.calls: list[Call] = []
+        self.sequences: dict[str, int] = {}
+        self.written: dict[str, int] = defaultdict(int)
+        self.committed: dict[str, list[int]] = defaultdict(list)
+        self.late: dict[str, tuple[Connection, list[int]]] = {}
+        self.discarded: dict[str, set[int]] = defaultdict(set)
+        self.confirmed: set[UUID] = set()
+        self.relays: list[Relay] = []
+
+    async def open(self, relays: int) -> None:
+        """An empty outbox and so many relays, each with its share of the lanes."""
+        await self.execute("TRUNCATE outbox_event, outbox_replay, outbox_audit RESTART IDENTITY")
+        await self.execute("UPDATE outbox_lane SET owner = NULL, token = token + 1")
+        self.relays = [self._new_relay(number) for number in range(relays)]
+        for relay in self.relays:
+            await self.take_over(relay, [lane for lane in range(LANES) if lane % relays == relay.number])
+
+    async def close(self) -> None:
+        """Roll back what was never committed."""
+        for connection, _ in self.late.values():
+            await connection.execute("ROLLBACK")
+            await self._owners.release(connection)
+
+    async def execute(self, statement: str, *arguments: object) -> None:
+        """As the owner of everything."""
+        async with self._owners.acquire() as connection:
+            await connection.execute(statement, *arguments)
+
+    async def write(self, group: str, *, late: bool) -> None:
+        """Record the group's next event; a late one keeps its number and commits at some other time."""
+        if group in self.late:
+            # The aggregate's row is locked by whoever has not committed: this writer would wait.
+            return
+        connection = await self._owners.acquire()
+        await connection.execute("BEGIN")
+        self.written[group] += 1
+        sequence, event_id = self.written[group], uuid4()
+        await connection.execute(
+            "INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)"
+            " VALUES ($1, '/model', $2, $3, 'x', '{}')", event_id, group, sequence,
+        )  # fmt: skip
+        self.sequences[str(event_id)] = sequence
+        self.late[group] = (connection, [sequence])
+        if not late:
+            await self.commit(group)
+
+    async def commit(self, group: str) -> None:
+        """A writer that took its time commits."""
+        connection, sequences = self.late.pop(group)
+        await connection.execute("COMMIT")
+        await self._owners.release(connection)
+        self.committed[group] += sequences
+
+    async def take_over(self, relay: Relay, lanes: list[int]) -> None:
+        """These lanes are this relay's, and it knows; whoever had them does not know yet."""
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(
+                "UPDATE outbox_lane SET owner = $1, token = token + 1 WHERE lane = ANY ($2::smallint[])"
+                " RETURNING lane, token", relay.relay_id, lanes,
+            )  # fmt: skip
+        relay.lanes.tokens |= {row["lane"]: row["token"] for row in rows}
+
+    async def notice(self, relay: Relay) -> None:
+        """The relay learns which lanes are still its own."""
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch("SELECT lane, token FROM outbox_lane WHERE owner = $1", relay.relay_id)
+        lost = set(relay.lanes.tokens) - {row["lane"] for row in rows}
+        relay.lanes.tokens = {row["lane"]: row["token"] for row in rows}
+        relay.courier.forget(lost)
+
+    def send(self, relay: Relay) -> bool:
+        """Begin a call, if there is anything to send."""
+        batch = relay.courier.take()
+        if batch:
+            self.calls.append(Call(relay.number, batch))
+        return bool(batch)
+
+    async def answer(self, call: Call, *, lose: bool) -> None:
+        """The answer reaches the relay, or it gives up waiting; then the broker may still process the call."""
+        relay = self.relays[call.relay]
+        heard = Outage("no answer") if lose or call.answer is None else call.answer
+        if call.answer is not None:
+            self.calls.remove(call)
+        call.abandoned = True
+        relay.unrecorded += await relay.courier.settle(call.batch, heard)
+
+    async def record(self, relay: Relay) -> None:
+        """Acknowledgements are recorded."""
+        receipts, relay.unrecorded = relay.unrecorded, []
+        if receipts:
+            await relay.courier.record(receipts)
+
+    async def crash(self, relay: Relay) -> None:
+        """The process dies; its calls are on their way all the same, and its lanes are taken over by a new one."""
+        for call in self.calls:
+            call.abandoned = call.abandoned or call.relay == relay.number
+        lanes = list(relay.lanes.tokens)
+        self.relays[relay.number] = self._new_relay(relay.number)
+        await self.take_over(self.relays[relay.number], lanes)
+
+    async def confirm(self, relay: Relay, count: int) -> None:
+        """The relay reads from the publish check."""
+        taken, self.broker.check_queue = self.broker.check_queue[:count], self.broker.check_queue[count:]
+        if taken:
+            self.confirmed |= set(taken)
+            await relay.marks.mark_published(taken)
+
+    async def sweep(self) -> int:
+        """The sweeper goes round, and has no patience."""
+        sweeper = Sweeper(
+            self.pool,
+            IMPATIENT,
+            may_sweep=lambda _: True,
+            metrics=_metrics(),
+            signals=Signals(),
+            on_returned=lambda: None,
+        )
+        return await sweeper.sweep()
+
+    async def wait(self, seconds: float) -> None:
+        """Time passes, for relays and in the database; no call that was under way can reach the broker any more."""
+        self.clock.seconds += seconds
+        for call in list(self.calls):
+            if not call.abandoned:
+                await self.answer(call, lose=call.answer is None)
+        self.calls.clear()
+        await self.execute(
+            "UPDATE outbox_event SET held_at = held_at - $1::float8 * interval '1 second' WHERE held_at IS NOT NULL",
+            seconds,
+        )
+
+    async def hold(self, group: str) -> None:
+        """An operator holds a group at its first event that was not sent."""
+        await self.execute(
+            "UPDATE outbox_event SET held_at = clock_timestamp(), held_reason = 'by an operator' WHERE id ="
+            " (SELECT id FROM outbox_event WHERE subject = $1 AND sent_at IS NULL ORDER BY sequence LIMIT 1)",
+            group,
+        )
+
+    async def discard_head(self, group: str, *, call_seconds: float) -> None:
+        """PLACEHOLDER."""
+
+    async def release_all(self) -> None:
+        """An operator lets all groups go on."""
+        await self.execute("UPDATE outbox_event SET held_at = NULL, held_reason = NULL WHERE held_at IS NOT NULL")
+
+    async def settle(self) -> None:
+        """All faults are over: relay 0 has every lane, the broker takes everything, and time passes."""
+        for group in list(self.late):
+            await self.commit(group)
+        await self.wait(60.0)
+        carrier, *others = self.relays
+        await self.take_over(carrier, list(range(LANES)))
+        for other in others:
+            await self.notice(other)
+            await self.record(other)
+        for _ in range(200):
+            await self.release_all()
+            await self.record(carrier)
+            await carrier.courier.read()
+            while self.send(carrier):
+                pass
+            for call in list(self.calls):
+                self.broker.process(call, (), (), self.sequences)
+                await self.answer(call, lose=False)
+            await self.record(carrier)
+            await self.confirm(carrier, 1000)
+            if all(row["published_at"] for row in await self.rows()):
+                return
+            self.clock.seconds += 61.0
+            await self.sweep()
+
+    async def rows(self) -> list[asyncpg.Record]:
+        """The outbox as it is."""
+        async with self.pool.acquire() as connection:
+            found: list[asyncpg.Record] = await connection.fetch("SELECT * FROM outbox_event ORDER BY id")
+            return found
+
+    def _new_relay(self, number: int) -> Relay:
+        relay_id, lanes, backlog = uuid4(), BelievedLanes(), Backlog(self.release, random=lambda: 0.0)
+        marks = OutboxMarks(self.pool, relay_id)
+        courier = Courier(
+            reader=OutboxReader(self.pool, self.release),
+            marks=marks,
+            lanes=lanes,
+            backlog=backlog,
+            clock=self.clock,
+            metrics=_metrics(),
+        )
+        return Relay(number, relay_id, courier, marks, lanes)
+
+
+def _metrics() -> RelayMetrics:
+    return RelayMetrics(CollectorRegistry())
