@@ -1,0 +1,77 @@
+"""The first order of the README is placed as it says there, and answered as it says there."""
+
+import asyncio
+import json
+import re
+import shutil
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.support.documents import Page, page
+from tests.support.trio import Ground, Trio, relay
+from tests.support.waiting import eventually
+
+# What is another with each run; everything else has to be as it is written.
+CHANGING = re.compile(r"(^|_)id$|_at$")
+KEPT = {"customer_id"}
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the README's commands need curl")
+
+
+async def test_the_first_order_goes_as_the_readme_says(services: Trio, ground: Ground) -> None:
+    place, *looks = curls(page("README.md"))
+    placed = json.loads(await run(place[0], services))
+    assert shape(placed) == shape(json.loads(place[1]))
+    written_id = json.loads(place[1])["id"]
+    async with relay(ground):
+        for command, answer in looks:
+            here = command.replace(written_id, placed["id"])
+            assert here != command, "it asks about the order that was placed"
+
+            async def as_written(command: str = here, answer: str = answer) -> bool:
+                found = json.loads(await run(command, services))
+                if answer:
+                    assert shape(found) == shape(json.loads(answer))
+                return bool(found["items"])
+
+            await eventually(as_written, timeout=30)
+
+
+async def run(command: str, services: Trio) -> str:
+    """Run a command of the README as it stands, but for the ports."""
+    for port, api in (("8000", services.order), ("8001", services.notification)):
+        command = command.replace(f"http://127.0.0.1:{port}", str(api.base_url).rstrip("/"))
+    process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert process.returncode == 0, command
+    return output.decode()
+
+
+def curls(found: Page) -> list[tuple[str, str]]:
+    """Each `curl` of a page with the answer that follows it, which may be none."""
+    blocks = [*found.blocks, None]
+    return [
+        (block.text, after.text if after and after.language == "json" else "")
+        for block, after in pairwise(blocks)
+        if block and block.language == "sh" and block.text.startswith("curl ")
+    ]
+
+
+def shape(value: Any, key: str = "") -> Any:
+    """The value with a type in place of what changes from run to run."""
+    if isinstance(value, dict):
+        return {name: shape(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner, key) for inner in value]
+    return type(value).__name__ if CHANGING.search(key) and key not in KEPT else value
+
+
+def test_the_shape_tells_what_stays_from_what_changes() -> None:
+    written = {"id": "1", "customer_id": "ada", "placed_at": "x", "lines": [{"quantity": 2}]}
+    assert shape({**written, "id": "2", "placed_at": "y"}) == shape(written)
+    assert shape({**written, "customer_id": "bob"}) != shape(written)
+    assert shape({**written, "lines": [{"quantity": 3}]}) != shape(written)
+    assert shape({**written, "more": 1}) != shape(written)
+    assert shape({**written, "placed_at": None}) != shape(written)
