@@ -4,8 +4,6 @@ import os
 import re
 import subprocess
 
-import pytest
-
 from tests.support.sources import ROOT
 
 README = ROOT / "README.md"
@@ -36,7 +34,6 @@ def test_every_kind_of_test_has_a_target_and_a_folder() -> None:
     assert folders <= set(KINDS)
 
 
-@pytest.mark.skipif(not README.exists(), reason="there is no README yet")
 def test_the_readme_names_every_target_and_no_other() -> None:
     mentioned = set(
         re.findall(
