@@ -38,10 +38,18 @@ WITH RECURSIVE held(subject, lane, event_id) AS (
           AND e.sent_at IS NULL
         LIMIT $1
     ) AS pending
+    WHERE NOT EXISTS (SELECT FROM outbox_release r WHERE r.subject = held.subject)
     LIMIT $1
 )
 UPDATE outbox_event e SET held_at = clock_timestamp(), held_reason = 'behind ' || rest.event_id
 FROM rest WHERE e.id = rest.id AND e.sent_at IS NULL AND e.held_at IS NULL
+"""
+
+# Whoever holds or releases in steps takes this first: a group that is just being let go must not be held again by a
+# look at it that is a moment old.
+TAKE_TURN = """
+-- take_turn: wait until nobody else holds or releases groups in steps
+SELECT FROM outbox_control FOR NO KEY UPDATE
 """
 
 COUNT_HELD = """
@@ -82,6 +90,7 @@ class Holds:
     async def hold_the_rest(self) -> int:
         """One step; returns how many events were held behind another."""
         async with transaction(self._pool) as connection:
+            await connection.execute(TAKE_TURN)
             status = await connection.execute(HOLD_THE_REST, STEP)
             groups: int = await connection.fetchval(COUNT_HELD)
         self._metrics.held_groups.set(groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,21 +26,27 @@ from shared.settings import fail, load
 from shared.signals import Signals
 from shared.topology import Topology
 
-from .api import Readings, checks
+from .api import inspection, operations
+from .api.problems import translation
+from .api.readiness import Readings, checks
 from .backlog import Backlog
 from .broker_identity import BrokerIdentity
 from .courier import Courier
 from .doorbell import DoorbellListener
 from .gauge import BacklogGauge
+from .groups import Groups
 from .holds import Holds
 from .lanes import Lanes
 from .metrics import RelayMetrics
+from .operations import Operations
 from .outbox_marks import OutboxMarks
 from .outbox_reader import OutboxReader, find_outbox
+from .overview import Overview
 from .pruner import Pruner
 from .publish_check import PublishCheck
 from .publisher import Publisher
 from .relay import Pace, Relay
+from .releases import Releases
 from .replays import Replays
 from .settings import RelaySettings
 from .sweeper import Patience, Sweeper
@@ -48,14 +54,17 @@ from .sweeper import Patience, Sweeper
 log = structlog.get_logger(__name__)
 
 CONNECTIONS = 6
+# Apart from the others: whatever an operator asks for, the relay's own work has its connections.
+OPERATOR_CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs, and what the readiness page asks."""
+    """What runs, what the readiness page asks, and what the routes work with."""
 
     supervisor: Supervisor
     readings: Readings
+    routes: Mapping[str, object]
 
 
 def build(settings: RelaySettings, *, signals: Signals | None = None, patience: Patience | None = None) -> FastAPI:
@@ -71,10 +80,12 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
     parts: list[Parts] = []
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             made = await _assemble(settings, registry, said, patience or Patience(sweep=settings.sweep_seconds), stack)
             parts.append(made)
+            for name, value in made.routes.items():
+                setattr(app.state, name, value)
             await made.supervisor.start()
             log.info("relay started", action="service.started", topic=settings.topic)
             try:
@@ -87,11 +98,12 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
     return create_app(
         title=f"Relay of {settings.topic}",
         description="Carries recorded events to their topic, in order, and knows that they arrived.",
-        routers=[],
+        routers=[inspection.router, operations.router],
         authenticator=known,
         registry=registry,
         checks=checks(lambda: parts[0].readings if parts else None),
         lifespan=lifespan,
+        translation=translation(),
     )
 
 
@@ -160,29 +172,41 @@ async def _assemble(
     )
     holds = Holds(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     replays = Replays(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
+    releases = Releases(pool, may_work=lanes.may_send, signals=signals)
 
     def wake() -> None:
         lanes.wake()
         replays.wake()
+        releases.wake()
 
     doorbell = DoorbellListener(listen_url, relay_id, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
-        [lanes, relay, publish_check, sweeper, holds, replays, pruner, doorbell, gauge],
+        [lanes, relay, publish_check, sweeper, holds, replays, releases, pruner, doorbell, gauge],
         drain_seconds=settings.drain_seconds,
         signals=signals,
     )
+    operators: Pool = await stack.enter_async_context(
+        create_pool(url, application_name="relay-operators", max_size=OPERATOR_CONNECTIONS)
+    )
+    overview = Overview(operators, lease_seconds=settings.lease_seconds)
     readings = Readings(
         find_outbox=lambda: find_outbox(pool),
         find_topic=publisher.check,
         outage=lambda: relay.outage,
         publish_check=lambda: publish_check.trouble or sweeper.trouble,
+        paused=overview.paused,
         identity=lambda: identity.trouble,
         doorbell=lambda: doorbell.trouble,
         loops=supervisor.unhealthy,
     )
-    return Parts(supervisor, readings)
+    routes = {
+        "overview": overview,
+        "groups": Groups(operators),
+        "operations": Operations(operators, call_seconds=settings.call_seconds),
+    }
+    return Parts(supervisor, readings, routes)
 
 
 def run() -> None:

@@ -91,6 +91,14 @@ STATEMENTS_V1: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX outbox_replay_unfinished ON outbox_replay (id) WHERE finished_at IS NULL",
+    # Groups that an operator let go; a relay does it in steps, and nobody holds them again meanwhile.
+    """
+    CREATE TABLE outbox_release (
+        subject text PRIMARY KEY,
+        requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        requested_by text NOT NULL
+    )
+    """,
     """
     CREATE TABLE outbox_audit (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -103,6 +111,8 @@ STATEMENTS_V1: tuple[str, ...] = (
         details jsonb NOT NULL DEFAULT '{}'
     )
     """,
+    "CREATE INDEX outbox_audit_subject ON outbox_audit (subject, id) WHERE subject IS NOT NULL",
+    "CREATE INDEX outbox_audit_event ON outbox_audit (event_id, id) WHERE event_id IS NOT NULL",
 )
 
 # What the relay may change of an event: its state, never what it says.
@@ -118,5 +128,6 @@ def grants(*, writer: str, relay: str) -> tuple[str, ...]:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON outbox_relay TO {relay}",
         f"GRANT SELECT, UPDATE ON outbox_control TO {relay}",
         f"GRANT SELECT, INSERT, UPDATE ON outbox_replay TO {relay}",
+        f"GRANT SELECT, INSERT, DELETE, UPDATE ON outbox_release TO {relay}",
         f"GRANT SELECT, INSERT ON outbox_audit TO {relay}",
     )

@@ -18,6 +18,7 @@ SQL_ROOMS = (
     "shared/http/database.py",  # asks the database whether it is there, for the readiness page
     "shared/consumer/gate.py",  # the same, before it lets the consumer go on
     "services/*/repository.py",
+    "services/order/answers.py",
     "services/*/tables.py",
     "services/*/migrations/*.py",
     # The relay is made of SQL; each of its loops has its own statements.
@@ -31,6 +32,11 @@ SQL_ROOMS = (
     "services/relay/holds.py",
     "services/relay/replays.py",
     "services/relay/broker_identity.py",
+    "services/relay/operations.py",
+    "services/relay/releases.py",
+    "services/relay/overview.py",
+    "services/relay/groups.py",
+    "services/relay/audit.py",
 )
 AWS_ROOMS = ("shared/aws.py", "shared/queue.py", "services/relay/publisher.py")
 

@@ -1,4 +1,4 @@
-"""What the relay says of itself over HTTP: for now, whether it is ready and what it lacks."""
+"""Whether the relay is ready, and what it lacks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ class Readings:
     outage: Callable[[], str | None]
     identity: Callable[[], str | None]
     publish_check: Callable[[], str | None]
+    paused: Callable[[], Awaitable[str | None]]
     doorbell: Callable[[], str | None]
     loops: Callable[[], str | None]
 
 
 def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
-    """The checks of a relay; the doorbell is the only thing that it can do without."""
+    """The checks of a relay. Those that are not required tell of what costs time, or waits for an operator."""
 
     def ask(choose: Callable[[Readings], Callable[[], Awaitable[str | None]]]) -> Callable[[], Awaitable[str | None]]:
         async def answer() -> str | None:
@@ -45,5 +46,6 @@ def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
         Check("publish-check", look(lambda found: found.publish_check)),
         Check("loops", look(lambda found: found.loops)),
         Check("broker-identity", look(lambda found: found.identity), required=False),
+        Check("paused", ask(lambda found: found.paused), required=False),
         Check("doorbell", look(lambda found: found.doorbell), required=False),
     )

@@ -1,0 +1,108 @@
+"""Routes that look: the outbox, its lanes, its groups, an event, what was changed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+
+from shared.http.openapi import problems
+from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
+
+from ..operations import NotInOutbox, lane_of
+from .dependencies import SUBJECT, GroupsOf, Limit, NumberCursor, Operator, OverviewOf, Subject, SubjectFilter
+from .schemas import (
+    AuditEntryView,
+    AuditPage,
+    EventView,
+    GroupView,
+    HeldGroupPage,
+    HeldGroupView,
+    LanesView,
+    LaneView,
+    RelayView,
+    ReplayView,
+    StatusView,
+)
+
+router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
+
+READ = problems(UNAVAILABLE)
+LIST = problems(INVALID_REQUEST, UNAVAILABLE)
+FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
+
+
+@router.get("", summary="Read the outbox's state", responses=READ)
+async def read_outbox(caller: Operator, overview: OverviewOf) -> StatusView:
+    """How much waits and since when, what is held, whether it is paused or replays."""
+    return StatusView.model_validate(await overview.status())
+
+
+@router.get("/lanes", summary="List lanes and relays", responses=READ)
+async def list_lanes(caller: Operator, overview: OverviewOf) -> LanesView:
+    """Every lane with its owner, and every relay of this outbox."""
+    relays, lanes = await overview.lanes()
+    return LanesView(
+        relays=[RelayView.model_validate(relay) for relay in relays],
+        lanes=[LaneView.model_validate(lane) for lane in lanes],
+    )
+
+
+@router.get("/groups/held", summary="List held groups, by subject", responses=LIST)
+async def list_held_groups(
+    caller: Operator,
+    groups: GroupsOf,
+    limit: Limit = 20,
+    cursor: Annotated[str, Query(pattern=SUBJECT, description="`next_cursor` of the page before.")] = "",
+) -> HeldGroupPage:
+    """Groups that wait for a person, why, and how many events wait in each."""
+    found = await groups.held_groups(after=cursor, limit=limit + 1)
+    shown = found[:limit]
+    more = shown[-1].subject if len(found) > limit else None
+    return HeldGroupPage(items=[HeldGroupView.model_validate(group) for group in shown], next_cursor=more)
+
+
+@router.get("/groups/{subject:path}", summary="Read a group", responses=FIND)
+async def read_group(subject: Subject, caller: Operator, groups: GroupsOf, limit: Limit = 20) -> GroupView:
+    """What of it is not published yet; a group of which nothing waits is not found."""
+    found = await groups.group(subject, lane_of(subject), limit=limit)
+    if found is None:
+        raise NotInOutbox("nothing of this group waits: it is unknown here, or all of it is published")
+    return GroupView.model_validate(found)
+
+
+@router.get("/events/{event_id}", summary="Read an event's life", responses=FIND)
+async def read_event(event_id: UUID, caller: Operator, groups: GroupsOf) -> EventView:
+    """All times, attempts and reasons, and what operators did about it; discarded ones too, pruned ones not."""
+    found = await groups.event(event_id)
+    if found is None:
+        raise NotInOutbox("this event is not in the outbox: unknown, or pruned after its retention")
+    return EventView.model_validate(found)
+
+
+@router.get("/replays/{id}", summary="Read a replay", responses=FIND)
+async def read_replay(
+    id: Annotated[int, Path(ge=1, le=2**63 - 1)], caller: Operator, overview: OverviewOf
+) -> ReplayView:
+    """How far it is."""
+    found = await overview.replay(id)
+    if found is None:
+        raise NotInOutbox("there is no replay of this number")
+    return ReplayView.model_validate(found)
+
+
+@router.get("/audit", summary="List changes, newest first", responses=LIST)
+async def list_audit(
+    caller: Operator,
+    overview: OverviewOf,
+    subject: SubjectFilter = None,
+    event_id: UUID | None = None,
+    limit: Limit = 20,
+    cursor: NumberCursor = None,
+) -> AuditPage:
+    """Who changed what, and why: all of it, or what concerns one group or event."""
+    found = await overview.audit(before=cursor, subject=subject, event_id=event_id, limit=limit + 1)
+    shown = found[:limit]
+    more = str(shown[-1].id) if len(found) > limit else None
+    return AuditPage(items=[AuditEntryView.model_validate(entry) for entry in shown], next_cursor=more)

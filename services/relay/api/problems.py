@@ -1,0 +1,46 @@
+"""How the relay's errors are told over HTTP."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from shared.http.database import PASSING, RETRY
+from shared.http.problems import NOT_FOUND, UNAVAILABLE, HttpProblem, Kind, Translation
+
+from ..operations import NotInOutbox, OperationRefused
+
+OUTBOX_STATE = Kind("outbox-state", "The outbox's state does not allow this", 409)
+
+
+def translation() -> Translation:
+    """Each error of operators' work, as a problem."""
+    return {
+        NotInOutbox: lambda error: HttpProblem(NOT_FOUND, str(error)),
+        OperationRefused: _refused,
+        asyncpg.UndefinedTableError: lambda _: HttpProblem(UNAVAILABLE, "the database has no outbox", headers=RETRY),
+        asyncpg.PostgresError: _from_database,
+        asyncpg.InterfaceError: _from_driver,
+        OSError: _unavailable,
+    }
+
+
+def _refused(error: OperationRefused) -> HttpProblem:
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    return HttpProblem(OUTBOX_STATE, str(error), headers=headers)
+
+
+def _from_database(error: asyncpg.PostgresError) -> HttpProblem | None:
+    return _unavailable(error) if (error.sqlstate or "").startswith(PASSING) else None
+
+
+def _from_driver(error: asyncpg.InterfaceError) -> HttpProblem | None:
+    # A value that cannot be sent is our mistake; a connection that is gone is not.
+    return None if isinstance(error, ValueError) else _unavailable(error)
+
+
+def _unavailable(_: Exception) -> HttpProblem:
+    return HttpProblem(
+        UNAVAILABLE,
+        "the database did not answer; a change may have been made: look before you repeat it",
+        headers=RETRY,
+    )

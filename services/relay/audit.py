@@ -1,0 +1,137 @@
+"""Who changed what of an outbox, and why; a discarded event is kept here, whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.database import Connection, Pool, transaction
+
+from .findings import AuditEntry
+
+DISCARD = "discard"
+# What a discarded event was; it holds the payload, so it is shown to nobody who only asks what was done.
+ROW = "row"
+TIMES = ("recorded_at", "sent_at", "published_at", "held_at")
+
+RECORD = """
+-- record: keep who did what, and why
+INSERT INTO outbox_audit (actor, action, reason, subject, event_id, details) VALUES ($1, $2, $3, $4, $5, $6::jsonb)
+"""
+
+PAGE = """
+-- page: what was done, newest first, of all or about one group or event
+SELECT id, at, actor, action, reason, subject, event_id, details FROM outbox_audit
+WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR subject = $2) AND ($3::uuid IS NULL OR event_id = $3)
+ORDER BY id DESC LIMIT $4
+"""
+
+ABOUT_EVENT = """
+-- about_event: what was done about an event or about the whole of its group, newest first
+SELECT id, at, actor, action, reason, subject, event_id, details FROM (
+    (SELECT * FROM outbox_audit WHERE event_id = $1 ORDER BY id DESC LIMIT $3)
+    UNION ALL
+    (SELECT * FROM outbox_audit WHERE subject = $2 AND event_id IS NULL ORDER BY id DESC LIMIT $3)
+) AS found ORDER BY id DESC LIMIT $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who wants something changed, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was done about an event, and the event itself if it was discarded."""
+
+    entries: tuple[AuditEntry, ...]
+    discarded: Mapping[str, Any] | None
+    discarded_at: datetime | None
+
+
+async def record(
+    connection: Connection,
+    action: str,
+    decision: Decision,
+    *,
+    subject: str | None = None,
+    event_id: UUID | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep a change, in the transaction that makes it."""
+    written = json.dumps(details or {})
+    await connection.execute(RECORD, decision.actor, action, decision.reason, subject, event_id, written)
+
+
+async def page(
+    pool: Pool, *, before: int | None, subject: str | None, event_id: UUID | None, limit: int
+) -> list[AuditEntry]:
+    """What was done, newest first, before the entry of that number."""
+    async with transaction(pool) as connection:
+        rows = await connection.fetch(PAGE, before, subject, event_id, limit)
+    return [_entry(row) for row in rows]
+
+
+async def history(connection: Connection, event_id: UUID, subject: str | None, *, limit: int) -> History:
+    """What was done about an event, and about its group, if that is known."""
+    rows = await connection.fetch(ABOUT_EVENT, event_id, subject, limit)
+    discard = next((row for row in rows if row["action"] == DISCARD), None)
+    return History(
+        tuple(_entry(row) for row in rows),
+        _thaw(json.loads(discard["details"])[ROW]) if discard else None,
+        discard["at"] if discard else None,
+    )
+
+
+def freeze(row: asyncpg.Record, columns: Sequence[str]) -> Mapping[str, Any]:
+    """A row of the outbox as JSON. The envelope is kept as the text that it is, or in hexadecimal if it is none."""
+    frozen: dict[str, Any] = {}
+    for name in columns:
+        value = row[name]
+        if isinstance(value, bytes):
+            frozen[name] = _text(value)
+            frozen["envelope_hex"] = value.hex() if frozen[name] is None else None
+        elif name == "attributes":
+            frozen[name] = json.loads(value)
+        elif isinstance(value, datetime):
+            frozen[name] = value.isoformat()
+        else:
+            frozen[name] = str(value) if isinstance(value, UUID) else value
+    return frozen
+
+
+def _thaw(frozen: Mapping[str, Any]) -> Mapping[str, Any]:
+    text, hexadecimal = frozen["envelope"], frozen["envelope_hex"]
+    return {
+        **frozen,
+        **{name: datetime.fromisoformat(frozen[name]) if frozen[name] else None for name in TIMES},
+        "event_id": UUID(frozen["event_id"]),
+        "envelope": text.encode() if text is not None else bytes.fromhex(hexadecimal),
+        "attributes": json.dumps(frozen["attributes"]),
+        "owner": None,
+    }
+
+
+def _text(value: bytes) -> str | None:
+    """The bytes as text that a jsonb can hold (which has no place for U+0000), or None."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\x00" in text else text
+
+
+def _entry(row: asyncpg.Record) -> AuditEntry:
+    details = json.loads(row["details"])
+    details.pop(ROW, None)
+    return AuditEntry(**{**dict(row), "details": details})

@@ -1,0 +1,263 @@
+"""Changes that an operator makes to an outbox: each in one transaction with its audit entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from shared.database import Connection, Pool, transaction
+from shared.errors import EventTrioError
+from shared.outbox.doorbell import CHANNEL
+from shared.outbox.schema import LANES
+
+from . import audit, releases, replays
+from .audit import Decision
+from .backlog import FRESH_SECONDS
+from .replays import Criteria
+
+log = structlog.get_logger(__name__)
+
+# More than a relay takes of a group in one read: what it has in hand may still be sent, and is then held no longer.
+HELD_AT_ONCE = 100
+# A hold counts from its statement, but is seen from its commit on.
+COMMIT_SECONDS = 1.0
+
+HOLD = """
+-- hold: the first unsent events of a group; a relay follows up with the rest
+WITH first AS (
+    SELECT e.id FROM outbox_event e
+    WHERE e.lane = $1 AND e.subject = $2 AND e.published_at IS NULL AND e.held_at IS NULL AND e.sent_at IS NULL
+    ORDER BY e.sequence LIMIT $4
+), locked AS (
+    SELECT e.id FROM outbox_event e JOIN first USING (id) WHERE e.sent_at IS NULL AND e.held_at IS NULL
+    ORDER BY e.id FOR NO KEY UPDATE OF e
+)
+UPDATE outbox_event e SET held_at = clock_timestamp(), held_reason = $3 FROM locked WHERE e.id = locked.id
+"""
+
+IS_HELD = """
+-- is_held: why a group is held
+SELECT e.held_reason FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = $1 ORDER BY e.sequence LIMIT 1
+"""
+
+LOOK = """
+-- look: an event that is to be discarded, and for how long it is held
+SELECT e.*, extract(epoch FROM clock_timestamp() - e.held_at)::float8 AS held_seconds
+FROM outbox_event e WHERE e.event_id = $1 FOR UPDATE
+"""
+
+DISCARD = """
+-- discard: take an event out of the outbox
+DELETE FROM outbox_event WHERE id = $1
+"""
+
+# Those behind another say so; any other reason is one of the event's own.
+OTHER_CAUSE = """
+-- other_cause: whether a group is held for another of its events, too
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT e.held_reason FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = $1
+        ORDER BY e.sequence LIMIT 100
+    ) AS first WHERE first.held_reason NOT LIKE 'behind %'
+)
+"""
+
+INHERIT = """
+-- inherit: the first of those that stay held takes over the reason
+UPDATE outbox_event SET held_reason = $2 WHERE id = (
+    SELECT e.id FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = $1 ORDER BY e.sequence LIMIT 1
+)
+"""
+
+# One event, or the events of one group, are found by an index: then a replay need not look at every row.
+NARROW = """
+-- narrow: let a replay begin and end where its events are
+UPDATE outbox_replay SET after_id = coalesce(found.first - 1, until_id), until_id = coalesce(found.last, until_id)
+FROM (SELECT min(id) AS first, max(id) AS last FROM outbox_event WHERE event_id = $2) AS found
+WHERE outbox_replay.id = $1
+"""
+
+PAUSE = """
+-- pause: nothing is read any more
+UPDATE outbox_control SET paused_at = clock_timestamp(), paused_by = $1, paused_reason = $2 WHERE paused_at IS NULL
+"""
+
+RESUME = """
+-- resume: reading goes on
+UPDATE outbox_control SET paused_at = NULL, paused_by = NULL, paused_reason = NULL WHERE paused_at IS NOT NULL
+"""
+
+
+class NotInOutbox(EventTrioError):
+    """There is no such thing in this outbox."""
+
+
+class OperationRefused(EventTrioError):
+    """The outbox's state does not allow this, or not yet; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What became of the group of a discarded event: whether the rest of it was let go."""
+
+    subject: str
+    released: bool
+
+
+def lane_of(subject: str) -> int:
+    """The lane of a group, as the database computes it."""
+    return hashlib.md5(subject.encode(), usedforsecurity=False).digest()[0] % LANES
+
+
+class Operations:
+    """Every call may raise NotInOutbox, OperationRefused, or what the database raises; then nothing was changed."""
+
+    def __init__(self, pool: Pool, *, call_seconds: float) -> None:
+        self._pool = pool
+        self._call_seconds = call_seconds
+
+    @property
+    def settling_seconds(self) -> float:
+        """How long after a hold a call may still be under way that was begun before it."""
+        return FRESH_SECONDS + self._call_seconds + COMMIT_SECONDS
+
+    async def hold(self, subject: str, decision: Decision) -> int:
+        """Hold a group until somebody releases it; returns how many of its events were held at once.
+
+        What a relay has in hand may still go, for `settling_seconds`.
+        """
+        async with transaction(self._pool) as connection:
+            cancelled = await releases.cancel(connection, subject)
+            if not cancelled and (held := await connection.fetchval(IS_HELD, subject)) is not None:
+                raise OperationRefused(f"the group is held already: {held}")
+            reason = f"held by {decision.actor}: {decision.reason}"
+            status = await connection.execute(HOLD, lane_of(subject), subject, reason, HELD_AT_ONCE)
+            events = _affected(status)
+            if not events and not (cancelled and await connection.fetchval(IS_HELD, subject) is not None):
+                raise NotInOutbox("no event of this group waits to be sent, so there is nothing to hold")
+            await audit.record(connection, "hold", decision, subject=subject, details={"events": events})
+        log.info("group held by an operator", action="operations.hold", subject=subject, actor=decision.actor)
+        return events
+
+    async def release(self, subject: str, decision: Decision) -> None:
+        """Let a held group go; a relay does it in steps, and sends nothing of the group before all of it is free."""
+        async with transaction(self._pool) as connection:
+            if await connection.fetchval(IS_HELD, subject) is None:
+                raise NotInOutbox("this group is not held")
+            if not await releases.request(connection, subject, actor=decision.actor):
+                raise OperationRefused("the group is being released already")
+            await audit.record(connection, "release", decision, subject=subject)
+        log.info("group to be released", action="operations.release", subject=subject, actor=decision.actor)
+
+    async def discard(self, event_id: UUID, decision: Decision, *, keep_held: bool = False) -> Discarded:
+        """Take a held event out of the outbox, for good; the audit keeps it whole.
+
+        If its group was held for it alone, the rest is let go, unless it is to be kept held. Only what was held for
+        `settling_seconds` can be discarded: a call that is still under way would bring it to the broker after all,
+        and after those behind it.
+        """
+        async with transaction(self._pool) as connection:
+            row = await connection.fetchrow(LOOK, event_id)
+            if row is None:
+                raise NotInOutbox("this event is not in the outbox: unknown, pruned after its retention, or discarded")
+            self._check_settled(row)
+            await connection.execute(DISCARD, row["id"])
+            released = await self._decide_on_rest(connection, row, decision, keep_held=keep_held)
+            columns = [name for name, _ in row.items() if name != "held_seconds"]
+            await audit.record(
+                connection,
+                audit.DISCARD,
+                decision,
+                subject=row["subject"],
+                event_id=event_id,
+                details={
+                    "sequence": row["sequence"],
+                    "held_reason": row["held_reason"],
+                    "released": released,
+                    audit.ROW: audit.freeze(row, columns),
+                },
+            )
+        log.warning(
+            "event discarded by an operator",
+            action="operations.discard",
+            event_id=str(event_id),
+            subject=row["subject"],
+            actor=decision.actor,
+        )
+        return Discarded(row["subject"], released)
+
+    async def count_replay(self, criteria: Criteria) -> int:
+        """How many events a replay would send again."""
+        async with transaction(self._pool) as connection:
+            return await replays.count(connection, criteria)
+
+    async def replay(self, criteria: Criteria, decision: Decision) -> tuple[int, int]:
+        """Ask for a replay; returns its number and how many events it chooses as things stand."""
+        async with transaction(self._pool) as connection:
+            chosen = await replays.count(connection, criteria)
+            if not chosen:
+                raise NotInOutbox("no event that was sent fits, so nothing would go again")
+            job = await replays.request(connection, criteria, actor=decision.actor, reason=decision.reason)
+            if criteria.event_id is not None:
+                await connection.execute(NARROW, job, criteria.event_id)
+            details = {"job": job, "events": chosen, "criteria": json.loads(criteria.to_json())}
+            await audit.record(
+                connection, "replay", decision, subject=criteria.subject, event_id=criteria.event_id, details=details
+            )
+        log.warning("replay asked for", action="operations.replay", job=job, events=chosen, actor=decision.actor)
+        return job, chosen
+
+    async def pause(self, decision: Decision) -> None:
+        """Send nothing any more until resumed; what relays have in hand still goes."""
+        async with transaction(self._pool) as connection:
+            if not _affected(await connection.execute(PAUSE, decision.actor, decision.reason)):
+                raise OperationRefused("the outbox is paused already")
+            await audit.record(connection, "pause", decision)
+        log.warning("outbox paused", action="operations.pause", actor=decision.actor)
+
+    async def resume(self, decision: Decision) -> None:
+        """Send again."""
+        async with transaction(self._pool) as connection:
+            if not _affected(await connection.execute(RESUME)):
+                raise OperationRefused("the outbox is not paused")
+            await audit.record(connection, "resume", decision)
+            await connection.execute(f"NOTIFY {CHANNEL}")
+        log.info("outbox resumed", action="operations.resume", actor=decision.actor)
+
+    def _check_settled(self, row: asyncpg.Record) -> None:
+        if row["held_at"] is None:
+            raise OperationRefused("only a held event can be discarded: hold its group first")
+        left = self.settling_seconds - row["held_seconds"]
+        if left >= 0:
+            raise OperationRefused(
+                "the event is not held for long enough: a call that was under way may still bring it to the broker",
+                retry_after=math.floor(left) + 1,
+            )
+
+    async def _decide_on_rest(
+        self, connection: Connection, row: asyncpg.Record, decision: Decision, *, keep_held: bool
+    ) -> bool:
+        """Whether the rest of a discarded event's group is let go; what stays held keeps a reason."""
+        subject, reason = row["subject"], row["held_reason"]
+        held = await connection.fetchval(IS_HELD, subject) is not None
+        if not held or reason.startswith("behind ") or await connection.fetchval(OTHER_CAUSE, subject):
+            return False
+        if keep_held:
+            await connection.execute(INHERIT, subject, f"kept held by {decision.actor}: {decision.reason}")
+            return False
+        await releases.request(connection, subject, actor=decision.actor)
+        return True
+
+
+def _affected(status: str) -> int:
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,114 @@
+"""Looks at an outbox as a whole: how much waits, who works on it, whether it is paused or replays."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import asyncpg
+
+from shared.database import Pool, transaction
+
+from . import audit
+from .findings import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay
+from .gauge import MEASURE, MOST
+from .groups import COUNT_HELD, GROUPS_COUNTED
+
+CONTROL = """
+-- control: whether all is paused
+SELECT paused_at, paused_by, paused_reason FROM outbox_control
+"""
+
+REPLAYS = """
+-- replays: one by its number, or the unfinished one whose turn it is
+SELECT id, requested_at, requested_by, reason, criteria, after_id, until_id, replayed, finished_at
+FROM outbox_replay WHERE CASE WHEN $1::bigint IS NULL THEN finished_at IS NULL ELSE id = $1 END ORDER BY id LIMIT 1
+"""
+
+RELAYS = """
+-- relays: who works on this outbox
+SELECT r.relay_id, r.started_at, r.heartbeat_at,
+       r.heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second' AS alive,
+       (SELECT count(*) FROM outbox_lane l WHERE l.owner = r.relay_id) AS lanes
+FROM outbox_relay r ORDER BY r.started_at, r.relay_id
+"""
+
+LANES = """
+-- lanes: who owns which
+SELECT l.lane, l.owner, l.token,
+       coalesce(r.heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second', false) AS owner_alive
+FROM outbox_lane l LEFT JOIN outbox_relay r ON r.relay_id = l.owner ORDER BY l.lane
+"""
+
+
+class Overview:
+    """Reads, and changes nothing. Every call may raise what the database raises."""
+
+    def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
+        self._pool = pool
+        self._lease_seconds = lease_seconds
+
+    async def status(self) -> OutboxStatus:
+        """The outbox as a whole."""
+        async with transaction(self._pool) as connection:
+            measured = await connection.fetchrow(MEASURE, MOST)
+            held: int = await connection.fetchval(COUNT_HELD, "", GROUPS_COUNTED)
+            relays = await connection.fetch(RELAYS, self._lease_seconds)
+            control = await connection.fetchrow(CONTROL)
+            replay = await connection.fetchrow(REPLAYS, None)
+        pending, unconfirmed = measured["pending"], measured["unconfirmed"]
+        cut = pending + unconfirmed >= MOST
+        return OutboxStatus(
+            pending=Count(pending, cut),
+            unconfirmed=Count(unconfirmed, cut),
+            oldest_pending_seconds=measured["age"],
+            held_groups=Count.up_to(GROUPS_COUNTED, held),
+            relays=sum(row["alive"] for row in relays),
+            paused=_pause(control),
+            replay=_replay(replay),
+        )
+
+    async def paused(self) -> str | None:
+        """That all is paused, since when, by whom and why; None when it is not."""
+        async with transaction(self._pool) as connection:
+            pause = _pause(await connection.fetchrow(CONTROL))
+        return f"paused by {pause.by} since {pause.at:%Y-%m-%d %H:%M:%S}Z: {pause.reason}" if pause else None
+
+    async def lanes(self) -> tuple[list[RelayState], list[Lane]]:
+        """The relays of this outbox, and every lane with its owner."""
+        async with transaction(self._pool) as connection:
+            relays = await connection.fetch(RELAYS, self._lease_seconds)
+            lanes = await connection.fetch(LANES, self._lease_seconds)
+        return [RelayState(**dict(row)) for row in relays], [Lane(**dict(row)) for row in lanes]
+
+    async def replay(self, id: int) -> Replay | None:
+        """A replay by its number."""
+        async with transaction(self._pool) as connection:
+            return _replay(await connection.fetchrow(REPLAYS, id))
+
+    async def audit(
+        self, *, before: int | None, subject: str | None, event_id: UUID | None, limit: int
+    ) -> list[AuditEntry]:
+        """What was changed, newest first, before the entry of that number."""
+        return await audit.page(self._pool, before=before, subject=subject, event_id=event_id, limit=limit)
+
+
+def _pause(row: asyncpg.Record | None) -> Pause | None:
+    if row is None or row["paused_at"] is None:
+        return None
+    return Pause(row["paused_at"], row["paused_by"], row["paused_reason"])
+
+
+def _replay(row: asyncpg.Record | None) -> Replay | None:
+    if row is None:
+        return None
+    return Replay(
+        id=row["id"],
+        requested_at=row["requested_at"],
+        requested_by=row["requested_by"],
+        reason=row["reason"],
+        criteria=json.loads(row["criteria"]),
+        replayed=row["replayed"],
+        progress=1.0 if row["finished_at"] else min(1.0, row["after_id"] / max(1, row["until_id"])),
+        finished_at=row["finished_at"],
+    )

@@ -1,0 +1,278 @@
+"""What operators change of an outbox: each change with its audit entry, and never at the price of a group's order."""
+
+import json
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.relay.audit import Decision
+from services.relay.backlog import Release
+from services.relay.holds import Holds
+from services.relay.metrics import RelayMetrics
+from services.relay.operations import NotInOutbox, OperationRefused, Operations, lane_of
+from services.relay.outbox_reader import OutboxReader
+from services.relay.releases import Releases
+from services.relay.replays import Criteria, Replays
+from shared.database import Pool
+from shared.outbox.schema import LANES
+from shared.signals import Signals
+from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import fill, pool, query, record
+
+OLGA = Decision("olga", "because")
+
+
+@pytest.fixture
+async def relay_pool(outbox_database: TestDatabase) -> AsyncIterator[Pool]:
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        yield made
+
+
+@pytest.fixture
+def operations(relay_pool: Pool) -> Operations:
+    return Operations(relay_pool, call_seconds=5.0)
+
+
+def holds(pool: Pool) -> Holds:
+    return Holds(pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+
+
+def releases(pool: Pool) -> Releases:
+    return Releases(pool, may_work=lambda _: True, signals=Signals())
+
+
+async def sendable(pool: Pool) -> list[tuple[str, int]]:
+    reading = await OutboxReader(pool, Release.ACKNOWLEDGED).read(range(LANES), known=[])
+    return [(event.subject, json.loads(event.body)["sequence"].lstrip("0")) for event in reading.events]
+
+
+async def audited(database: TestDatabase) -> list[str]:
+    rows = await query(database.url, "SELECT action FROM outbox_audit WHERE actor = 'olga' ORDER BY id")
+    return [row["action"] for row in rows]
+
+
+async def refuse(database: TestDatabase, event_id: UUID, *, seconds_ago: float = 3600) -> None:
+    """The broker refuses an event for good, as the relay notes it."""
+    await query(
+        database.url,
+        "UPDATE outbox_event SET attempts = 1, last_error = 'InvalidParameter: no',"
+        " held_reason = 'InvalidParameter: no', held_at = clock_timestamp() - $2 * interval '1 second' WHERE event_id = $1 RETURNING 1",
+        event_id,
+        seconds_ago,
+    )
+
+
+async def test_the_lane_of_a_group_is_the_databases(outbox_database: TestDatabase) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [(f"order/{n}#", 1) for n in range(50)])
+    rows = await query(outbox_database.url, "SELECT subject, lane FROM outbox_event")
+    assert [row["lane"] for row in rows] == [lane_of(row["subject"]) for row in rows]
+
+
+async def test_a_held_group_is_not_sent_and_a_released_one_is_in_order(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1), ("a", 3)])
+    assert await operations.hold("a", OLGA) == 3
+    assert await sendable(relay_pool) == [("b", "1")]
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 4)])
+    assert await sendable(relay_pool) == [("b", "1")]
+    await operations.release("a", OLGA)
+    assert await sendable(relay_pool) == [("b", "1")]
+    while await releases(relay_pool).step():
+        pass
+    assert [n for subject, n in await sendable(relay_pool) if subject == "a"] == ["1", "2", "3", "4"]
+    assert await audited(outbox_database) == ["hold", "release"]
+
+
+async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_before_all_are_free(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    await fill(outbox_database.url, 1, each=20_000, prefix="long")
+    await operations.hold("long-1", OLGA)
+    follow_up, letting_go = holds(relay_pool), releases(relay_pool)
+    while await follow_up.hold_the_rest():
+        pass
+    await operations.release("long-1", OLGA)
+    steps = 0
+    while True:
+        left = (await query(outbox_database.url, "SELECT count(*) FROM outbox_event WHERE held_at IS NOT NULL"))[0][0]
+        found = await sendable(relay_pool)
+        if left == 0:
+            break
+        assert found == []
+        # The one that holds the rest of a held group looks as often as it likes.
+        assert await follow_up.hold_the_rest() == 0
+        assert await letting_go.step()
+        steps += 1
+    assert steps == 20
+    assert [n for _, n in found] == [str(n) for n in range(1, 11)]
+    while await letting_go.step():
+        pass
+    assert await query(outbox_database.url, "SELECT FROM outbox_release") == []
+    assert await follow_up.hold_the_rest() == 0
+
+
+async def test_a_release_goes_on_with_another_relay(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    await fill(outbox_database.url, 1, each=2_500, prefix="long")
+    await operations.hold("long-1", OLGA)
+    while await holds(relay_pool).hold_the_rest():
+        pass
+    await operations.release("long-1", OLGA)
+    assert await releases(relay_pool).step()
+    heir = releases(relay_pool)
+    while await heir.step():
+        pass
+    assert (await sendable(relay_pool))[0] == ("long-1", "1")
+
+
+async def test_a_hold_takes_a_release_back(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    await fill(outbox_database.url, 1, each=2_500, prefix="long")
+    await operations.hold("long-1", OLGA)
+    while await holds(relay_pool).hold_the_rest():
+        pass
+    await operations.release("long-1", OLGA)
+    await releases(relay_pool).step()
+    assert await operations.hold("long-1", OLGA) > 0
+    assert not await releases(relay_pool).step()
+    assert await holds(relay_pool).hold_the_rest() > 0
+    assert await sendable(relay_pool) == []
+
+
+async def test_a_discarded_event_is_gone_its_group_goes_on_and_the_audit_has_it_whole(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    first, _ = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)], note='ü 김 "q"')
+    await refuse(outbox_database, first.id)
+    await holds(relay_pool).hold_the_rest()
+    done = await operations.discard(first.id, OLGA)
+    assert done.released
+    assert await sendable(relay_pool) == []
+    while await releases(relay_pool).step():
+        pass
+    assert await sendable(relay_pool) == [("a", "2")]
+    (entry,) = await query(outbox_database.url, "SELECT * FROM outbox_audit")
+    row = json.loads(entry["details"])["row"]
+    assert (entry["action"], entry["subject"], entry["event_id"]) == ("discard", "a", first.id)
+    assert row["envelope"].encode() == first.to_bytes()
+    assert (row["attempts"], row["last_error"], row["attributes"]) == (
+        1,
+        "InvalidParameter: no",
+        {"type": "order.placed"},
+    )
+
+
+async def test_an_event_is_not_discarded_while_a_call_may_still_bring_it(
+    outbox_database: TestDatabase, operations: Operations
+) -> None:
+    (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    with pytest.raises(OperationRefused, match="only a held event"):
+        await operations.discard(event.id, OLGA)
+    await refuse(outbox_database, event.id, seconds_ago=operations.settling_seconds - 3)
+    with pytest.raises(OperationRefused, match="may still bring it") as refused:
+        await operations.discard(event.id, OLGA)
+    assert refused.value.retry_after is not None
+    assert 1 <= refused.value.retry_after <= 4
+    assert await audited(outbox_database) == []
+    await refuse(outbox_database, event.id, seconds_ago=operations.settling_seconds + 0.1)
+    await operations.discard(event.id, OLGA)
+    assert await query(outbox_database.url, "SELECT FROM outbox_event") == []
+
+
+async def test_the_rest_of_a_discarded_events_group_can_be_kept_held(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)])
+    await refuse(outbox_database, first.id)
+    await holds(relay_pool).hold_the_rest()
+    assert not (await operations.discard(first.id, OLGA, keep_held=True)).released
+    (row,) = await query(outbox_database.url, "SELECT * FROM outbox_event")
+    assert (row["event_id"], row["held_reason"]) == (second.id, "kept held by olga: because")
+    assert not await releases(relay_pool).step()
+
+
+async def test_a_discarded_event_that_was_not_the_cause_leaves_its_group_held(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    first, second, third = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("a", 3)])
+    await refuse(outbox_database, first.id)
+    await holds(relay_pool).hold_the_rest()
+    await query(outbox_database.url, "UPDATE outbox_event SET held_at = held_at - interval '1 hour' RETURNING 1")
+    assert not (await operations.discard(second.id, OLGA)).released
+    await refuse(outbox_database, third.id)
+    assert not (await operations.discard(first.id, OLGA)).released
+    assert await sendable(relay_pool) == []
+    assert await audited(outbox_database) == ["discard", "discard"]
+
+
+async def test_a_replay_counts_first_and_then_sends_again_what_was_sent(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    sent = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1)])
+    await query(outbox_database.url, "UPDATE outbox_event SET sent_at = now(), published_at = now() RETURNING 1")
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 3)])
+    assert await operations.count_replay(Criteria(subject="a")) == 2
+    assert await operations.count_replay(Criteria()) == 3
+    assert await query(outbox_database.url, "SELECT FROM outbox_replay") == []
+    assert await operations.replay(Criteria(event_id=sent[1].id), OLGA) == (1, 1)
+    jobs = Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    assert await sendable(relay_pool) == []
+    assert await jobs.step()
+    assert not await jobs.step()
+    assert await sendable(relay_pool) == [("a", "2"), ("a", "3")]
+    (entry,) = await query(outbox_database.url, "SELECT * FROM outbox_audit")
+    assert json.loads(entry["details"]) == {"job": 1, "events": 1, "criteria": {"event_id": str(sent[1].id)}}
+
+
+async def test_a_paused_outbox_sends_nothing_until_it_is_resumed(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    await operations.pause(OLGA)
+    assert await sendable(relay_pool) == []
+    with pytest.raises(OperationRefused, match="paused already"):
+        await operations.pause(OLGA)
+    await operations.resume(OLGA)
+    with pytest.raises(OperationRefused, match="not paused"):
+        await operations.resume(OLGA)
+    assert await sendable(relay_pool) == [("a", "1")]
+    assert await audited(outbox_database) == ["pause", "resume"]
+
+
+async def test_what_cannot_be_done_changes_nothing(outbox_database: TestDatabase, operations: Operations) -> None:
+    (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    with pytest.raises(NotInOutbox, match="not held"):
+        await operations.release("a", OLGA)
+    with pytest.raises(NotInOutbox, match="nothing to hold"):
+        await operations.hold("unknown", OLGA)
+    with pytest.raises(NotInOutbox, match="not in the outbox"):
+        await operations.discard(UUID(int=1), OLGA)
+    with pytest.raises(NotInOutbox, match="nothing would go again"):
+        await operations.replay(Criteria(event_id=event.id), OLGA)
+    await operations.hold("a", OLGA)
+    with pytest.raises(OperationRefused, match="held already: held by olga: because"):
+        await operations.hold("a", OLGA)
+    await operations.release("a", OLGA)
+    with pytest.raises(OperationRefused, match="being released already"):
+        await operations.release("a", OLGA)
+    assert await audited(outbox_database) == ["hold", "release"]
+
+
+async def test_a_change_without_its_audit_entry_is_none(
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+) -> None:
+    (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    await refuse(outbox_database, event.id)
+    await query(outbox_database.url, "REVOKE INSERT ON outbox_audit FROM " + OUTBOX_RELAY)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await operations.discard(event.id, OLGA)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await operations.pause(OLGA)
+    assert len(await query(outbox_database.url, "SELECT FROM outbox_event WHERE held_at IS NOT NULL")) == 1
+    assert len(await query(outbox_database.url, "SELECT FROM outbox_control WHERE paused_at IS NULL")) == 1
