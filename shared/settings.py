@@ -40,6 +40,9 @@ class ServiceSettings(BaseSettings):
     auth_jwks: str | None = Field(None, description="Path or URL of the key set that bearer tokens are checked with.")
     auth_issuer: str | None = Field(None, description="The issuer that tokens must name; needed with `AUTH_JWKS`.")
     auth_audience: str | None = Field(None, description="The audience that tokens must name; needed with `AUTH_JWKS`.")
+    rate_limit_per_minute: int = Field(
+        0, ge=0, le=1_000_000, description="Requests a minute that each caller may make of one process; 0 is no limit."
+    )
     drain_seconds: float = Field(
         10.0, gt=0, le=300, description="How long a stopping service may finish what it began."
     )

@@ -28,6 +28,7 @@ from shared.signals import Signals
 
 from .api import events, orders
 from .api.problems import translation
+from .key_pruner import KeyPruner
 from .metrics import OrderMetrics
 from .migrate import MIGRATIONS
 from .settings import OrderSettings
@@ -46,15 +47,20 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     known = authenticator(settings)
     url = settings.database_url.get_secret_value()
     engine = create_engine(url, application_name="order-api", pool_size=settings.database_pool_size)
-    doorbell = Doorbell(url)
-    supervisor = Supervisor([doorbell], drain_seconds=settings.drain_seconds, signals=signals)
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
     registry = new_registry()
+    metrics = OrderMetrics(registry)
+    said = signals or Signals()
+    doorbell = Doorbell(url)
+    pruner = KeyPruner(sessions, hours=settings.idempotency_hours, metrics=metrics, signals=said)
+    supervisor = Supervisor([doorbell, pruner], drain_seconds=settings.drain_seconds, signals=said)
     use_cases = Orders(
-        async_sessionmaker(engine, expire_on_commit=False),
+        sessions,
         OutboxWriter(SOURCE),
         ring=doorbell.ring,
         clock=clock or SystemClock(),
-        metrics=OrderMetrics(registry),
+        metrics=metrics,
+        key_hours=settings.idempotency_hours,
     )
 
     @asynccontextmanager
@@ -80,7 +86,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         checks=[*database_checks(engine, MIGRATIONS), Check("loops", loops, required=False)],
         lifespan=lifespan,
         translation=translation(),
-        state={"orders": use_cases},
+        state={"orders": use_cases, "notification_url": settings.notification_url},
     )
 
 

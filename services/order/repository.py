@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -23,8 +23,21 @@ Position = tuple[datetime, UUID]
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which orders to list; None does not restrict. `placed_from` is included, `placed_to` is not."""
+
+    customer_id: str | None = None
+    state: State | None = None
+    placed_from: datetime | None = None
+    placed_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An order's event, and how far it came. Times are None once the outbox has pruned it."""
+    """An order's event, and how far it came. Times are None once the outbox has pruned it.
+
+    `republished` counts how often it was sent again; `stale` is one that was sent after a later event of its order.
+    """
 
     id: UUID
     type: str
@@ -37,6 +50,8 @@ class RecordedEvent:
     sent_at: datetime | None
     published_at: datetime | None
     held_at: datetime | None
+    republished: int
+    stale: bool
 
     @property
     def status(self) -> Literal["recorded", "sent", "published", "held"]:
@@ -116,16 +131,18 @@ class OrderRepository:
         )
         await self._session.flush()
 
-    async def page(
-        self, *, owner: str | None, customer_id: str | None, state: State | None, after: Position | None, limit: int
-    ) -> list[Order]:
+    async def page(self, wanted: Wanted, *, owner: str | None, after: Position | None, limit: int) -> list[Order]:
         """Orders, newest first, that come after a position: pages stay put while new orders come in."""
         place = (col(OrderRow.placed_at), col(OrderRow.id))
         statement = select(OrderRow).order_by(place[0].desc(), place[1].desc()).limit(limit)
-        if customer_id is not None:
-            statement = statement.where(col(OrderRow.customer_id) == customer_id)
-        if state is not None:
-            statement = statement.where(col(OrderRow.state) == state)
+        if wanted.customer_id is not None:
+            statement = statement.where(col(OrderRow.customer_id) == wanted.customer_id)
+        if wanted.state is not None:
+            statement = statement.where(col(OrderRow.state) == wanted.state)
+        if wanted.placed_from is not None:
+            statement = statement.where(place[0] >= wanted.placed_from)
+        if wanted.placed_to is not None:
+            statement = statement.where(place[0] < wanted.placed_to)
         if after is not None:
             statement = statement.where(tuple_(*place) < tuple_(*after))
         return await self._many(_owned(statement, owner))
@@ -134,9 +151,17 @@ class OrderRepository:
         self, id: OrderId, *, after: int = 0, sequence: int | None = None, limit: int
     ) -> list[RecordedEvent]:
         """The order's events by sequence, each with what the outbox says of it."""
-        outbox = outbox_event.c
+        outbox, later = outbox_event.c, outbox_event.alias()
+        overtaken = (
+            select(1)
+            .where(later.c.source == outbox.source, later.c.subject == outbox.subject)
+            .where(later.c.sequence > outbox.sequence, later.c.sent_at < func.coalesce(outbox.sent_at, func.now()))
+            .exists()
+        )
+        times = (outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at)
+        marks = (func.coalesce(outbox.republished, 0).label("republished"), overtaken.label("overtaken"))
         statement = (
-            select(OrderHistoryRow, outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at)
+            select(OrderHistoryRow, *times, *marks)
             .join(outbox_event, outbox.event_id == col(OrderHistoryRow.event_id), isouter=True)
             .where(col(OrderHistoryRow.order_id) == id, col(OrderHistoryRow.version) > after)
             .order_by(col(OrderHistoryRow.version))
@@ -144,22 +169,7 @@ class OrderRepository:
         )
         if sequence is not None:
             statement = statement.where(col(OrderHistoryRow.version) == sequence)
-        return [
-            RecordedEvent(
-                id=row.event_id,
-                type=row.type,
-                sequence=row.version,
-                state=State(row.state),
-                occurred_at=row.occurred_at,
-                correlation_id=row.correlation_id,
-                data=row.data,
-                recorded_at=recorded_at,
-                sent_at=sent_at,
-                published_at=published_at,
-                held_at=held_at,
-            )
-            for row, recorded_at, sent_at, published_at, held_at in await self._session.execute(statement)
-        ]
+        return [_event(found) for found in await self._session.execute(statement)]
 
     async def _one(self, statement: Any) -> Order | None:
         found = await self._many(statement)
@@ -201,4 +211,23 @@ def _order(row: OrderRow, lines: Sequence[OrderLineRow]) -> Order:
         version=row.version,
         placed_at=row.placed_at,
         updated_at=row.updated_at,
+    )
+
+
+def _event(found: Any) -> RecordedEvent:
+    row: OrderHistoryRow = found[0]
+    return RecordedEvent(
+        id=row.event_id,
+        type=row.type,
+        sequence=row.version,
+        state=State(row.state),
+        occurred_at=row.occurred_at,
+        correlation_id=row.correlation_id,
+        data=row.data,
+        recorded_at=found.recorded_at,
+        sent_at=found.sent_at,
+        published_at=found.published_at,
+        held_at=found.held_at,
+        republished=found.republished,
+        stale=found.republished > 0 and found.overtaken,
     )

@@ -102,6 +102,17 @@ class OrderPage(BaseModel):
     next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
 
 
+class EventLinks(BaseModel):
+    """Where to look on; each is there if it is known, and the caller may go there."""
+
+    notifications: str | None = Field(
+        None, description="The notifications about the order.", exclude_if=lambda link: link is None
+    )
+    processed: str | None = Field(
+        None, description="What the notification service did about the event.", exclude_if=lambda link: link is None
+    )
+
+
 class EventView(BaseModel):
     """An event of an order, and how far it came: recorded → sent → published; held when it waits for an operator."""
 
@@ -115,12 +126,16 @@ class EventView(BaseModel):
     recorded_at: datetime | None
     sent_at: datetime | None = Field(description="When the broker accepted it.")
     published_at: datetime | None = Field(description="When it was seen to arrive in a queue.")
+    held_at: datetime | None = Field(description="Since when it waits for an operator.")
+    republished: int = Field(description="How often it was sent again because it seemed lost, or on demand.")
+    stale: bool = Field(description="Whether it was sent again after a later event of the order.")
+    links: EventLinks
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, event: RecordedEvent) -> EventView:
+    def of(cls, event: RecordedEvent, links: EventLinks) -> EventView:
         """The event as it is shown."""
-        return cls.model_validate(event, from_attributes=True)
+        return cls(links=links, **{name: getattr(event, name) for name in cls.model_fields if name != "links"})
 
 
 class EventPage(BaseModel):

@@ -13,6 +13,14 @@ class OrderSettings(ServiceSettings):
 
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
     database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
+    idempotency_hours: float = Field(
+        24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."
+    )
+    notification_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Where callers find the notification service, for links in an order's events; no links if unset.",
+    )
 
 
 class OrderMigrationSettings(BaseSettings):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -14,12 +15,14 @@ from shared.contracts.orders import OrderEvent
 from shared.envelope import Envelope, new_event_id
 from shared.errors import EventTrioError
 from shared.http.context import RequestContext
+from shared.http.idempotency import Answer, Attempt, Repeated
 from shared.outbox.writer import OutboxWriter
 
 from . import domain, events
-from .domain import Action, Line, Order, OrderId, State
+from .answers import AnswerRepository
+from .domain import Action, Line, Order, OrderId
 from .metrics import OrderMetrics
-from .repository import OrderRepository, Position, RecordedEvent
+from .repository import OrderRepository, Position, RecordedEvent, Wanted
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +33,22 @@ class OrderNotFound(EventTrioError):
 
 class EventNotFound(EventTrioError):
     """The order has no such event."""
+
+
+class VersionPassed(EventTrioError):
+    """The order is no longer in a version that the caller expects."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the order is in version {version}")
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request that is answered once, however often it comes: what names it, and how it is answered."""
+
+    attempt: Attempt
+    answer: Callable[[Order], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +66,8 @@ class Orders:
     """Places, changes and reads orders.
 
     `owner` is the customer whose orders the caller may see, or None for all; another's order is not found.
-    `ring` is called after each commit, to wake the relay.
+    `ring` is called after each commit, to wake the relay. A change that is asked for `once` keeps its answer in its
+    own transaction, for `key_hours`; asked again it raises Repeated, KeyReused or KeyInUse, and changes nothing.
     """
 
     def __init__(
@@ -58,14 +78,16 @@ class Orders:
         ring: Callable[[], None],
         clock: Clock,
         metrics: OrderMetrics,
+        key_hours: float,
     ) -> None:
         self._sessions = sessions
         self._writer = writer
         self._ring = ring
         self._clock = clock
         self._metrics = metrics
+        self._key_hours = key_hours
 
-    async def place(self, new: NewOrder, context: RequestContext) -> Order:
+    async def place(self, new: NewOrder, context: RequestContext, *, once: Once | None = None) -> Order:
         """Take an order; raises OrderInvalid, or EventRefused when the broker could not carry its event."""
         order = domain.place(
             OrderId(new_event_id()),
@@ -76,25 +98,40 @@ class Orders:
             lines=new.lines,
             at=self._clock.now(),
         )
-        async with self._sessions.begin() as session:
+        async with self._transaction(once) as session:
             await OrderRepository(session).add(order)
             envelope = await self._state(session, order, events.placed(order), context)
+            await self._keep(session, order, once)
             failpoints.hit("order.before_commit")
         self._announce(order, envelope)
         return order
 
     async def change(
-        self, id: OrderId, action: Action, context: RequestContext, *, owner: str | None = None, reason: str = ""
+        self,
+        id: OrderId,
+        action: Action,
+        context: RequestContext,
+        *,
+        owner: str | None = None,
+        reason: str = "",
+        versions: frozenset[int] | None = None,
+        once: Once | None = None,
     ) -> Order:
-        """Do something to an order; raises OrderNotFound, TransitionRefused or EventRefused."""
-        async with self._sessions.begin() as session:
+        """Do something to an order, if it is in one of the `versions` (None: in whichever).
+
+        Raises OrderNotFound, VersionPassed, TransitionRefused or EventRefused.
+        """
+        async with self._transaction(once) as session:
             repository = OrderRepository(session)
             before = await repository.lock(id, owner)
             if before is None:
                 raise OrderNotFound
+            if versions is not None and before.version not in versions:
+                raise VersionPassed(before.version)
             order = domain.apply(before, action, self._clock.now())
             await repository.save(order)
             envelope = await self._state(session, order, events.changed(order, action, reason), context)
+            await self._keep(session, order, once)
             failpoints.hit("order.before_commit")
         self._announce(order, envelope)
         return order
@@ -108,19 +145,11 @@ class Orders:
         return order
 
     async def page(
-        self,
-        *,
-        owner: str | None,
-        limit: int,
-        customer_id: str | None = None,
-        state: State | None = None,
-        after: Position | None = None,
+        self, wanted: Wanted, *, owner: str | None, limit: int, after: Position | None = None
     ) -> Sequence[Order]:
         """Orders, newest first, after a position."""
         async with self._sessions() as session:
-            return await OrderRepository(session).page(
-                owner=owner, customer_id=customer_id, state=state, after=after, limit=limit
-            )
+            return await OrderRepository(session).page(wanted, owner=owner, after=after, limit=limit)
 
     async def events(
         self, id: OrderId, *, limit: int, after: int = 0, owner: str | None = None
@@ -142,6 +171,22 @@ class Orders:
         if not found:
             raise EventNotFound
         return found[0]
+
+    @asynccontextmanager
+    async def _transaction(self, once: Once | None) -> AsyncIterator[AsyncSession]:
+        async with self._sessions.begin() as session:
+            if once is not None:
+                try:
+                    await AnswerRepository(session, hours=self._key_hours).claim(once.attempt)
+                except Repeated:
+                    self._metrics.repeated.inc()
+                    log.info("request repeated", action="order.request_repeated")
+                    raise
+            yield session
+
+    async def _keep(self, session: AsyncSession, order: Order, once: Once | None) -> None:
+        if once is not None:
+            await AnswerRepository(session, hours=self._key_hours).keep(once.attempt, once.answer(order))
 
     async def _state(
         self, session: AsyncSession, order: Order, payload: OrderEvent, context: RequestContext

@@ -14,6 +14,7 @@ from . import openapi, problems
 from .access import AccessMiddleware
 from .authorization import Authenticator
 from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
+from .conditions import ConditionMiddleware
 from .context import ContextMiddleware
 from .health import Check, health_routes
 
@@ -46,6 +47,7 @@ def create_app(
             Middleware(ContextMiddleware),
             Middleware(AccessMiddleware, metrics=HttpMetrics(registry)),
             Middleware(BodyLimitMiddleware, limit=body_bytes),
+            Middleware(ConditionMiddleware),
         ],
     )
     app.state.authenticator = authenticator

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from ..errors import ConfigurationError
 from ..settings import ServiceSettings
 from .problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, HttpProblem
+from .rate_limit import TOO_MANY, RateLimit, TooManyRequests
 from .tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
 
 log = structlog.get_logger(__name__)
@@ -25,7 +26,7 @@ class Authenticator(Protocol):
     """Knows who calls."""
 
     async def authenticate(self, token: str | None) -> Principal:
-        """The caller; raises TokenRefused or KeysUnavailable."""
+        """The caller; raises TokenRefused, KeysUnavailable or TooManyRequests."""
         ...
 
 
@@ -48,12 +49,32 @@ class NoAuthenticator:
         return Principal("local", frozenset({Role.OPERATOR}))
 
 
+class LimitedAuthenticator:
+    """Lets nobody ask too often, once it knows who they are."""
+
+    def __init__(self, known: Authenticator, limit: RateLimit) -> None:
+        self._known = known
+        self._limit = limit
+
+    async def authenticate(self, token: str | None) -> Principal:
+        principal = await self._known.authenticate(token)
+        self._limit.take(principal.subject)
+        return principal
+
+
 def authenticator(settings: ServiceSettings) -> Authenticator:
-    """The authenticator that the settings ask for.
+    """The authenticator that the settings ask for, with their rate limit.
 
     Raises ConfigurationError when there would be none on an address that others can reach, or when tokens of
     every issuer or for every audience would do.
     """
+    known = _authenticator(settings)
+    if not settings.rate_limit_per_minute:
+        return known
+    return LimitedAuthenticator(known, RateLimit(settings.rate_limit_per_minute))
+
+
+def _authenticator(settings: ServiceSettings) -> Authenticator:
     if settings.auth_jwks is not None:
         if not settings.auth_issuer or not settings.auth_audience:
             raise ConfigurationError(
@@ -92,6 +113,8 @@ class Require:
             principal = await known.authenticate(credentials.credentials if credentials else None)
         except TokenRefused as refused:
             raise HttpProblem(UNAUTHENTICATED, str(refused), headers=CHALLENGE) from None
+        except TooManyRequests as refused:
+            raise HttpProblem(TOO_MANY, str(refused), headers={"Retry-After": str(refused.retry_after)}) from None
         except KeysUnavailable as unavailable:
             raise HttpProblem(UNAVAILABLE, str(unavailable), headers={"Retry-After": "5"}) from None
         if not principal.has(*self.roles):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ class Access:
     order: str
 
 
-def authenticated(folder: Path) -> tuple[Issuer, dict[str, str]]:
+def authenticated(folder: Path) -> tuple[Issuer, dict[str, Any]]:
     issuer = Issuer()
     path = issuer.write_key_set(folder)
     return issuer, {"auth_jwks": path, "auth_issuer": ISSUER, "auth_audience": AUDIENCE, "http_host": "0.0.0.0"}

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from services.order.main import build
 from services.order.settings import OrderSettings
+from shared.signals import Signals
 from tests.support.databases import TestDatabase
 from tests.support.web import client
 
@@ -30,9 +31,11 @@ def settings(database: TestDatabase, **given: object) -> OrderSettings:
 
 
 @asynccontextmanager
-async def order_service(database: TestDatabase, **given: object) -> AsyncIterator[httpx.AsyncClient]:
+async def order_service(
+    database: TestDatabase, *, signals: Signals | None = None, **given: object
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the running service."""
-    async with client(build(settings(database, **given))) as found:
+    async with client(build(settings(database, **given), signals=signals)) as found:
         yield found
 
 

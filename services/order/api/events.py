@@ -13,6 +13,7 @@ from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 from ..domain import OrderId
 from ..schemas import EventPage, EventView
 from .dependencies import OrdersOf, Reader, owner
+from .links import LinksOf
 
 router = APIRouter(prefix="/v1/orders/{order_id}/events", tags=["events"])
 
@@ -26,6 +27,7 @@ async def list_order_events(
     order_id: UUID,
     caller: Reader,
     orders: OrdersOf,
+    links: LinksOf,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[int, Query(ge=0, le=LARGEST, description="`next_cursor` of the page before.")] = 0,
 ) -> EventPage:
@@ -33,12 +35,18 @@ async def list_order_events(
     found = await orders.events(OrderId(order_id), after=cursor, limit=limit + 1, owner=owner(caller))
     shown = found[:limit]
     more = str(shown[-1].sequence) if len(found) > limit else None
-    return EventPage(items=[EventView.of(event) for event in shown], next_cursor=more)
+    items = [EventView.of(event, links.of(order_id, event.id, caller)) for event in shown]
+    return EventPage(items=items, next_cursor=more)
 
 
 @router.get("/{sequence}", summary="Read one event of an order", responses=RESPONSES)
 async def read_order_event(
-    order_id: UUID, sequence: Annotated[int, Path(ge=1, le=LARGEST)], caller: Reader, orders: OrdersOf
+    order_id: UUID,
+    sequence: Annotated[int, Path(ge=1, le=LARGEST)],
+    caller: Reader,
+    orders: OrdersOf,
+    links: LinksOf,
 ) -> EventView:
     """The order's event of that number; the first is 1."""
-    return EventView.of(await orders.event(OrderId(order_id), sequence, owner=owner(caller)))
+    event = await orders.event(OrderId(order_id), sequence, owner=owner(caller))
+    return EventView.of(event, links.of(order_id, event.id, caller))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator, AwareDatetime
 
 from shared.http import cursor as cursors
+from shared.http.conditions import PRECONDITION_FAILED
+from shared.http.idempotency import IN_USE, REUSED
 from shared.http.openapi import problems
 from shared.http.problems import (
     EVENT_REFUSED,
@@ -21,35 +24,46 @@ from shared.http.problems import (
 )
 from shared.http.tokens import Role
 
-from ..domain import Action, Order, OrderId, State
+from ..domain import Action, OrderId, State
+from ..repository import Wanted
 from ..schemas import CustomerId, OrderPage, OrderView, PlaceOrder, Reason
-from .dependencies import Canceller, Context, Operator, OrdersOf, Placer, Reader, owner
+from .changes import ChangingOf, PlacingOf, etag
+from .dependencies import Canceller, Operator, OrdersOf, Placer, Reader, owner
 from .problems import TRANSITION_REFUSED
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 ETAG = {"ETag": {"description": "The order's version, quoted.", "schema": {"type": "string"}}}
 LOCATION = {
     "Location": {"description": "The order's address.", "schema": {"type": "string", "format": "uri-reference"}}
 }
 READ: dict[int | str, dict[str, Any]] = {**problems(NOT_FOUND, UNAVAILABLE), 200: {"headers": ETAG}}
-CHANGE: dict[int | str, dict[str, Any]] = {**READ, **problems(TRANSITION_REFUSED, INVALID_REQUEST, EVENT_REFUSED)}
+CHANGE: dict[int | str, dict[str, Any]] = {
+    **READ,
+    **problems(TRANSITION_REFUSED, IN_USE, PRECONDITION_FAILED, INVALID_REQUEST, EVENT_REFUSED, REUSED),
+}
 PLACE: dict[int | str, dict[str, Any]] = {
-    **problems(INVALID_REQUEST, EVENT_REFUSED, UNAVAILABLE),
+    **problems(INVALID_REQUEST, EVENT_REFUSED, REUSED, IN_USE, UNAVAILABLE),
     201: {"headers": {**ETAG, **LOCATION}},
 }
 
 
-@router.post("", status_code=201, summary="Place an order", responses=PLACE)
-async def place_order(
-    body: PlaceOrder, caller: Placer, orders: OrdersOf, context: Context, request: Request, response: Response
-) -> OrderView:
+@router.post("", status_code=201, summary="Place an order", responses=PLACE, response_model=OrderView)
+async def place_order(body: PlaceOrder, caller: Placer, orders: PlacingOf) -> Response:
     """A customer places orders for themselves, an operator for anyone."""
     if not caller.has(Role.OPERATOR) and body.customer_id != caller.subject:
         raise HttpProblem(FORBIDDEN, "a customer places orders for themselves only")
-    order = await orders.place(body.to_domain(), context)
-    response.headers["Location"] = request.app.url_path_for("read_order", order_id=str(order.id))
-    return _shown(order, response)
+    return await orders.place(body.to_domain(), caller)
 
 
 @router.get("", summary="List orders, newest first", responses=problems(INVALID_REQUEST, UNAVAILABLE))
@@ -58,6 +72,8 @@ async def list_orders(
     orders: OrdersOf,
     customer_id: Annotated[CustomerId | None, Query(description="Only this customer's.")] = None,
     state: Annotated[State | None, Query(description="Only those in this state.")] = None,
+    placed_from: Annotated[Instant | None, Query(description="Only those placed then or later.")] = None,
+    placed_to: Annotated[Instant | None, Query(description="Only those placed before then.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
 ) -> OrderPage:
@@ -66,7 +82,8 @@ async def list_orders(
         after = _position(cursor) if cursor is not None else None
     except ValueError as error:
         raise invalid_field("query", "cursor", str(error)) from None
-    found = await orders.page(owner=owner(caller), customer_id=customer_id, state=state, after=after, limit=limit + 1)
+    wanted = Wanted(customer_id, state, placed_from, placed_to)
+    found = await orders.page(wanted, owner=owner(caller), after=after, limit=limit + 1)
     shown = found[:limit]
     more = cursors.encode(shown[-1].placed_at, shown[-1].id) if len(found) > limit else None
     return OrderPage(items=[OrderView.of(order) for order in shown], next_cursor=more)
@@ -75,63 +92,51 @@ async def list_orders(
 @router.get("/{order_id}", summary="Read an order", responses=READ)
 async def read_order(order_id: UUID, caller: Reader, orders: OrdersOf, response: Response) -> OrderView:
     """Another customer's order is not found."""
-    return _shown(await orders.find(OrderId(order_id), owner=owner(caller)), response)
+    order = await orders.find(OrderId(order_id), owner=owner(caller))
+    response.headers["ETag"] = etag(order)
+    return OrderView.of(order)
 
 
-@router.post("/{order_id}/confirm", summary="Confirm a placed order", responses=CHANGE)
-async def confirm_order(
-    order_id: UUID, caller: Operator, orders: OrdersOf, context: Context, response: Response
-) -> OrderView:
+@router.post("/{order_id}/confirm", summary="Confirm a placed order", responses=CHANGE, response_model=OrderView)
+async def confirm_order(order_id: UUID, caller: Operator, orders: ChangingOf) -> Response:
     """placed → confirmed."""
-    return _shown(await orders.change(OrderId(order_id), Action.CONFIRM, context), response)
+    return await orders.change(order_id, Action.CONFIRM, caller)
 
 
-@router.post("/{order_id}/ship", summary="Ship a confirmed order", responses=CHANGE)
-async def ship_order(
-    order_id: UUID, caller: Operator, orders: OrdersOf, context: Context, response: Response
-) -> OrderView:
+@router.post("/{order_id}/ship", summary="Ship a confirmed order", responses=CHANGE, response_model=OrderView)
+async def ship_order(order_id: UUID, caller: Operator, orders: ChangingOf) -> Response:
     """confirmed → shipped."""
-    return _shown(await orders.change(OrderId(order_id), Action.SHIP, context), response)
+    return await orders.change(order_id, Action.SHIP, caller)
 
 
-@router.post("/{order_id}/deliver", summary="Record that a shipped order arrived", responses=CHANGE)
-async def deliver_order(
-    order_id: UUID, caller: Operator, orders: OrdersOf, context: Context, response: Response
-) -> OrderView:
+@router.post(
+    "/{order_id}/deliver", summary="Record that a shipped order arrived", responses=CHANGE, response_model=OrderView
+)
+async def deliver_order(order_id: UUID, caller: Operator, orders: ChangingOf) -> Response:
     """shipped → delivered."""
-    return _shown(await orders.change(OrderId(order_id), Action.DELIVER, context), response)
+    return await orders.change(order_id, Action.DELIVER, caller)
 
 
-@router.post("/{order_id}/cancel", summary="Cancel an order that is not shipped", responses=CHANGE)
-async def cancel_order(
-    order_id: UUID, body: Reason, caller: Canceller, orders: OrdersOf, context: Context, response: Response
-) -> OrderView:
+@router.post(
+    "/{order_id}/cancel", summary="Cancel an order that is not shipped", responses=CHANGE, response_model=OrderView
+)
+async def cancel_order(order_id: UUID, body: Reason, caller: Canceller, orders: ChangingOf) -> Response:
     """placed, confirmed or held → cancelled; a customer cancels their own."""
-    order = await orders.change(OrderId(order_id), Action.CANCEL, context, owner=owner(caller), reason=body.reason)
-    return _shown(order, response)
+    return await orders.change(order_id, Action.CANCEL, caller, owner=owner(caller), reason=body.reason)
 
 
-@router.post("/{order_id}/hold", summary="Hold an order", responses=CHANGE)
-async def hold_order(
-    order_id: UUID, body: Reason, caller: Operator, orders: OrdersOf, context: Context, response: Response
-) -> OrderView:
+@router.post("/{order_id}/hold", summary="Hold an order", responses=CHANGE, response_model=OrderView)
+async def hold_order(order_id: UUID, body: Reason, caller: Operator, orders: ChangingOf) -> Response:
     """placed or confirmed → held."""
-    return _shown(await orders.change(OrderId(order_id), Action.HOLD, context, reason=body.reason), response)
+    return await orders.change(order_id, Action.HOLD, caller, reason=body.reason)
 
 
-@router.post("/{order_id}/release", summary="Release a held order", responses=CHANGE)
-async def release_order(
-    order_id: UUID, caller: Operator, orders: OrdersOf, context: Context, response: Response
-) -> OrderView:
+@router.post("/{order_id}/release", summary="Release a held order", responses=CHANGE, response_model=OrderView)
+async def release_order(order_id: UUID, caller: Operator, orders: ChangingOf) -> Response:
     """held → the state before the hold."""
-    return _shown(await orders.change(OrderId(order_id), Action.RELEASE, context), response)
+    return await orders.change(order_id, Action.RELEASE, caller)
 
 
 def _position(cursor: str) -> tuple[datetime, UUID]:
     at, id = cursors.decode(cursor)
     return at, UUID(id)
-
-
-def _shown(order: Order, response: Response) -> OrderView:
-    response.headers["ETag"] = f'"{order.version}"'
-    return OrderView.of(order)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from shared.http.conditions import PRECONDITION_FAILED
 from shared.http.database import database_problems
+from shared.http.idempotency import idempotency_problems
 from shared.http.problems import INVALID_REQUEST, NOT_FOUND, FieldError, HttpProblem, Kind, Translation
 
 from ..domain import OrderInvalid, TransitionRefused
-from ..use_cases import EventNotFound, OrderNotFound
+from ..use_cases import EventNotFound, OrderNotFound, VersionPassed
 
 TRANSITION_REFUSED = Kind("order-state", "The order's state does not allow this", 409)
 
@@ -18,6 +20,8 @@ def translation() -> Translation:
         EventNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OrderInvalid: _invalid,
         TransitionRefused: _refused,
+        VersionPassed: lambda error: HttpProblem(PRECONDITION_FAILED, str(error), version=error.version),
+        **idempotency_problems(),
         **database_problems(),
     }
 
