@@ -108,7 +108,7 @@ class OperationRefused(EventTrioError):
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """What became of the group of a discarded event: whether the rest of it was let go."""
+    """What became of the group of a discarded event: whether what is behind it may go."""
 
     subject: str
     released: bool
@@ -247,16 +247,23 @@ class Operations:
     async def _decide_on_rest(
         self, connection: Connection, row: asyncpg.Record, decision: Decision, *, keep_held: bool
     ) -> bool:
-        """Whether the rest of a discarded event's group is let go; what stays held keeps a reason."""
-        subject, reason = row["subject"], row["held_reason"]
+        """Whether the rest of a discarded event's group may go; what stays held keeps a reason."""
+        subject = row["subject"]
+        if row["held_reason"].startswith("behind ") or await connection.fetchval(OTHER_CAUSE, subject):
+            return False
+        # Those behind may be held by now, or not yet.
         held = await connection.fetchval(IS_HELD, subject) is not None
-        if not held or reason.startswith("behind ") or await connection.fetchval(OTHER_CAUSE, subject):
-            return False
         if keep_held:
-            await connection.execute(INHERIT, subject, f"kept held by {decision.actor}: {decision.reason}")
-            return False
-        await releases.request(connection, subject, actor=decision.actor)
-        return True
+            reason = f"kept held by {decision.actor}: {decision.reason}"
+            if held:
+                await connection.execute(INHERIT, subject, reason)
+            else:
+                await connection.execute(HOLD, lane_of(subject), subject, reason, HELD_AT_ONCE)
+        elif held:
+            await releases.request(connection, subject, actor=decision.actor)
+        else:
+            await connection.execute(f"NOTIFY {CHANNEL}")
+        return not keep_held
 
 
 def _affected(status: str) -> int:

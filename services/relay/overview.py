@@ -77,8 +77,9 @@ class Overview:
     async def lanes(self) -> tuple[list[RelayState], list[Lane]]:
         """The relays of this outbox, and every lane with its owner."""
         async with transaction(self._pool) as connection:
-            relays = await connection.fetch(RELAYS, self._lease_seconds)
             lanes = await connection.fetch(LANES, self._lease_seconds)
+            # After the lanes: whoever owns one was there before.
+            relays = await connection.fetch(RELAYS, self._lease_seconds)
         return [RelayState(**dict(row)) for row in relays], [Lane(**dict(row)) for row in lanes]
 
     async def replay(self, id: int) -> Replay | None:

@@ -20,6 +20,7 @@ from shared.database import Pool
 from shared.outbox.schema import LANES
 from shared.signals import Signals
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.operators import publish_all, refuse
 from tests.support.outbox import fill, pool, query, record
 
 OLGA = Decision("olga", "because")
@@ -46,23 +47,12 @@ def releases(pool: Pool) -> Releases:
 
 async def sendable(pool: Pool) -> list[tuple[str, int]]:
     reading = await OutboxReader(pool, Release.ACKNOWLEDGED).read(range(LANES), known=[])
-    return [(event.subject, json.loads(event.body)["sequence"].lstrip("0")) for event in reading.events]
+    return [(event.subject, int(json.loads(event.body)["sequence"])) for event in reading.events]
 
 
 async def audited(database: TestDatabase) -> list[str]:
     rows = await query(database.url, "SELECT action FROM outbox_audit WHERE actor = 'olga' ORDER BY id")
     return [row["action"] for row in rows]
-
-
-async def refuse(database: TestDatabase, event_id: UUID, *, seconds_ago: float = 3600) -> None:
-    """The broker refuses an event for good, as the relay notes it."""
-    await query(
-        database.url,
-        "UPDATE outbox_event SET attempts = 1, last_error = 'InvalidParameter: no',"
-        " held_reason = 'InvalidParameter: no', held_at = clock_timestamp() - $2 * interval '1 second' WHERE event_id = $1 RETURNING 1",
-        event_id,
-        seconds_ago,
-    )
 
 
 async def test_the_lane_of_a_group_is_the_databases(outbox_database: TestDatabase) -> None:
@@ -76,14 +66,14 @@ async def test_a_held_group_is_not_sent_and_a_released_one_is_in_order(
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1), ("a", 3)])
     assert await operations.hold("a", OLGA) == 3
-    assert await sendable(relay_pool) == [("b", "1")]
+    assert await sendable(relay_pool) == [("b", 1)]
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 4)])
-    assert await sendable(relay_pool) == [("b", "1")]
+    assert await sendable(relay_pool) == [("b", 1)]
     await operations.release("a", OLGA)
-    assert await sendable(relay_pool) == [("b", "1")]
+    assert await sendable(relay_pool) == [("b", 1)]
     while await releases(relay_pool).step():
         pass
-    assert [n for subject, n in await sendable(relay_pool) if subject == "a"] == ["1", "2", "3", "4"]
+    assert [n for subject, n in await sendable(relay_pool) if subject == "a"] == [1, 2, 3, 4]
     assert await audited(outbox_database) == ["hold", "release"]
 
 
@@ -108,7 +98,7 @@ async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_b
         assert await letting_go.step()
         steps += 1
     assert steps == 20
-    assert [n for _, n in found] == [str(n) for n in range(1, 11)]
+    assert [n for _, n in found] == list(range(1, 11))
     while await letting_go.step():
         pass
     assert await query(outbox_database.url, "SELECT FROM outbox_release") == []
@@ -127,7 +117,7 @@ async def test_a_release_goes_on_with_another_relay(
     heir = releases(relay_pool)
     while await heir.step():
         pass
-    assert (await sendable(relay_pool))[0] == ("long-1", "1")
+    assert (await sendable(relay_pool))[0] == ("long-1", 1)
 
 
 async def test_a_hold_takes_a_release_back(
@@ -156,7 +146,7 @@ async def test_a_discarded_event_is_gone_its_group_goes_on_and_the_audit_has_it_
     assert await sendable(relay_pool) == []
     while await releases(relay_pool).step():
         pass
-    assert await sendable(relay_pool) == [("a", "2")]
+    assert await sendable(relay_pool) == [("a", 2)]
     (entry,) = await query(outbox_database.url, "SELECT * FROM outbox_audit")
     row = json.loads(entry["details"])["row"]
     assert (entry["action"], entry["subject"], entry["event_id"]) == ("discard", "a", first.id)
@@ -185,12 +175,14 @@ async def test_an_event_is_not_discarded_while_a_call_may_still_bring_it(
     assert await query(outbox_database.url, "SELECT FROM outbox_event") == []
 
 
+@pytest.mark.parametrize("followed_up", [True, False])
 async def test_the_rest_of_a_discarded_events_group_can_be_kept_held(
-    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, followed_up: bool
 ) -> None:
     first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)])
     await refuse(outbox_database, first.id)
-    await holds(relay_pool).hold_the_rest()
+    if followed_up:
+        assert await holds(relay_pool).hold_the_rest() == 1
     assert not (await operations.discard(first.id, OLGA, keep_held=True)).released
     (row,) = await query(outbox_database.url, "SELECT * FROM outbox_event")
     assert (row["event_id"], row["held_reason"]) == (second.id, "kept held by olga: because")
@@ -215,7 +207,7 @@ async def test_a_replay_counts_first_and_then_sends_again_what_was_sent(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     sent = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1)])
-    await query(outbox_database.url, "UPDATE outbox_event SET sent_at = now(), published_at = now() RETURNING 1")
+    await publish_all(outbox_database)
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 3)])
     assert await operations.count_replay(Criteria(subject="a")) == 2
     assert await operations.count_replay(Criteria()) == 3
@@ -225,7 +217,7 @@ async def test_a_replay_counts_first_and_then_sends_again_what_was_sent(
     assert await sendable(relay_pool) == []
     assert await jobs.step()
     assert not await jobs.step()
-    assert await sendable(relay_pool) == [("a", "2"), ("a", "3")]
+    assert await sendable(relay_pool) == [("a", 2), ("a", 3)]
     (entry,) = await query(outbox_database.url, "SELECT * FROM outbox_audit")
     assert json.loads(entry["details"]) == {"job": 1, "events": 1, "criteria": {"event_id": str(sent[1].id)}}
 
@@ -241,7 +233,7 @@ async def test_a_paused_outbox_sends_nothing_until_it_is_resumed(
     await operations.resume(OLGA)
     with pytest.raises(OperationRefused, match="not paused"):
         await operations.resume(OLGA)
-    assert await sendable(relay_pool) == [("a", "1")]
+    assert await sendable(relay_pool) == [("a", 1)]
     assert await audited(outbox_database) == ["pause", "resume"]
 
 

@@ -253,7 +253,7 @@ class DiscardAnswer(BaseModel):
 
     event_id: UUID
     subject: str
-    released: bool = Field(description="Whether the rest of its group is let go.")
+    released: bool = Field(description="Whether what is behind it in its group may go.")
 
 
 class PausedAnswer(BaseModel):

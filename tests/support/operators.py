@@ -1,0 +1,55 @@
+"""A relay for operators: on a test's own outbox, with a broker that nobody started, called over ASGI."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+
+from services.relay.main import build
+from shared.aws import Aws
+from shared.topology import Topology
+from tests.support import relays
+from tests.support.databases import OUTBOX_RELAY, TestDatabase
+from tests.support.outbox import query
+from tests.support.web import client
+
+# Nothing listens there: what an operator does must not depend on the broker.
+NO_BROKER = Aws("us-east-1", "http://127.0.0.1:9")
+
+
+def relay_app(database: TestDatabase, **given: Any) -> FastAPI:
+    """The relay's application; without authentication unless told."""
+    return build(relays.settings(database.url_for(OUTBOX_RELAY), NO_BROKER, Topology("none-"), **given))
+
+
+@asynccontextmanager
+async def relay_service(
+    database: TestDatabase, headers: Mapping[str, str] | None = None, **given: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the running relay."""
+    async with client(relay_app(database, **given), headers) as found:
+        yield found
+
+
+async def refuse(database: TestDatabase, event_id: UUID, *, seconds_ago: float = 3600) -> None:
+    """The broker refused an event for good, as the relay notes it."""
+    await query(
+        database.url,
+        "UPDATE outbox_event SET attempts = 1, last_error = 'InvalidParameter: no',"
+        " held_reason = 'InvalidParameter: no',"
+        " held_at = clock_timestamp() - $2 * interval '1 second' WHERE event_id = $1 RETURNING 1",
+        event_id,
+        seconds_ago,
+    )
+
+
+async def publish_all(database: TestDatabase) -> None:
+    """Everything recorded so far was sent and came back."""
+    await query(
+        database.url,
+        "UPDATE outbox_event SET sent_at = clock_timestamp(), published_at = clock_timestamp(),"
+        " broker_message_id = 'm-1' RETURNING 1",
+    )
