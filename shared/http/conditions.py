@@ -22,6 +22,8 @@ _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST = rf"^(?:\*|[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*)$"
 _ONE = re.compile(r'(W/)?"([^"]*)"')
 
+READ_UNDER = "/v1/"
+
 IfMatch = Annotated[
     str | None,
     Header(
@@ -55,7 +57,7 @@ class ConditionMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(READ_UNDER):
             await self._app(scope, receive, send)
             return
         asked = ", ".join(Headers(scope=scope).getlist("if-none-match"))

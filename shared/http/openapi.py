@@ -8,9 +8,24 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from .conditions import READ_UNDER
 from .problems import FORBIDDEN, INVALID_REQUEST, MEDIA_TYPE, TOO_LARGE, UNAUTHENTICATED, UNEXPECTED, Kind, Problem
+from .rate_limit import TOO_MANY
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+RETRIED = frozenset({429, 503})
+
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "string"}}}
+_ETAG = {"ETag": {"description": "Names what was read, for `If-None-Match`.", "schema": {"type": "string"}}}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Tags that the caller has: 304 if one of them is current.",
+    "schema": {"type": "string"},
+    "example": '"1"',
+}
+_NOT_MODIFIED = {"description": "The caller has it already", "headers": _ETAG}
 
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -22,6 +37,8 @@ def problems(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
         earlier = found.get(kind.status)
         title = f"{earlier['description']}; {kind.title.lower()}" if earlier else kind.title
         found[kind.status] = {"description": title, "content": _PROBLEM}
+        if kind.status in RETRIED:
+            found[kind.status]["headers"] = _RETRY_AFTER
     return found
 
 
@@ -51,10 +68,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
-    for path in document.get("paths", {}).values():
-        for method, operation in path.items():
+    for path, operations in document.get("paths", {}).items():
+        for method, operation in operations.items():
             if method in METHODS:
                 _add_problems(operation)
+            if method == "get" and path.startswith(READ_UNDER):
+                _add_condition(operation)
     return document
 
 
@@ -65,11 +84,20 @@ def _add_problems(operation: dict[str, Any]) -> None:
         del responses["422"]
     everywhere: list[Kind] = [UNEXPECTED]
     if operation.get("security"):
-        everywhere += [UNAUTHENTICATED, FORBIDDEN]
+        everywhere += [UNAUTHENTICATED, FORBIDDEN, TOO_MANY]
     if operation.get("requestBody"):
         everywhere += [TOO_LARGE]
     if framework or operation.get("parameters") or operation.get("requestBody"):
         everywhere += [INVALID_REQUEST]
     for status, response in problems(*everywhere).items():
         responses.setdefault(str(status), response)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _add_condition(operation: dict[str, Any]) -> None:
+    """What the condition middleware does to every read."""
+    operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+    responses = operation["responses"]
+    responses["200"].setdefault("headers", {}).update(_ETAG)
+    responses["304"] = _NOT_MODIFIED
     operation["responses"] = dict(sorted(responses.items()))

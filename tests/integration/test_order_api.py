@@ -120,43 +120,6 @@ async def test_an_event_that_the_broker_would_refuse_is_refused_with_its_change(
     assert len(await envelopes(orders_database)) == 1
 
 
-async def test_pages_stay_put_while_orders_come_in(api: httpx.AsyncClient) -> None:
-    placed = [(await place(api))["id"] for _ in range(5)]
-    seen: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = (await api.get("/v1/orders", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
-        seen += [order["id"] for order in page["items"]]
-        await place(api)
-        if (cursor := page["next_cursor"]) is None:
-            break
-    assert seen == placed[::-1]
-
-
-async def test_lists_are_filtered_by_customer_and_state(api: httpx.AsyncClient) -> None:
-    mine = await place(api, customer_id="customer-1")
-    other = await place(api, customer_id="customer-2")
-    await api.post(f"/v1/orders/{other['id']}/confirm")
-
-    async def ids(**params: str) -> list[str]:
-        return [order["id"] for order in (await api.get("/v1/orders", params=params)).json()["items"]]
-
-    assert await ids(customer_id="customer-2") == [other["id"]]
-    assert await ids(state="placed") == [mine["id"]]
-    assert await ids(state="placed", customer_id="customer-2") == []
-
-
-@pytest.mark.parametrize(
-    ("params", "field"),
-    [({"limit": "0"}, "limit"), ({"limit": "101"}, "limit"), ({"state": "x"}, "state")]
-    + [({"cursor": bad}, "cursor") for bad in ("x", "W10", "bnVsbA", "ö", "WzEsMl0", "eyJhIjoxfQ")],
-)
-async def test_bad_list_parameters_are_422(api: httpx.AsyncClient, params: dict[str, str], field: str) -> None:
-    answer = await api.get("/v1/orders", params=params)
-    assert answer.status_code == 422
-    assert [(error["location"], error["field"]) for error in answer.json()["errors"]] == [("query", field)]
-
-
 async def test_what_does_not_exist_is_404(api: httpx.AsyncClient) -> None:
     order = await place(api)
     nobody = "00000000-0000-7000-8000-000000000000"

@@ -1,6 +1,7 @@
 """An order's events over REST: from its history, with what the outbox says of each."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from tests.support.databases import TestDatabase, execute
 from tests.support.order_service import order_service, place
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 
 @pytest.fixture
@@ -62,3 +64,56 @@ async def test_events_are_listed_in_pages_by_sequence(api: httpx.AsyncClient) ->
     rest = (await api.get(path, params={"limit": 3, "cursor": page["next_cursor"]})).json()
     assert [event["type"] for event in rest["items"]] == ["order.delivered"]
     assert rest["next_cursor"] is None
+
+
+async def test_an_event_says_that_it_went_again_and_whether_too_late(
+    api: httpx.AsyncClient, orders_database: TestDatabase
+) -> None:
+    order = await place(api)
+    await api.post(f"/v1/orders/{order['id']}/confirm")
+
+    async def marks() -> list[tuple[int, bool]]:
+        items = (await api.get(f"/v1/orders/{order['id']}/events")).json()["items"]
+        return [(item["republished"], item["stale"]) for item in items]
+
+    assert await marks() == [(0, False), (0, False)]
+    again = "UPDATE outbox_event SET sent_at = NULL, republished = republished + 1"
+    await execute(orders_database.url, "UPDATE outbox_event SET sent_at = now()", again)
+    assert await marks() == [(1, False), (1, False)]
+    await execute(orders_database.url, "UPDATE outbox_event SET sent_at = now() WHERE sequence = 2")
+    assert await marks() == [(1, True), (1, False)]
+    await execute(orders_database.url, "UPDATE outbox_event SET sent_at = now() WHERE sequence = 1")
+    assert await marks() == [(1, True), (1, False)]
+    await execute(orders_database.url, "DELETE FROM outbox_event")
+    assert await marks() == [(0, False), (0, False)]
+
+
+async def test_a_held_event_says_since_when(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
+    order = await place(api)
+    assert (await first(api, order))["held_at"] is None
+    await execute(orders_database.url, "UPDATE outbox_event SET held_at = '2026-01-02T03:04:05Z'")
+    assert (await first(api, order))["held_at"] == "2026-01-02T03:04:05Z"
+
+
+async def test_an_event_links_to_what_became_of_it(orders_database: TestDatabase, tmp_path: Path) -> None:
+    issuer = Issuer()
+    auth: dict[str, Any] = {
+        "auth_jwks": issuer.write_key_set(tmp_path),
+        "auth_issuer": ISSUER,
+        "auth_audience": AUDIENCE,
+        "notification_url": "http://127.0.0.1:8001/",
+    }
+    async with order_service(orders_database, **auth) as api:
+        operator, customer = issuer.bearer("olga", "operator"), issuer.bearer("customer-1", "customer")
+        order = await place(api, headers=operator)
+        path = f"/v1/orders/{order['id']}/events/1"
+        event = (await api.get(path, headers=operator)).json()
+        assert event["links"] == {
+            "notifications": f"http://127.0.0.1:8001/v1/notifications?order_id={order['id']}",
+            "processed": f"http://127.0.0.1:8001/v1/processed-messages?event_id={event['id']}",
+        }
+        assert list((await api.get(path, headers=customer)).json()["links"]) == ["notifications"]
+
+
+async def test_without_an_address_there_are_no_links(api: httpx.AsyncClient) -> None:
+    assert (await first(api, await place(api)))["links"] == {}
