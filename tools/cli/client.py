@@ -1,0 +1,125 @@
+"""Speaks to a service's operations API, and says in one sentence what went wrong and what to do."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tools.cli.bearer import Bearer
+from tools.cli.errors import CommandFailed, NotFound
+
+SECONDS = 30.0
+PAGE = 100
+
+Answer = dict[str, Any]
+
+
+class ApiClient:
+    """A client of one service; every call may raise CommandFailed."""
+
+    def __init__(self, url: str, bearer: Bearer | None, *, url_option: str) -> None:
+        self._url = url.rstrip("/")
+        self._bearer = bearer
+        self._url_option = url_option
+        headers = {"Authorization": f"Bearer {bearer.token}"} if bearer else {}
+        try:
+            # A proxy of the environment's is for the world outside, not for this machine.
+            self._http = httpx.Client(
+                base_url=self._url, headers=headers, timeout=SECONDS, trust_env=not _is_loopback(httpx.URL(url).host)
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise CommandFailed(f"the address or the token cannot be used: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
+    def get(self, path: str, params: Mapping[str, object] | None = None) -> Answer:
+        """What is at `path`; parameters that are None are left out. Raises NotFound when nothing is."""
+        given = {name: str(value) for name, value in (params or {}).items() if value is not None}
+        return self._answer("GET", path, params=given)
+
+    def post(self, path: str, body: Mapping[str, object]) -> Answer:
+        """Have something changed; fields that are None are left out."""
+        return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
+
+    def list(self, path: str, params: Mapping[str, object], *, limit: int) -> Answer:
+        """The first `limit` items of a list, page by page."""
+        items: list[Any] = []
+        cursor: str | None = None
+        while True:
+            size = min(PAGE, limit - len(items))
+            page = self.get(path, {**params, "limit": size, "cursor": cursor})
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(items) >= limit:
+                return {"items": items, "next_cursor": cursor}
+
+    def _answer(self, method: str, path: str, **request: Any) -> Answer:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.TimeoutException:
+            raise CommandFailed(f"no answer from {self._url} within {SECONDS:.0f} s; see its /readyz") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise CommandFailed(
+                f"cannot reach {self._url} ({error or type(error).__name__}). Is the service running, and is that its "
+                f"address? {self._url_option}"
+            ) from None
+        body = _json(response)
+        if response.is_success and isinstance(body, dict):
+            return body
+        raise self._failure(response, body if isinstance(body, dict) else None)
+
+    def _failure(self, response: httpx.Response, problem: Answer | None) -> CommandFailed:
+        status = response.status_code
+        if problem is None or problem.get("type", "about:blank") == "about:blank" or "correlation_id" not in problem:
+            return CommandFailed(
+                f"{response.request.url.copy_with(query=None)} answered {status}, as no service of this project would. "
+                f"Is {self._url} the right address? {self._url_option}"
+            )
+        detail = str(problem.get("detail") or problem.get("title"))
+        match status:
+            case 401 if self._bearer is None:
+                return CommandFailed(f"{self._url} asks for an operator's token: give --token or set EVENT_TRIO_TOKEN")
+            case 401:
+                return CommandFailed(f"{self._url} does not accept {_whose(self._bearer)}: {detail}")
+            case 403:
+                return CommandFailed(f"{_whose(self._bearer)} may not do this: {detail}")
+            case 404:
+                return NotFound(detail)
+            case 422:
+                return CommandFailed("; ".join([problem["title"], *map(_field, problem.get("errors", []))]))
+            case _ if status >= 500:
+                return CommandFailed(f"{detail} (correlation id {problem['correlation_id']})")
+            case _:
+                later = response.headers.get("Retry-After")
+                return CommandFailed(f"{detail}. Try again in {later} s" if later else detail)
+
+
+def segment(text: str) -> str:
+    """A text as one segment of a path."""
+    return quote(text, safe="")
+
+
+def _whose(bearer: Bearer | None) -> str:
+    return bearer.describe() if bearer else "a caller without a token"
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    return f"{error.get('field') or error.get('location')}: {error.get('detail')}"
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,11 @@
+"""What a command ends with when it cannot do what it was asked to."""
+
+from shared.errors import EventTrioError
+
+
+class CommandFailed(EventTrioError):
+    """The service said no, or nothing at all; the message says what to do."""
+
+
+class NotFound(CommandFailed):
+    """The service does not know it."""

@@ -1,0 +1,20 @@
+"""The commands of `event-trio`: nouns first, then verbs."""
+
+import typer
+
+from tools.cli import outbox, outbox_changes
+
+app = typer.Typer(
+    help="Operate event-trio: look at what is stuck, and resolve it.",
+    epilog="Exit status: 0 done, 1 refused or not reachable, 2 used wrongly. Data goes to standard output, all else to "
+    "standard error.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+outbox.app.add_typer(outbox_changes.app)
+app.add_typer(outbox.app, name="outbox")
+
+
+@app.callback()
+def main() -> None:
+    """Operate event-trio: look at what is stuck, and resolve it."""
