@@ -10,7 +10,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 def parse(text: str, now: datetime | None = None) -> str:
     """A time for the API, with its zone; one that has none is in UTC. Raises typer.BadParameter for what is none."""
-    if found := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
+    if found := re.fullmatch(r"([0-9]{1,5})([smhd])", text):
         ago = timedelta(**{UNITS[found[2]]: int(found[1])})
         return ((now or datetime.now(UTC)) - ago).isoformat()
     try:

@@ -1,0 +1,188 @@
+"""`event-trio outbox` against a running relay: what it prints where, what it asks, and how it says what went wrong."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Ran, event_trio
+from tests.support.databases import OUTBOX_WRITER, TestDatabase
+from tests.support.operators import publish_all, refuse, relay_app
+from tests.support.outbox import fill, query, record
+from tests.support.serving import serving
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+from tests.support.waiting import eventually
+
+WHY = ("--reason", "because")
+
+
+@pytest.fixture
+async def relay_url(outbox_database: TestDatabase) -> AsyncIterator[str]:
+    async with serving(relay_app(outbox_database)) as url:
+
+        async def has_its_lanes() -> bool:
+            return not await query(outbox_database.url, "SELECT FROM outbox_lane WHERE owner IS NULL")
+
+        await eventually(has_its_lanes)
+        yield url
+
+
+async def outbox(url: str, *arguments: str, answer: str | None = None) -> Ran:
+    return await event_trio("outbox", *arguments, answer=answer, EVENT_TRIO_RELAY_URL=url)
+
+
+async def test_looking_prints_tables_for_people_and_json_for_machines(
+    relay_url: str, outbox_database: TestDatabase
+) -> None:
+    first, _ = await record(outbox_database.url_for(OUTBOX_WRITER), [("bad", 1), ("good", 1)])
+    await refuse(outbox_database, first.id)
+    commands: list[tuple[list[str], str]] = [
+        (["status"], "held groups 1"),
+        (["lanes"], "0-63 (64)"),
+        (["held"], "InvalidParameter: no"),
+        (["show", str(first.id)], "held because InvalidParameter: no"),
+        (["show", "good"], "order.placed"),
+    ]
+    for command, expected in commands:
+        shown = await outbox(relay_url, *command)
+        assert (shown.status, shown.err) == (0, ""), command
+        assert expected in " ".join(shown.out.split())
+        assert "\x1b" not in shown.out
+        machine = await outbox(relay_url, *command, "--json")
+        assert (machine.status, machine.err) == (0, "")
+        assert isinstance(machine.data, dict)
+    assert (await outbox(relay_url, "held", "--json")).data["items"][0]["subject"] == "bad"
+    assert (await outbox(relay_url, "show", str(first.id), "--json")).data["state"] == "held"
+
+
+async def test_a_group_is_held_and_released(relay_url: str, outbox_database: TestDatabase) -> None:
+    await fill(outbox_database.url, 1, each=3_000)
+    held = await outbox(relay_url, "hold", "s-1", *WHY, "--yes", "--json")
+    assert (held.status, held.data["events"]) == (0, 100)
+    released = await outbox(relay_url, "release", "s-1", *WHY, answer="y")
+    assert (released.status, released.out) == (0, "released\n")
+    assert "Release group s-1? [y/N]" in released.err
+    assert await query(outbox_database.url, "SELECT FROM outbox_event WHERE held_at IS NOT NULL") == []
+    audit = (await outbox(relay_url, "audit", "--group", "s-1", "--json")).data["items"]
+    assert [(entry["action"], entry["actor"], entry["reason"]) for entry in audit] == [
+        ("release", "local", "because"),
+        ("hold", "local", "because"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("n", "nothing was changed"), (None, "--yes does it without asking"), ("", "nothing was changed")],
+)
+async def test_what_is_not_confirmed_is_not_done(
+    relay_url: str, outbox_database: TestDatabase, answer: str | None, said: str
+) -> None:
+    refused = await outbox(relay_url, "pause", *WHY, answer=answer)
+    assert (refused.status, refused.out) == (1, "")
+    assert said in refused.err
+    assert await query(outbox_database.url, "SELECT FROM outbox_audit") == []
+
+
+async def test_an_event_is_discarded(relay_url: str, outbox_database: TestDatabase) -> None:
+    (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    early = await outbox(relay_url, "discard", str(event.id), *WHY, "--yes")
+    assert (early.status, early.out) == (1, "")
+    assert early.err == "error: only a held event can be discarded: hold its group first\n"
+    await refuse(outbox_database, event.id, seconds_ago=1)
+    early = await outbox(relay_url, "discard", str(event.id), *WHY, "--yes")
+    assert "may still bring it to the broker. Try again in " in early.err
+    await refuse(outbox_database, event.id)
+    done = await outbox(relay_url, "discard", str(event.id), *WHY, answer="yes")
+    assert (done.status, done.out) == (0, "discarded; the rest of its group goes on\n")
+    assert "order.placed number 1 of a: held" in done.err
+    shown = await outbox(relay_url, "show", str(event.id))
+    assert "discarded" in shown.out
+    assert "because" in shown.out
+
+
+async def test_a_replay_shows_first_what_it_would_do(relay_url: str, outbox_database: TestDatabase) -> None:
+    await fill(outbox_database.url, 2, each=3)
+    await publish_all(outbox_database)
+    dry = await outbox(relay_url, "replay", "--group", "s-1", "--since", "2h", "--dry-run", "--json")
+    assert dry.data == {"dry_run": True, "events": 3, "replay": None}
+    no = await outbox(relay_url, "replay", "--group", "s-1", *WHY, answer="n")
+    assert (no.status, no.out) == (1, "")
+    assert "3 events go again" in no.err
+    assert await query(outbox_database.url, "SELECT FROM outbox_replay") == []
+    done = await outbox(relay_url, "replay", "--group", "s-1", *WHY, "--yes", "--json")
+    assert (done.status, done.data["replayed"], done.data["progress"]) == (0, 3, 1.0)
+    nothing = await outbox(relay_url, "replay", "--group", "unknown", *WHY, "--yes")
+    assert (nothing.status, "no event that was sent fits" in nothing.err) == (1, True)
+
+
+async def test_pause_and_resume(relay_url: str) -> None:
+    assert (await outbox(relay_url, "pause", *WHY, "--yes")).status == 0
+    assert "by local since" in (await outbox(relay_url, "status")).out
+    again = await outbox(relay_url, "pause", *WHY, "--yes")
+    assert (again.status, again.err) == (1, "error: the outbox is paused already\n")
+    assert (await outbox(relay_url, "resume", *WHY, "--yes")).out == "resumed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pause"], "--reason"),
+        (["replay", *WHY], "--everything"),
+        (["replay", "--everything"], "--dry-run"),
+        (["replay", "--since", "yesterday", "--dry-run"], "is no time"),
+        (["discard", "not-an-id", *WHY], "UUID"),
+        (["stauts"], "status"),
+    ],
+)
+async def test_used_wrongly_it_ends_with_status_2(arguments: list[str], said: str) -> None:
+    ran = await outbox("http://127.0.0.1:9", *arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert said.lower() in ran.err.lower()
+
+
+async def test_a_service_that_is_not_there_is_named_with_what_to_do(relay_url: str) -> None:
+    away = await event_trio("outbox", "status", "--url", "http://127.0.0.1:9", "--json")
+    assert (away.status, away.out) == (1, "")
+    assert "cannot reach http://127.0.0.1:9" in away.err
+    assert "EVENT_TRIO_RELAY_URL" in away.err
+    wrong = await event_trio("outbox", "status", "--url", f"{relay_url}/elsewhere")
+    assert wrong.status == 1
+    assert "as no service of this project would" in wrong.err
+    nonsense = await event_trio("outbox", "status", "--url", "relay:8002")
+    assert (nonsense.status, nonsense.err.startswith("error: ")) == (1, True)
+
+
+async def test_a_token_that_will_not_do_is_named_but_never_shown(outbox_database: TestDatabase, tmp_path: Path) -> None:
+    issuer = Issuer()
+    auth: dict[str, Any] = {
+        "auth_jwks": issuer.write_key_set(tmp_path), "auth_issuer": ISSUER, "auth_audience": AUDIENCE
+    }  # fmt: skip
+    carl, old = issuer.token("carl", "customer"), issuer.token("olga", "operator", exp=1)
+    async with serving(relay_app(outbox_database, **auth)) as url:
+        without = await event_trio("outbox", "status", "--url", url)
+        customer = await event_trio("outbox", "status", "--url", url, EVENT_TRIO_TOKEN=carl)
+        expired = await event_trio("outbox", "status", "--url", url, "--token", old)
+        nonsense = await event_trio("outbox", "status", "--url", url, "--token", "nonsense")
+        operator = await event_trio(
+            "outbox", "pause", *WHY, "-y", "--url", url, "--token", issuer.token("olga", "operator")
+        )
+    assert [ran.status for ran in (without, customer, expired, nonsense, operator)] == [1, 1, 1, 1, 0]
+    assert "asks for an operator's token: give --token or set EVENT_TRIO_TOKEN" in without.err
+    assert customer.err == (
+        "error: the token from EVENT_TRIO_TOKEN (subject carl, roles customer) may not do this: "
+        "this needs the role operator\n"
+    )
+    assert "the token from --token (subject olga, roles operator): the token has expired" in expired.err
+    assert "the token from --token (which is no JWT)" in nonsense.err
+    assert not any(token in ran.err + ran.out for token in (carl, old) for ran in (customer, expired))
+    (entry,) = await query(outbox_database.url, "SELECT actor, action FROM outbox_audit")
+    assert tuple(entry) == ("olga", "pause")
+
+
+async def test_json_is_json_whatever_the_terminal(relay_url: str) -> None:
+    ran = await event_trio("outbox", "status", "--url", relay_url, "--json", FORCE_COLOR="1", COLUMNS="20")
+    assert json.loads(ran.out)["relays"] == 1
+    plain = await event_trio("outbox", "lanes", "--url", relay_url, NO_COLOR="1", FORCE_COLOR="1")
+    assert "\x1b[3" not in plain.out
