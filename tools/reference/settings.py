@@ -41,6 +41,8 @@ COMMON = "every service and relay"
 OTHERS = (
     ("AWS_ACCESS_KEY_ID", "", "Credentials are found as the AWS SDK finds them (environment, profile, instance role); "
      "with `AWS_ENDPOINT_URL` and without this variable, LocalStack's `test` is used."),
+    ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`event-trio`: the relay to speak to, as `--url`."),
+    ("EVENT_TRIO_TOKEN", "", "`event-trio`: an operator's token, as `--token`."),
     ("FAILPOINT", "", "With `ENVIRONMENT=local`: the place at which the process kills itself, for tests of crashes."),
     ("POSTGRES_BIN", "", "`make demo`, `make servers` and `make test`: the folder of another installation's `initdb` "
      "and `postgres`."),
