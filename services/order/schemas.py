@@ -10,11 +10,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 from .domain import Line, Order, State
+from .money import MINOR_UNITS
 from .repository import RecordedEvent
 from .use_cases import NewOrder
 
 # Patterns say [0-9], never \\d, which takes the digits of every script.
-Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?$")]
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?$")]
 AmountText = Annotated[
     Decimal,
     PlainSerializer(lambda amount: format(amount, "f"), return_type=str),
@@ -24,7 +25,12 @@ CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@|-]{1,128
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$", max_length=254)]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
-ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]
+ReasonText = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$", max_length=500, strip_whitespace=True
+    ),
+]
 
 
 class Request(BaseModel):
@@ -50,7 +56,7 @@ class PlaceOrder(Request):
     recipient: Address = Field(description="The e-mail address to notify.", examples=["ada@example.com"])
     locale: Locale = Field("en", description="The language to write in (BCP 47).", examples=["en", "ko"])
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = Field(
-        description="ISO 4217.", examples=["EUR"]
+        description="ISO 4217.", examples=["EUR"], json_schema_extra={"enum": [*sorted(MINOR_UNITS)]}
     )
     lines: list[LineRequest] = Field(min_length=1, max_length=100)
 

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from ..observability.metrics import HttpMetrics, metrics_route
 from . import openapi, problems
 from .access import AccessMiddleware
-from .authorization import Authenticator
+from .authorization import Authenticator, asks_for_tokens
 from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
 from .conditions import ConditionMiddleware
 from .context import ContextMiddleware
@@ -58,5 +58,5 @@ def create_app(
     app.include_router(health_routes(checks))
     app.include_router(metrics_route(registry))
     problems.install(app, translation or {})
-    openapi.install(app)
+    openapi.install(app, asks_for_tokens=asks_for_tokens(authenticator))
     return app

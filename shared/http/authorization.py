@@ -53,11 +53,11 @@ class LimitedAuthenticator:
     """Lets nobody ask too often, once it knows who they are."""
 
     def __init__(self, known: Authenticator, limit: RateLimit) -> None:
-        self._known = known
+        self.known = known
         self._limit = limit
 
     async def authenticate(self, token: str | None) -> Principal:
-        principal = await self._known.authenticate(token)
+        principal = await self.known.authenticate(token)
         self._limit.take(principal.subject)
         return principal
 
@@ -72,6 +72,11 @@ def authenticator(settings: ServiceSettings) -> Authenticator:
     if not settings.rate_limit_per_minute:
         return known
     return LimitedAuthenticator(known, RateLimit(settings.rate_limit_per_minute))
+
+
+def asks_for_tokens(known: Authenticator) -> bool:
+    """Whether callers have to say who they are."""
+    return not isinstance(known.known if isinstance(known, LimitedAuthenticator) else known, NoAuthenticator)
 
 
 def _authenticator(settings: ServiceSettings) -> Authenticator:

@@ -9,7 +9,17 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from .conditions import READ_UNDER
-from .problems import FORBIDDEN, INVALID_REQUEST, MEDIA_TYPE, TOO_LARGE, UNAUTHENTICATED, UNEXPECTED, Kind, Problem
+from .problems import (
+    FORBIDDEN,
+    INVALID_REQUEST,
+    MEDIA_TYPE,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    UNEXPECTED,
+    UNREADABLE,
+    Kind,
+    Problem,
+)
 from .rate_limit import TOO_MANY
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
@@ -47,18 +57,21 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def install(app: FastAPI) -> None:
-    """Replace the framework's error schemas by problem details, and add what every route may answer."""
+def install(app: FastAPI, *, asks_for_tokens: bool) -> None:
+    """Replace the framework's error schemas by problem details, and add what every route may answer.
+
+    A service that asks nobody for a token does not say that it does.
+    """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, asks_for_tokens)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, asks_for_tokens: bool) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
@@ -71,9 +84,14 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
             if method in METHODS:
+                if not asks_for_tokens:
+                    operation.pop("security", None)
+                _say_absent(operation)
                 _add_problems(operation)
             if method == "get" and path.startswith(READ_UNDER):
                 _add_condition(operation)
+    if not asks_for_tokens:
+        document["components"].pop("securitySchemes", None)
     return document
 
 
@@ -82,16 +100,26 @@ def _add_problems(operation: dict[str, Any]) -> None:
     framework = "HTTPValidationError" in str(responses.get("422"))
     if framework:
         del responses["422"]
-    everywhere: list[Kind] = [UNEXPECTED]
+    everywhere: list[Kind] = [UNEXPECTED, TOO_MANY]
     if operation.get("security"):
-        everywhere += [UNAUTHENTICATED, FORBIDDEN, TOO_MANY]
+        everywhere += [UNAUTHENTICATED, FORBIDDEN]
     if operation.get("requestBody"):
-        everywhere += [TOO_LARGE]
+        everywhere += [UNREADABLE, TOO_LARGE]
     if framework or operation.get("parameters") or operation.get("requestBody"):
         everywhere += [INVALID_REQUEST]
     for status, response in problems(*everywhere).items():
         responses.setdefault(str(status), response)
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _say_absent(operation: dict[str, Any]) -> None:
+    """A parameter that is not given is absent: there is no way to write null in a query or a header."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            del schema["anyOf"]
+            parameter["schema"] = {**kinds[0], **schema}
 
 
 def _add_condition(operation: dict[str, Any]) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, compile_path
 
 from ..errors import EventRefused, EventTrioError
 from .context import current
@@ -33,6 +35,7 @@ class Kind:
         return f"urn:problem-type:{self.slug}"
 
 
+UNREADABLE = Kind("unreadable", "The request's body cannot be read", 400)
 INVALID_REQUEST = Kind("invalid-request", "The request is not valid", 422)
 EVENT_REFUSED = Kind("event-refused", "The change cannot be announced", 422)
 UNAUTHENTICATED = Kind("unauthenticated", "A valid bearer token is needed", 401)
@@ -134,16 +137,28 @@ def _event_refused(error: EventRefused) -> HttpProblem:
     return HttpProblem(EVENT_REFUSED, str(error))
 
 
-async def _on_http_exception(_: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths, methods, bodies that cannot be read."""
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.url.path))
     problem = Problem(
         title=HTTPStatus(error.status_code).phrase,
         status=error.status_code,
         detail=None if error.status_code >= 500 else error.detail,
         correlation_id=current().correlation_id,
     )
-    return _answer(problem, dict(error.headers or {}))
+    return _answer(problem, headers)
+
+
+def allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """All methods of a path: the framework names those of the first route alone."""
+    found: set[str] = set()
+    for route in iter_route_contexts(routes):
+        if compile_path(route.path or "")[0].match(path):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _answer(problem: Problem, headers: Mapping[str, str]) -> Response:

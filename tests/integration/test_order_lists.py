@@ -50,7 +50,7 @@ async def test_lists_are_filtered_by_customer_and_state(api: httpx.AsyncClient) 
         ({"state": "x"}, "state"),
         ({"customer_id": "a b"}, "customer_id"),
     ]
-    + [({"placed_from": bad}, "placed_from") for bad in ("x", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:00")]
+    + [({"placed_from": bad}, "placed_from") for bad in ("x", "2026-01-01T00:00:00", "0.5")]
     + [({"cursor": bad}, "cursor") for bad in ("x", "W10", "bnVsbA", "ö", "WzEsMl0", "eyJhIjoxfQ")],
 )
 async def test_bad_list_parameters_are_422(api: httpx.AsyncClient, params: dict[str, str], field: str) -> None:

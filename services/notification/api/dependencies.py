@@ -21,7 +21,7 @@ Reader = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR, Role
 Operator = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=300, description="`next_cursor` of the page before.")]
+NEXT = "`next_cursor` of the page before."
 
 
 def owner(principal: Principal) -> str | None:

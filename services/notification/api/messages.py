@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 
 from shared.http import cursor as cursors
 from shared.http.openapi import problems
-from shared.http.problems import INVALID_REQUEST, UNAVAILABLE, invalid_field
+from shared.http.problems import INVALID_REQUEST, UNAVAILABLE
 
 from ..schemas import DeadLetterPage, DeadLetterView, ProcessedMessagePage, ProcessedMessageView
-from .dependencies import Cursor, Limit, Operator, RecordsOf
+from .dependencies import NEXT, Limit, Operator, RecordsOf
 
 router = APIRouter(prefix="/v1", tags=["messages"])
 
@@ -27,16 +27,13 @@ async def list_processed_messages(
     event_id: Text | None = None,
     subject: Text | None = None,
     limit: Limit = 20,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, Query(pattern=cursors.TEXT_PATTERN, description=NEXT)] = None,
 ) -> ProcessedMessagePage:
     """What the service is done with, and what became of it; `subject` is the order's id."""
-    try:
-        before = cursors.decode(cursor) if cursor is not None else None
-    except ValueError as error:
-        raise invalid_field("query", "cursor", str(error)) from None
+    before = cursors.decode_text(cursor) if cursor is not None else None
     found = await records.processed(event_id=event_id, subject=subject, before=before, limit=limit + 1)
     shown = found[:limit]
-    more = cursors.encode(shown[-1].processed_at, shown[-1].event_id) if len(found) > limit else None
+    more = cursors.encode_text(shown[-1].processed_at, shown[-1].event_id) if len(found) > limit else None
     items = [ProcessedMessageView.model_validate(row, from_attributes=True) for row in shown]
     return ProcessedMessagePage(items=items, next_cursor=more)
 
@@ -46,7 +43,7 @@ async def list_dead_letters(
     caller: Operator,
     records: RecordsOf,
     limit: Limit = 20,
-    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description=NEXT)] = None,
 ) -> DeadLetterPage:
     """Events that could not be handled, with the reason."""
     found = await records.dead_letters(before=cursor, limit=limit + 1)

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query
 
 from shared.http import cursor as cursors
 from shared.http.openapi import problems
-from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, invalid_field
+from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
 from ..domain import NotificationId, OrderId
 from ..schemas import NotificationPage, NotificationView
-from .dependencies import Cursor, Limit, Reader, RecordsOf, owner
+from .dependencies import NEXT, Limit, Reader, RecordsOf, owner
 
 router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 
@@ -24,14 +24,10 @@ async def list_notifications(
     records: RecordsOf,
     order_id: Annotated[UUID | None, Query(description="Only those about this order.")] = None,
     limit: Limit = 20,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=NEXT)] = None,
 ) -> NotificationPage:
     """A customer sees those about their own orders only."""
-    try:
-        position = cursors.decode(cursor) if cursor is not None else None
-        after = (position[0], UUID(position[1])) if position is not None else None
-    except ValueError:
-        raise invalid_field("query", "cursor", "not a cursor of this list") from None
+    after = cursors.decode(cursor) if cursor is not None else None
     order = OrderId(order_id) if order_id is not None else None
     found = await records.notifications(owner=owner(caller), order_id=order, after=after, limit=limit + 1)
     shown = found[:limit]

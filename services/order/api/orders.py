@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, AwareDatetime
 
 from shared.http import cursor as cursors
 from shared.http.conditions import PRECONDITION_FAILED
 from shared.http.idempotency import IN_USE, REUSED
+from shared.http.instant import Instant
 from shared.http.openapi import problems
 from shared.http.problems import (
     EVENT_REFUSED,
@@ -20,7 +19,6 @@ from shared.http.problems import (
     NOT_FOUND,
     UNAVAILABLE,
     HttpProblem,
-    invalid_field,
 )
 from shared.http.tokens import Role
 
@@ -34,15 +32,7 @@ from .problems import TRANSITION_REFUSED
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("out of range") from None
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-
+NEXT = "`next_cursor` of the page before."
 ETAG = {"ETag": {"description": "The order's version, quoted.", "schema": {"type": "string"}}}
 LOCATION = {
     "Location": {"description": "The order's address.", "schema": {"type": "string", "format": "uri-reference"}}
@@ -75,13 +65,10 @@ async def list_orders(
     placed_from: Annotated[Instant | None, Query(description="Only those placed then or later.")] = None,
     placed_to: Annotated[Instant | None, Query(description="Only those placed before then.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=NEXT)] = None,
 ) -> OrderPage:
     """A customer sees their own orders only, whatever they ask for."""
-    try:
-        after = _position(cursor) if cursor is not None else None
-    except ValueError as error:
-        raise invalid_field("query", "cursor", str(error)) from None
+    after = cursors.decode(cursor) if cursor is not None else None
     wanted = Wanted(customer_id, state, placed_from, placed_to)
     found = await orders.page(wanted, owner=owner(caller), after=after, limit=limit + 1)
     shown = found[:limit]
@@ -135,8 +122,3 @@ async def hold_order(order_id: UUID, body: Reason, caller: Operator, orders: Cha
 async def release_order(order_id: UUID, caller: Operator, orders: ChangingOf) -> Response:
     """held → the state before the hold."""
     return await orders.change(order_id, Action.RELEASE, caller)
-
-
-def _position(cursor: str) -> tuple[datetime, UUID]:
-    at, id = cursors.decode(cursor)
-    return at, UUID(id)
