@@ -3,7 +3,7 @@
 PYTHON ?= python3
 NEWER_PYTHON := This needs Python 3.11 or newer. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
 RUN := .venv/bin/python -m
-PACKAGES := shared services infra tools tests
+PACKAGES := shared services infra tools benchmarks tests
 KINDS := architecture unit contract integration acceptance
 
 .DEFAULT_GOAL := help
@@ -19,8 +19,8 @@ bootstrap: ## make the virtual environments (done by the other targets)
 	@$(PYTHON) tools/bootstrap.py
 
 .PHONY: demo
-demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; FRESH=1: forget old data)
-	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(FRESH)),--fresh)
+demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; KEEP=1: go on with the data of the run before)
+	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(KEEP)),--keep)
 
 .PHONY: servers
 servers: bootstrap ## keep a Postgres and a LocalStack up for the tests, until Ctrl-C
@@ -58,6 +58,10 @@ test-integration: bootstrap ## run the tests of one room with its real server
 .PHONY: test-acceptance
 test-acceptance: bootstrap ## run the tests of the whole system
 	@$(RUN) pytest tests/acceptance $(ARGS)
+
+.PHONY: mutants
+mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)
+	@$(RUN) tools.mutants $(NAME)
 
 .PHONY: check
 check: bootstrap ## lint, types, arrows between rooms, templates, house rules

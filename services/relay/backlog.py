@@ -51,6 +51,7 @@ class _Group:
     waiting: deque[PendingEvent] = field(default_factory=deque)
     in_flight: PendingEvent | None = None
     unrecorded: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,16 @@ class Backlog:
         return sum(len(group.waiting) for group in self._groups.values())
 
     @property
+    def ready(self) -> int:
+        """About how many groups have an event that may go; never fewer than there are."""
+        return len(self._ready)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether a group has probably more events to read, and only waits until what was sent of it is recorded."""
+        return any(g.more and not g.waiting and g.in_flight is None and g.unrecorded for g in self._groups.values())
+
+    @property
     def resting(self) -> int:
         """How many groups wait for another attempt."""
         return len(self._resting)
@@ -106,8 +117,11 @@ class Backlog:
         """When the next resting group may be read again, if one rests."""
         return min((rest.until for rest in self._resting.values() if rest.until > now), default=None)
 
-    def load(self, events: Iterable[PendingEvent], read_at: float) -> None:
-        """Take in events: per group in sequence order, from its head on; `read_at` is when reading began."""
+    def load(self, events: Iterable[PendingEvent], read_at: float, *, window: int = 0) -> None:
+        """Take in events: per group in sequence order, from its head on; `read_at` is when reading began.
+
+        A group of which the read took `window` events has probably more.
+        """
         fresh: set[str] = set()
         for event in events:
             if event.subject not in self._groups:
@@ -115,7 +129,9 @@ class Backlog:
                 self._ready.append(event.subject)
                 fresh.add(event.subject)
             if event.subject in fresh:
-                self._groups[event.subject].waiting.append(event)
+                group = self._groups[event.subject]
+                group.waiting.append(event)
+                group.more = len(group.waiting) == window
 
     def take(self, may_send: Callable[[int], bool], now: float) -> list[PendingEvent]:
         """The next batch, at most one event of a group; empty when nothing may go. `may_send` asks for a lane."""

@@ -17,13 +17,15 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 FAULTS: tuple[type[BaseException], ...] = (*DATABASE_FAULTS, BrokerUnavailable)
+SHORTEST_SECONDS = 0.02
 RETRY = Backoff(first=0.1, factor=2, cap=5.0, jitter=0.5)
 
 
 class Coalescer(Generic[T]):
     """Items go in one by one or in handfuls and come out in batches; a batch that fails is tried again until it works.
 
-    It waits up to `linger` seconds for more, unless `hurry` says that no more are to be expected.
+    The first item after a while is written at once; under load a write begins at the most every `interval` seconds,
+    or every `SHORTEST_SECONDS` while `hurry` says that somebody waits for it.
     """
 
     def __init__(
@@ -32,13 +34,13 @@ class Coalescer(Generic[T]):
         write: Callable[[Sequence[T]], Awaitable[None]],
         *,
         most: int,
-        linger: float,
+        interval: float,
         hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self._write = write
         self._most = most
-        self._linger = linger
+        self._interval = interval
         self._hurry = hurry
         self._items: deque[T] = deque()
         self._changed = asyncio.Event()
@@ -46,6 +48,7 @@ class Coalescer(Generic[T]):
         self._idle.set()
         self._healthy = asyncio.Event()
         self._healthy.set()
+        self._written_at = 0.0
 
     def add(self, items: Sequence[T]) -> None:
         """Put items in; they are written soon."""
@@ -55,7 +58,7 @@ class Coalescer(Generic[T]):
             self._changed.set()
 
     def nudge(self) -> None:
-        """Look again whether there is a reason to wait for more."""
+        """Look again whether somebody waits."""
         self._changed.set()
 
     @property
@@ -65,15 +68,19 @@ class Coalescer(Generic[T]):
 
     async def drained(self) -> None:
         """Wait until everything that went in is written."""
+        self._interval = SHORTEST_SECONDS
+        self._changed.set()
         await self._idle.wait()
 
     async def run(self) -> None:
         """Write batches until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             while not self._items:
                 self._changed.clear()
                 await self._changed.wait()
             await self._wait_for_more()
+            self._written_at = loop.time()
             batch = [self._items[i] for i in range(min(self._most, len(self._items)))]
             await self._write_until_done(batch)
             for _ in batch:
@@ -82,13 +89,18 @@ class Coalescer(Generic[T]):
                 self._idle.set()
 
     async def _wait_for_more(self) -> None:
-        try:
-            async with asyncio.timeout(self._linger):
-                while len(self._items) < self._most and not self._hurry():
-                    self._changed.clear()
+        loop = asyncio.get_running_loop()
+        while len(self._items) < self._most:
+            least = SHORTEST_SECONDS if self._hurry() else self._interval
+            wait = self._written_at + least - loop.time()
+            if wait <= 0:
+                return
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait):
                     await self._changed.wait()
-        except TimeoutError:
-            pass
+            except TimeoutError:
+                return
 
     async def _write_until_done(self, batch: Sequence[T]) -> None:
         failures = 0

@@ -16,7 +16,7 @@ from shared.retry import Backoff
 from .backlog import Backlog, PendingEvent
 from .metrics import RelayMetrics
 from .outbox_marks import Acknowledgement, Failure, OutboxMarks
-from .outbox_reader import OutboxReader, Reading
+from .outbox_reader import WINDOW, OutboxReader, Reading
 from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Transient
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,8 @@ class Courier:
         """Read heads of groups into the backlog; raises what the database raises."""
         now = self._clock.monotonic()
         reading = await self._reader.read(self._lanes.owned(), known=self._backlog.known(now))
-        self._backlog.load((event for event in reading.events if self._lanes.may_send(event.lane)), read_at=now)
+        ours = (event for event in reading.events if self._lanes.may_send(event.lane))
+        self._backlog.load(ours, read_at=now, window=WINDOW)
         self._metrics.reads.inc()
         return reading
 

@@ -16,7 +16,7 @@ from .metrics import RelayMetrics
 log = structlog.get_logger(__name__)
 
 STEP = 1000
-EVERY_SECONDS = 1.0
+EVERY_SECONDS = 5.0
 BETWEEN_STEPS_SECONDS = 0.02
 LANE = 0
 

@@ -29,7 +29,7 @@ from shared.topology import Topology
 from .api import inspection, operations
 from .api.problems import translation
 from .api.readiness import Readings, checks
-from .backlog import Backlog
+from .backlog import Backlog, Release
 from .broker_identity import BrokerIdentity
 from .courier import Courier
 from .doorbell import DoorbellListener
@@ -162,6 +162,7 @@ async def _assemble(
         check_queue,
         marks,
         wait_seconds=settings.publish_check_wait_seconds,
+        hurried=settings.release is Release.CONFIRMED,
         metrics=metrics,
         signals=signals,
         on_published=relay.ring,

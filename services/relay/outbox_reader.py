@@ -16,8 +16,8 @@ from .backlog import PendingEvent, Release
 # Groups looked at in one lane, events taken of one group, and events taken in all by one read. Together they bound
 # the relay's memory (events of 256 KiB at the most), and no lane and no group can crowd out the others.
 GROUPS = 32
-WINDOW = 10
-EVENTS = 500
+WINDOW = 12
+EVENTS = 1000
 
 # By state, never by "id > last": a number that was taken early may be committed late. The groups of a lane are found by
 # hopping through the index from one subject to the next, so a group with a million events costs no more than one

@@ -22,8 +22,10 @@ from .outbox_marks import OutboxMarks
 log = structlog.get_logger(__name__)
 
 VISIBILITY_SECONDS = 30
-MOST = 200
-LINGER_SECONDS = 0.025
+MOST = 500
+# Under load confirmations are recorded that often; with `release=confirmed` groups wait for them, so more often.
+RECORD_SECONDS = 0.5
+HURRIED_SECONDS = 0.02
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 PAUSE_SECONDS = 0.2
 
@@ -42,6 +44,7 @@ class PublishCheck:
         marks: OutboxMarks,
         *,
         wait_seconds: int,
+        hurried: bool,
         metrics: RelayMetrics,
         signals: Signals,
         on_published: Callable[[], None],
@@ -54,10 +57,12 @@ class PublishCheck:
         self._signals = signals
         self._on_published = on_published
         self._on_trouble = on_trouble
-        self._last_full = False
         self.trouble: str | None = "not asked yet"
         self._confirmer: Coalescer[Message] = Coalescer(
-            "publish_check.record", self._confirm, most=MOST, linger=LINGER_SECONDS, hurry=lambda: not self._last_full
+            "publish_check.record",
+            self._confirm,
+            most=MOST,
+            interval=HURRIED_SECONDS if hurried else RECORD_SECONDS,
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -82,9 +87,7 @@ class PublishCheck:
                     await pause(stopping, RETRY.delay(failures, 0.0))
                     continue
                 failures, self.trouble = 0, None
-                self._last_full = len(messages) == 10
                 self._confirmer.add(messages)
-                self._confirmer.nudge()
             await self._confirmer.drained()
         finally:
             confirmer.cancel()

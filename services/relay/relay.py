@@ -14,7 +14,7 @@ from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
 from shared.signals import Signals
 
-from .backlog import Backlog, PendingEvent
+from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .coalescer import Coalescer
 from .courier import Courier, Receipt
 from .lanes import Lanes
@@ -26,9 +26,12 @@ from .refusals import Refusals
 log = structlog.get_logger(__name__)
 
 # Below so many unsent events in hand, more are read.
-LOW_WATER = 200
-# Acknowledgements wait that long for others while more calls are in flight: then one statement serves several calls.
-LINGER_SECONDS = 0.025
+LOW_WATER = 400
+# Under load acknowledgements are recorded that often, so that one statement serves many calls. What is acknowledged and
+# not recorded when the process dies goes once more, under the same deduplication id.
+RECORD_SECONDS = 0.5
+# So long after the last answer a batch that is not full waits for the next one, to go fuller.
+FILL_SECONDS = 0.05
 RECORD_MOST = 500
 FIRST_POLL_SECONDS = 0.01
 
@@ -70,11 +73,12 @@ class Relay:
         self._look = True
         self._poll = FIRST_POLL_SECONDS
         self._next_poll = 0.0
+        self._answered_at = 0.0
         self._calls: set[asyncio.Task[None]] = set()
         self._breaker = Breaker(Trip(), random=random.random)
         self._refusals = Refusals()
         self._recorder: Coalescer[Receipt] = Coalescer(
-            "relay.record", self._record, most=RECORD_MOST, linger=LINGER_SECONDS, hurry=lambda: not self._calls
+            "relay.record", self._record, most=RECORD_MOST, interval=RECORD_SECONDS, hurry=self._someone_waits
         )
         lanes.when_changed(self._on_lanes_changed)
 
@@ -138,7 +142,7 @@ class Relay:
 
     def _send(self) -> None:
         while len(self._calls) < self._pace.batches_in_flight and not self._recorder.full:
-            if not self._breaker.may_call(now := self._clock.monotonic()):
+            if not self._breaker.may_call(now := self._clock.monotonic()) or self._should_fill(now):
                 return
             before = self._backlog.waiting
             batch = self._courier.take()
@@ -151,12 +155,21 @@ class Relay:
             self._calls.add(call)
             call.add_done_callback(self._on_call_done)
 
+    def _should_fill(self, now: float) -> bool:
+        """Whether a batch would go half empty while answers that make more events ready are just coming in."""
+        return len(self._calls) > 1 and self._backlog.ready < BATCH_ENTRIES and now < self._answered_at + FILL_SECONDS
+
+    def _someone_waits(self) -> bool:
+        return not self._calls or self._backlog.hungry
+
     async def _rest(self, stop: asyncio.Task[bool]) -> None:
         if self._look and self._should_read():
             await asyncio.sleep(0)
             return
         now = self._clock.monotonic()
         instants = [self._next_poll, self._breaker.opens_at or 0.0, self._backlog.wakes_at(now) or 0.0]
+        if self._backlog.ready and self._calls:
+            instants.append(self._answered_at + FILL_SECONDS)
         wait = min((instant - now for instant in instants if instant > now), default=FIRST_POLL_SECONDS)
         self._wake.clear()
         woken = asyncio.create_task(self._wake.wait())
@@ -215,6 +228,7 @@ class Relay:
 
     def _on_call_done(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
+        self._answered_at = self._clock.monotonic()
         self._recorder.nudge()
         self._wake.set()
         if not call.cancelled() and (error := call.exception()):

@@ -16,7 +16,7 @@ from .holds import TAKE_TURN
 log = structlog.get_logger(__name__)
 
 STEP = 1000
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 5.0
 LANE = 0
 
 REQUEST = """

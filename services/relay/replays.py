@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 # Rows looked at in one step.
 STEP = 5000
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 5.0
 LANE = 0
 
 CHOSEN = """

@@ -1,67 +1,32 @@
 """Writers, relays and a broker whose every step is somebody's choice; database, reader, marks and courier are real."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import asyncpg
 from prometheus_client import CollectorRegistry
 
+from services.relay.audit import Decision
 from services.relay.backlog import Backlog, Release
-from services.relay.courier import Courier, Receipt
+from services.relay.courier import Courier
 from services.relay.metrics import RelayMetrics
+from services.relay.operations import NotInOutbox, OperationRefused, Operations
 from services.relay.outbox_marks import OutboxMarks
 from services.relay.outbox_reader import OutboxReader
 from services.relay.outcome import Outage
+from services.relay.releases import Releases
 from services.relay.sweeper import Patience, Sweeper
 from shared.database import Connection, Pool
 from shared.outbox.schema import LANES
 from shared.signals import Signals
 from tests.support.broker_model import Broker, Call
+from tests.support.relay_parts import BelievedLanes, ModelClock, Relay
 
+CALL_SECONDS = 5.0
+DECISION = Decision(actor="model", reason="to see what happens")
 # Nobody waits here: whatever was sent and is not confirmed counts as lost at once, which only makes more republishes.
 IMPATIENT = Patience(lost_after=0.0, later=0.0, probe=0.0)
-
-
-@dataclass
-class ModelClock:
-    """Time that passes when told to."""
-
-    seconds: float = 1000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-@dataclass(eq=False)
-class Relay:
-    """One relay's real parts, with lanes that it owns or merely believes to own."""
-
-    number: int
-    relay_id: UUID
-    courier: Courier
-    marks: OutboxMarks
-    lanes: "BelievedLanes"
-    unrecorded: list[Receipt] = field(default_factory=list)
-
-
-class BelievedLanes:
-    """What a relay believes; after a takeover it goes on believing until it notices."""
-
-    def __init__(self) -> None:
-        self.tokens: dict[int, int] = {}
-
-    def owned(self) -> list[int]:
-        return list(self.tokens)
-
-    def may_send(self, lane: int) -> bool:
-        return lane in self.tokens
-
-    def owns(self, lane: int) -> bool:
-        return lane in self.tokens
-
-    def token(self, lane: int) -> int:
-        return self.tokens.get(lane, -1)
 
 
 class World:
@@ -70,6 +35,7 @@ class World:
     def __init__(self, pool: Pool, owners: Pool, release: Release) -> None:
         self.pool = pool
         self._owners = owners
+        self._operations = Operations(pool, call_seconds=CALL_SECONDS)
         self.release = release
         self.clock = ModelClock()
         self.broker = Broker()
@@ -84,7 +50,7 @@ class World:
 
     async def open(self, relays: int) -> None:
         """An empty outbox and so many relays, each with its share of the lanes."""
-        await self.execute("TRUNCATE outbox_event, outbox_replay, outbox_audit RESTART IDENTITY")
+        await self.execute("TRUNCATE outbox_event, outbox_replay, outbox_release, outbox_audit RESTART IDENTITY")
         await self.execute("UPDATE outbox_lane SET owner = NULL, token = token + 1")
         self.relays = [self._new_relay(number) for number in range(relays)]
         for relay in self.relays:
@@ -192,6 +158,10 @@ class World:
         )
         return await sweeper.sweep()
 
+    async def be_patient(self) -> None:
+        """Wait for as long as an operator who discards has to."""
+        await self.wait(self._operations.settling_seconds + 0.1)
+
     async def wait(self, seconds: float) -> None:
         """Time passes, for relays and in the database; no call that was under way can reach the broker any more."""
         self.clock.seconds += seconds
@@ -205,19 +175,38 @@ class World:
         )
 
     async def hold(self, group: str) -> None:
-        """An operator holds a group at its first event that was not sent."""
-        await self.execute(
-            "UPDATE outbox_event SET held_at = clock_timestamp(), held_reason = 'by an operator' WHERE id ="
-            " (SELECT id FROM outbox_event WHERE subject = $1 AND sent_at IS NULL ORDER BY sequence LIMIT 1)",
-            group,
-        )
+        """An operator holds a group, if there is anything to hold."""
+        with suppress(NotInOutbox, OperationRefused):
+            await self._operations.hold(group, DECISION)
 
-    async def discard_head(self, group: str, *, call_seconds: float) -> None:
-        """PLACEHOLDER."""
+    async def discard_head(self, group: str) -> None:
+        """An operator discards the first held event of a group, if that is allowed by now."""
+        head = await self._held_head(group)
+        if head is not None:
+            with suppress(OperationRefused):
+                await self._operations.discard(head["event_id"], DECISION)
+                self.discarded[group].add(head["sequence"])
+        await self._do_releases()
 
     async def release_all(self) -> None:
         """An operator lets all groups go on."""
-        await self.execute("UPDATE outbox_event SET held_at = NULL, held_reason = NULL WHERE held_at IS NOT NULL")
+        for group in list(self.written):
+            with suppress(NotInOutbox, OperationRefused):
+                await self._operations.release(group, DECISION)
+        await self._do_releases()
+
+    async def _do_releases(self) -> None:
+        releases = Releases(self.pool, may_work=lambda _: True, signals=Signals())
+        while await releases.step():
+            pass
+
+    async def _held_head(self, group: str) -> asyncpg.Record | None:
+        async with self._owners.acquire() as connection:
+            return await connection.fetchrow(
+                "SELECT event_id, sequence FROM outbox_event WHERE subject = $1 AND held_at IS NOT NULL"
+                " ORDER BY sequence LIMIT 1",
+                group,
+            )
 
     async def settle(self) -> None:
         """All faults are over: relay 0 has every lane, the broker takes everything, and time passes."""

@@ -49,7 +49,7 @@ async def list_lanes(caller: Operator, overview: OverviewOf) -> LanesView:
     )
 
 
-@router.get("/groups/held", summary="List held groups, by subject", responses=LIST)
+@router.get("/held-groups", summary="List held groups, by subject", responses=LIST)
 async def list_held_groups(
     caller: Operator,
     groups: GroupsOf,

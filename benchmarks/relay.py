@@ -1,0 +1,94 @@
+"""What the relay costs per event: drains a full outbox on a real Postgres and a real LocalStack, and counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import asyncpg
+
+from benchmarks.counting import counted
+from services.relay.main import build
+from services.relay.settings import RelaySettings
+
+BASELINE = Path(__file__).with_name("baseline.json")
+
+
+@dataclass(frozen=True)
+class RelayCost:
+    """Per event, but for the first four."""
+
+    events: int
+    groups: int
+    payload_bytes: int
+    seconds: float
+    publish_calls: float
+    aws_calls: float
+    statements: float
+    transactions: float
+    wal_bytes: float
+    dead_tuples: float
+
+
+async def drain(owner_url: str, settings: RelaySettings, *, seconds: float) -> RelayCost:
+    """Run one relay until everything in the outbox is published, and count what that took.
+
+    Raises TimeoutError when it is not done within `seconds`.
+    """
+    connection = await asyncpg.connect(owner_url)
+    try:
+        events, groups, size = await connection.fetchrow(
+            "SELECT count(*), count(DISTINCT subject), avg(length(envelope))::int FROM outbox_event"
+        )
+        await connection.execute("ALTER TABLE outbox_event SET (autovacuum_enabled = false)")
+        await connection.execute("ANALYZE outbox_event")
+        before = await connection.fetchval("SELECT pg_current_wal_lsn()")
+        began = time.monotonic()
+        with counted() as asked:
+            app = build(settings)
+            async with app.router.lifespan_context(app), asyncio.timeout(seconds):
+                await _published(connection)
+            taken = time.monotonic() - began
+        wal = await connection.fetchval("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn)", before)
+        dead = await _dead_tuples(connection)
+    finally:
+        await connection.close()
+    return RelayCost(
+        events=events,
+        groups=groups,
+        payload_bytes=size,
+        seconds=round(taken, 1),
+        publish_calls=round(asked.aws["PublishBatch"] / events, 4),
+        aws_calls=round(asked.aws.total() / events, 4),
+        statements=round(asked.statements / events, 4),
+        transactions=round(asked.sql["BEGIN"] / events, 4),
+        wal_bytes=round(float(wal) / events, 1),
+        dead_tuples=round(dead / events, 3),
+    )
+
+
+def baseline() -> dict[str, float]:
+    """What the relay cost when it was last measured on purpose."""
+    kept: dict[str, dict[str, float]] = json.loads(BASELINE.read_text())
+    return kept["relay"]
+
+
+def keep(cost: RelayCost) -> None:
+    """Make this the baseline."""
+    kept = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    kept["relay"] = asdict(cost)
+    BASELINE.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+async def _published(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    left = "SELECT EXISTS (SELECT FROM outbox_event WHERE published_at IS NULL)"
+    while await connection.fetchval(left):  # noqa: ASYNC110 - seen from outside: the relay is not asked
+        await asyncio.sleep(0.25)
+
+
+async def _dead_tuples(connection: asyncpg.Connection[asyncpg.Record]) -> int:
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return int(await connection.fetchval("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'outbox_event'"))

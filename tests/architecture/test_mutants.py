@@ -1,0 +1,22 @@
+"""Every mutant still fits the code: a patch that no longer applies would find nothing, and say so only when planted."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.mutants import ROOT, Mutant, mutants
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
+def test_a_mutant_applies_to_the_code_and_names_a_test(mutant: Mutant, tmp_path: Path) -> None:
+    assert (ROOT / mutant.test).is_file()
+    files = [line.removeprefix("--- a/") for line in mutant.patch.read_text().splitlines() if line.startswith("--- a/")]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    # Outside the repository, so that what git tracks and ignores plays no part.
+    checked = subprocess.run(
+        ["git", "apply", "--check", str(mutant.patch)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr

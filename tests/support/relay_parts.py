@@ -1,0 +1,52 @@
+"""A relay of the model: its real parts, a clock that passes when told to, and lanes that it may only believe to own."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.relay.courier import Courier, Receipt
+from services.relay.outbox_marks import OutboxMarks
+
+
+@dataclass
+class ModelClock:
+    """Time that passes when told to."""
+
+    seconds: float = 1000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class BelievedLanes:
+    """What a relay believes; after a takeover it goes on believing until it notices."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[int, int] = {}
+
+    def owned(self) -> list[int]:
+        return list(self.tokens)
+
+    def may_send(self, lane: int) -> bool:
+        return lane in self.tokens
+
+    def owns(self, lane: int) -> bool:
+        return lane in self.tokens
+
+    def token(self, lane: int) -> int:
+        return self.tokens.get(lane, -1)
+
+
+@dataclass(eq=False)
+class Relay:
+    """One relay's real parts, with lanes that it owns or merely believes to own."""
+
+    number: int
+    relay_id: UUID
+    courier: Courier
+    marks: OutboxMarks
+    lanes: BelievedLanes
+    unrecorded: list[Receipt] = field(default_factory=list)

@@ -1,0 +1,131 @@
+"""Plants known mistakes into a copy of the code, one at a time, and expects the tests to find every one of them.
+
+A green test proves little unless it could have been red. Each file under tests/mutants is a patch with a line that says
+what it does wrong and a line `test: <path>` that names who has to find it. `python -m tools.mutants [NAME ...]`.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tools.embedded.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).parents[1]
+PATCHES = ROOT / "tests" / "mutants"
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", ".tools", ".run", "__pycache__", ".*_cache", ".hypothesis")
+# pytest: 0 all passed, 1 some failed; anything else says that it did not get so far as to test.
+PASSED, FAILED = 0, 1
+
+
+class Verdict(StrEnum):
+    """What became of a mutant."""
+
+    FOUND = "found"
+    SURVIVED = "SURVIVED"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake."""
+
+    name: str
+    patch: Path
+    mistake: str
+    test: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A verdict, and how it came about."""
+
+    mutant: Mutant
+    verdict: Verdict
+    seconds: float
+    told: str
+
+
+def mutants(names: Sequence[str] = ()) -> list[Mutant]:
+    """The mutants of these names, or all."""
+    found = [_read(patch) for patch in sorted(PATCHES.rglob("*.patch"))]
+    if unknown := set(names) - {mutant.name for mutant in found}:
+        raise typer.BadParameter(f"no such mutant: {', '.join(sorted(unknown))}")
+    return [mutant for mutant in found if not names or mutant.name in names]
+
+
+def try_out(mutant: Mutant, environment: dict[str, str]) -> Result:
+    """Plant it in a copy, and run the test that has to find it."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="event-trio-mutant-") as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+        patched = _run(["git", "apply", str(mutant.patch)], copy, environment)
+        if patched.returncode:
+            return Result(mutant, Verdict.BROKEN, 0.0, f"does not apply any more: {_last_line(patched.stderr)}")
+        test = _run([sys.executable, "-m", "pytest", "-x", "-q", "--no-header", mutant.test], copy, environment)
+    seconds = time.monotonic() - began
+    if test.returncode == FAILED:
+        return Result(mutant, Verdict.FOUND, seconds, _finding(test.stdout))
+    if test.returncode == PASSED:
+        return Result(mutant, Verdict.SURVIVED, seconds, "no test failed")
+    return Result(mutant, Verdict.BROKEN, seconds, _last_line(test.stdout + test.stderr))
+
+
+def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) -> None:  # noqa: B008
+    """Plant every mutant in turn; leave with status 1 when one survives or cannot be planted."""
+    console = Console(stderr=True)
+    results = asyncio.run(_try_all(mutants(names or []), console))
+    table = Table("mutant", "verdict", "seconds", "what was said", title="mutants")
+    for result in results:
+        colour = "green" if result.verdict is Verdict.FOUND else "bold red"
+        table.add_row(result.mutant.name, f"[{colour}]{result.verdict}[/]", f"{result.seconds:.0f}", result.told[:100])
+    Console(width=180).print(table)
+    if any(result.verdict is not Verdict.FOUND for result in results):
+        raise typer.Exit(1)
+
+
+async def _try_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
+    results = []
+    async with EmbeddedPostgres() as postgres:
+        environment = {"TEST_DATABASE_URL": postgres.admin_url, "EXPECT_FAILURE": "1", **os.environ}
+        for number, mutant in enumerate(chosen, 1):
+            console.print(f"{number}/{len(chosen)} {mutant.name}: {mutant.mistake}")
+            results.append(await asyncio.to_thread(try_out, mutant, environment))
+            console.print(f"    {results[-1].verdict} after {results[-1].seconds:.0f} s")
+    return results
+
+
+def _read(patch: Path) -> Mutant:
+    mistake, test, *_ = patch.read_text().splitlines()
+    if not test.startswith("test: "):
+        raise typer.BadParameter(f"{patch.name}: the second line names the test, as `test: tests/...`")
+    return Mutant(patch.stem, patch, mistake, test.removeprefix("test: "))
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def _finding(output: str) -> str:
+    lines = [line[2:].strip() for line in output.splitlines() if line.startswith("E ")]
+    return next((line for line in lines if line.startswith("AssertionError")), lines[0] if lines else "a test failed")
+
+
+def _last_line(output: str) -> str:
+    return next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
+
+
+if __name__ == "__main__":
+    typer.run(main)
