@@ -50,6 +50,20 @@ async def test_a_folder_in_use_is_told(folder: Path, monkeypatch: pytest.MonkeyP
             await clear_stale_pid(folder / "data")
 
 
+async def test_a_fresh_start_forgets_the_data_but_never_that_of_a_running_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.embedded.postmaster.PATIENCE_SECONDS", 0.1)
+    async with EmbeddedPostgres(folder) as first:
+        await _execute(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+        with pytest.raises(EmbeddedServerError, match=r"already running on"):
+            await EmbeddedPostgres(folder, fresh=True).start()
+        assert await _execute(first, "SELECT answer FROM kept") == 42
+    async with EmbeddedPostgres(folder, fresh=True) as second:
+        assert await _execute(second, "SELECT to_regclass('kept')") is None
+    assert sorted(path.name for path in folder.iterdir()) == ["data", "initdb.log", "postgres.log"]
+
+
 async def test_a_temporary_folder_goes_with_the_server() -> None:
     async with EmbeddedPostgres() as server:
         data = Path(str(await _execute(server, "SHOW data_directory")))

@@ -45,6 +45,9 @@ class Journey:
 class Handling:
     """What the notification service says of an event."""
 
+    order_id: str
+    type: str
+    happened: datetime
     at: datetime
     outcome: str
 
@@ -96,10 +99,11 @@ class Journeys:
         while True:
             page = await self._page("/v1/processed-messages", cursor)
             for item in page["items"]:
-                found[item["event_id"]] = Handling(datetime.fromisoformat(item["processed_at"]), item["outcome"])
+                if item["time"]:  # a message that is no event has none
+                    found[item["event_id"]] = _handling(item)
             cursor = page["next_cursor"]
             # Newest first: the rest is older still.
-            if cursor is None or min(handling.at for handling in found.values()) < since:
+            if cursor is None or datetime.fromisoformat(page["items"][-1]["processed_at"]) < since:
                 return found
 
     async def notified(self, orders: Collection[Order]) -> set[str]:
@@ -127,6 +131,16 @@ class Journeys:
 def milliseconds(start: datetime | None, end: datetime | None) -> float | None:
     """From one time to the next, if both have come."""
     return (end - start).total_seconds() * 1000 if start and end else None
+
+
+def _handling(item: dict[str, Any]) -> Handling:
+    return Handling(
+        order_id=item["subject"],
+        type=item["type"],
+        happened=datetime.fromisoformat(item["time"]),
+        at=datetime.fromisoformat(item["processed_at"]),
+        outcome=item["outcome"],
+    )
 
 
 def _time(text: str | None) -> datetime | None:

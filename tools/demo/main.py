@@ -32,7 +32,8 @@ class Options:
 
     leave: bool
     """End by itself, instead of staying until interrupted."""
-    fresh: bool
+    keep: bool
+    """Go on with the data of the run before."""
     orders: int
     folder: Path
 
@@ -45,8 +46,8 @@ async def demo(screen: Screen, options: Options) -> int:
     """
     ports = Ports.from_environment()
     started = time.monotonic()
-    screen.title("Starting" + (" from an empty database" if options.fresh else ""))
-    async with running(options.folder, ports, screen.step, fresh=options.fresh) as system, AsyncExitStack() as clients:
+    screen.title("Starting" + (", with the data of the run before" if options.keep else ""))
+    async with running(options.folder, ports, screen.step, keep=options.keep) as system, AsyncExitStack() as clients:
         orders, notifications = [
             await clients.enter_async_context(httpx.AsyncClient(base_url=port.url, trust_env=False, timeout=15.0))
             for port in (ports.order, ports.notification)
@@ -108,13 +109,13 @@ def _print_addresses(screen: Screen, ports: Ports, folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.demo.main", description=__doc__)
     parser.add_argument("--exit", action="store_true", help="end by itself; status 0 when every order was notified")
-    parser.add_argument("--fresh", action="store_true", help="start with an empty database")
+    parser.add_argument("--keep", action="store_true", help="go on with the data of the run before")
     parser.add_argument(
         "--orders", type=int, default=200, help="how many orders to take the figures from (%(default)s)"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where data and logs go")
     given = parser.parse_args()
-    options = Options(leave=given.exit, fresh=given.fresh, orders=max(1, given.orders), folder=given.folder.resolve())
+    options = Options(leave=given.exit, keep=given.keep, orders=max(1, given.orders), folder=given.folder.resolve())
     screen = Screen(Console(highlight=False))
     try:
         return asyncio.run(_interruptible(screen, options))

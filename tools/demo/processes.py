@@ -66,10 +66,7 @@ class Program:
             raise self.failure(f"ended by itself with status {status}")
 
     def failure(self, what: str) -> DemoError:
-        return DemoError(
-            f"{self.name} {what}. If it minds what an earlier run left, `make demo FRESH=1` forgets that.\n"
-            f"The end of {self.log}:\n{self._child.last_lines()}"
-        )
+        return DemoError(f"{self.name} {what}.\nThe end of {self.log}:\n{self._child.last_lines()}")
 
 
 class Service(Program):

@@ -1,7 +1,6 @@
 """The system of the demo: what is started, in which order, with which settings; stopped in reverse."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class System:
 
 
 @asynccontextmanager
-async def running(folder: Path, ports: Ports, step: Step, *, fresh: bool) -> AsyncIterator[System]:
+async def running(folder: Path, ports: Ports, step: Step, *, keep: bool) -> AsyncIterator[System]:
     """Start everything below `folder`, each part reported as a `step`; stop everything at the end.
 
     Raises:
@@ -63,8 +62,10 @@ async def running(folder: Path, ports: Ports, step: Step, *, fresh: bool) -> Asy
     """
     ports.ensure_distinct()
     ports.ensure_free()
-    logs = _open_folder(folder, fresh=fresh)
-    postgres = EmbeddedPostgres(folder / "postgres", port=ports.postgres.number, port_variable=ports.postgres.variable)
+    logs = _open_folder(folder)
+    postgres = EmbeddedPostgres(
+        folder / "postgres", port=ports.postgres.number, port_variable=ports.postgres.variable, fresh=not keep
+    )
     localstack = EmbeddedLocalStack(
         folder / "localstack", port=ports.localstack.number, port_variable=ports.localstack.variable
     )
@@ -106,10 +107,8 @@ async def together(*work: Coroutine[object, object, object]) -> None:
         raise failures.exceptions[0] from None
 
 
-def _open_folder(folder: Path, *, fresh: bool) -> Path:
+def _open_folder(folder: Path) -> Path:
     try:
-        if fresh:
-            shutil.rmtree(folder / "postgres", ignore_errors=True)
         logs = folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         for log in logs.glob("*.log"):
@@ -131,7 +130,7 @@ def _services(logs: Path, ports: Ports, endpoint_url: str) -> tuple[Service, ...
     relay = {**broker, "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
     consumer = {**broker, "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
     return (
-        Service("order", "services.order.main", logs, as_role("order_api", "orders") | broker, ports.order),
+        Service("order", "services.order.main", logs, as_role("order_api", "orders") | consumer, ports.order),
         Service(
             "notification",
             "services.notification.main",

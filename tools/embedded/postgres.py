@@ -34,7 +34,10 @@ SETTINGS = {
 
 
 class EmbeddedPostgres:
-    """One server; `folder` is where its data and log live (None: a temporary one, removed at the end)."""
+    """One server; `folder` is where its data and log live (None: a temporary one, removed at the end).
+
+    With `fresh` the data that an earlier server left in the folder is forgotten.
+    """
 
     def __init__(
         self,
@@ -42,11 +45,13 @@ class EmbeddedPostgres:
         *,
         port: int | None = None,
         port_variable: str = "a port of its own",
+        fresh: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.port = port or 0
         self._folder = folder
         self._port_variable = port_variable
+        self._fresh = fresh
         self._settings = {**SETTINGS, **(settings or {})}
         self._server: ChildProcess | None = None
 
@@ -67,8 +72,9 @@ class EmbeddedPostgres:
         place = installation.find()
         try:
             folder = self._open_folder(place)
-            await self._create(place, folder)
             await clear_stale_pid(folder / "data")
+            self._clear(folder)
+            await self._create(place, folder)
         except OSError as error:
             named = error.filename or self._folder
             raise EmbeddedServerError(
@@ -105,6 +111,14 @@ class EmbeddedPostgres:
         if place.user:
             shutil.chown(folder, place.user)
         return folder
+
+    def _clear(self, folder: Path) -> None:
+        # First out of the way, then removed: half a data folder could be neither used nor recognised.
+        forgotten, data = folder / "data.forgotten", folder / "data"
+        shutil.rmtree(forgotten, ignore_errors=True)
+        if self._fresh and (data / "PG_VERSION").exists():
+            data.rename(forgotten)
+            shutil.rmtree(forgotten)
 
     async def _create(self, place: installation.Installation, folder: Path) -> None:
         data = folder / "data"
