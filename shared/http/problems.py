@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -153,12 +154,16 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
-    """All methods of a path: the framework names those of the first route alone."""
-    found: set[str] = set()
+    """All methods of a path: the framework names those of the first route alone.
+
+    Where several templates fit, the one that says most of the path is meant.
+    """
+    methods: dict[str, set[str]] = {}
     for route in iter_route_contexts(routes):
-        if compile_path(route.path or "")[0].match(path):
-            found |= route.methods or set()
-    return sorted(found)
+        if route.path and compile_path(route.path)[0].match(path):
+            methods.setdefault(route.path, set()).update(route.methods or ())
+    meant = max(methods, key=lambda template: len(re.sub(r"{[^}]*}", "", template)), default="")
+    return sorted(methods.get(meant, ()))
 
 
 def _answer(problem: Problem, headers: Mapping[str, str]) -> Response:

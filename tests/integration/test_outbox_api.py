@@ -19,7 +19,7 @@ EVENT = "00000000-0000-7000-8000-000000000001"
 ROUTES: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("GET", "/v1/outbox", None, 200),
     ("GET", "/v1/outbox/lanes", None, 200),
-    ("GET", "/v1/outbox/groups/held", None, 200),
+    ("GET", "/v1/outbox/held-groups", None, 200),
     ("GET", "/v1/outbox/groups/a", None, 404),
     ("GET", f"/v1/outbox/events/{EVENT}", None, 404),
     ("GET", "/v1/outbox/replays/1", None, 404),
@@ -105,7 +105,7 @@ async def test_held_groups_say_why_and_how_many_wait(api: httpx.AsyncClient, out
     cursor: str | None = ""
     while cursor is not None:
         page = (
-            await api.get("/v1/outbox/groups/held", params={"limit": 2, **({"cursor": cursor} if cursor else {})})
+            await api.get("/v1/outbox/held-groups", params={"limit": 2, **({"cursor": cursor} if cursor else {})})
         ).json()
         assert len(page["items"]) <= 2
         found += page["items"]
@@ -198,7 +198,7 @@ async def test_a_replay_is_counted_then_asked_for_and_done(
         ("/v1/outbox/replays", {}, "or `everything`"),
         ("/v1/outbox/replays", {"everything": True, "subject": "a"}, "not both"),
         ("/v1/outbox/replays", {"subject": "a", "dry_run": False}, "say why"),
-        ("/v1/outbox/replays", {"since": "2026-01-01T00:00:00"}, "timezone"),
+        ("/v1/outbox/replays", {"since": "2026-01-01T00:00:00"}, "with an offset"),
         ("/v1/outbox/replays", {"sincerely": "2026-01-01T00:00:00Z"}, "Extra inputs"),
         ("/v1/outbox/pause", {"reason": "  "}, "reason"),
         ("/v1/outbox/pause", {}, "reason"),
@@ -236,3 +236,11 @@ async def test_without_its_tables_it_says_so(api: httpx.AsyncClient, outbox_data
     await query(outbox_database.url, "DROP TABLE outbox_audit")
     answer = await api.get("/v1/outbox/audit")
     assert (answer.status_code, answer.json()["detail"]) == (503, "the database has no outbox")
+
+
+async def test_a_group_may_have_any_name(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
+    names = ["held", "a/b", "a/hold/b"]
+    await record(outbox_database.url_for(OUTBOX_WRITER), [(name, 1) for name in names])
+    for name in names:
+        answer = await api.get(f"/v1/outbox/groups/{name}")
+        assert (answer.status_code, answer.json()["subject"]) == (200, name)

@@ -39,6 +39,12 @@ def application() -> FastAPI:
     @router.get("/bodies")
     async def show() -> None: ...
 
+    @router.get("/files/{path:path}")
+    async def read_file(path: str) -> None: ...
+
+    @router.post("/files/{path:path}/lock")
+    async def lock_file(path: str) -> None: ...
+
     @router.get("/raise/{what}")
     async def fail(what: str) -> None:
         raise {
@@ -144,6 +150,8 @@ async def test_the_framework_s_refusals_are_problems_too(api: httpx.AsyncClient)
     wrong_method = await api.delete("/bodies")
     assert problem(wrong_method)["status"] == 405
     assert wrong_method.headers["allow"] == "GET, POST"
+    assert (await api.delete("/files/a/b/lock")).headers["allow"] == "POST"
+    assert (await api.delete("/files/a/b")).headers["allow"] == "GET"
 
 
 @pytest.mark.parametrize("announced", [True, False])

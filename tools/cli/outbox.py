@@ -62,7 +62,7 @@ def held(
 ) -> None:
     """List the groups that wait for a person, and why."""
     with session(context, url, token, json) as found:
-        page = found.api.list("/v1/outbox/groups/held", {}, limit=limit)
+        page = found.api.list("/v1/outbox/held-groups", {}, limit=limit)
         if json:
             found.screen.json(page)
             return
