@@ -121,12 +121,16 @@ class OutboxReader:
         return ordered[start:] + ordered[:start]
 
     def _remember(self, rows: Sequence[asyncpg.Record], order: Sequence[int], *, cut: bool) -> None:
-        # A lane that has more groups than one read looks at is continued behind the last; any other starts anew.
-        self._after = {row["lane"]: row["subject"] for row in rows if row["ordinal"] == GROUPS}
-        # The lane in which the read was cut short has the first turn of the next.
+        # The lane in which the read was cut short has the first turn of the next, from where it was begun; the lanes
+        # behind it were not looked at and keep their place.
         self._first = rows[-1]["lane"] if cut else 0
-        if cut:
-            self._after.pop(self._first, None)
+        looked_at = order[: order.index(self._first)] if cut else order
+        # A lane that has more groups than one read looks at is continued behind the last; any other starts anew.
+        ends = {row["lane"]: row["subject"] for row in rows if row["ordinal"] == GROUPS}
+        for lane in looked_at:
+            self._after.pop(lane, None)
+            if lane in ends:
+                self._after[lane] = ends[lane]
 
 
 async def find_outbox(pool: Pool) -> str | None:
