@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from shared.http.instant import Instant
 
 from ..findings import State
 from ..replays import Criteria
@@ -39,8 +41,8 @@ class ReplayRequest(Body):
     event_id: UUID | None = None
     subject: str | None = Field(None, pattern=SUBJECT, description="The group.")
     type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,256}$")] | None = Field(None, examples=["order.placed"])
-    since: AwareDatetime | None = Field(None, description="Recorded then or later.")
-    until: AwareDatetime | None = Field(None, description="Recorded before then.")
+    since: Instant | None = Field(None, description="Recorded then or later.")
+    until: Instant | None = Field(None, description="Recorded before then.")
     everything: bool = Field(False, description="Everything that was sent; needed when nothing else is given.")
     dry_run: bool = Field(True, description="Only count; nothing is changed.")
     reason: ReasonText | None = Field(None, description="Why; needed unless it is a dry run.")
