@@ -19,7 +19,7 @@ from tests.support.documents import Page, page, pages
 from tests.support.sources import parse, python_files
 from tools.reference import actions, events, main, metrics, settings
 
-MAKE_VARIABLES = {"ARGS", "EXIT", "FRESH", "PYTHON", "UPGRADE"}
+MAKE_VARIABLES = set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text(encoding="utf-8")))
 VARIABLE = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=\S*)?|([A-Z][A-Z0-9]+)=\S*")
 TABLE = re.compile(r"CREATE TABLE (\w+)")
 URL = SecretStr("postgresql://nobody@127.0.0.1/nothing")
