@@ -16,7 +16,7 @@ from services.order.settings import OrderSettings
 from shared.envelope import Envelope
 from shared.settings import ServiceSettings
 from tests.support.documents import Page, page, pages
-from tests.support.sources import parse, python_files
+from tests.support.sources import ROOT, parse, python_files
 from tools.reference import actions, events, main, metrics, settings
 
 MAKE_VARIABLES = set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text(encoding="utf-8")))
