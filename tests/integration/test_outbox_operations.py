@@ -13,7 +13,7 @@ from services.relay.backlog import Release
 from services.relay.holds import Holds
 from services.relay.metrics import RelayMetrics
 from services.relay.operations import NotInOutbox, OperationRefused, Operations, lane_of
-from services.relay.outbox_reader import OutboxReader
+from services.relay.outbox_reader import WINDOW, OutboxReader
 from services.relay.releases import Releases
 from services.relay.replays import Criteria, Replays
 from shared.database import Pool
@@ -98,7 +98,7 @@ async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_b
         assert await letting_go.step()
         steps += 1
     assert steps == 20
-    assert [n for _, n in found] == list(range(1, 11))
+    assert [n for _, n in found] == list(range(1, WINDOW + 1))
     while await letting_go.step():
         pass
     assert await query(outbox_database.url, "SELECT FROM outbox_release") == []
