@@ -75,23 +75,23 @@ class Reason(Request):
 class LineView(BaseModel):
     """So many of one thing, at a price each."""
 
-    sku: str
-    quantity: int
+    sku: str = Field(examples=["TEA-EARL-GREY-100"])
+    quantity: int = Field(examples=[2])
     unit_price: AmountText
 
 
 class OrderView(BaseModel):
     """An order as it stands."""
 
-    id: UUID
-    customer_id: str
-    recipient: str
-    locale: str
-    currency: str
+    id: UUID = Field(examples=["019aacb4-e9a8-70d1-8f35-0c9f2b7d4e10"])
+    customer_id: str = Field(examples=["customer-1"])
+    recipient: str = Field(examples=["ada@example.com"])
+    locale: str = Field(examples=["en"])
+    currency: str = Field(examples=["EUR"])
     lines: list[LineView]
     total: AmountText
     state: State
-    version: int = Field(description="Counts the order's changes; also its ETag.")
+    version: int = Field(description="Counts the order's changes; also its ETag.", examples=[1])
     placed_at: datetime
     updated_at: datetime
 
@@ -123,8 +123,8 @@ class EventView(BaseModel):
     """An event of an order, and how far it came: recorded → sent → published; held when it waits for an operator."""
 
     id: UUID
-    type: str
-    sequence: int
+    type: str = Field(examples=["order.placed"])
+    sequence: int = Field(description="The order's version after it; counts from 1.", examples=[1])
     state: State = Field(description="The order's state after it.")
     occurred_at: datetime
     correlation_id: str

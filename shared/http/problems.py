@@ -60,9 +60,11 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field("about:blank", description="Identifies the kind of problem.")
-    title: str = Field(description="The kind of problem, for people.")
-    status: int = Field(ge=400, le=599, description="The HTTP status.")
+    type: str = Field(
+        "about:blank", description="Identifies the kind of problem.", examples=["urn:problem-type:not-found"]
+    )
+    title: str = Field(description="The kind of problem, for people.", examples=["Not found"])
+    status: int = Field(ge=400, le=599, description="The HTTP status.", examples=[404])
     detail: str | None = Field(None, description="What happened this time.")
     correlation_id: str = Field(description="Quote it when asking for help: our logs carry it.")
     errors: list[FieldError] | None = Field(None, description="What is wrong with the request, field by field.")
