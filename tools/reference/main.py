@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import actions, events, metrics, settings
+from . import actions, events, metrics, openapi, settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -14,6 +14,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "events.md": events.render,
     "log-actions.md": actions.render,
     "metrics.md": metrics.render,
+    "openapi/order.json": openapi.order_document,
+    "openapi/notification.json": openapi.notification_document,
+    "openapi/relay.json": openapi.relay_document,
 }
 
 
@@ -24,8 +27,8 @@ def stale() -> list[str]:
 
 def main() -> None:
     """Write what is stale and name it."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for name in stale():
+        (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
         print(f"docs/reference/{name}")
 
