@@ -77,6 +77,10 @@ fmt: bootstrap ## format the code and mend what lint can mend
 	@$(RUN) ruff check --fix --quiet . || true
 	@$(RUN) ruff format --quiet .
 
+.PHONY: topology-check
+topology-check: bootstrap ## compare the topology that runs with what is declared (ARGS="--prefix x- --endpoint-url ...")
+	@$(RUN) infra.check $(ARGS)
+
 .PHONY: lock
 lock: bootstrap ## write the locks from their inputs (UPGRADE=1: newer versions)
 	@$(RUN) tools.locks $(if $(filter 1,$(UPGRADE)),--upgrade)

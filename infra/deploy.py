@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -17,11 +17,14 @@ from pathlib import Path
 from shared.aws import BROKER_FAULTS, Aws, cloudformation, error_code
 from shared.errors import ConfigurationError, EventTrioError
 
-from .manifest import Kind, Template, load
+from .manifest import BROKER, Kind, Template, load
 from .stacks import LOCAL, REMOTE, Change, Stacks
 
 PREFIX = re.compile(r"[A-Za-z0-9-]{0,30}")
 THROUGHPUTS = ("high", "standard")
+
+# What a stack is told; whatever is not given anew stays as it is.
+Settings = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +53,31 @@ async def deploy(
     *,
     prefix: str = "",
     throughput: str | None = None,
+    encryption_key: str | None = None,
+    alarm_topic: str | None = None,
+    access: bool = False,
     templates: Sequence[Path] | None = None,
     on_progress: OnProgress = _ignore,
 ) -> dict[str, dict[str, str]]:
     """Bring every stack to the state of its template; nothing happens to one that is in it already.
 
-    `throughput` ("high" or "standard") stays what it is unless given, and is "high" for a topic that is new.
+    `throughput` ("high" or "standard"), `encryption_key` and `alarm_topic` (ARNs, or "" for none) stay what they are
+    for a topic and all that subscribes to it, unless given; a topic that is new has "high" and neither of the others.
+    `access` deploys IAM policies too.
     Returns the outputs of each stack by its template's name. Raises ConfigurationError or StackFailed.
     """
-    found = load(templates)
+    found = load(templates, kinds=frozenset(Kind) if access else BROKER)
+    given = {"Throughput": throughput, "EncryptionKey": encryption_key, "AlarmTopic": alarm_topic}
+    wanted = {name: value for name, value in given.items() if value is not None}
     async with connect(aws) as stacks:
         chosen = {
-            template.topic: await _throughput(stacks, stack_name(prefix, template.name), throughput)
+            template.topic: await _settings(stacks, stack_name(prefix, template.name), wanted)
             for template in found
             if template.kind is Kind.TOPIC
         }
 
         async def apply(template: Template) -> Progress:
-            values = {"Prefix": prefix, "Throughput": chosen[template.topic]}
+            values = {"Prefix": prefix, **chosen[template.topic]}
             name, started = stack_name(prefix, template.name), time.monotonic()
             change = await stacks.apply(
                 name,
@@ -90,16 +100,19 @@ async def delete(
     aws: Aws,
     *,
     prefix: str = "",
+    access: bool = False,
     templates: Sequence[Path] | None = None,
     only: Iterable[str] | None = None,
     on_progress: OnProgress = _ignore,
 ) -> None:
     """Delete the stacks, what is in them too, in the reverse order; those that do not exist are fine.
 
-    `only` names the templates whose stacks go. Raises ConfigurationError or StackFailed.
+    `access` deletes the IAM policies too, which must be attached to nothing any more; `only` names the templates whose
+    stacks go. Raises ConfigurationError or StackFailed.
     """
     wanted = None if only is None else set(only)
-    found = [template for template in reversed(load(templates)) if wanted is None or template.name in wanted]
+    known = load(templates, kinds=frozenset(Kind) if access else BROKER)
+    found = [template for template in reversed(known) if wanted is None or template.name in wanted]
     async with connect(aws) as stacks:
 
         async def remove(template: Template) -> Progress:
@@ -126,13 +139,13 @@ async def connect(aws: Aws) -> AsyncIterator[Stacks]:
         yield Stacks(client, REMOTE if aws.endpoint_url is None else LOCAL)
 
 
-async def _throughput(stacks: Stacks, topic_stack: str, wanted: str | None) -> str:
-    """Queues follow their topic's setting: a queue that is added later must not mix the scopes."""
+async def _settings(stacks: Stacks, topic_stack: str, wanted: Settings) -> Settings:
+    """Queues follow their topic's settings: a queue that is added later must not mix the scopes, nor lack a key."""
     stack = await stacks.find(topic_stack)
-    current = stack.parameters.get("Throughput") if stack else None
-    if current == "high" and wanted == "standard":
+    current = stack.parameters if stack else {}
+    if current.get("Throughput") == "high" and wanted.get("Throughput") == "standard":
         raise ConfigurationError(f"{topic_stack} was deployed with high throughput; a topic cannot go back from it")
-    return wanted or current or THROUGHPUTS[0]
+    return {"Throughput": THROUGHPUTS[0], **{k: v for k, v in current.items() if k != "Prefix"}, **wanted}
 
 
 async def _by_rank(
@@ -155,14 +168,23 @@ async def _by_rank(
     return done
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
+def where_options() -> argparse.ArgumentParser:
+    """The options that say where the topology is, for the parsers of commands."""
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--prefix", default=os.environ.get("TOPOLOGY_PREFIX", ""), help="put before every name")
     parser.add_argument(
         "--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL") or None, help="address of LocalStack; none for AWS"
     )
     parser.add_argument("--region", default=os.environ.get("AWS_REGION", "us-east-1"), help="default: %(default)s")
+    return parser
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__, parents=[where_options()])
     parser.add_argument("--throughput", choices=THROUGHPUTS, help='default: as it is; "high" for new topics')
+    parser.add_argument("--encryption-key", help="ARN of a KMS key for topics and queues; default: as it is")
+    parser.add_argument("--alarm-topic", help="ARN of the SNS topic that alarms go to; default: as it is")
+    parser.add_argument("--access", action="store_true", help="the IAM policies too; needs the right to make them")
     parser.add_argument("--delete", action="store_true", help="delete the stacks, with every message in their queues")
     parser.add_argument("--yes", action="store_true", help="needed to delete on AWS")
     return parser
@@ -183,9 +205,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     try:
         if options.delete:
-            asyncio.run(delete(aws, prefix=options.prefix, on_progress=show))
+            asyncio.run(delete(aws, prefix=options.prefix, access=options.access, on_progress=show))
         else:
-            asyncio.run(deploy(aws, prefix=options.prefix, throughput=options.throughput, on_progress=show))
+            asyncio.run(
+                deploy(
+                    aws,
+                    prefix=options.prefix,
+                    throughput=options.throughput,
+                    encryption_key=options.encryption_key,
+                    alarm_topic=options.alarm_topic,
+                    access=options.access,
+                    on_progress=show,
+                )
+            )
     except EventTrioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,11 +27,16 @@ class Kind(StrEnum):
     TOPIC = "topic"
     SUBSCRIBER = "subscriber"
     PUBLISH_CHECK = "publish-check"
+    ACCESS = "access"
 
     @property
     def rank(self) -> int:
         """The position in the order of deployment."""
         return list(Kind).index(self)
+
+
+# What the broker is made of. Access to it is IAM's, which LocalStack neither needs nor enforces.
+BROKER = frozenset({Kind.TOPIC, Kind.SUBSCRIBER, Kind.PUBLISH_CHECK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,8 @@ class Template:
     parameters: frozenset[str]
 
 
-def load(paths: Iterable[Path] | None = None) -> tuple[Template, ...]:
-    """Read templates (all of `infra/templates` unless told), in the order of deployment.
+def load(paths: Iterable[Path] | None = None, *, kinds: Collection[Kind] = BROKER) -> tuple[Template, ...]:
+    """Read templates (of `infra/templates` unless told) of some kinds, in the order of deployment.
 
     Raises ConfigurationError, naming the file, when one cannot be read or does not describe itself.
     """
@@ -59,7 +64,7 @@ def load(paths: Iterable[Path] | None = None) -> tuple[Template, ...]:
                 f"template {template.name} belongs to the topic {template.topic!r}, which no template declares; "
                 f"{suggest(template.topic, topics)}"
             )
-    return tuple(found)
+    return tuple(template for template in found if template.kind in kinds)
 
 
 def dependants(templates: Sequence[Template], names: Iterable[str]) -> tuple[Template, ...]:

@@ -29,7 +29,9 @@ WHOLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLE
 # CloudFormation says it in the first way of a change set and in the second of a direct update.
 NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed")
 THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded")
-THROTTLED_RETRIES = 8
+# LocalStack's answer when two stacks are made at the same moment; AWS's own is worth another try too.
+STUMBLED = ("InternalError", "InternalFailure")
+RETRIES = 8
 
 
 class StackFailed(EventTrioError):
@@ -119,13 +121,16 @@ class Stacks:
             )
         new = current is None or current.status == "REVIEW_IN_PROGRESS"
         try:
-            change_set = await self._client.create_change_set(
-                StackName=name,
-                ChangeSetName=f"deploy-{uuid4().hex}",
-                ChangeSetType="CREATE" if new else "UPDATE",
-                TemplateBody=body,
-                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            change_set = await self._calling(
+                lambda: self._client.create_change_set(
+                    StackName=name,
+                    ChangeSetName=f"deploy-{uuid4().hex}",
+                    ChangeSetType="CREATE" if new else "UPDATE",
+                    TemplateBody=body,
+                    Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+                    Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+                    Capabilities=["CAPABILITY_IAM"],  # the templates are this project's own
+                )
             )
         except ClientError as error:
             if _says_nothing_to_do(str(error)):
@@ -228,12 +233,12 @@ class Stacks:
         return cause
 
     async def _calling(self, call: Callable[[], Awaitable[T]]) -> T:
-        """A call that only reads, made again while AWS asks to slow down: the client retries nothing itself."""
-        for attempt in range(1, THROTTLED_RETRIES):
+        """A call that may be made twice, made again while AWS asks to slow down: the client retries nothing itself."""
+        for attempt in range(1, RETRIES):
             try:
                 return await call()
             except ClientError as error:
-                if error_code(error) not in THROTTLED:
+                if error_code(error) not in THROTTLED + STUMBLED:
                     raise
                 await asyncio.sleep(self._patience.poll.delay(attempt, 0.0))
         return await call()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from shared.signals import Signals
 
 from .. import manifest
 from ..deploy import Progress, connect, delete, deploy
+from ..drift import differences
 from ..stacks import Change
 from .inventory import Broker, Declared, Missing, declared
 from .settings import TopologySettings
@@ -27,10 +29,14 @@ log = structlog.get_logger(__name__)
 
 # While LocalStack is away it is asked more often than the watch looks: everything waits for its return.
 RETRY_SECONDS = 0.5
+# Attributes are compared less often than existence: it takes some twenty calls.
+COMPARE_SECONDS = 30.0
 
 
 class TopologyWatch:
     """The loop that keeps one topology. It deletes queues, so it is for LocalStack only.
+
+    What was altered but is there is only told, as a warning: somebody may be trying something.
 
     A stack of which something is gone is deleted and deployed again, with those that depend on it: CloudFormation
     believes that the resource is there, and an update would change nothing.
@@ -44,6 +50,7 @@ class TopologyWatch:
         *,
         prefix: str = "",
         watch_seconds: float = 1.5,
+        compare_seconds: float = COMPARE_SECONDS,
         ready_file: Path | None = None,
         templates: Sequence[Path] | None = None,
         signals: Signals | None = None,
@@ -51,6 +58,9 @@ class TopologyWatch:
         self._aws = aws
         self._prefix = prefix
         self._watch_seconds = watch_seconds
+        self._compare_seconds = compare_seconds
+        self._compare_at = 0.0
+        self._altered: list[str] = []
         self._ready_file = ready_file
         self._paths = templates
         self._templates = manifest.load(templates)
@@ -76,6 +86,8 @@ class TopologyWatch:
             if self._expected is None or absent:
                 self._unready()
                 absent = await broker.missing(await self._repair(absent))
+            if not absent:
+                await self._compare()
         except EventTrioError as error:
             return self._is_in_trouble("topology.failed", str(error))
         except BROKER_FAULTS as error:
@@ -110,6 +122,19 @@ class TopologyWatch:
         log.info("the topology is deployed", action="topology.deployed", stacks=len(found), prefix=self._prefix)
         self._signals.emit("topology.deployed", repaired=[part.template for part in absent])
         return found
+
+    async def _compare(self) -> None:
+        if time.monotonic() < self._compare_at:
+            return
+        found = [str(part) for part in await differences(self._aws, prefix=self._prefix, templates=self._paths)]
+        if found and found != self._altered:
+            log.warning("the topology was altered", action="topology.altered", differences=found, prefix=self._prefix)
+            self._signals.emit("topology.altered", differences=found)
+        if self._altered and not found:
+            log.info("the topology is as declared again", action="topology.unaltered", prefix=self._prefix)
+            self._signals.emit("topology.unaltered")
+        self._altered = found
+        self._compare_at = time.monotonic() + self._compare_seconds
 
     def _tell(self, progress: Progress) -> None:
         level = log.debug if progress.change is Change.UNCHANGED else log.info

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "000000000000"}
+NO_VALUE = object()
 
 
 class _Loader(yaml.SafeLoader):
@@ -42,14 +43,15 @@ class Resolved:
         self.document = read(path)
         self._values = {
             **PSEUDO,
+            "AWS::NoValue": NO_VALUE,
             **{name: str(declared["Default"]) for name, declared in self.document["Parameters"].items()},
             **parameters,
         }
 
     def resources(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The logical ids and properties of the resources of a type such as "SQS::Queue"."""
+        """The logical ids and properties of the resources of a type such as "SQS::Queue" whose condition holds."""
         for logical_id, resource in self.document["Resources"].items():
-            if resource["Type"] == f"AWS::{kind}":
+            if resource["Type"] == f"AWS::{kind}" and self._holds(resource.get("Condition")):
                 yield logical_id, self._value(resource["Properties"])
 
     def only(self, kind: str) -> Mapping[str, Any]:
@@ -67,7 +69,7 @@ class Resolved:
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._value(item) for item in value]
+            return [item for item in map(self._value, value) if item is not NO_VALUE]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -81,14 +83,20 @@ class Resolved:
             if name == "Fn::If":
                 condition, then, otherwise = argument
                 return self._value(then if self._holds(condition) else otherwise)
-        return {key: self._value(item) for key, item in value.items()}
+        read = {key: self._value(item) for key, item in value.items()}
+        return {key: item for key, item in read.items() if item is not NO_VALUE}
 
     def _substituted(self, text: str) -> str:
         for name, value in self._values.items():
-            text = text.replace(f"${{{name}}}", value)
+            text = text.replace(f"${{{name}}}", str(value))
         assert "${" not in text, text
         return text
 
-    def _holds(self, condition: str) -> bool:
-        left, right = self._value(self.document["Conditions"][condition]["Fn::Equals"])
+    def _holds(self, condition: str | None) -> bool:
+        return condition is None or self._is_true(self.document["Conditions"][condition])
+
+    def _is_true(self, expression: Mapping[str, Any]) -> bool:
+        if "Fn::Not" in expression:
+            return not self._is_true(expression["Fn::Not"][0])
+        left, right = self._value(expression["Fn::Equals"])
         return bool(left == right)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from infra import manifest
-from infra.manifest import TEMPLATES, Kind, Template
+from infra.manifest import BROKER, TEMPLATES, Kind, Template
 from services.relay.settings import RelaySettings
 from shared.contracts.orders import ORDER_EVENTS
 from shared.topology import Topology, dead_letters, undelivered
@@ -16,8 +16,8 @@ NAMES = Topology("p-")
 DAY = 24 * 3600
 
 
-def resolved(template: Template, throughput: str = "high") -> Resolved:
-    return Resolved(TEMPLATES / f"{template.name}.yaml", Prefix="p-", Throughput=throughput)
+def resolved(template: Template, throughput: str = "high", **more: str) -> Resolved:
+    return Resolved(TEMPLATES / f"{template.name}.yaml", Prefix="p-", Throughput=throughput, **more)
 
 
 def of(kind: Kind) -> list[Template]:
@@ -40,7 +40,7 @@ def topic_arn(template: Template) -> str:
 
 
 def test_there_are_templates_of_every_kind() -> None:
-    assert {template.kind for template in ALL} == set(Kind)
+    assert {template.kind for template in ALL} == BROKER
     assert {template.topic for template in of(Kind.PUBLISH_CHECK)} == {template.topic for template in of(Kind.TOPIC)}
 
 
@@ -72,7 +72,7 @@ def test_one_setting_puts_all_scopes_together(throughput: str, expected: set[str
 def test_the_parameters_are_the_same_everywhere() -> None:
     first, *others = [resolved(template).document["Parameters"] for template in ALL]
     assert all(other == first for other in others)
-    assert set(first) == {"Prefix", "Throughput"}
+    assert set(first) == {"Prefix", "Throughput", "EncryptionKey", "AlarmTopic"}
 
 
 @every_template
@@ -166,11 +166,16 @@ def test_everything_comes_back_through_the_publish_check(template: Template) -> 
     assert not {"FilterPolicy", "FilterPolicyScope", "RedrivePolicy"} & set(subscription)
 
 
-@with_subscription
+@every_subscriber
 def test_the_outbox_keeps_events_as_long_as_the_queues_keep_messages(template: Template) -> None:
     queues = dict(resolved(template).resources("SQS::Queue"))
     kept_hours = RelaySettings.model_fields["retention_hours"].default
     assert queues["Queue"]["MessageRetentionPeriod"] <= kept_hours * 3600
+
+
+@every_check
+def test_a_confirmation_waits_for_its_relay_as_long_as_a_queue_can_keep_it(template: Template) -> None:
+    assert resolved(template).only("SQS::Queue")["MessageRetentionPeriod"] == 14 * DAY
 
 
 @every_template

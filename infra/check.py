@@ -1,0 +1,39 @@
+"""Says what of the running topology is not as declared: `python -m infra.check`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from shared.aws import BROKER_FAULTS, Aws, error_code
+from shared.errors import EventTrioError
+
+from .deploy import where_options
+from .drift import differences
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its status is 0 when nothing differs, 1 when something does, 2 when it could not look."""
+    parser = argparse.ArgumentParser(prog="python -m infra.check", description=__doc__, parents=[where_options()])
+    options = parser.parse_args(arguments)
+    aws = Aws(options.region, options.endpoint_url)
+    try:
+        found = asyncio.run(differences(aws, prefix=options.prefix))
+    except EventTrioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BROKER_FAULTS as error:
+        where = aws.endpoint_url or f"AWS in {aws.region}"
+        print(f"error: {where} cannot be looked at: {error_code(error)}: {error}", file=sys.stderr)
+        return 2
+    for difference in found:
+        print(difference)
+    if not found:
+        print("the topology is as declared")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())

@@ -1,0 +1,190 @@
+"""Compares the broker with what the templates declare: names what is missing, altered or there in addition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from shared.aws import Aws, error_code, sns, sqs
+
+from . import manifest
+from .declaration import Account, Declaration, Properties, Value
+from .deploy import connect, stack_name
+from .manifest import Template
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sqs import SQSClient
+
+ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException")
+
+# Properties that are no attributes, or that cannot change without the thing becoming another.
+ASIDE = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
+# LocalStack's CloudFormation drops it, and its topics deduplicate nothing in any scope.
+ASIDE_LOCALLY = frozenset({"FifoThroughputScope"})
+# What nobody declares and nobody may add: a filter on a publish check, say, hides events from it.
+WATCHED_TOPIC = frozenset({"KmsMasterKeyId"})
+WATCHED_QUEUE = frozenset({"RedrivePolicy", "KmsMasterKeyId"})
+WATCHED_SUBSCRIPTION = frozenset({"FilterPolicy", "RedrivePolicy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it is declared."""
+
+    template: str
+    resource: str
+    attribute: str
+    declared: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.template}: {self.resource}: {self.attribute} is {self.found}, declared is {self.declared}"
+
+
+async def differences(aws: Aws, *, prefix: str = "", templates: Sequence[Path] | None = None) -> list[Difference]:
+    """Everything under the prefix that is not as its template says. Faults of the broker pass through."""
+    found: list[Difference] = []
+    subscribers: dict[str, set[str]] = {}
+    async with connect(aws) as stacks, sqs(aws) as queues, sns(aws) as topics:
+        broker = _Broker(queues, topics, ASIDE if aws.endpoint_url is None else ASIDE | ASIDE_LOCALLY)
+        for template in manifest.load(templates):
+            stack = await stacks.find(stack_name(prefix, template.name))
+            if stack is None:
+                found.append(Difference(template.name, "its stack", "existence", "there", "missing"))
+                continue
+            account = Account.of(stack)
+            declared = Declaration(template.body, {"Prefix": prefix, **stack.parameters}, account)
+            found += [difference async for difference in broker.compare(template, declared, subscribers)]
+        found += [difference async for difference in broker.strangers(subscribers)]
+    return found
+
+
+_Differences: TypeAlias = AsyncIterator[Difference]
+
+
+class _Broker:
+    def __init__(self, queues: SQSClient, topics: SNSClient, aside: frozenset[str]) -> None:
+        self._queues = queues
+        self._topics = topics
+        self._aside = aside
+
+    async def compare(
+        self, template: Template, declared: Declaration, subscribers: dict[str, set[str]]
+    ) -> _Differences:
+        policies = {
+            target: policy["PolicyDocument"]
+            for kind, key in (("AWS::SQS::QueuePolicy", "Queues"), ("AWS::SNS::TopicPolicy", "Topics"))
+            for _, policy in declared.resources(kind)
+            for target in policy[key]
+        }
+        for logical_id, topic in declared.resources("AWS::SNS::Topic"):
+            (arn,) = [target for target in policies if target.endswith(f":{topic['TopicName']}")]
+            subscribers.setdefault(arn, set())
+            wanted = {**topic, "Policy": policies[arn]}
+            for difference in self._compared(wanted, await self._topic(arn), WATCHED_TOPIC):
+                yield Difference(template.name, logical_id, *difference)
+        for logical_id, queue in declared.resources("AWS::SQS::Queue"):
+            (policy,) = [document for arn, document in policies.items() if arn.endswith(f":{queue['QueueName']}")]
+            wanted = {**queue, "Policy": policy}
+            for difference in self._compared(wanted, await self._queue(queue["QueueName"]), WATCHED_QUEUE):
+                yield Difference(template.name, logical_id, *difference)
+        for logical_id, subscription in declared.resources("AWS::SNS::Subscription"):
+            endpoint = subscription["Endpoint"]
+            subscribers.setdefault(subscription["TopicArn"], set()).add(endpoint)
+            attributes = await self._subscription(subscription["TopicArn"], endpoint)
+            for difference in self._compared(subscription, attributes, WATCHED_SUBSCRIPTION):
+                yield Difference(template.name, logical_id, *difference)
+
+    async def strangers(self, subscribers: Mapping[str, set[str]]) -> _Differences:
+        for arn, known in subscribers.items():
+            for endpoint in sorted(set(await self._subscriptions(arn)) - known):
+                yield Difference(_last(arn), "a subscription", "endpoint", "not declared", endpoint)
+
+    def _compared(
+        self, declared: Properties, found: Mapping[str, str] | None, watched: frozenset[str]
+    ) -> Iterator[tuple[str, str, str]]:
+        """Attribute, declared and found value of each attribute that differs."""
+        if found is None:
+            yield "existence", "there", "missing"
+            return
+        for name in sorted((set(declared) | watched) - self._aside):
+            wanted, actual = _canonical(declared.get(name)), _canonical(found.get(name))
+            if wanted != actual:
+                yield name, _shown(wanted), _shown(actual)
+
+    async def _queue(self, name: str) -> Mapping[str, str] | None:
+        try:
+            url = (await self._queues.get_queue_url(QueueName=name))["QueueUrl"]
+            answer = await self._queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        except self._queues.exceptions.ClientError as error:
+            _ensure_absent(error)
+            return None
+        return {str(attribute): value for attribute, value in answer.get("Attributes", {}).items()}
+
+    async def _topic(self, arn: str) -> Mapping[str, str] | None:
+        try:
+            return (await self._topics.get_topic_attributes(TopicArn=arn))["Attributes"]
+        except self._topics.exceptions.ClientError as error:
+            _ensure_absent(error)
+            return None
+
+    async def _subscription(self, topic: str, endpoint: str) -> Mapping[str, str] | None:
+        try:
+            arn = (await self._subscriptions(topic)).get(endpoint)
+            if arn is None:
+                return None
+            return (await self._topics.get_subscription_attributes(SubscriptionArn=arn))["Attributes"]
+        except self._topics.exceptions.ClientError as error:
+            _ensure_absent(error)
+            return None
+
+    async def _subscriptions(self, topic: str) -> dict[str, str]:
+        pages = self._topics.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        try:
+            return {
+                found.get("Endpoint", ""): found.get("SubscriptionArn", "")
+                async for page in pages
+                for found in page.get("Subscriptions", [])
+            }
+        except self._topics.exceptions.ClientError as error:
+            _ensure_absent(error)
+            return {}
+
+
+def _canonical(value: Value) -> Value:
+    """One form for what a template and an API write differently: numbers and truths as text, JSON, lists of one."""
+    if isinstance(value, str) and value[:1] == "{":
+        value = json.loads(value)
+    if isinstance(value, Mapping):
+        if "Statement" in value:
+            return {statement.get("Sid", ""): _statement(statement) for statement in value["Statement"]}
+        return {key: _canonical(item) for key, item in value.items()} or None
+    if isinstance(value, list):
+        return sorted((_canonical(item) for item in value), key=str)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value or None
+
+
+def _statement(statement: Properties) -> Properties:
+    found = {key: [item] if isinstance(item, str) else item for key, item in statement.items() if key != "Sid"}
+    found["Action"] = [action.lower() for action in found["Action"]]
+    return {key: _canonical(item) for key, item in found.items()}
+
+
+def _shown(value: Value) -> str:
+    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _ensure_absent(error: Exception) -> None:
+    """Raise the error again unless it says that something is not there."""
+    if error_code(error) not in ABSENT:
+        raise error
+
+
+def _last(arn: str) -> str:
+    return arn.rsplit(":", 1)[-1]

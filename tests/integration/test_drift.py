@@ -1,0 +1,117 @@
+"""Whatever somebody changes behind CloudFormation's back is named."""
+
+import asyncio
+import json
+import secrets
+
+import pytest
+
+from infra.check import run
+from infra.deploy import delete, deploy
+from infra.drift import Difference, differences
+from infra.localstack.watch import TopologyWatch
+from shared.aws import Aws, sns, sqs
+from shared.queue import Queue
+from shared.signals import Signals
+from shared.topology import Topology, dead_letters
+from tests.support.topologies import deployed
+
+
+class Altering:
+    """Changes of a deployed topology."""
+
+    def __init__(self, aws: Aws, names: Topology) -> None:
+        self.aws = aws
+        self.names = names
+        self.queue = names.queue("notification", "order-events")
+        self.topic = f"arn:aws:sns:{aws.region}:000000000000:{names.topic('order-events')}"
+
+    async def set_queue(self, **attributes: str) -> None:
+        async with sqs(self.aws) as client:
+            url = await Queue(client, self.queue).url()
+            await client.set_queue_attributes(QueueUrl=url, Attributes=attributes)  # type: ignore[arg-type]
+
+    async def delete_queue(self, name: str) -> None:
+        async with sqs(self.aws) as client:
+            await client.delete_queue(QueueUrl=await Queue(client, name).url())
+
+    async def set_subscription(self, endpoint: str, name: str, value: str) -> None:
+        async with sns(self.aws) as client:
+            found = (await client.list_subscriptions_by_topic(TopicArn=self.topic))["Subscriptions"]
+            (arn,) = [each["SubscriptionArn"] for each in found if each["Endpoint"].endswith(f":{endpoint}")]
+            await client.set_subscription_attributes(SubscriptionArn=arn, AttributeName=name, AttributeValue=value)
+
+    async def subscribe(self, endpoint: str) -> None:
+        arn = f"arn:aws:sqs:{self.aws.region}:000000000000:{endpoint}"
+        async with sns(self.aws) as client:
+            await client.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
+
+
+async def found(altering: Altering) -> list[Difference]:
+    return await differences(altering.aws, prefix=altering.names.prefix)
+
+
+async def test_what_differs_is_named_and_deploying_again_is_not_needed_for_what_does_not(aws: Aws) -> None:
+    async with deployed(aws) as names:
+        altering = Altering(aws, names)
+        assert await found(altering) == []
+        await altering.set_queue(VisibilityTimeout="90")
+        await altering.set_subscription(altering.queue, "RawMessageDelivery", "false")
+        await altering.set_subscription(altering.queue, "FilterPolicy", json.dumps({"type": ["order.placed"]}))
+        await altering.set_subscription(names.publish_check("order-events"), "FilterPolicy", '{"type": ["x"]}')
+        policy = {"Version": "2012-10-17", "Statement": [{"Sid": "All", "Effect": "Allow", "Principal": "*",
+                  "Action": "sqs:*", "Resource": "*"}]}  # fmt: skip
+        await altering.set_queue(Policy=json.dumps(policy), RedrivePolicy="")
+        await altering.delete_queue(names.publish_check("notification-events"))
+        await altering.subscribe(dead_letters(altering.queue))
+        named = {(each.template, each.resource, each.attribute): each.found for each in await found(altering)}
+    subscriber, check = "notification-order-events", "order-events-publish-check"
+    stranger = (names.topic("order-events"), "a subscription", "endpoint")
+    assert set(named) == {
+        (subscriber, "Queue", "VisibilityTimeout"),
+        (subscriber, "Queue", "Policy"),
+        (subscriber, "Queue", "RedrivePolicy"),
+        (subscriber, "Subscription", "RawMessageDelivery"),
+        (subscriber, "Subscription", "FilterPolicy"),
+        (check, "Subscription", "FilterPolicy"),
+        ("notification-events-publish-check", "Queue", "existence"),
+        stranger,
+    }
+    assert named[(subscriber, "Queue", "VisibilityTimeout")] == "90"
+    assert named[stranger].endswith(dead_letters(altering.queue))
+
+
+async def test_the_parameters_of_the_stacks_are_no_difference(aws: Aws) -> None:
+    prefix = f"t{secrets.token_hex(4)}-"
+    try:
+        await deploy(aws, prefix=prefix, throughput="standard")
+        assert await differences(aws, prefix=prefix) == []
+    finally:
+        await delete(aws, prefix=prefix)
+
+
+def test_the_command_says_what_differs(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--prefix", f"t{secrets.token_hex(4)}-", "--endpoint-url", str(aws.endpoint_url)]
+    assert run(where) == 1
+    assert "order-events: its stack: existence is missing, declared is there" in capsys.readouterr().out
+    assert run(["--endpoint-url", "http://127.0.0.1:9"]) == 2
+    assert "http://127.0.0.1:9 cannot be looked at" in capsys.readouterr().err
+
+
+async def test_the_watch_tells_once_and_says_when_it_is_over(aws: Aws) -> None:
+    prefix, signals, stopping = f"w{secrets.token_hex(4)}-", Signals(), asyncio.Event()
+    watch = TopologyWatch(aws, prefix=prefix, watch_seconds=0.05, compare_seconds=0.1, signals=signals)
+    task = asyncio.create_task(watch.run(stopping))
+    try:
+        await signals.wait("topology.complete", timeout=30.0)
+        altering = Altering(aws, Topology(prefix))
+        await altering.set_queue(VisibilityTimeout="90")
+        told = await signals.wait("topology.altered", timeout=20.0)
+        assert told["differences"] == ["notification-order-events: Queue: VisibilityTimeout is 90, declared is 60"]
+        await altering.set_queue(VisibilityTimeout="60")
+        await signals.wait("topology.unaltered", timeout=20.0)
+        assert len(signals.seen("topology.altered")) == 1
+    finally:
+        stopping.set()
+        await task
+        await delete(aws, prefix=prefix)

@@ -1,0 +1,121 @@
+"""What each process may do on AWS: read from the policies, since LocalStack enforces none."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from infra import manifest
+from infra.manifest import TEMPLATES, Kind
+from shared.topology import Topology, dead_letters, undelivered
+from tests.support.cloudformation import Resolved
+
+SERVICES = ("order", "notification")
+KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+NAMES = Topology("p-")
+PUBLISHES = {"order": "order-events", "notification": "notification-events"}
+SUBSCRIBES = {"order": "notification-events", "notification": "order-events"}
+every_service = pytest.mark.parametrize("service", SERVICES)
+
+
+def sqs(name: str) -> str:
+    return f"arn:aws:sqs:us-east-1:000000000000:{name}"
+
+
+def sns(name: str) -> str:
+    return f"arn:aws:sns:us-east-1:000000000000:{name}"
+
+
+def policies(service: str, **parameters: str) -> dict[str, list[Mapping[str, Any]]]:
+    found = Resolved(TEMPLATES / f"access-{service}.yaml", Prefix="p-", **parameters)
+    return {name: policy["PolicyDocument"]["Statement"] for name, policy in found.resources("IAM::ManagedPolicy")}
+
+
+def allowed(statements: list[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Every action with every resource that it is allowed on."""
+    return {
+        (action, resource)
+        for statement in statements
+        for action in _many(statement["Action"])
+        for resource in _many(statement["Resource"])
+    }
+
+
+def _many(value: Any) -> Iterator[str]:
+    yield from [value] if isinstance(value, str) else value
+
+
+def test_every_service_with_a_topic_has_its_policies() -> None:
+    loaded = {found.name for found in manifest.load(kinds={Kind.ACCESS})}
+    assert {f"access-{service}" for service in SERVICES} <= loaded
+    publishing = {topic.topic for topic in manifest.load(kinds={Kind.TOPIC})}
+    assert publishing == {found.topic for found in manifest.load(kinds={Kind.ACCESS})}
+
+
+def test_localstack_gets_no_policies() -> None:
+    assert Kind.ACCESS not in {template.kind for template in manifest.load()}
+
+
+@every_service
+def test_nothing_is_allowed_in_general(service: str) -> None:
+    for name, statements in policies(service, EncryptionKey=KEY).items():
+        for statement in statements:
+            assert statement["Effect"] == "Allow"
+            assert "NotAction" not in statement
+            assert "NotResource" not in statement
+        for action, resource in allowed(statements):
+            assert "*" not in action, name
+            # Subscriptions of one topic have ids that nobody knows beforehand; nothing else is left open.
+            assert "*" not in resource or resource == f"{sns(NAMES.topic(SUBSCRIBES[service]))}:*", name
+
+
+@every_service
+def test_nobody_changes_the_topology(service: str) -> None:
+    verbs = ("Create", "Delete", "Set", "Add", "Remove", "Subscribe", "Unsubscribe", "Purge", "Tag", "Untag")
+    for statements in policies(service).values():
+        changed = {action for action, _ in allowed(statements) if action.split(":")[1].startswith(verbs)}
+        assert changed <= {"sqs:DeleteMessage"}
+
+
+@every_service
+def test_a_service_reads_its_own_queues_and_sends_nothing(service: str) -> None:
+    queue = NAMES.queue(service, SUBSCRIBES[service])
+    granted = allowed(policies(service)["Service"])
+    own = {sqs(queue), sqs(dead_letters(queue)), sqs(undelivered(queue))}
+    assert {resource for action, resource in granted if action.startswith("sqs:")} == own
+    actions = {action for action, _ in granted}
+    assert {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"} <= actions
+    assert not {"sqs:SendMessage", "sns:Publish"} & actions
+
+
+@every_service
+def test_a_relay_publishes_to_one_topic_and_reads_one_check(service: str) -> None:
+    topic = PUBLISHES[service]
+    granted = allowed(policies(service)["Relay"])
+    assert {resource for _, resource in granted} == {sns(NAMES.topic(topic)), sqs(NAMES.publish_check(topic))}
+    assert {action for action, resource in granted if resource == sns(NAMES.topic(topic))} == {
+        "sns:Publish",
+        "sns:GetTopicAttributes",
+    }
+    assert "sqs:SendMessage" not in {action for action, _ in granted}
+
+
+@every_service
+def test_an_operator_moves_dead_letters_back_and_reads_nothing_else(service: str) -> None:
+    queue = NAMES.queue(service, SUBSCRIBES[service])
+    granted = allowed(policies(service)["Redrive"])
+    assert {resource for action, resource in granted if action == "sqs:SendMessage"} == {sqs(queue)}
+    nets = {sqs(dead_letters(queue)), sqs(undelivered(queue))}
+    for action in ("sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"):
+        assert {resource for granted_action, resource in granted if granted_action == action} == nets
+
+
+@every_service
+def test_a_key_of_ones_own_may_be_used_where_it_is_needed(service: str) -> None:
+    assert not any("kms" in action for part in policies(service).values() for action, _ in allowed(part))
+    keyed = {
+        name: {action for action, resource in allowed(part) if resource == KEY}
+        for name, part in policies(service, EncryptionKey=KEY).items()
+    }
+    both = {"kms:GenerateDataKey", "kms:Decrypt"}  # who sends through an encrypted topic or queue needs both
+    assert keyed == {"Service": {"kms:Decrypt"}, "Relay": both, "Redrive": both}
