@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from shared.database import CONNECT_SECONDS, DATABASE_FAULTS
+from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
 from shared.lifecycle import pause
 from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.retry import Backoff
@@ -26,7 +26,8 @@ class DoorbellListener:
     """Wakes the relay when something was committed.
 
     LISTEN needs a session, which a pooler in transaction mode does not give: it has a URL of its own. The probe is a
-    NOTIFY to itself: a pooler in between, or a connection that is half open, accepts everything and delivers nothing.
+    NOTIFY to itself, sent by another connection: a pooler in between, or a connection that is half open, accepts
+    everything and delivers nothing, except perhaps what the connection itself has sent.
     """
 
     name = "doorbell"
@@ -35,6 +36,7 @@ class DoorbellListener:
         self,
         url: str,
         relay_id: UUID,
+        pool: Pool,
         *,
         on_ring: Callable[[], None],
         on_lanes: Callable[[], None],
@@ -42,6 +44,7 @@ class DoorbellListener:
         probe_every: float = PROBE_EVERY_SECONDS,
     ) -> None:
         self._url = url
+        self._pool = pool
         self._probe_channel = f"outbox_probe_{relay_id.hex}"
         self._on_ring = on_ring
         self._on_lanes = on_lanes
@@ -80,7 +83,8 @@ class DoorbellListener:
         await connection.add_listener(self._probe_channel, lambda *_: self._answered.set())
         while not stopping.is_set():
             self._answered.clear()
-            await connection.execute(f"NOTIFY {self._probe_channel}")
+            async with transaction(self._pool) as other:
+                await other.execute(f"NOTIFY {self._probe_channel}")
             async with asyncio.timeout(PROBE_ANSWER_SECONDS):
                 await self._answered.wait()
             if self.trouble is not None:

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
@@ -18,6 +17,7 @@ from shared.envelope import new_event_id
 from shared.errors import ConfigurationError
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
+from shared.http.server import serve
 from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -180,7 +180,7 @@ async def _assemble(
         replays.wake()
         releases.wake()
 
-    doorbell = DoorbellListener(listen_url, relay_id, on_ring=relay.ring, on_lanes=wake, signals=signals)
+    doorbell = DoorbellListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
@@ -218,15 +218,7 @@ def run() -> None:
         app = build(settings)
     except ConfigurationError as error:
         fail(str(error))
-    uvicorn.run(
-        app,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
-    )
+    serve(app, settings)
 
 
 if __name__ == "__main__":
