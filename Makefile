@@ -63,6 +63,10 @@ test-acceptance: bootstrap ## run the tests of the whole system
 mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)
 	@$(RUN) tools.mutants $(NAME)
 
+.PHONY: test-api
+test-api: bootstrap ## let Schemathesis call every service by its OpenAPI document (a part of test-contract)
+	@$(RUN) pytest tests/contract/test_openapi.py tests/contract/test_rest_apis.py $(ARGS)
+
 .PHONY: check
 check: bootstrap ## lint, types, arrows between rooms, templates, house rules
 	@$(RUN) ruff check .
