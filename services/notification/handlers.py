@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.consumer.event import Event
-from shared.consumer.failures import Reject
-from shared.consumer.policies import RetryInPlace
+from shared.consumer.failures import Outage, Reject
+from shared.consumer.policies import PublishFailure, Retry, Unit
 from shared.consumer.router import Router
 from shared.contracts.orders import (
     OrderCancelled,
@@ -16,23 +16,30 @@ from shared.contracts.orders import (
 )
 
 from .domain import RecipientUnknown
-from .senders.sender import SendRefused
+from .senders.sender import SenderDown, SendRefused
 from .use_cases import Notifier, Sent
 
 HANDLED: tuple[type[OrderEvent], ...] = (OrderPlaced, OrderConfirmed, OrderShipped, OrderDelivered, OrderCancelled)
 
+# Half a minute in place, then a quarter of an hour put aside; what still fails then is told to whoever depends on it.
+POLICY = Retry(attempts=8, delay=1, unit=Unit.SECONDS, backoff=3.0, then=PublishFailure())
 
-def router(notifier: Notifier, *, retry_seconds: float) -> Router:
-    """The handlers: each event is one notice. What fails is tried again for so long, then it is a dead letter."""
+
+def router(notifier: Notifier) -> Router:
+    """The handlers: each event is one notice."""
 
     async def send(event: Event[OrderEvent]) -> Sent:
         try:
             return await notifier.send(event)
+        except SenderDown as down:
+            raise Outage(down.seconds, str(down)) from down
         except (RecipientUnknown, SendRefused) as refused:
             # No repetition helps: the order.placed that would tell was put aside, or the recipient is wrong.
             raise Reject(str(refused)) from refused
 
     routes = Router()
     for payload in HANDLED:
-        routes.handle(payload, notifier.record, act=send, policy=RetryInPlace(within=retry_seconds), timeout=30.0)
+        routes.handle(
+            payload, notifier.record, act=send, policy=POLICY, timeout=30.0, on_failure=notifier.record_failure
+        )
     return routes

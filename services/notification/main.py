@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
-from shared.aws import Aws, sqs
 from shared.clock import SystemClock
-from shared.consumer.gate import Gate
-from shared.consumer.loop import Consumer, Limits
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.processor import Processor
-from shared.consumer.receiving import Polling
-from shared.consumer.reporting import Report
+from shared.consumer.assembly import Subscription, consuming
+from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
 from shared.http.application import create_app
@@ -32,30 +25,26 @@ from shared.observability import logging
 from shared.observability.metrics import new_registry
 from shared.outbox.doorbell import Doorbell
 from shared.outbox.writer import OutboxWriter
-from shared.queue import Queue
 from shared.settings import fail, load
 from shared.signals import Signals
-from shared.topology import Topology
 
 from .api import messages, notifications
 from .api.problems import translation
 from .handlers import router
 from .migrate import MIGRATIONS
 from .rendering import Templates
+from .senders.guarded import GuardedSender
 from .senders.log import LogSender
 from .senders.sender import Sender
 from .senders.smtp import Smtp, SmtpSender
 from .settings import NotificationSettings
 from .use_cases import Notifier, Records
 
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs import SQSClient
-
 log = structlog.get_logger(__name__)
 
 NAME = "notification"
 SOURCE = "/services/notification"
-SUBSCRIBED = "order-events"
+SUBSCRIPTION = Subscription(NAME, "order-events", subject_name="order_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +67,27 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         pool_size=settings.database_pool_size,
     )
     sessions = async_sessionmaker(engine, expire_on_commit=False)
+    doorbell = Doorbell(settings.database_url.get_secret_value())
+    chosen = sender or _sender(settings)
+    notifier = Notifier(sessions, Templates(), chosen, OutboxWriter(SOURCE), SystemClock())
+    routes = router(notifier)
+    routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with sqs(Aws(settings.aws_region, settings.aws_endpoint_url)) as client:
-            parts = _assemble(settings, client, sessions, registry, said, sender or _sender(settings))
-            running.append(parts)
-            await parts.supervisor.start()
+        async with consuming(
+            SUBSCRIPTION, routes, settings, sessions, registry, said, after_commit=doorbell.ring
+        ) as parts:
+            loops = (*parts.loops, doorbell)
+            supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
+            running.append(_Running(parts.consumer, supervisor))
+            await supervisor.start()
             log.info("notification service started", action="service.started")
             try:
                 yield
             finally:
-                await parts.supervisor.stop()
+                await supervisor.stop()
                 await engine.dispose()
                 running.clear()
                 log.info("notification service stopped", action="service.stopped")
@@ -108,47 +105,11 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     )
 
 
-def _assemble(
-    settings: NotificationSettings,
-    client: SQSClient,
-    sessions: async_sessionmaker[AsyncSession],
-    registry: CollectorRegistry,
-    signals: Signals,
-    sender: Sender,
-) -> _Running:
-    clock = SystemClock()
-    metrics = ConsumerMetrics(registry)
-    doorbell = Doorbell(settings.database_url.get_secret_value())
-    notifier = Notifier(sessions, Templates(), sender, OutboxWriter(SOURCE), clock)
-    routes = router(notifier, retry_seconds=settings.retry_seconds)
-    gate = Gate(sessions)
-    report = Report(routes, metrics, signals, clock, subject_name="order_id")
-    processor = Processor(NAME, routes, sessions, gate, report, clock, after_commit=doorbell.ring)
-    consumer = Consumer(
-        "consumer",
-        Queue(client, Topology(settings.topology_prefix).queue(NAME, SUBSCRIBED)),
-        processor,
-        gate,
-        metrics,
-        clock,
-        signals,
-        Limits(
-            concurrency=settings.concurrency,
-            capacity=max(300, settings.concurrency),
-            # Its own budget ends before the supervisor's, which would cut it off.
-            drain_seconds=settings.drain_seconds * 0.95,
-            polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
-        ),
-    )
-    supervisor = Supervisor([consumer, doorbell], drain_seconds=settings.drain_seconds, signals=signals)
-    return _Running(consumer, supervisor)
-
-
 def _sender(settings: NotificationSettings) -> Sender:
     if settings.sender == "log" or settings.smtp_host is None or settings.smtp_from is None:
         return LogSender()
     password = settings.smtp_password
-    return SmtpSender(
+    smtp = SmtpSender(
         Smtp(
             host=settings.smtp_host,
             port=settings.smtp_port,
@@ -158,6 +119,7 @@ def _sender(settings: NotificationSettings) -> Sender:
             password=password.get_secret_value() if password is not None else None,
         )
     )
+    return GuardedSender(smtp, SystemClock())
 
 
 def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[Check]:

@@ -7,12 +7,10 @@ from typing import Literal
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.aws import LONGEST_WAIT_SECONDS
-from shared.consumer.policies import IN_PLACE_SECONDS
-from shared.settings import ServiceSettings
+from shared.consumer.settings import ConsumerSettings
 
 
-class NotificationSettings(ServiceSettings):
+class NotificationSettings(ConsumerSettings):
     """What the notification service needs to know."""
 
     http_port: int = Field(8001, ge=0, le=65535, description="The port that the service listens on.")
@@ -22,19 +20,6 @@ class NotificationSettings(ServiceSettings):
         gt=0,
         le=300,
         description="How long a stopping service may finish what it began; above QUEUE_WAIT_SECONDS.",
-    )
-    queue_wait_seconds: int = Field(
-        20, ge=0, le=LONGEST_WAIT_SECONDS, description="How long a receive waits for messages."
-    )
-    visibility_seconds: int = Field(
-        60,
-        ge=4,
-        le=43_200,
-        description="How long a message stays invisible after its receipt, and after each heartbeat.",
-    )
-    concurrency: int = Field(16, ge=1, le=1000, description="Orders whose events are handled at the same time.")
-    retry_seconds: float = Field(
-        IN_PLACE_SECONDS, gt=0, le=IN_PLACE_SECONDS, description="How long a failing event is retried in place."
     )
     sender: Literal["log", "smtp"] = Field("log", description="How customers are notified; `log` only says so.")
     smtp_host: str | None = Field(None, description="The mail server; needed with SENDER=smtp.")
@@ -48,12 +33,6 @@ class NotificationSettings(ServiceSettings):
     def _goes_together(self) -> NotificationSettings:
         if self.sender == "smtp" and not (self.smtp_host and self.smtp_from):
             raise ValueError("SENDER is smtp, so SMTP_HOST and SMTP_FROM must be set")
-        if self.drain_seconds <= self.queue_wait_seconds:
-            # A receive that is cut off still takes messages, which then stay invisible.
-            raise ValueError(
-                f"DRAIN_SECONDS ({self.drain_seconds:g}) must be above QUEUE_WAIT_SECONDS ({self.queue_wait_seconds}), "
-                "so that the last receive can end"
-            )
         return self
 
 

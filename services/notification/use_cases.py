@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from shared.clock import Clock
 from shared.consumer.event import Event
-from shared.contracts.notifications import NotificationSent
+from shared.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
 from shared.contracts.orders import OrderEvent, OrderPlaced
 from shared.envelope import new_event_id
 from shared.inbox import reader
@@ -67,71 +67,107 @@ class Notifier:
 
     async def send(self, event: Event[E]) -> Sent:
         """Tell the customer. Raises RecipientUnknown, SendFailed or SendRefused."""
-        recipient = await self._recipient(event.payload)
+        async with self._sessions() as session:
+            recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)
         await self._sender.send(Notice(key=event.id, address=recipient.address, text=text))
         return Sent(recipient, text, self._clock.now())
 
     async def record(self, session: AsyncSession, event: Event[E], sent: Sent) -> None:
         """Keep the notification and what is known of the order, and state that the customer was told."""
+        notification = self._notification(event, sent.recipient, sent.text, sent.sent_at)
+        about = self._about(event, notification)
+        await self._keep(session, event, sent.recipient, notification, NotificationSent(**about))
+        log.info(
+            "customer notified",
+            action="notification.sent",
+            notification_id=str(notification.id),
+            order_id=str(notification.order_id),
+            channel=notification.channel,
+            stale=event.stale,
+        )
+
+    async def record_failure(self, session: AsyncSession, event: Event[E], reason: str) -> None:
+        """Keep that the customer could not be told, and state it: whoever depends on it compensates.
+
+        Raises RecipientUnknown: then nobody can tell whom it concerns.
+        """
+        recipient = await self._recipient(event.payload, session)
+        text = self._templates.render(event.payload, recipient.locale)
+        notification = self._notification(event, recipient, text, None)
+        about = self._about(event, notification)
+        await self._keep(session, event, recipient, notification, NotificationFailed(**about, reason=reason))
+        log.warning(
+            "customer not notified",
+            action="notification.failed",
+            notification_id=str(notification.id),
+            order_id=str(notification.order_id),
+            channel=notification.channel,
+            reason=reason,
+        )
+
+    async def _keep(
+        self,
+        session: AsyncSession,
+        event: Event[E],
+        recipient: Recipient,
+        notification: Notification,
+        stated: NotificationEvent,
+    ) -> None:
         repository = NotificationRepository(session)
-        order_id = sent.recipient.order_id
         if isinstance(event.payload, OrderPlaced):
-            sequence: int | None = await repository.keep_recipient(sent.recipient)
+            sequence: int | None = await repository.keep_recipient(recipient)
         else:
-            sequence = await repository.next_sequence(order_id)
+            sequence = await repository.next_sequence(recipient.order_id)
         if sequence is None:
             raise RecipientUnknown
-        notification = self._notification(event, sent)
         await repository.add(notification)
         await self._writer.record(
             session,
-            NotificationSent(
-                notification_id=notification.id,
-                order_id=order_id,
-                channel=notification.channel,
-                cause_event_id=event.id,
-                cause_type=event.envelope.type,
-            ),
-            subject=str(order_id),
+            stated,
+            subject=str(recipient.order_id),
             sequence=sequence,
             correlation_id=event.envelope.correlationid,
             causation_id=str(event.id),
             traceparent=event.envelope.traceparent,
         )
-        log.info(
-            "customer notified",
-            action="notification.sent",
-            notification_id=str(notification.id),
-            order_id=str(order_id),
-            channel=notification.channel,
-            stale=event.stale,
-        )
 
-    async def _recipient(self, payload: OrderEvent) -> Recipient:
+    @staticmethod
+    def _about(event: Event[E], notification: Notification) -> dict[str, Any]:
+        return {
+            "notification_id": notification.id,
+            "order_id": notification.order_id,
+            "channel": notification.channel,
+            "cause_event_id": event.id,
+            "cause_type": event.envelope.type,
+        }
+
+    @staticmethod
+    async def _recipient(payload: OrderEvent, session: AsyncSession) -> Recipient:
         order_id = OrderId(payload.order_id)
         if isinstance(payload, OrderPlaced):
             return Recipient(order_id, payload.customer_id, payload.recipient, payload.locale)
-        async with self._sessions() as session:
-            known = await NotificationRepository(session).recipient(order_id)
+        known = await NotificationRepository(session).recipient(order_id)
         if known is None:
             raise RecipientUnknown
         return known
 
-    def _notification(self, event: Event[E], sent: Sent) -> Notification:
+    def _notification(
+        self, event: Event[E], recipient: Recipient, text: Text, sent_at: datetime | None
+    ) -> Notification:
         return Notification(
             id=NotificationId(new_event_id()),
-            order_id=sent.recipient.order_id,
+            order_id=recipient.order_id,
             event_id=event.id,
             event_type=event.envelope.type,
             channel=self._sender.channel,
-            recipient=sent.recipient.address,
-            locale=sent.text.locale,
-            subject=sent.text.subject,
-            body=sent.text.body,
-            status=Status.SENT,
+            recipient=recipient.address,
+            locale=text.locale,
+            subject=text.subject,
+            body=text.body,
+            status=Status.FAILED if sent_at is None else Status.SENT,
             created_at=self._clock.now(),
-            sent_at=sent.sent_at,
+            sent_at=sent_at,
         )
 
 

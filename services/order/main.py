@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from math import ceil
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from shared.clock import Clock, SystemClock
+from shared.consumer.assembly import Subscription, consuming
+from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
-from shared.lifecycle import Supervisor
+from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
 from shared.outbox.doorbell import Doorbell
@@ -26,8 +29,10 @@ from shared.outbox.writer import OutboxWriter
 from shared.settings import fail, load
 from shared.signals import Signals
 
-from .api import events, orders
+from .api import events, orders, reports
 from .api.problems import translation
+from .compensation import Compensation, Compensator
+from .handlers import router
 from .key_pruner import KeyPruner
 from .metrics import OrderMetrics
 from .migrate import MIGRATIONS
@@ -36,7 +41,15 @@ from .use_cases import Orders
 
 log = structlog.get_logger(__name__)
 
+NAME = "order"
 SOURCE = "/services/order"
+SUBSCRIPTION = Subscription(NAME, "notification-events", subject_name="order_id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    consumer: Consumer | None
+    supervisor: Supervisor
 
 
 def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clock | None = None) -> FastAPI:
@@ -53,41 +66,65 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     said = signals or Signals()
     doorbell = Doorbell(url)
     pruner = KeyPruner(sessions, hours=settings.idempotency_hours, metrics=metrics, signals=said)
-    supervisor = Supervisor([doorbell, pruner], drain_seconds=settings.drain_seconds, signals=said)
+    writer, time = OutboxWriter(SOURCE), clock or SystemClock()
+    routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
+    routes.override(settings.policies, setting="FAILURE_POLICIES")
+    running: list[_Running] = []
     use_cases = Orders(
         sessions,
-        OutboxWriter(SOURCE),
+        writer,
         ring=doorbell.ring,
-        clock=clock or SystemClock(),
+        clock=time,
         metrics=metrics,
         key_hours=settings.idempotency_hours,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await supervisor.start()
-        log.info("order service started", action="service.started")
-        try:
-            yield
-        finally:
-            await supervisor.stop()
-            await engine.dispose()
-            log.info("order service stopped", action="service.stopped")
-
-    async def loops() -> str | None:
-        return supervisor.unhealthy()
+        async with AsyncExitStack() as stack:
+            parts = None
+            if settings.consuming:
+                consumer = consuming(
+                    SUBSCRIPTION, routes, settings, sessions, registry, said, after_commit=doorbell.ring
+                )
+                parts = await stack.enter_async_context(consumer)
+            loops: list[Loop] = [doorbell, pruner, *(parts.loops if parts else ())]
+            supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
+            running.append(_Running(parts.consumer if parts else None, supervisor))
+            await supervisor.start()
+            log.info("order service started", action="service.started")
+            try:
+                yield
+            finally:
+                await supervisor.stop()
+                await engine.dispose()
+                running.clear()
+                log.info("order service stopped", action="service.stopped")
 
     return create_app(
         title="Order service",
         description="Takes orders, keeps their state, and states what happened to them as events.",
-        routers=[orders.router, events.router],
+        routers=[orders.router, events.router, reports.router],
         authenticator=known,
         registry=registry,
-        checks=[*database_checks(engine, MIGRATIONS), Check("loops", loops, required=False)],
+        checks=_checks(engine, running),
         lifespan=lifespan,
         translation=translation(),
         state={"orders": use_cases, "notification_url": settings.notification_url},
     )
+
+
+def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[Check]:
+    async def loops() -> str | None:
+        return running[0].supervisor.unhealthy() if running else "not started"
+
+    async def queue() -> str | None:
+        consumer = running[0].consumer if running else None
+        return consumer.trouble if consumer else None
+
+    # Orders are taken whatever the broker does.
+    background = (Check("loops", loops, required=False), Check("queue", queue, required=False))
+    return (*database_checks(engine, MIGRATIONS), *background)
 
 
 def run() -> None:

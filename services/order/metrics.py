@@ -20,3 +20,9 @@ class OrderMetrics:
         self.keys_pruned = Counter(
             "order_idempotency_keys_pruned_total", "Expired keys that were forgotten.", registry=registry
         )
+        self.compensated = Counter(
+            "order_compensations_total",
+            "Orders held or cancelled because their customer could not be notified.",
+            ["compensation"],
+            registry=registry,
+        )

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.settings import ServiceSettings
+from shared.aws import LONGEST_WAIT_SECONDS
+from shared.consumer.settings import ConsumerSettings
 
 
-class OrderSettings(ServiceSettings):
+class OrderSettings(ConsumerSettings):
     """What the order service needs to know."""
 
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
+    consuming: bool = Field(
+        True, description="Whether this process also reads its queue; without, it only serves its API."
+    )
+    queue_wait_seconds: int = Field(
+        5, ge=0, le=LONGEST_WAIT_SECONDS, description="How long a receive waits for messages; below DRAIN_SECONDS."
+    )
+    compensation: Literal["hold", "cancel"] = Field(
+        "hold", description="What becomes of an order whose customer cannot be told that it was placed."
+    )
     database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
     idempotency_hours: float = Field(
         24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."

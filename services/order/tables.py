@@ -80,3 +80,17 @@ class IdempotencyKeyRow(OrderTable, table=True):
     headers: dict[str, str] = Field(sa_type=JSONB)
     body: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=INSTANT)
+
+
+class OrderReportRow(OrderTable, table=True):
+    """What another service stated about an order, and what was done about it."""
+
+    __tablename__ = "order_report"
+
+    event_id: UUID = Field(sa_type=Uuid, primary_key=True)
+    order_id: UUID = Field(sa_type=Uuid, foreign_key="orders.id")
+    type: str = Field(sa_type=Text)
+    cause_type: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    compensation: str = Field(sa_type=Text)
+    occurred_at: datetime = Field(sa_type=INSTANT)

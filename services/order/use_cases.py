@@ -22,9 +22,12 @@ from . import domain, events
 from .answers import AnswerRepository
 from .domain import Action, Line, Order, OrderId
 from .metrics import OrderMetrics
+from .reports import Report, ReportRepository
 from .repository import OrderRepository, Position, RecordedEvent, Wanted
 
 log = structlog.get_logger(__name__)
+
+REPORTS = 100
 
 
 class OrderNotFound(EventTrioError):
@@ -171,6 +174,13 @@ class Orders:
         if not found:
             raise EventNotFound
         return found[0]
+
+    async def reports(self, id: OrderId, *, owner: str | None = None) -> Sequence[Report]:
+        """What others reported about the order, oldest first; raises OrderNotFound."""
+        async with self._sessions() as session:
+            if await OrderRepository(session).find(id, owner) is None:
+                raise OrderNotFound
+            return await ReportRepository(session).of(id, limit=REPORTS)
 
     @asynccontextmanager
     async def _transaction(self, once: Once | None) -> AsyncIterator[AsyncSession]:

@@ -13,7 +13,27 @@ _NOT_THE_STATEMENT = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58", "
 
 
 class Reject(EventTrioError):
-    """The handler will never accept this event."""
+    """The handler will never accept this event: no attempt is left."""
+
+
+class InvalidPayload(EventTrioError):
+    """The event's data are not what its type promises."""
+
+
+class RetryLater(EventTrioError):
+    """The handler asks to run again after so many seconds; that is a failed attempt."""
+
+    def __init__(self, seconds: float, message: str | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Outage(EventTrioError):
+    """Something that the handler needs is down as a whole: nobody's attempt."""
+
+    def __init__(self, seconds: float, message: str | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class HandlerTimeout(EventTrioError):

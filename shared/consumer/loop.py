@@ -20,7 +20,17 @@ from .failures import describe
 from .gate import Gate
 from .groups import Groups
 from .metrics import ConsumerMetrics
-from .outcome import DeadLettered, Handled, Retry, Settled, Skipped, Unavailable
+from .outcome import (
+    DeadLettered,
+    Deferred,
+    FailurePublished,
+    Handled,
+    Ignored,
+    Retry,
+    Settled,
+    Skipped,
+    Unavailable,
+)
 from .processor import Processor
 from .receiving import Polling, Receivers
 from .visibility import Heartbeat
@@ -40,6 +50,8 @@ class Limits:
     """Handlers that run at once."""
     capacity: int = 300
     """Messages in hand: running, queued, and waiting to be retried."""
+    waiting: int = 150
+    """Messages in groups that wait for a retry in place; beyond that, what fails is put aside."""
     hold_seconds: float = 900.0
     """How long a message is kept in flight at the most, whatever happens."""
     drain_seconds: float = 20.0
@@ -145,7 +157,7 @@ class Consumer:
 
     async def _handle(self, group: str, delivery: Delivery) -> None:
         try:
-            outcome = await self._processor.process(delivery)
+            outcome = await self._processor.process(delivery, in_place=self._groups.waiting < self._limits.waiting)
         except Exception as error:
             # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
             log.exception("delivery failed", action="consumer.failed", message_id=delivery.message.message_id)
@@ -153,7 +165,7 @@ class Consumer:
         delivery.task = None
         now = self._clock.monotonic()
         match outcome:
-            case Handled() | Settled() | Skipped() | DeadLettered():
+            case Handled() | Settled() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
                 self._groups.finish(group)
                 self._acknowledgements.add(delivery.message, last=self._groups.held == 0)
             case Retry():

@@ -32,6 +32,36 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """Its handler failed, and its policy is to leave it at that: the inbox row alone is committed."""
+
+    reason: str
+    error: str
+
+    name = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePublished:
+    """Its handler failed; that it did is recorded as an event, in one transaction with the inbox row."""
+
+    reason: str
+    error: str
+
+    name = "failure_published"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """It is put aside, to run again after so many seconds (or, with None, after those of its group before it)."""
+
+    after: float | None
+    error: str
+
+    name = "deferred"
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLettered:
     """It will not be handled: the dead letter and the inbox row are committed."""
 
@@ -60,5 +90,5 @@ class Unavailable:
     name = "unavailable"
 
 
-Done: TypeAlias = Handled | Settled | Skipped | DeadLettered
+Done: TypeAlias = Handled | Settled | Skipped | Ignored | FailurePublished | Deferred | DeadLettered
 Outcome: TypeAlias = Done | Retry | Unavailable

@@ -11,7 +11,7 @@ from ..envelope import Envelope
 from ..inbox.guard import Identity
 from ..signals import Signals
 from .metrics import ConsumerMetrics
-from .outcome import DeadLettered, Done, Retry, Settled, Unavailable
+from .outcome import DeadLettered, Deferred, Done, FailurePublished, Ignored, Outcome, Retry, Settled, Unavailable
 from .router import Router
 
 log = structlog.get_logger(__name__)
@@ -46,16 +46,26 @@ class Report:
         label = self._label(identity)
         self._metrics.process.labels(label).observe(seconds)
         latency = max(0.0, (self._clock.now() - envelope.time).total_seconds())
-        if not isinstance(outcome, Settled):
+        if not isinstance(outcome, Settled | Deferred):
             self._metrics.latency.labels(label).observe(latency)
         self.settled(identity, outcome, milliseconds=round(latency * 1000, 1))
 
-    def settled(self, identity: Identity, outcome: Done, **facts: object) -> None:
+    def settled(self, identity: Identity, outcome: Outcome, **facts: object) -> None:
         """The outcome is committed (or was already)."""
         self._metrics.events.labels(self._label(identity), outcome.name).inc()
         if isinstance(outcome, DeadLettered):
             self._metrics.dead_letters.labels(outcome.reason).inc()
             log.error("event is a dead letter", action="consumer.dead_letter", reason=outcome.reason)
+        elif isinstance(outcome, Deferred):
+            log.warning("event put aside", action="consumer.deferred", seconds=outcome.after, error=outcome.error)
+        elif isinstance(outcome, Ignored | FailurePublished):
+            log.warning(
+                "event settled without its handler",
+                action="consumer.gave_up",
+                outcome=outcome.name,
+                reason=outcome.reason,
+                error=outcome.error,
+            )
         else:
             log.info("event settled", action="consumer.settled", outcome=outcome.name, **facts)
         self._signals.emit("consumer.settled", event_id=identity.event_id, outcome=outcome.name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +13,8 @@ from ..contracts.payload import EventPayload
 from ..envelope import Envelope
 from ..errors import ConfigurationError
 from .event import Event
-from .policies import FailurePolicy, RetryInPlace
+from .overrides import ensure_handled
+from .policies import FailurePolicy, PublishFailure, RetryInPlace, last_of
 
 P = TypeVar("P", bound=EventPayload)
 A = TypeVar("A")
@@ -32,6 +33,9 @@ Act = Callable[[Event[P]], Awaitable[A]]
 Record = Callable[[AsyncSession, Event[P], A], Awaitable[None]]
 """The writes, in the transaction that the inbox row began. It must not commit, and must do nothing outside."""
 
+RecordFailure = Callable[[AsyncSession, Event[P], str], Awaitable[None]]
+"""Records that the handler failed for good, with the reason, in the transaction that the inbox row began."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[P, A]):
@@ -43,6 +47,7 @@ class Route(Generic[P, A]):
     policy: FailurePolicy
     timeout: float
     stale: Stale
+    on_failure: RecordFailure[P] | None = None
 
 
 AnyRoute = Route[Any, Any]
@@ -71,22 +76,36 @@ class Router:
         policy: FailurePolicy | None = None,
         timeout: float = 30.0,
         stale: Stale = Stale.HANDLE,
+        on_failure: RecordFailure[P] | None = None,
     ) -> None:
         """Declare the handler for the type and major version that a payload model names.
 
-        Without `act`, `record` gets None as what was acted. `timeout` is in seconds, for both together.
+        Without `act`, `record` gets None as what was acted. `timeout` is in seconds, for both together. `on_failure`
+        is what the policy `publish_failure` does.
         """
         key = (payload.type, payload.version)
         if key in self._routes:
             raise ConfigurationError(f"two handlers for {payload.type} version {payload.version}")
         if timeout <= 0:
             raise ConfigurationError(f"the handler of {payload.type} needs a timeout above 0, not {timeout}")
-        self._routes[key] = Route(payload, record, act, policy or RetryInPlace(), timeout, stale)
+        route = Route(payload, record, act, policy or RetryInPlace(), timeout, stale, on_failure)
+        self._routes[key] = _checked(route)
+
+    def override(self, policies: Mapping[str, FailurePolicy], *, setting: str) -> None:
+        """Put policies in place of the declared ones, by event type; raises ConfigurationError."""
+        ensure_handled(policies, sorted(self.types), setting)
+        for key, route in self._routes.items():
+            if key[0] in policies:
+                self._routes[key] = _checked(replace(route, policy=policies[key[0]]))
 
     @property
     def types(self) -> frozenset[str]:
         """The event types that have a handler."""
         return frozenset(event_type for event_type, _ in self._routes)
+
+    def timeout(self, event_type: str | None) -> float:
+        """The longest that a handler of the type may take, in seconds."""
+        return max((route.timeout for (name, _), route in self._routes.items() if name == event_type), default=30.0)
 
     def find(self, envelope: Envelope) -> AnyRoute | NoRoute:
         """The handler for an event, or why there is none."""
@@ -96,3 +115,11 @@ class Router:
         if envelope.type in self.types:
             return NoRoute("unknown_version", f"no handler for {envelope.type} version {envelope.major_version}")
         return NoRoute("unknown_type", f"no handler for {envelope.type}")
+
+
+def _checked(route: AnyRoute) -> AnyRoute:
+    if isinstance(last_of(route.policy), PublishFailure) and route.on_failure is None:
+        raise ConfigurationError(
+            f"the handler of {route.payload.type} declares no failure event, so publish_failure cannot be its policy"
+        )
+    return route

@@ -1,14 +1,15 @@
-"""Messages put aside: their rows are written in one transaction with their inbox rows."""
+"""What it means that a message is put aside, and the row that says so."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, Interval, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .guard import Identity, InboxOutcome, Standing, claim
+from .guard import Identity, InboxOutcome
 from .table import deferred_message
 
 ERROR_CHARACTERS = 2000
@@ -25,45 +26,78 @@ class Status(StrEnum):
     """A dead letter: somebody must redrive or discard it."""
 
 
-async def bury(
-    session: AsyncSession,
-    identity: Identity,
-    *,
-    reason: str,
-    error: str,
-    attempts: int,
-    envelope: bytes,
-    attributes: Mapping[str, str],
-) -> Standing:
-    """Make a message a dead letter, with its inbox row, in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """How a message is put aside. `reason` is a stable name, `error` what happened this time."""
 
-    SETTLED means that it was processed in the meantime and nothing was written. `reason` is a stable name, `error`
-    what happened this time.
-    """
-    outcome = InboxOutcome.DEAD_LETTER
-    standing = await claim(session, identity, fresh=outcome, stale=outcome)
-    if standing is not Standing.SETTLED:
-        await session.execute(
-            insert(deferred_message).values(
-                consumer=identity.consumer,
-                event_id=identity.event_id,
-                message_id=identity.message_id,
-                message_group=identity.group,
-                source=identity.source,
-                subject=identity.subject,
-                sequence=identity.sequence,
-                type=identity.type,
-                status=Status.DEAD,
-                reason=reason,
-                error=_storable(error)[:ERROR_CHARACTERS],
-                attempts=attempts,
-                envelope=envelope,
-                attributes={_storable(name): _storable(value) for name, value in attributes.items()},
-            )
+    status: Status
+    reason: str
+    error: str
+    attempts: int = 0
+    due_in: float | None = None
+    """Seconds until it runs again, if it waits."""
+    blocks: bool = False
+    """Whether later messages of its group wait behind it."""
+
+    @property
+    def outcome(self) -> InboxOutcome:
+        """What the inbox says of it."""
+        return InboxOutcome.DEAD_LETTER if self.status is Status.DEAD else InboxOutcome.DEFERRED
+
+    def columns(self) -> dict[str, object]:
+        """The row's columns that depend on how it is put aside."""
+        return {
+            "status": self.status,
+            "due_at": None if self.due_in is None else in_seconds(self.due_in),
+            "reason": self.reason,
+            "error": storable(self.error)[:ERROR_CHARACTERS],
+            "attempts": self.attempts,
+            "blocks": self.blocks,
+        }
+
+
+BEHIND = Aside(Status.BEHIND, "behind", "its group waits for an earlier message", blocks=True)
+
+
+async def add(
+    session: AsyncSession, identity: Identity, aside: Aside, envelope: bytes, attributes: Mapping[str, str]
+) -> None:
+    """Insert the row of a message that is put aside; its inbox row is in the same transaction."""
+    await session.execute(
+        insert(deferred_message).values(
+            consumer=identity.consumer,
+            event_id=identity.event_id,
+            message_id=identity.message_id,
+            message_group=identity.group,
+            source=identity.source,
+            subject=identity.subject,
+            sequence=identity.sequence,
+            type=identity.type,
+            envelope=envelope,
+            attributes={storable(name): storable(value) for name, value in attributes.items()},
+            **aside.columns(),
         )
-    return standing
+    )
 
 
-def _storable(text: str) -> str:
+async def promote(session: AsyncSession, consumer: str, group: str) -> None:
+    """Let the oldest message behind run, if nothing is left that it waits for. The caller holds the group's lock."""
+    table = deferred_message.c
+    mine = (table.consumer == consumer, table.message_group == group, table.blocks)
+    oldest = select(func.min(table.id)).where(*mine, table.status == Status.BEHIND).scalar_subquery()
+    in_the_way = select(literal(1)).where(*mine, table.status != Status.BEHIND).exists()
+    await session.execute(
+        update(deferred_message)
+        .where(table.id == oldest, ~in_the_way)
+        .values(status=Status.WAITING, due_at=func.clock_timestamp())
+    )
+
+
+def in_seconds(seconds: float) -> ColumnElement[object]:
+    """A moment by the database's clock."""
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
+
+
+def storable(text: str) -> str:
     """Without the one character that Postgres has no place for."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

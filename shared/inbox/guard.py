@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..envelope import Envelope
-from .table import processed_message
+from .table import deferred_message, processed_message
 
 
 class Standing(StrEnum):
@@ -22,6 +22,8 @@ class Standing(StrEnum):
     """A higher sequence of the same source and subject was handled already."""
     SETTLED = "settled"
     """The event itself was processed already, whatever came of it."""
+    BEHIND = "behind"
+    """Its group waits for a message that was put aside, and so must it."""
 
 
 class InboxOutcome(StrEnum):
@@ -30,7 +32,11 @@ class InboxOutcome(StrEnum):
     HANDLED = "handled"
     HANDLED_STALE = "handled_stale"
     SKIPPED_STALE = "skipped_stale"
+    IGNORED = "ignored"
+    FAILURE_PUBLISHED = "failure_published"
+    DEFERRED = "deferred"
     DEAD_LETTER = "dead_letter"
+    DISCARDED = "discarded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,12 @@ class Identity:
 
 async def look(session: AsyncSession, identity: Identity) -> Standing:
     """How the event stands right now. It takes no lock: only `claim` decides."""
-    settled, stale = (await session.execute(select(_is_settled(identity), _is_stale(identity)))).one()
+    asked = select(_is_settled(identity), group_waits(identity), is_stale(identity))
+    settled, behind, stale = (await session.execute(asked)).one()
     if settled:
         return Standing.SETTLED
+    if behind:
+        return Standing.BEHIND
     return Standing.STALE if stale else Standing.FRESH
 
 
@@ -86,17 +95,24 @@ async def claim(
     *,
     fresh: InboxOutcome = InboxOutcome.HANDLED,
     stale: InboxOutcome = InboxOutcome.HANDLED_STALE,
+    queue: bool = True,
 ) -> Standing:
     """Insert the inbox row, first of all in the transaction of whatever is done about the event.
 
-    SETTLED means that nothing was inserted and nothing may be done. `fresh` and `stale` are the outcomes that the row
-    states for either standing. READ COMMITTED is required: an insert that meets the same key in another open
-    transaction waits for its end.
+    SETTLED means that nothing was inserted and nothing may be done; BEHIND that the row says `deferred`, and that the
+    message must be put behind those of its group in this transaction (never, unless it is to `queue`). `fresh` and
+    `stale` are the outcomes that the row states otherwise. READ COMMITTED is required: an insert that meets the same
+    key in another open transaction waits for its end.
     """
     await lock_group(session, identity.consumer, identity.group)
     columns = _columns(identity)
     values = [literal(value, processed_message.c[name].type) for name, value in columns.items()]
-    outcome = case((_is_stale(identity), literal(str(stale))), else_=literal(str(fresh)))
+    behind = group_waits(identity) if queue else literal(False)
+    outcome = case(
+        (behind, literal(str(InboxOutcome.DEFERRED))),
+        (is_stale(identity), literal(str(stale))),
+        else_=literal(str(fresh)),
+    )
     inserted = await session.execute(
         insert(processed_message)
         .from_select([*columns, "outcome"], select(*values, outcome))
@@ -106,6 +122,8 @@ async def claim(
     row = inserted.first()
     if row is None:
         return Standing.SETTLED
+    if queue and row.outcome == InboxOutcome.DEFERRED and fresh is not InboxOutcome.DEFERRED:
+        return Standing.BEHIND
     return Standing.STALE if row.outcome == stale and stale != fresh else Standing.FRESH
 
 
@@ -137,7 +155,16 @@ def _is_settled(identity: Identity) -> ColumnElement[bool]:
     )
 
 
-def _is_stale(identity: Identity) -> ColumnElement[bool]:
+def group_waits(identity: Identity) -> ColumnElement[bool]:
+    """Whether a message of the group was put aside for which the rest waits: derived from the rows, never a flag."""
+    return exists().where(
+        deferred_message.c.consumer == identity.consumer,
+        deferred_message.c.message_group == identity.group,
+        deferred_message.c.blocks,
+    )
+
+
+def is_stale(identity: Identity) -> ColumnElement[bool]:
     """Whether a later event was *handled*: one put aside or skipped makes nothing stale."""
     if identity.subject is None or identity.source is None or identity.sequence is None:
         return literal(False)

@@ -1,6 +1,6 @@
 """The inbox in the database, as statements that a service's first migration runs.
 
-A later version of the inbox adds a tuple (`STATEMENTS_V2`) that a service's next migration runs; these never change.
+Each version of the inbox is a tuple that a migration of the service runs; a tuple never changes once it was released.
 """
 
 from __future__ import annotations
@@ -77,10 +77,49 @@ STATEMENTS_V1: tuple[str, ...] = (
     """,
 )
 
+STATEMENTS_V2: tuple[str, ...] = (
+    # Whether later messages of its group wait behind it. That a group waits is derived from these rows alone.
+    "ALTER TABLE deferred_message ADD COLUMN blocks boolean NOT NULL DEFAULT false",
+    # Who runs it has it until then, by the database's clock; starts without an end tell of processes that died over it.
+    "ALTER TABLE deferred_message ADD COLUMN taken_until timestamptz",
+    "ALTER TABLE deferred_message ADD COLUMN starts integer NOT NULL DEFAULT 0 CHECK (starts >= 0)",
+    "UPDATE deferred_message SET blocks = true WHERE status <> 'dead'",
+    "DROP INDEX deferred_message_group",
+    """
+    CREATE INDEX deferred_message_group ON deferred_message (consumer, message_group, id)
+    WHERE blocks OR status = 'waiting'
+    """,
+    # What an operator did about a dead letter; it outlives the message, so it refers to nothing.
+    """
+    CREATE TABLE operator_action (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        consumer text NOT NULL,
+        event_id text NOT NULL,
+        message_group text NOT NULL,
+        type text,
+        action text NOT NULL CHECK (action IN ('redrive', 'discard')),
+        reason text NOT NULL,
+        actor text NOT NULL,
+        attempts integer NOT NULL,
+        done_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    )
+    """,
+    "CREATE INDEX operator_action_event ON operator_action (consumer, event_id, id)",
+)
+
 
 def grants(role: str) -> tuple[str, ...]:
-    """The statements that let the role of a service consume: inbox rows are written once, never changed."""
+    """The statements that let the role of a service consume."""
     return (
         f"GRANT SELECT, INSERT ON processed_message, deferred_message TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON started_message TO {role}",
+    )
+
+
+def grants_v2(role: str) -> tuple[str, ...]:
+    """What the role needs besides, since messages put aside come to an end and old inbox rows are pruned."""
+    return (
+        f"GRANT UPDATE (outcome, processed_at), DELETE ON processed_message TO {role}",
+        f"GRANT UPDATE, DELETE ON deferred_message TO {role}",
+        f"GRANT SELECT, INSERT ON operator_action TO {role}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -43,6 +43,24 @@ deferred_message = Table(
     Column("envelope", LargeBinary, nullable=False),
     Column("attributes", JSONB, nullable=False),
     Column("deferred_at", DateTime(timezone=True), nullable=False),
+    Column("blocks", Boolean, nullable=False),
+    Column("taken_until", DateTime(timezone=True)),
+    Column("starts", Integer, nullable=False),
+)
+
+operator_action = Table(
+    "operator_action",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("consumer", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("message_group", Text, nullable=False),
+    Column("type", Text),
+    Column("action", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("done_at", DateTime(timezone=True), nullable=False),
 )
 
 started_message = Table(

@@ -14,7 +14,7 @@ from shared.envelope import new_event_id
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.mail import MailServer, mail_server
-from tests.support.notification_service import RECIPIENT, Order, notification_service, queue_name
+from tests.support.notification_service import QUICK, RECIPIENT, Order, notification_service, policies, queue_name
 from tools.embedded.ports import LOOPBACK, free_port
 
 FROM = "shop@example.com"
@@ -111,7 +111,7 @@ async def test_a_recipient_refused_for_good_and_an_outage_end_as_dead_letters(
 ) -> None:
     server.to_recipients = ["550 no such user", *["450 later"] * 50]
     refused, unlucky = Order().placed(), Order().placed()
-    chosen = {**by_mail(server.port), "retry_seconds": 1}
+    chosen = {**by_mail(server.port), "failure_policies": policies(QUICK)}
     async with notification_service(notifications_database, aws, prefix, **chosen) as service:
         await queue.send(refused)
         await service.settled(refused, "dead_letter")

@@ -49,7 +49,7 @@ def test_a_missing_setting_is_named(module: str, environment: dict[str, str], sa
 
 
 async def test_the_process_serves_and_stops(orders_database: TestDatabase, tmp_path: Path) -> None:
-    environment = {"DATABASE_URL": orders_database.url_for("order_api"), "LOG_FORMAT": "json"}
+    environment = {"DATABASE_URL": orders_database.url_for("order_api"), "LOG_FORMAT": "json", "CONSUMING": "false"}
     async with service_process("services.order.main", environment, tmp_path) as service:
         ready = await service.api.get("/readyz")
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")

@@ -13,15 +13,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from shared.clock import SystemClock
+from shared.consumer.deferrals import Deferrals, Pace
 from shared.consumer.event import Event
 from shared.consumer.gate import Gate
+from shared.consumer.handling import Handling
 from shared.consumer.loop import Consumer, Limits
 from shared.consumer.metrics import ConsumerMetrics
+from shared.consumer.payloads import PayloadReader
 from shared.consumer.policies import FailurePolicy, RetryInPlace
 from shared.consumer.processor import Processor
 from shared.consumer.receiving import Polling
 from shared.consumer.reporting import Report
-from shared.consumer.router import Router, Stale
+from shared.consumer.router import RecordFailure, Router, Stale
 from shared.contracts.payload import EventPayload
 from shared.database import create_engine
 from shared.queue import Queue
@@ -52,6 +55,7 @@ class TestedConsumer:
     __test__: ClassVar[bool] = False
 
     consumer: Consumer
+    deferrals: Deferrals
     signals: Signals
     registry: CollectorRegistry
     sessions: async_sessionmaker[AsyncSession]
@@ -60,7 +64,15 @@ class TestedConsumer:
 
     def start(self) -> None:
         """Run it."""
-        self.task = asyncio.create_task(self.consumer.run(self.stopping))
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        deferring = asyncio.create_task(self.deferrals.run(self.stopping))
+        try:
+            await self.consumer.run(self.stopping)
+        finally:
+            deferring.cancel()
+            await asyncio.wait([deferring])
 
     async def drain(self) -> None:
         """Stop it as a SIGTERM does."""
@@ -97,6 +109,9 @@ async def consumer_of(
     stale: Stale = Stale.HANDLE,
     timeout: float = 10.0,
     limits: Limits = LIMITS,
+    on_failure: RecordFailure[Counted] | None = None,
+    payloads: PayloadReader | None = None,
+    retention_hours: float | None = None,
 ) -> AsyncIterator[TestedConsumer]:
     """A consumer of the tests' events; `before` and `after` run around its one write, inside the transaction."""
 
@@ -113,12 +128,14 @@ async def consumer_of(
     engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     router, registry, signals, clock = Router(), CollectorRegistry(), Signals(), SystemClock()
-    router.handle(Counted, record, act=act, policy=policy, stale=stale, timeout=timeout)
+    router.handle(Counted, record, act=act, policy=policy, stale=stale, timeout=timeout, on_failure=on_failure)
     metrics, gate = ConsumerMetrics(registry), Gate(sessions)
     report = Report(router, metrics, signals, clock)
-    processor = Processor(CONSUMER, router, sessions, gate, report, clock)
+    handling = Handling(router, sessions, gate, report, clock, payloads=payloads)
+    processor = Processor(CONSUMER, sessions, handling, report, clock, retention_hours=retention_hours)
     consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits)
-    tested = TestedConsumer(consumer, signals, registry, sessions)
+    deferrals = Deferrals(CONSUMER, sessions, handling, gate, report, signals, Pace(poll_seconds=0.05))
+    tested = TestedConsumer(consumer, deferrals, signals, registry, sessions)
     tested.start()
     try:
         yield tested

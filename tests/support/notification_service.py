@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr
 
+from services.notification.handlers import HANDLED
 from services.notification.main import build
 from services.notification.senders.sender import Sender
 from services.notification.settings import NotificationSettings
@@ -24,6 +25,12 @@ from tests.support.web import client
 
 RECIPIENT = "ada@example.com"
 QUEUE = "notification-order-events.fifo"
+QUICK = "retry(attempts=4, delay=0.2, backoff=1) then dead_letter"
+
+
+def policies(policy: str) -> str:
+    """The same failure policy for every event that the service handles."""
+    return "; ".join(f"{payload.type}: {policy}" for payload in HANDLED)
 
 
 def queue_name(prefix: str) -> str:
@@ -76,7 +83,7 @@ async def notification_service(
         "queue_wait_seconds": 1,
         "visibility_seconds": 10,
         "drain_seconds": 5,
-        "retry_seconds": 3,
+        "failure_policies": policies(QUICK),
         **given,
     }
     signals = Signals()

@@ -27,7 +27,8 @@ ORDER: dict[str, Any] = {
 def settings(database: TestDatabase, **given: object) -> OrderSettings:
     """Settings for a service in this process; without authentication unless told."""
     url = SecretStr(database.url_for("order_api"))
-    return OrderSettings(database_url=url, drain_seconds=2, **given)  # type: ignore[arg-type]
+    given = {"drain_seconds": 2, "consuming": False, **given}
+    return OrderSettings(database_url=url, **given)  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ URL = "postgresql://notification_api@127.0.0.1/notifications"
         ({"DATABASE_URL": URL, "SENDER": "smtp"}, "SMTP_HOST and SMTP_FROM must be set"),
         ({"DATABASE_URL": URL, "QUEUE_WAIT_SECONDS": "21"}, "QUEUE_WAIT_SECONDS is wrong"),
         ({"DATABASE_URL": URL, "DRAIN_SECONDS": "5"}, "must be above QUEUE_WAIT_SECONDS (20)"),
-        ({"DATABASE_URL": URL, "RETRY_SECONDS": "61"}, "RETRY_SECONDS is wrong"),
+        ({"DATABASE_URL": URL, "FAILURE_POLICIES": "order.placed: ignroe"}, "did you mean 'ignore'"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(

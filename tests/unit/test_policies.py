@@ -1,10 +1,30 @@
 """What happens to an event whose handler failed."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.consumer.policies import IN_PLACE_SECONDS, Again, DeadLetter, RetryInPlace, next_step
+from shared.consumer.overrides import parse_policies
+from shared.consumer.policies import (
+    IN_PLACE_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    Again,
+    DeadLetter,
+    FailurePolicy,
+    Ignore,
+    Later,
+    PublishFailure,
+    Rest,
+    Retry,
+    RetryInPlace,
+    Unit,
+    next_step,
+)
+from shared.consumer.router import Router
+from shared.contracts.orders import OrderPlaced
+from shared.errors import ConfigurationError
 from shared.retry import Backoff
 
 STEADY = Backoff(first=1.0, factor=2.0, cap=8.0, jitter=0.0)
@@ -38,3 +58,108 @@ def test_a_retry_never_ends_after_the_time_that_it_has(attempts: int, spent: flo
 def test_in_place_is_short(within: float) -> None:
     with pytest.raises(ValueError, match="in place"):
         RetryInPlace(within=within)
+
+
+def test_a_retry_stays_in_place_while_it_is_short_and_is_put_aside_beyond() -> None:
+    policy = Retry(attempts=6, delay=10, backoff=2.0, then=Ignore(), rest=Rest.PASS)
+    steps: list[object] = []
+    spent = 0.0
+    for attempt in range(1, 7):
+        step = next_step(policy, attempts=attempt, spent=spent, random=0.0)
+        steps.append(step)
+        spent += step.after if isinstance(step, Again) else 0.0
+    assert steps == [Again(10), Again(20), Later(40, Rest.PASS), Later(80, Rest.PASS), Later(160, Rest.PASS), Ignore()]
+
+
+def test_what_cannot_stay_in_flight_is_put_aside_however_short_its_wait() -> None:
+    assert next_step(Retry(), attempts=1, spent=None, random=0.0) == Later(1.0, Rest.WAIT)
+
+
+def test_the_wait_that_a_handler_asks_for_wins_and_is_counted() -> None:
+    assert next_step(Retry(attempts=2), attempts=1, spent=0.0, random=0.0, asked=7200) == Later(7200, Rest.WAIT)
+    assert next_step(Retry(attempts=2), attempts=2, spent=0.0, random=0.0, asked=7200) == DeadLetter()
+    assert next_step(Ignore(), attempts=9, spent=0.0, random=0.0, asked=5) == Again(5)
+    assert next_step(Ignore(), attempts=10, spent=0.0, random=0.0, asked=5) == Ignore()
+
+
+@given(st.integers(1, 100), st.floats(0.001, 1000), st.sampled_from(Unit), st.floats(1, 10), st.floats(0, 0.999))
+def test_waits_grow_and_never_exceed_a_week(
+    attempts: int, delay: float, unit: Unit, backoff: float, random: float
+) -> None:
+    if delay * unit.value > LONGEST_WAIT_SECONDS:
+        return
+    policy = Retry(attempts=attempts + 1, delay=delay, unit=unit, backoff=backoff)
+    waits = [policy.wait(attempt, random) for attempt in range(1, attempts + 1)]
+    assert waits == sorted(waits)
+    assert waits[0] > 0
+    assert waits[-1] <= LONGEST_WAIT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"attempts": 0}, "attempts"),
+        ({"delay": 0.0}, "delay"),
+        ({"delay": 1e9}, "delay"),
+        ({"backoff": 0.5}, "backoff"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(given: dict[str, float], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Retry(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("ignore", Ignore()),
+        ("dead_letter", DeadLetter()),
+        ("dead_letter(rest=wait)", DeadLetter(Rest.WAIT)),
+        ("publish_failure", PublishFailure()),
+        ("retry", Retry()),
+        (
+            "retry(attempts=9, delay=2, unit=hours, backoff=3, rest=pass) then publish_failure",
+            Retry(9, 2.0, Unit.HOURS, 3.0, PublishFailure(), Rest.PASS),
+        ),
+    ],
+)
+def test_a_policy_can_be_a_setting(text: str, policy: FailurePolicy) -> None:
+    assert parse_policies(f"order.placed: {text};") == {"order.placed": policy}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ignroe", "did you mean 'ignore'"),
+        ("retry(attempst=3)", "did you mean 'attempts'"),
+        ("retry(unit=hour)", "did you mean 'hours'"),
+        ("retry(rest=wiat)", "did you mean 'wait'"),
+        ("retry(attempts=many)", "attempts is a number"),
+        ("retry(3)", "needs a name"),
+        ("retry then retry", "cannot follow itself"),
+        ("ignore then dead_letter", "only retry"),
+        ("ignore(rest=wait)", "ignore has no 'rest'"),
+        ("retry(attempts=0)", "attempts must be at least 1"),
+    ],
+)
+def test_a_misspelt_policy_is_answered_with_what_was_meant(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        parse_policies(f"order.placed: {text}")
+
+
+@pytest.mark.parametrize("text", ["order.placed", ": ignore", "a: ignore; a: ignore"])
+def test_an_entry_is_a_type_and_a_policy(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_policies(text)
+
+
+def test_settings_name_types_that_have_a_handler_and_policies_that_it_can_carry_out() -> None:
+    async def record(session: object, event: object, acted: object) -> None: ...
+
+    router = Router()
+    router.handle(OrderPlaced, record)
+    with pytest.raises(ConfigurationError, match=r"did you mean 'order\.placed'"):
+        router.override({"order.palced": Ignore()}, setting="FAILURE_POLICIES")
+    with pytest.raises(ConfigurationError, match="declares no failure event"):
+        router.override({"order.placed": Retry(then=PublishFailure())}, setting="FAILURE_POLICIES")
+    router.override({"order.placed": Ignore()}, setting="FAILURE_POLICIES")

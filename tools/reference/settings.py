@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from shared.consumer.settings import ConsumerSettings
 from shared.settings import ServiceSettings
 from tools.demo.ports import Port, Ports
 
@@ -71,7 +72,8 @@ def render() -> str:
 
 def settings_classes() -> list[type[BaseSettings]]:
     """Every settings class that a process loads, in the order of STARTED_BY."""
-    found = classes(lambda found: issubclass(found, BaseSettings) and found is not ServiceSettings)
+    bases = (ServiceSettings, ConsumerSettings)
+    found = classes(lambda found: issubclass(found, BaseSettings) and found not in bases)
     return sorted(found, key=lambda settings: list(STARTED_BY).index(settings.__name__))
 
 

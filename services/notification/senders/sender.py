@@ -13,6 +13,14 @@ class SendFailed(EventTrioError):
     """It could not be sent this time; another attempt may succeed."""
 
 
+class SenderDown(EventTrioError):
+    """The channel is down as a whole; it is not tried again for so many seconds."""
+
+    def __init__(self, seconds: float, message: str | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class SendRefused(EventTrioError):
     """It will never be sent: this recipient or this content is refused."""
 

@@ -1,0 +1,92 @@
+"""What the order service does when a customer could not be notified: it compensates, or keeps it in the history."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.clock import Clock
+from shared.consumer.event import Event
+from shared.consumer.failures import Reject
+from shared.contracts.notifications import NotificationFailed
+from shared.contracts.orders import OrderPlaced
+from shared.outbox.writer import OutboxWriter
+
+from . import domain, events
+from .domain import Action, Order, OrderId, State
+from .metrics import OrderMetrics
+from .reports import Report, ReportRepository
+from .repository import OrderRepository
+
+log = structlog.get_logger(__name__)
+
+COMPENSATED = frozenset({State.PLACED, State.CONFIRMED})
+
+
+class Compensation(StrEnum):
+    """What becomes of an order whose customer cannot be told that it was placed."""
+
+    HOLD = "hold"
+    CANCEL = "cancel"
+
+
+class Compensator:
+    """Compensates inside the transaction that the inbox began, under the order's row lock.
+
+    Only the failure to tell of `order.placed` compensates, and only an order that is placed or confirmed: what a
+    compensation causes can therefore never cause another one.
+    """
+
+    def __init__(
+        self, writer: OutboxWriter, compensation: Compensation, *, clock: Clock, metrics: OrderMetrics
+    ) -> None:
+        self._writer = writer
+        self._action = Action(compensation)
+        self._clock = clock
+        self._metrics = metrics
+
+    async def notification_failed(self, session: AsyncSession, event: Event[NotificationFailed], _: None) -> None:
+        """Compensate, or only write it into the order's history; raises Reject for an order that does not exist."""
+        failure = event.payload
+        order = await OrderRepository(session).lock(OrderId(failure.order_id), None)
+        if order is None:
+            raise Reject("there is no such order")
+        compensates = failure.cause_type == OrderPlaced.type and order.state in COMPENSATED
+        if compensates:
+            await self._compensate(session, order, event)
+        await ReportRepository(session).add(
+            Report(
+                event_id=event.id,
+                order_id=order.id,
+                type=event.envelope.type,
+                cause_type=failure.cause_type,
+                reason=failure.reason,
+                compensation=str(self._action) if compensates else "none",
+                occurred_at=event.envelope.time,
+            )
+        )
+        log.warning(
+            "customer was not notified",
+            action="order.compensated" if compensates else "order.reported",
+            state=order.state.value,
+            cause_type=failure.cause_type,
+        )
+
+    async def _compensate(self, session: AsyncSession, before: Order, event: Event[NotificationFailed]) -> None:
+        order = domain.apply(before, self._action, self._clock.now())
+        repository = OrderRepository(session)
+        await repository.save(order)
+        envelope = await self._writer.record(
+            session,
+            events.changed(order, self._action, "the customer could not be notified"),
+            subject=str(order.id),
+            sequence=order.version,
+            correlation_id=event.envelope.correlationid,
+            causation_id=str(event.id),
+            traceparent=event.envelope.traceparent,
+            time=order.updated_at,
+        )
+        await repository.add_history(order, envelope)
+        self._metrics.compensated.labels(str(self._action)).inc()

@@ -1,0 +1,112 @@
+"""Reads the payload of an event that carries none from where its publisher keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+
+from ..breaker import Breaker, Trip
+from ..clock import Clock
+from ..envelope import Envelope
+from ..errors import EventTrioError
+from ..retry import Backoff
+from .failures import Outage, Reject
+
+log = structlog.get_logger(__name__)
+
+AGAIN = Backoff(first=0.1, factor=3.0, cap=1.0, jitter=0.5)
+PUT_OFF_SECONDS = 15.0
+
+
+class PayloadMissing(EventTrioError):
+    """The publisher does not know the event (yet): it is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The publisher has erased the payload on purpose, and says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How payloads are read. Only addresses that begin with one of `origins` are asked: the rest is no publisher's."""
+
+    origins: Sequence[str]
+    token: str | None = None
+    timeout: float = 5.0
+    attempts: int = 3
+    trip: Trip = field(
+        default_factory=lambda: Trip(failures=3, backoff=Backoff(first=1.0, factor=2, cap=30.0, jitter=0.5))
+    )
+
+
+class PayloadReader:
+    """Asks publishers over HTTP. What is down as a whole opens a circuit breaker, and is nobody's attempt."""
+
+    def __init__(self, reading: Reading, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._reading = reading
+        self._client = client
+        self._clock = clock
+        # Jitter is no secret.
+        self._breaker = Breaker(reading.trip, random=random.random)
+
+    async def read(self, envelope: Envelope) -> dict[str, Any] | Erased:
+        """What the event states. Raises PayloadMissing, Outage, or Reject when the answer is not about this event."""
+        url = envelope.dataref or ""
+        if not any(url.startswith(f"{origin.rstrip('/')}/") for origin in self._reading.origins):
+            raise Reject("the event refers to an address that no publisher was declared for")
+        if not self._breaker.try_call(self._clock.monotonic()):
+            raise Outage(PUT_OFF_SECONDS, f"payloads cannot be read: {self._breaker.reason}")
+        try:
+            answer = await self._ask(url)
+        except BaseException as error:
+            # However it ended, the call may have been the one that the breaker let through to see.
+            self._breaker.failed(self._clock.monotonic(), type(error).__name__)
+            if not isinstance(error, httpx.HTTPError):
+                raise
+            raise Outage(PUT_OFF_SECONDS, f"the publisher does not answer: {type(error).__name__}") from None
+        if answer.status_code == httpx.codes.OK:
+            self._breaker.succeeded()
+            return _data(answer, envelope)
+        if answer.status_code == httpx.codes.GONE:
+            self._breaker.succeeded()
+            return Erased()
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            self._breaker.succeeded()
+            raise PayloadMissing
+        reason = f"the publisher answered {answer.status_code}"
+        if self._breaker.failed(self._clock.monotonic(), reason):
+            log.warning("payloads cannot be read", action="consumer.payloads_down", error=reason)
+        raise Outage(PUT_OFF_SECONDS, reason)
+
+    async def _ask(self, url: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._reading.token}"} if self._reading.token else {}
+        for attempt in range(1, self._reading.attempts + 1):
+            last = attempt == self._reading.attempts
+            try:
+                answer = await self._client.get(url, headers=headers, timeout=self._reading.timeout)
+            except httpx.TransportError:
+                if last:
+                    raise
+            else:
+                if last or not answer.is_server_error:
+                    return answer
+            await asyncio.sleep(AGAIN.delay(attempt, random.random()))  # noqa: S311 - jitter is no secret
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _data(answer: httpx.Response, envelope: Envelope) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        raise Outage(PUT_OFF_SECONDS, "the publisher's answer is no JSON") from None
+    if not isinstance(found, dict) or found.get("id") != str(envelope.id) or not isinstance(found.get("data"), dict):
+        raise Reject("the publisher's answer is not about this event")
+    data: dict[str, Any] = found["data"]
+    return data
