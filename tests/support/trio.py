@@ -51,7 +51,7 @@ class Trio:
 
     async def place(self, **changed: object) -> str:
         """Place an order; returns its id."""
-        return str((await place(self.order, **changed))["id"])
+        return str((await place(self.order, None, **changed))["id"])
 
     async def act(self, order_id: str, action: str, **body: str) -> None:
         """Change an order: confirm, ship, deliver, cancel, hold, release."""
@@ -87,9 +87,8 @@ class Trio:
 async def trio(ground: Ground) -> AsyncIterator[Trio]:
     """The order and the notification service; relays are started by `relay`."""
     async with AsyncExitStack() as stack:
-        order = await stack.enter_async_context(
-            service_process("services.order.main", ground.environment(ground.orders, "order_api"), ground.folder)
-        )
+        environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
+        order = await stack.enter_async_context(service_process("services.order.main", environment, ground.folder))
         environment = ground.environment(ground.notifications, "notification_api", QUEUE_WAIT_SECONDS="2")
         notification = await stack.enter_async_context(
             service_process("services.notification.main", environment, ground.folder)

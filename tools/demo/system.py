@@ -130,7 +130,15 @@ def _services(logs: Path, ports: Ports, endpoint_url: str) -> tuple[Service, ...
     relay = {**broker, "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
     consumer = {**broker, "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
     return (
-        Service("order", "services.order.main", logs, as_role("order_api", "orders") | consumer, ports.order),
+        Service(
+            "order",
+            "services.order.main",
+            logs,
+            as_role("order_api", "orders")
+            | consumer
+            | {"NOTIFICATION_URL": f"http://{LOOPBACK}:{ports.notification.number}"},
+            ports.order,
+        ),
         Service(
             "notification",
             "services.notification.main",
