@@ -1,0 +1,74 @@
+"""No route of any service is open but those that are meant to be."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+
+from services.notification.main import build as build_notification
+from services.notification.settings import NotificationSettings
+from services.order.main import build as build_order
+from services.order.settings import OrderSettings
+from services.relay.main import build as build_relay
+from services.relay.settings import RelaySettings
+from shared.http.authorization import Require
+from shared.http.tokens import Role
+from tests.support.access import OPEN, authenticated, callers, guarded, routes_of
+
+NAMES = ("order", "notification", "relay")
+# What only those who see everything may call.
+OPERATIONS = ("/v1/dead-letters", "/v1/processed-messages", "/v1/outbox")
+
+
+def application(name: str, **given: Any) -> FastAPI:
+    """A service that never reaches a database: whoever is refused is refused before that."""
+    given = {"database_url": "postgresql://nobody@127.0.0.1/nothing", **given}
+    match name:
+        case "order":
+            return build_order(OrderSettings(**given))
+        case "notification":
+            return build_notification(NotificationSettings(**given))
+        case _:
+            return build_relay(RelaySettings(topic="order-events", **given))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_route_asks_who_calls(name: str) -> None:
+    routes = routes_of(application(name))
+    assert {route.path for route in routes if not route.asks} == OPEN
+    assert [route for route in routes if route.path.startswith("/v1") and not route.asks] == []
+    assert [route for route in routes if route.asks]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_without_a_role_all_is_refused_and_to_a_customer_every_operation(
+    name: str, tmp_path: Path
+) -> None:
+    issuer, auth = authenticated(tmp_path)
+    app, who = application(name, **auth), callers(issuer)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as api:
+        for method, path in guarded(app):
+            expected = {"nobody": 401, "forged": 401, "stranger": 403}
+            if path.startswith(OPERATIONS):
+                expected["owner"] = 403
+            for caller, status in expected.items():
+                answer = await api.request(method, path, headers=who[caller])
+                assert answer.status_code == status, (caller, method, path)
+                assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_route_that_forgot_to_ask_is_found() -> None:
+    router = APIRouter(prefix="/v1")
+
+    @router.get("/open")
+    async def open_to_all() -> None: ...
+
+    @router.get("/closed", dependencies=[Depends(Require(Role.OPERATOR))])
+    async def closed() -> None: ...
+
+    app = FastAPI(openapi_url=None)
+    app.include_router(router)
+    assert [(route.path, route.asks) for route in routes_of(app)] == [("/v1/open", False), ("/v1/closed", True)]
+    assert guarded(app) == {("GET", "/v1/closed")}

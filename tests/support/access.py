@@ -1,0 +1,79 @@
+"""Who calls, and what an application asks of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from shared.http.authorization import Require
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+
+# What needs no token: whether it lives, its figures, its description.
+OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
+
+# What every caller may read, if it is theirs or they see all; and what is for those who see all.
+READERS = {"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other": 404, "operator": 200, "service": 200}
+OPERATORS = {**READERS, "owner": 403, "other": 403}
+
+# Where every consumer's operations are.
+DEAD_LETTERS = "/v1/dead-letters"
+
+Callers = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path, and whether it asks who calls."""
+
+    method: str
+    path: str
+    asks: bool
+
+
+def authenticated(folder: Path) -> tuple[Issuer, dict[str, Any]]:
+    """An issuer, and the settings of a service that takes its tokens."""
+    issuer = Issuer()
+    path = issuer.write_key_set(folder)
+    return issuer, {"auth_jwks": path, "auth_issuer": ISSUER, "auth_audience": AUDIENCE, "http_host": "0.0.0.0"}
+
+
+def callers(issuer: Issuer) -> Callers:
+    """The headers of everyone who may come: `owner` is customer-1, `other` another customer."""
+    return {
+        "nobody": {},
+        "stranger": issuer.bearer("someone"),
+        "owner": issuer.bearer("customer-1", "customer"),
+        "other": issuer.bearer("customer-2", "customer"),
+        "operator": issuer.bearer("olga", "operator"),
+        "service": issuer.bearer("notification", "service"),
+        "forged": Issuer().bearer("olga", "operator"),
+    }
+
+
+def routes_of(app: FastAPI) -> list[Route]:
+    """Every route of the application."""
+    found = []
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        asks = isinstance(route, APIRoute) and _asks(route.dependant)
+        methods = sorted(set(context.methods or ()) - {"HEAD"})
+        found += [Route(method, context.path or "", asks) for method in methods]
+    return found
+
+
+def guarded(app: FastAPI) -> set[tuple[str, str]]:
+    """Method and path of every route that asks who calls."""
+    return {(route.method, route.path) for route in routes_of(app) if route.asks}
+
+
+def own(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The routes without those that every consumer has, which are tested for all of them together."""
+    return {(method, path) for method, path in routes if not path.startswith(DEAD_LETTERS)}
+
+
+def _asks(dependant: Dependant) -> bool:
+    return isinstance(dependant.call, Require) or any(_asks(part) for part in dependant.dependencies)
