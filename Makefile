@@ -59,6 +59,10 @@ test-integration: bootstrap ## run the tests of one room with its real server
 test-acceptance: bootstrap ## run the tests of the whole system
 	@$(RUN) pytest tests/acceptance $(ARGS)
 
+.PHONY: test-scale
+test-scale: bootstrap ## look at the outbox's read among a million rows (ROWS=... for another number)
+	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py
+
 .PHONY: mutants
 mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)
 	@$(RUN) tools.mutants $(NAME)
@@ -80,6 +84,10 @@ check: bootstrap ## lint, types, arrows between rooms, templates, house rules
 fmt: bootstrap ## format the code and mend what lint can mend
 	@$(RUN) ruff check --fix --quiet . || true
 	@$(RUN) ruff format --quiet .
+
+.PHONY: new-service
+new-service: bootstrap ## write a service that runs (NAME=billing EVENTS=order.placed [PUBLISHES=billing.charged])
+	@$(RUN) tools.scaffold.main "$(NAME)" --events "$(EVENTS)" --publishes "$(PUBLISHES)"
 
 .PHONY: topology-check
 topology-check: bootstrap ## compare the topology that runs with what is declared (ARGS="--prefix x- --endpoint-url ...")

@@ -136,7 +136,8 @@ async def test_an_event_refused_for_good_waits_with_its_reason_and_holds_up_only
         async def the_reason_is_kept() -> bool:
             rows = await query(outbox_database.url, "SELECT * FROM outbox_event WHERE subject = 'bad' ORDER BY id")
             assert [row["sent_at"] for row in rows] == [None, None]
-            return rows[0]["last_error"] == "InvalidParameter: not this one" and rows[1]["attempts"] == 0
+            assert rows[0]["held_reason"] == "InvalidParameter: not this one"
+            return bool(rows[1]["attempts"] == 0)
 
         await eventually(the_reason_is_kept)
 
