@@ -16,10 +16,12 @@ from shared.consumer.assembly import Subscription, consuming
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
+from shared.http import dead_letters
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
+from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -95,13 +97,13 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     return create_app(
         title="Notification service",
         description="Tells customers what happened to their orders, once per event.",
-        routers=[notifications.router, messages.router],
+        routers=[notifications.router, messages.router, dead_letters.router],
         authenticator=known,
         registry=registry,
         checks=_checks(engine, running),
         lifespan=lifespan,
         translation=translation(),
-        state={"records": Records(sessions, NAME)},
+        state={"records": Records(sessions, NAME), "dead_letters": DeadLetters(sessions, NAME)},
     )
 
 

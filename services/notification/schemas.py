@@ -61,28 +61,3 @@ class ProcessedMessagePage(BaseModel):
 
     items: list[ProcessedMessageView]
     next_cursor: str | None = Field(description=NEXT)
-
-
-class DeadLetterView(BaseModel):
-    """An event that could not be handled, and why."""
-
-    id: int
-    consumer: str
-    event_id: str
-    message_id: str
-    message_group: str
-    source: str | None
-    subject: str | None
-    sequence: int | None
-    type: str | None
-    reason: str = Field(description="A stable name.", examples=["unreadable", "unknown_type", "rejected", "failed"])
-    error: str | None = Field(description="What happened.")
-    attempts: int = Field(description="Failed attempts of the handler.")
-    deferred_at: datetime = Field(description="When it was put aside.")
-
-
-class DeadLetterPage(BaseModel):
-    """Dead letters, newest first."""
-
-    items: list[DeadLetterView]
-    next_cursor: str | None = Field(description=NEXT)

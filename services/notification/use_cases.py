@@ -204,8 +204,3 @@ class Records:
             return await reader.list_processed(
                 session, consumer=self._consumer, event_id=event_id, subject=subject, before=before, limit=limit
             )
-
-    async def dead_letters(self, *, before: int | None, limit: int) -> Sequence[Row[Any]]:
-        """Dead letters, newest first."""
-        async with self._sessions() as session:
-            return await reader.list_dead_letters(session, consumer=self._consumer, before=before, limit=limit)

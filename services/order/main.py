@@ -17,10 +17,12 @@ from shared.consumer.assembly import Subscription, consuming
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
+from shared.http import dead_letters
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
+from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -70,6 +72,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
+    letters = DeadLetters(sessions, NAME)
     use_cases = Orders(
         sessions,
         writer,
@@ -104,13 +107,13 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     return create_app(
         title="Order service",
         description="Takes orders, keeps their state, and states what happened to them as events.",
-        routers=[orders.router, events.router, reports.router],
+        routers=[orders.router, events.router, reports.router, dead_letters.router],
         authenticator=known,
         registry=registry,
         checks=_checks(engine, running),
         lifespan=lifespan,
         translation=translation(),
-        state={"orders": use_cases, "notification_url": settings.notification_url},
+        state={"orders": use_cases, "notification_url": settings.notification_url, "dead_letters": letters},
     )
 
 

@@ -11,26 +11,33 @@ import httpx
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from ..aws import Aws, sqs
+from ..aws import Aws, sns, sqs
 from ..clock import Clock, SystemClock
 from ..lifecycle import Loop
 from ..queue import Queue
 from ..signals import Signals
-from ..topology import Topology
+from ..topology import Topology, dead_letters, undelivered
+from .checks import DeploymentCheck
 from .deferrals import Deferrals
 from .gate import Gate
 from .handling import Handling
 from .loop import Consumer, Limits
 from .metrics import ConsumerMetrics
+from .nets import Net
 from .payloads import PayloadReader, Reading
 from .processor import Processor
 from .receiving import Polling
 from .reporting import Report
 from .router import Router
 from .settings import ConsumerSettings
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
+
+NET_WAIT_SECONDS = 1
+"""The nets are nearly always empty: they are looked into now and then, without a long poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,8 @@ async def consuming(
 ) -> AsyncIterator[Consuming]:
     """The parts, wired, with the connections that they need."""
     aws = Aws(settings.aws_region, settings.aws_endpoint_url)
-    async with sqs(aws) as client, httpx.AsyncClient() as http:
-        yield _wire(subscription, router, settings, sessions, registry, signals, client, http, after_commit)
+    async with sqs(aws) as client, sns(aws) as topics, httpx.AsyncClient() as http:
+        yield _wire(subscription, router, settings, sessions, registry, signals, client, topics, http, after_commit)
 
 
 def _wire(
@@ -75,6 +82,7 @@ def _wire(
     registry: CollectorRegistry,
     signals: Signals,
     client: SQSClient,
+    topics: SNSClient,
     http: httpx.AsyncClient,
     after_commit: Callable[[], None],
 ) -> Consuming:
@@ -85,7 +93,8 @@ def _wire(
     handling = Handling(router, sessions, gate, report, clock, after_commit=after_commit, payloads=payloads)
     hours = settings.inbox_retention_days * 24
     processor = Processor(subscription.consumer, sessions, handling, report, clock, retention_hours=hours)
-    queue = Queue(client, Topology(settings.topology_prefix).queue(subscription.consumer, subscription.domain))
+    topology = Topology(settings.topology_prefix)
+    queue = Queue(client, topology.queue(subscription.consumer, subscription.domain))
     limits = Limits(
         concurrency=settings.concurrency,
         capacity=max(300, settings.concurrency),
@@ -94,8 +103,29 @@ def _wire(
         polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
     )
     consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits)
-    deferrals = Deferrals(subscription.consumer, sessions, handling, gate, report, signals)
-    return Consuming(consumer, (consumer, deferrals))
+    name = subscription.consumer
+    deferrals = Deferrals(name, sessions, handling, gate, report, signals)
+    upkeep = Upkeep(name, sessions, metrics, signals, retention_hours=hours)
+    wait = min(settings.queue_wait_seconds, NET_WAIT_SECONDS)
+    nets = [
+        Net(loop, name, Queue(client, under(queue.name)), sessions, metrics, signals, reason=reason, wait_seconds=wait)
+        for loop, under, reason in (
+            ("received-too-often", dead_letters, "received_too_often"),
+            ("undelivered", undelivered, "undelivered"),
+        )
+    ]
+    check = DeploymentCheck(
+        topics,
+        topology.topic(subscription.domain),
+        queue,
+        Queue(client, dead_letters(queue.name)),
+        router,
+        metrics,
+        signals,
+        inbox_days=settings.inbox_retention_days,
+        outbox_days=settings.outbox_retention_days,
+    )
+    return Consuming(consumer, (consumer, deferrals, upkeep, *nets, check))
 
 
 def _payloads(settings: ConsumerSettings, http: httpx.AsyncClient, clock: Clock) -> PayloadReader | None:

@@ -48,3 +48,22 @@ class ConsumerMetrics:
         self.abandoned = Counter(
             "consumer_abandoned_total", "Messages left to expire and to be delivered again.", registry=registry
         )
+        self.aside = Gauge(
+            "consumer_deferred_messages",
+            "Messages put aside, by status: waiting, behind, dead.",
+            ["status"],
+            registry=registry,
+        )
+        self.aside_age = Gauge(
+            "consumer_deferred_oldest_seconds",
+            "How long ago the oldest of them was put aside.",
+            ["status"],
+            registry=registry,
+        )
+        self.pruned = Counter("consumer_inbox_pruned_total", "Old inbox rows that were forgotten.", registry=registry)
+        self.deployment_differs = Gauge(
+            "consumer_deployment_differs",
+            "1 while what is deployed is not what the code expects, else 0: the filter, the retention.",
+            ["check"],
+            registry=registry,
+        )

@@ -93,7 +93,7 @@ async def promote(session: AsyncSession, consumer: str, group: str) -> None:
     )
 
 
-def in_seconds(seconds: float) -> ColumnElement[object]:
+def in_seconds(seconds: float | ColumnElement[float]) -> ColumnElement[object]:
     """A moment by the database's clock."""
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
 

@@ -1,4 +1,4 @@
-"""Routes for what came in: which messages were processed, and which could not be."""
+"""Routes for what came in: which messages were processed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.http import cursor as cursors
 from shared.http.openapi import problems
 from shared.http.problems import INVALID_REQUEST, UNAVAILABLE
 
-from ..schemas import DeadLetterPage, DeadLetterView, ProcessedMessagePage, ProcessedMessageView
+from ..schemas import ProcessedMessagePage, ProcessedMessageView
 from .dependencies import NEXT, Limit, Operator, RecordsOf
 
 router = APIRouter(prefix="/v1", tags=["messages"])
@@ -36,18 +36,3 @@ async def list_processed_messages(
     more = cursors.encode_text(shown[-1].processed_at, shown[-1].event_id) if len(found) > limit else None
     items = [ProcessedMessageView.model_validate(row, from_attributes=True) for row in shown]
     return ProcessedMessagePage(items=items, next_cursor=more)
-
-
-@router.get("/dead-letters", summary="List dead letters, newest first", responses=RESPONSES)
-async def list_dead_letters(
-    caller: Operator,
-    records: RecordsOf,
-    limit: Limit = 20,
-    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description=NEXT)] = None,
-) -> DeadLetterPage:
-    """Events that could not be handled, with the reason."""
-    found = await records.dead_letters(before=cursor, limit=limit + 1)
-    shown = found[:limit]
-    more = str(shown[-1].id) if len(found) > limit else None
-    items = [DeadLetterView.model_validate(row, from_attributes=True) for row in shown]
-    return DeadLetterPage(items=items, next_cursor=more)

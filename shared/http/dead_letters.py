@@ -1,0 +1,180 @@
+"""The routes with which operators resolve dead letters, the same for every service that consumes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field, model_validator
+
+from ..inbox.dead_letters import MOST, By, DeadLetterNotFound, DeadLetters, Selection
+from .authorization import Require
+from .openapi import problems
+from .problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
+from .tokens import Principal, Role
+
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+
+LIST = problems(INVALID_REQUEST, UNAVAILABLE)
+FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
+
+# Postgres has no place for U+0000 in a text.
+PRINTABLE = r"^[^\x00]+$"
+Text = Annotated[str, Query(max_length=2048, pattern=PRINTABLE)]
+Words = Annotated[str, Field(min_length=1, max_length=2048, pattern=PRINTABLE)]
+NEXT = "Give it as `cursor` for what follows; null at the end."
+
+
+def _dead_letters(request: Request) -> DeadLetters:
+    return cast(DeadLetters, request.app.state.dead_letters)
+
+
+DeadLettersOf = Annotated[DeadLetters, Depends(_dead_letters)]
+Reader = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
+Operator = Annotated[Principal, Depends(Require(Role.OPERATOR))]
+
+
+class DeadLetterView(BaseModel):
+    """An event that could not be handled, and why."""
+
+    id: int
+    consumer: str
+    event_id: str
+    message_id: str
+    message_group: str
+    source: str | None
+    subject: str | None
+    sequence: int | None
+    type: str | None
+    reason: str = Field(description="A stable name.", examples=["unreadable", "unknown_type", "rejected", "failed"])
+    error: str | None = Field(description="What happened.")
+    attempts: int = Field(description="Failed attempts of the handler.")
+    blocks: bool = Field(description="Whether later events of its group wait until it is resolved.")
+    deferred_at: datetime = Field(description="When it was put aside.")
+
+
+class DeadLetterPage(BaseModel):
+    """Dead letters, newest first."""
+
+    items: list[DeadLetterView]
+    next_cursor: str | None = Field(description=NEXT)
+
+
+class ActionView(BaseModel):
+    """What an operator did about a message."""
+
+    action: Literal["redrive", "discard"]
+    reason: str
+    actor: str
+    done_at: datetime
+
+
+class DeadLetterDetails(DeadLetterView):
+    """A dead letter with all that is known of it."""
+
+    envelope: str = Field(description="The body as it came; it may hold personal data.")
+    attributes: dict[str, str]
+    actions: list[ActionView]
+
+
+class Change(BaseModel):
+    """Which dead letters are meant, and why: one by its event id, those of a filter, or `all`."""
+
+    event_id: Words | None = None
+    type: Words | None = None
+    group: Words | None = None
+    failure: Words | None = Field(None, description="Only those with this `reason`.")
+    all: bool = Field(False, description="Needed when nothing restricts.")
+    reason: Words = Field(description="Why; kept with each of them.")
+    limit: int = Field(MOST, ge=1, le=MOST, description="How many at the most; the oldest first.")
+    dry_run: bool = Field(False, description="Only say which they are.")
+
+    @model_validator(mode="after")
+    def _is_meant(self) -> Change:
+        if not self.all and not any((self.event_id, self.type, self.group, self.failure)):
+            raise ValueError("say which: event_id, type, group or failure, or all")
+        return self
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.event_id, self.type, self.group, self.failure)
+
+
+class Redrive(Change):
+    """Let them run again."""
+
+    per_second: float | None = Field(None, gt=0, le=1000, description="How many are started each second.")
+
+
+class ChangedView(BaseModel):
+    """One that was (or, in a dry run, would be) changed."""
+
+    event_id: str
+    message_group: str
+    type: str | None
+
+
+class ChangedList(BaseModel):
+    """What was changed, the oldest first."""
+
+    dry_run: bool
+    items: list[ChangedView]
+
+
+@router.get("", summary="List dead letters, newest first", responses=LIST)
+async def list_dead_letters(
+    caller: Reader,
+    letters: DeadLettersOf,
+    type: Text | None = None,
+    group: Text | None = None,
+    reason: Text | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_cursor` of the page before.")] = None,
+) -> DeadLetterPage:
+    """Events that could not be handled, with the reason."""
+    found = await letters.page(Selection(None, type, group, reason), before=cursor, limit=limit + 1)
+    shown = found[:limit]
+    more = str(shown[-1].id) if len(found) > limit else None
+    return DeadLetterPage(
+        items=[DeadLetterView.model_validate(row, from_attributes=True) for row in shown], next_cursor=more
+    )
+
+
+@router.get("/{event_id}", summary="Read a dead letter", responses=FIND)
+async def read_dead_letter(
+    event_id: Annotated[str, Path(max_length=200, pattern=PRINTABLE)], caller: Operator, letters: DeadLettersOf
+) -> DeadLetterDetails:
+    """With its envelope, and what operators did about it."""
+    try:
+        row, actions = await letters.show(event_id)
+    except DeadLetterNotFound as error:
+        raise HttpProblem(NOT_FOUND, str(error)) from None
+    facts: dict[str, Any] = {name: getattr(row, name) for name in DeadLetterView.model_fields}
+    return DeadLetterDetails(
+        **facts,
+        envelope=row.envelope.decode(errors="replace"),
+        attributes=row.attributes,
+        actions=[ActionView.model_validate(action, from_attributes=True) for action in actions],
+    )
+
+
+@router.post("/redrive", summary="Let dead letters run again", responses=LIST)
+async def redrive_dead_letters(body: Redrive, caller: Operator, letters: DeadLettersOf) -> ChangedList:
+    """In the order of their groups, through the same handlers."""
+    if body.dry_run:
+        return _changed(True, await letters.oldest(body.selection, limit=body.limit))
+    by = By(caller.subject, body.reason)
+    return _changed(False, await letters.redrive(body.selection, by, per_second=body.per_second, limit=body.limit))
+
+
+@router.post("/discard", summary="Give dead letters up", responses=LIST)
+async def discard_dead_letters(body: Change, caller: Operator, letters: DeadLettersOf) -> ChangedList:
+    """They are never handled; what waits behind one goes on."""
+    if body.dry_run:
+        return _changed(True, await letters.oldest(body.selection, limit=body.limit))
+    return _changed(False, await letters.discard(body.selection, By(caller.subject, body.reason), limit=body.limit))
+
+
+def _changed(dry_run: bool, rows: Any) -> ChangedList:
+    return ChangedList(dry_run=dry_run, items=[ChangedView.model_validate(row, from_attributes=True) for row in rows])
