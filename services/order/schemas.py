@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 from .domain import Line, Order, State
 from .money import MINOR_UNITS
@@ -33,6 +33,11 @@ ReasonText = Annotated[
 ]
 
 
+def _whole(value: object) -> object:
+    """In JSON 2.0 is an integer too; "2" is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class Request(BaseModel):
     """A request body; a field that is not known is a mistake of the caller's, and is told."""
 
@@ -43,7 +48,7 @@ class LineRequest(Request):
     """So many of one thing, at a price each."""
 
     sku: Sku = Field(examples=["TEA-EARL-GREY-100"])
-    quantity: int = Field(ge=1, le=1_000_000, strict=True, examples=[2])
+    quantity: Annotated[int, BeforeValidator(_whole)] = Field(ge=1, le=1_000_000, strict=True, examples=[2])
     unit_price: Amount = Field(
         description="A decimal in a string, with at most the digits of the currency.", examples=["12.50"]
     )

@@ -90,6 +90,8 @@ async def test_what_the_state_does_not_allow_is_a_conflict(
         ({"lines": [LINE] * 101}, "lines"),
         ({"lines": [{**LINE, "quantity": 0}]}, "lines.0.quantity"),
         ({"lines": [{**LINE, "quantity": 1.5}]}, "lines.0.quantity"),
+        ({"lines": [{**LINE, "quantity": "2"}]}, "lines.0.quantity"),
+        ({"lines": [{**LINE, "quantity": True}]}, "lines.0.quantity"),
         ({"lines": [LINE, {**LINE, "unit_price": 12.5}]}, "lines.1.unit_price"),
         ({"lines": [{**LINE, "unit_price": "-1"}]}, "lines.0.unit_price"),
         ({"lines": [{**LINE, "unit_price": "NaN"}]}, "lines.0.unit_price"),

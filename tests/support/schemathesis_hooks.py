@@ -6,22 +6,27 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, HookContext
 
-KEY = "Idempotency-Key"
+KEY, VERSION = "Idempotency-Key", "If-Match"
 CRITERIA = ("event_id", "subject", "type", "since", "until")
+LETTERS = ("event_id", "type", "group", "failure")
 NOT_CARRIED = dict.fromkeys(map(ord, "\ufffe\uffff"))
 
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """A right key is one that was not used yet for something else."""
-    if _is_meant_to_be_right(case) and case.headers and KEY in case.headers:
+    """A right key is one that was not used yet for something else; a version that was made up is mostly wrong."""
+    if not _is_meant_to_be_right(case) or not case.headers:
+        return
+    if KEY in case.headers:
         case.headers[KEY] = str(uuid.uuid4())
+    if VERSION in case.headers and len(case.headers[VERSION]) % 4:
+        case.headers[VERSION] = "*"
 
 
 @schemathesis.hook
 def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
     """How many digits a price may have depends on the currency; some characters cannot be carried by the broker;
-    a replay says which events, or `everything`, and why unless it only counts.
+    a replay says which events, or `everything`, and why unless it only counts; dead letters are named, or `all`.
     """
     body: Any = case.body
     if _is_meant_to_be_right(case) and isinstance(body, dict):
@@ -33,6 +38,8 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
         if case.path.endswith("/replays"):
             body["everything"] = all(body.get(name) is None for name in CRITERIA)
             body["reason"] = body.get("reason") or "why not"
+        if case.path.startswith("/v1/dead-letters/"):
+            body["all"] = body.get("all") or not any(body.get(name) for name in LETTERS)
     return case
 
 
