@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
-from services.notification.handlers import HANDLED
-from services.notification.main import SOURCE as NOTIFICATION_SOURCE
-from services.order.main import SOURCE as ORDER_SOURCE
-from shared.contracts.notifications import NOTIFICATION_EVENTS
-from shared.contracts.orders import ORDER_EVENTS
 from shared.contracts.payload import EventPayload
 from shared.topology import Topology
 
+from .discovery import classes, modules
 from .markdown import code, page, paragraph, table
 
 INTRODUCTION = """
@@ -26,21 +23,44 @@ an SNS message attribute named `type`, which is what subscriptions filter by.
 PERSONAL = {("order.placed", "recipient")}
 
 
+# What a publisher counts, where it is not just its events about a subject.
+SEQUENCES = {"order": "the order's version"}
+
+
 def render() -> str:
     """The page."""
-    order = _publisher(ORDER_EVENTS, ORDER_SOURCE, "order-events", "the order's version")
-    notification = _publisher(
-        NOTIFICATION_EVENTS, NOTIFICATION_SOURCE, "notification-events", "a counter of these events per order"
-    )
-    return page("Events", INTRODUCTION, order, notification)
+    publishers: dict[str, list[type[EventPayload]]] = {}
+    for payload in _payloads():
+        publishers.setdefault(payload.type.partition(".")[0], []).append(payload)
+    parts = [
+        _publisher(name, publishers[name]) for name in sorted(publishers, key=lambda name: (name != "order", name))
+    ]
+    return page("Events", INTRODUCTION, *parts)
 
 
 def types() -> set[str]:
     """Every event type."""
-    return {payload.type for payload in (*ORDER_EVENTS, *NOTIFICATION_EVENTS)}
+    return {payload.type for payload in _payloads()}
 
 
-def _publisher(payloads: Sequence[type[EventPayload]], source: str, domain: str, sequence: str) -> str:
+def _payloads() -> list[type[EventPayload]]:
+    return classes(lambda found: issubclass(found, EventPayload) and "type" in vars(found))
+
+
+def _handlers(payload: type[EventPayload]) -> str:
+    """The services whose handlers know the payload."""
+    rooms = [module for module in modules() if module.__name__.startswith("services.") and _is_for_handlers(module)]
+    names = [module.__name__.split(".")[1] for module in rooms if payload in vars(module).values()]
+    return " and ".join(f"the {name} service" for name in names) or "nobody yet"
+
+
+def _is_for_handlers(module: ModuleType) -> bool:
+    return module.__name__.endswith(".handlers")
+
+
+def _publisher(name: str, payloads: Sequence[type[EventPayload]]) -> str:
+    source, domain = f"/services/{name}", f"{name}-events"
+    sequence = SEQUENCES.get(name, "a counter of these events per subject")
     facts = table(
         ("Source", "Topic", "Subject and message group", "Sequence"),
         [(code(source), code(Topology().topic(domain)), "the order's id", sequence)],
@@ -49,8 +69,7 @@ def _publisher(payloads: Sequence[type[EventPayload]], source: str, domain: str,
 
 
 def _event(payload: type[EventPayload]) -> str:
-    handled = "the notification service" if payload in HANDLED else "nobody yet"
-    facts = f"{paragraph(payload.__doc__)} Version {payload.version}; handled by {handled}."
+    facts = f"{paragraph(payload.__doc__)} Version {payload.version}; handled by {_handlers(payload)}."
     schema = payload.model_json_schema(mode="serialization")
     rows = _fields(payload.type, schema, schema.get("$defs", {}), "")
     return f"### {code(payload.type)}\n\n{facts}\n\n{table(('Field', 'JSON', 'Note'), rows)}"

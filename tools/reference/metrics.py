@@ -16,8 +16,7 @@ the Prometheus client itself.
 """
 SERVED_BY = {
     "HttpMetrics": "every process",
-    "ConsumerMetrics": "the notification service",
-    "OrderMetrics": "the order service",
+    "ConsumerMetrics": "every service that reads a queue",
     "RelayMetrics": "relays",
 }
 
@@ -42,7 +41,14 @@ def _section(found: type) -> str:
         for metric in _metrics(found)
     ]
     body = table(("Name", "Type", "Labels", "Meaning"), rows)
-    return f"## Served by {SERVED_BY[found.__name__]}\n\n{paragraph(found.__doc__)}\n\n{body}"
+    return f"## Served by {_served_by(found)}\n\n{paragraph(found.__doc__)}\n\n{body}"
+
+
+def _served_by(found: type) -> str:
+    if found.__name__ in SERVED_BY:
+        return SERVED_BY[found.__name__]
+    package, _, rest = found.__module__.partition(".")
+    return f"the {rest.partition('.')[0]} service" if package == "services" else f"whoever uses `{found.__module__}`"
 
 
 def _metrics(found: type) -> list[MetricWrapperBase]:

@@ -15,7 +15,6 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from shared.consumer.settings import ConsumerSettings
 from shared.settings import ServiceSettings
 from tools.demo.ports import Port, Ports
 
@@ -29,20 +28,15 @@ INTRODUCTION = """
 Every process reads its settings from environment variables, once, when it starts. A setting that is missing or wrong
 ends it with status 2 and one line for each such setting. Nothing is read from files, and unknown variables are ignored.
 """
-STARTED_BY = {
-    "OrderSettings": "python -m services.order.main",
-    "OrderMigrationSettings": "python -m services.order.migrate",
-    "RelaySettings": "python -m services.relay.main",
-    "NotificationSettings": "python -m services.notification.main",
-    "NotificationMigrationSettings": "python -m services.notification.migrate",
-    "TopologySettings": "python -m infra.localstack.watch",
-}
+# Settings that are in no service; those of a service name their process by where they are.
+STARTED_ELSEWHERE = {"TopologySettings": "python -m infra.localstack.watch"}
 COMMON = "every service and relay"
 # Read without a settings class: by tools, by tests, by the AWS client.
 OTHERS = (
     ("AWS_ACCESS_KEY_ID", "", "Credentials are found as the AWS SDK finds them (environment, profile, instance role); "
      "with `AWS_ENDPOINT_URL` and without this variable, LocalStack's `test` is used."),
     ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`event-trio`: the relay to speak to, as `--url`."),
+    ("EVENT_TRIO_CONSUMER_URL", "http://127.0.0.1:8001", "`event-trio dead-letters`: the service, as `--url`."),
     ("EVENT_TRIO_TOKEN", "", "`event-trio`: an operator's token, as `--token`."),
     ("FAILPOINT", "", "With `ENVIRONMENT=local`: the place at which the process kills itself, for tests of crashes."),
     ("POSTGRES_BIN", "", "`make demo`, `make servers` and `make test`: the folder of another installation's `initdb` "
@@ -64,17 +58,24 @@ def render() -> str:
             for name, field in settings.model_fields.items()
             if name not in inherited or _meaning(field) != _meaning(inherited[name])
         }
-        parts.append(_section(code(STARTED_BY[settings.__name__]), settings, own, also=bool(inherited)))
+        parts.append(_section(code(started_by(settings)), settings, own, also=bool(inherited)))
     parts.append("## Variables of the tools\n\n" + _others())
     parts.append("## Variables of `docker-compose.yml`\n\n" + _compose())
     return page("Settings", INTRODUCTION, *parts)
 
 
 def settings_classes() -> list[type[BaseSettings]]:
-    """Every settings class that a process loads, in the order of STARTED_BY."""
-    bases = (ServiceSettings, ConsumerSettings)
-    found = classes(lambda found: issubclass(found, BaseSettings) and found not in bases)
-    return sorted(found, key=lambda settings: list(STARTED_BY).index(settings.__name__))
+    """Every settings class that a process loads: first those of the services, by name."""
+    found = classes(lambda found: issubclass(found, BaseSettings) and not found.__module__.startswith("shared."))
+    return sorted(found, key=lambda settings: (settings.__name__ in STARTED_ELSEWHERE, started_by(settings)))
+
+
+def started_by(settings: type[BaseSettings]) -> str:
+    """The command of the process that loads the settings."""
+    if settings.__name__ in STARTED_ELSEWHERE:
+        return STARTED_ELSEWHERE[settings.__name__]
+    service = settings.__module__.rpartition(".")[0]
+    return f"python -m {service}.{'migrate' if settings.__name__.endswith('MigrationSettings') else 'main'}"
 
 
 def variables() -> set[str]:

@@ -1,0 +1,150 @@
+"""`make new-service` in a copy of the project: the service keeps the house rules, gets its events, and publishes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shared.aws import Aws
+from tests.support.servers import PostgresServer
+from tests.support.sources import ROOT, project_files
+
+# Every service is named here once; all else is in files of its own.
+LISTS = {"docker-compose.yml", "infra/postgres/databases.sql", "pyproject.toml"}
+SERVICES = {
+    "parcels": ["--events", "order.confirmed"],
+    "billing": ["--events", "order.placed,order.cancelled", "--publishes", "billing.charged"],
+}
+CACHES = {".git", ".ruff_cache", "__pycache__"}
+RULES = (
+    *(f"tests/architecture/test_{name}.py" for name in ("files", "rooms", "construction", "reference")),
+    *(f"tests/unit/test_{name}.py" for name in ("templates", "template_options", "manifest")),
+)
+
+
+class Copy:
+    """A copy of the project that may be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for path in project_files():
+            target = folder / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+        self.run("git", "init", "--quiet")  # the house rules look at what would be committed
+        self.before = self.files()
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; a failure shows what it said."""
+        done = self.attempt(*command, **environment)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        found = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        return subprocess.run(command, cwd=self.folder, env=found, capture_output=True, text=True, timeout=100)
+
+    def python(self, module: str, *arguments: str, **environment: str) -> str:
+        return self.run(sys.executable, "-m", module, *arguments, **environment).stdout
+
+    def files(self) -> dict[str, bytes]:
+        found = (path for path in self.folder.rglob("*") if path.is_file() and not CACHES & set(path.parts))
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in found}
+
+    def written(self) -> tuple[set[str], set[str]]:
+        """The files that are new, and those that were changed."""
+        after = self.files()
+        changed = {name for name, content in self.before.items() if after.get(name) != content}
+        return set(after) - set(self.before), changed
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    copy = Copy(tmp_path_factory.mktemp("project"))
+    for name, options in SERVICES.items():
+        copy.python("tools.scaffold.main", name, *options)
+    return copy
+
+
+def sources(copied: Copy) -> list[str]:
+    return sorted(name for name in copied.written()[0] if name.endswith(".py"))
+
+
+def test_no_publisher_is_touched(copied: Copy) -> None:
+    new, changed = copied.written()
+    assert changed == LISTS
+    assert {name.rpartition("/")[0] for name in new} == {
+        "infra/templates",
+        "shared/contracts",
+        "tests/integration",
+        *(f"services/{name}{folder}" for name in SERVICES for folder in ("", "/migrations", "/migrations/versions")),
+    }
+
+
+def test_what_is_written_is_linted_typed_and_on_its_side_of_the_arrows(copied: Copy) -> None:
+    new = sources(copied)
+    copied.python("ruff", "check", *new)
+    copied.python("ruff", "format", "--check", *new)
+    lints = copied.run(str(Path(sys.executable).with_name("lint-imports"))).stdout
+    for name in SERVICES:
+        assert f"Inside the {name} service KEPT" in lints
+    packages = [f"services/{name}" for name in SERVICES] + [name for name in new if name.startswith("tests/")]
+    # Only what is said about the new files counts: what they import is checked where it is.
+    typed = copied.attempt(sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache"), *packages)
+    said = [line for line in typed.stdout.splitlines() if line.partition(":")[0] in new]
+    assert said == []
+    assert "source files" in typed.stdout, typed.stdout + typed.stderr
+
+
+def test_its_templates_are_right(copied: Copy) -> None:
+    new = sorted(name for name in copied.written()[0] if name.startswith("infra/templates/"))
+    assert [Path(name).stem for name in new] == [
+        "access-billing",
+        "access-parcels",
+        "billing-events-publish-check",
+        "billing-events",
+        "billing-order-events",
+        "parcels-order-events",
+    ]
+    copied.run(str(Path(sys.executable).with_name("cfn-lint")), *new)
+
+
+def test_the_house_rules_hold(copied: Copy) -> None:
+    copied.python("tools.reference.main")
+    pytest_in(copied, RULES)
+    page = (copied.folder / "docs/reference/events.md").read_text(encoding="utf-8")
+    assert "### `billing.charged`" in page
+    assert "handled by the billing service and the notification service" in page
+
+
+def test_it_gets_its_events_and_publishes_its_own(copied: Copy, postgres: PostgresServer, aws: Aws) -> None:
+    servers = {"TEST_DATABASE_URL": postgres.admin_url, "TEST_AWS_ENDPOINT_URL": str(aws.endpoint_url)}
+    pytest_in(copied, [f"tests/integration/test_{name}.py" for name in SERVICES], **servers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["billing", "--events", "order.placed"], "services/billing is there already"),
+        (["Billing", "--events", "order.placed"], "NAME 'Billing' is not possible"),
+        (["relay", "--events", "order.placed"], "NAME 'relay' is not possible"),
+        (["audit", "--events", "order.paced"], "did you mean 'order.placed'"),
+        (["audit"], "EVENTS is empty"),
+        (["audit", "--events", "order.placed,notification.sent"], "EVENTS are of the topics"),
+        (["audit", "--events", "order.placed", "--publishes", "order.paid"], "it has to be like audit.done"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(copied: Copy, arguments: list[str], complaint: str) -> None:
+    before = copied.files()
+    refused = copied.attempt(sys.executable, "-m", "tools.scaffold.main", *arguments)
+    assert refused.returncode == 1
+    assert complaint in refused.stderr
+    assert copied.files() == before
+
+
+def pytest_in(copied: Copy, paths: Sequence[str], **environment: str) -> None:
+    copied.python("pytest", "-q", "-p", "no:cacheprovider", *paths, **environment)

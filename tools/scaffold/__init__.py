@@ -1,0 +1,1 @@
+"""Writes a new service: one that runs, with its tests, and that no publisher has to know."""

@@ -1,0 +1,42 @@
+"""Writes a new service: `make new-service NAME=billing EVENTS=order.placed [PUBLISHES=billing.charged]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.errors import EventTrioError
+
+from .plan import plan
+from .writing import write
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its status is 0, or 1 with a sentence on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m tools.scaffold.main", description=__doc__)
+    parser.add_argument("name", help="the service's name: small letters and digits")
+    parser.add_argument("--events", default="", help="the event types that it handles, parted by commas")
+    parser.add_argument("--publishes", default="", help="the event types that it publishes, parted by commas")
+    options = parser.parse_args(arguments)
+    try:
+        found = plan(ROOT, options.name, _parts(options.events), _parts(options.publishes))
+        written = write(ROOT, found)
+    except EventTrioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for path in written:
+        print(path.relative_to(ROOT))
+    print(f"next: make check; make test-integration ARGS='-k {found.name}'; make reference")
+    return 0
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())

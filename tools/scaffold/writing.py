@@ -1,0 +1,114 @@
+"""Writes what a plan says: new files from templates, and an entry in each file that lists all services."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .plan import Plan, ScaffoldRefused
+
+TEMPLATES = Path(__file__).parent / "templates"
+INDEPENDENT = 'modules = ["services.order", "services.relay", "services.notification"'
+
+
+def write(root: Path, plan: Plan) -> list[Path]:
+    """Write the service into the project at `root`; returns the files written or changed.
+
+    Nothing is written when a file to change is not as expected. Raises ScaffoldRefused.
+    """
+    environment = _environment()
+    imports: dict[str, list[str]] = {}
+    for event in plan.events:
+        imports.setdefault(event.module, []).append(event.classname)
+    facts = {
+        **{field: getattr(plan, field) for field in ("name", "classname", "events", "topic", "published", "publishes")},
+        **{"port": plan.port, "relay_port": plan.port + 1, "module": plan.name, "imports": imports},
+    }
+    facts["service"], facts["subscribes"] = plan.name, [plan.topic]
+    files = {
+        root / target: environment.get_template(template).render(
+            facts | ({"topic": plan.publishes} if about_own else {"events": _named(template, plan)})
+        )
+        for target, template, about_own in _files(plan)
+    }
+    files |= _entries(root, plan, environment, facts)
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    _format([path for path in files if path.suffix == ".py"])
+    return list(files)
+
+
+def render(template: str, **facts: object) -> str:
+    """One of the templates of the topology, for the tests that compare them with the project's own."""
+    return _environment().get_template(f"infra/{template}.yaml.j2").render(facts)
+
+
+def _environment() -> Environment:
+    # What is written is code and configuration, never HTML.
+    return Environment(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATES),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _files(plan: Plan) -> Iterator[tuple[str, str, bool]]:
+    """Target and template of each new file, and whether it is about the service's own topic."""
+    for path in sorted((TEMPLATES / "service").rglob("*.j2")):
+        inside = path.relative_to(TEMPLATES / "service").as_posix()
+        yield f"services/{plan.name}/{inside.removesuffix('.j2')}", f"service/{inside}", False
+    yield f"tests/integration/test_{plan.name}.py", "root/test.py.j2", False
+    yield f"infra/templates/{plan.name}-{plan.topic}.yaml", "infra/subscriber.yaml.j2", False
+    yield f"infra/templates/access-{plan.name}.yaml", "infra/access.yaml.j2", False
+    if plan.published:
+        yield f"shared/contracts/{plan.name}.py", "root/contract.py.j2", False
+        yield f"infra/templates/{plan.publishes}.yaml", "infra/topic.yaml.j2", True
+        yield f"infra/templates/{plan.publishes}-publish-check.yaml", "infra/publish-check.yaml.j2", True
+
+
+def _named(template: str, plan: Plan) -> object:
+    return [event.type for event in plan.events] if template.startswith("infra/") else plan.events
+
+
+def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, object]) -> dict[Path, str]:
+    compose, databases, project = (
+        root / "docker-compose.yml",
+        root / "infra/postgres/databases.sql",
+        root / "pyproject.toml",
+    )
+    arrows = environment.get_template("root/arrows.toml.j2").render(facts)
+    return {
+        compose: _before(compose, "volumes:\n", environment.get_template("root/compose.yml.j2").render(facts)),
+        databases: databases.read_text(encoding="utf-8") + f"CREATE DATABASE {plan.name};\n",
+        project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + arrows,
+    }
+
+
+def _before(path: Path, anchor: str, text: str) -> str:
+    before, found, after = path.read_text(encoding="utf-8").rpartition(f"\n{anchor}")
+    return f"{before}\n{text}{_expected(path, found)[1:]}{after}"
+
+
+def _after(path: Path, anchor: str, text: str) -> str:
+    before, found, after = path.read_text(encoding="utf-8").partition(anchor)
+    return f"{before}{_expected(path, found)}{text}{after}"
+
+
+def _expected(path: Path, found: str) -> str:
+    if not found:
+        raise ScaffoldRefused(f"{path.name} is not as expected, so nothing was written")
+    return found
+
+
+def _format(paths: list[Path]) -> None:
+    """Sort imports and break lines as the project does."""
+    format_, sort = ["format", "--quiet"], ["check", "--fix", "--quiet", "--exit-zero"]
+    for arguments in (format_, sort, format_):
+        subprocess.run([sys.executable, "-m", "ruff", *arguments, *paths], check=True)
