@@ -78,9 +78,10 @@ class Compensator:
         order = domain.apply(before, self._action, self._clock.now())
         repository = OrderRepository(session)
         await repository.save(order)
+        stated = events.changed(order, self._action, "the customer could not be notified")
         envelope = await self._writer.record(
             session,
-            events.changed(order, self._action, "the customer could not be notified"),
+            stated,
             subject=str(order.id),
             sequence=order.version,
             correlation_id=event.envelope.correlationid,
@@ -88,5 +89,5 @@ class Compensator:
             traceparent=event.envelope.traceparent,
             time=order.updated_at,
         )
-        await repository.add_history(order, envelope)
+        await repository.add_history(order, envelope, stated)
         self._metrics.compensated.labels(str(self._action)).inc()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.contracts.orders import (
+    ORDER_EVENTS,
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,
@@ -13,8 +16,27 @@ from shared.contracts.orders import (
     OrderReleased,
     OrderShipped,
 )
+from shared.errors import ConfigurationError
+from shared.settings import require_known
 
 from .domain import Action, Order
+
+
+class PayloadPlaces:
+    """Where subscribers read the payloads of the event types that carry none; raises ConfigurationError."""
+
+    def __init__(self, types: Sequence[str], address: str | None) -> None:
+        for name in types:
+            require_known(name, [event.type for event in ORDER_EVENTS], "ZERO_PAYLOAD_EVENTS")
+        if types and not address:
+            raise ConfigurationError(
+                "ZERO_PAYLOAD_EVENTS is set, so PUBLIC_URL must be: payloads are read there"
+            )
+        self._types = frozenset(types)
+        self._address = (address or "").rstrip("/")
+
+    def __call__(self, type: str, subject: str, sequence: int) -> str | None:
+        return f"{self._address}/v1/orders/{subject}/events/{sequence}" if type in self._types else None
 
 
 def placed(order: Order) -> OrderPlaced:

@@ -34,6 +34,7 @@ from shared.signals import Signals
 from .api import events, orders, reports
 from .api.problems import translation
 from .compensation import Compensation, Compensator
+from .events import PayloadPlaces
 from .handlers import router
 from .key_pruner import KeyPruner
 from .metrics import OrderMetrics
@@ -68,7 +69,9 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     said = signals or Signals()
     doorbell = Doorbell(url)
     pruner = KeyPruner(sessions, hours=settings.idempotency_hours, metrics=metrics, signals=said)
-    writer, time = OutboxWriter(SOURCE), clock or SystemClock()
+    zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
+    places = PayloadPlaces(zero_payload, settings.public_url)
+    writer, time = OutboxWriter(SOURCE, references=places), clock or SystemClock()
     routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []

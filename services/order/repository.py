@@ -12,6 +12,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from shared.contracts.orders import OrderEvent
 from shared.envelope import Envelope
 from shared.outbox.table import outbox_event
 
@@ -115,8 +116,8 @@ class OrderRepository:
         row.updated_at = order.updated_at
         await self._session.flush()
 
-    async def add_history(self, order: Order, envelope: Envelope) -> None:
-        """Keep what the event stated, and the state that it led to."""
+    async def add_history(self, order: Order, envelope: Envelope, payload: OrderEvent) -> None:
+        """Keep what the event stated, whether or not it carries that itself, and the state that it led to."""
         self._session.add(
             OrderHistoryRow(
                 order_id=order.id,
@@ -124,7 +125,7 @@ class OrderRepository:
                 state=order.state,
                 event_id=envelope.id,
                 type=envelope.type,
-                data=envelope.data or {},
+                data=payload.model_dump(mode="json"),
                 correlation_id=envelope.correlationid,
                 occurred_at=envelope.time,
             )

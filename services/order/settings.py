@@ -24,6 +24,12 @@ class OrderSettings(ConsumerSettings):
     compensation: Literal["hold", "cancel"] = Field(
         "hold", description="What becomes of an order whose customer cannot be told that it was placed."
     )
+    zero_payload_events: str = Field(
+        "", description="Types of events, parted by commas, that carry no payload but say where it can be read."
+    )
+    public_url: str | None = Field(
+        None, pattern=r"^https?://[^\s?#]+$", description="Where subscribers find this service; for payloads."
+    )
     database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
     idempotency_hours: float = Field(
         24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."

@@ -211,7 +211,7 @@ class Orders:
             traceparent=context.traceparent,
             time=order.updated_at,
         )
-        await OrderRepository(session).add_history(order, envelope)
+        await OrderRepository(session).add_history(order, envelope, payload)
         return envelope
 
     def _announce(self, order: Order, envelope: Envelope) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -19,12 +19,19 @@ log = structlog.get_logger(__name__)
 SCHEMAS = "https://schemas.example.com"
 
 
+References = Callable[[str, str, int], str | None]
+"""Where subscribers read the payload of an event of that type, subject and sequence; None if the event carries it."""
+
+
 class OutboxWriter:
     """Writes events of one source into the outbox. It takes the caller's transaction and never commits."""
 
-    def __init__(self, source: str, *, schemas: str = SCHEMAS) -> None:
+    def __init__(
+        self, source: str, *, schemas: str = SCHEMAS, references: References = lambda type, subject, sequence: None
+    ) -> None:
         self._source = source
         self._schemas = schemas.rstrip("/")
+        self._references = references
 
     async def record(
         self,
@@ -46,6 +53,7 @@ class OutboxWriter:
 
         Raises EventRefused when the broker would not carry the event; IntegrityError when the sequence is taken.
         """
+        reference = self._references(payload.type, subject, sequence)
         envelope = Envelope(
             id=new_event_id(),
             source=self._source,
@@ -58,7 +66,8 @@ class OutboxWriter:
             correlationid=correlation_id,
             causationid=causation_id,
             traceparent=traceparent,
-            data=payload.model_dump(mode="json"),
+            data=payload.model_dump(mode="json") if reference is None else None,
+            dataref=reference,
         )
         body = envelope.to_bytes()
         # What subscriptions filter by; everything else is in the body.
