@@ -77,7 +77,8 @@ async def run(address: str, token: str, folder: Path) -> None:
     for phases, seconds in PHASES.items():
         status, said = await call(address, token, folder, phases, seconds)
         assert status == 0, said
-        assert "No tests were run" not in said, said
+        if phases == "stateful":
+            assert "No tests were run" not in said, said
 
 
 async def call(address: str, token: str, folder: Path, phases: str, seconds: int) -> tuple[int, str]:
