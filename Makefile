@@ -27,9 +27,9 @@ servers: bootstrap ## keep a Postgres and a LocalStack up for the tests, until C
 	@exec $(RUN) tools.embedded.main
 
 .PHONY: up
-up: ## run the whole system in containers
+up: ## run the whole system in containers (RELAYS=3: so many order relays; MAIL=1: mails to look at)
 	@docker compose version >/dev/null 2>&1 || { echo "This needs Docker with its compose plugin; make demo needs neither."; exit 1; }
-	docker compose up --build --detach --wait
+	$(if $(RELAYS),ORDER_RELAY_PORT=0) $(if $(MAIL),SENDER=smtp) docker compose $(if $(MAIL),--profile mail) up --build --detach --wait $(if $(RELAYS),--scale order-relay=$(RELAYS))
 
 .PHONY: down
 down: ## stop and remove the containers, their data too
@@ -70,6 +70,10 @@ mutants: bootstrap ## plant known mistakes into copies of the code and see that 
 .PHONY: test-api
 test-api: bootstrap ## let Schemathesis call every service by its OpenAPI document (a part of test-contract)
 	@$(RUN) pytest tests/contract/test_openapi.py tests/contract/test_rest_apis.py $(ARGS)
+
+.PHONY: test-compose
+test-compose: bootstrap ## bring the containers up for real, kill each, scale the relays; needs Docker
+	@$(RUN) pytest tests/acceptance/test_compose.py $(ARGS)
 
 .PHONY: check
 check: bootstrap ## lint, types, arrows between rooms, templates, house rules

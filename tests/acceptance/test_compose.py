@@ -93,6 +93,34 @@ async def test_after_a_restart_of_localstack_orders_go_through_again(containers:
 
 
 @pytest.mark.parametrize(
+    "service", ["postgres", "order", "order-relay", "notification", "notification-relay", "topology"]
+)
+async def test_whatever_is_killed_orders_go_through_again(containers: Containers, service: str) -> None:
+    before = place(containers)
+    containers.compose("kill", service)
+    containers.compose("up", "--detach", "--wait", timeout=RECOVERY_SECONDS)
+    await notified(containers, before, within=RECOVERY_SECONDS)
+    await notified(containers, place(containers), within=RECOVERY_SECONDS)
+
+
+async def test_scaled_relays_share_the_work(containers: Containers) -> None:
+    """Port 0 is a port of its own for each."""
+    many = Containers(containers.project, containers.environment | {"ORDER_RELAY_PORT": "0"})
+    many.compose("up", "--detach", "--wait", "--scale", "order-relay=2", "order-relay", timeout=RECOVERY_SECONDS)
+    addresses = [many.compose("port", "--index", str(index), "order-relay", "8002").strip() for index in (1, 2)]
+    assert len(set(addresses)) == 2
+
+    async def shared() -> bool:
+        owned = [lanes_owned(address) for address in addresses]
+        assert min(owned) > 0, owned
+        assert sum(owned) == 64, owned
+        return True
+
+    await eventually(shared, timeout=RECOVERY_SECONDS)
+    await notified(containers, place(containers), within=60)
+
+
+@pytest.mark.parametrize(
     ("service", "held"),
     [
         ("order", {"shared", "services", "services/order"}),
@@ -106,6 +134,13 @@ def test_a_container_holds_its_own_and_runs_as_nobody(containers: Containers, se
     user, *folders = found.split()
     assert int(user) > 0
     assert {folder.rstrip("/") for folder in folders} - {"services/__pycache__"} == held
+
+
+def lanes_owned(address: str) -> int:
+    """How many lanes a relay works on, as it says itself."""
+    text = httpx.get(f"http://{address}/metrics", trust_env=False).text
+    (value,) = [line.split()[1] for line in text.splitlines() if line.startswith("outbox_relay_lanes_owned ")]
+    return int(float(value))
 
 
 def place(containers: Containers) -> str:

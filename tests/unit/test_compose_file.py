@@ -1,5 +1,6 @@
 """The compose file, read: what it opens, what it waits for, and whether the services understand their settings."""
 
+import importlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,24 +9,32 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from infra.localstack.settings import TopologySettings
-from services.notification.settings import NotificationMigrationSettings, NotificationSettings
-from services.order.settings import OrderMigrationSettings, OrderSettings
 from services.relay.settings import RelaySettings
 from shared.http.authorization import authenticator
 from shared.settings import ServiceSettings
 from tests.support.images import DOCKERFILES, ROOT, compose, stages
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
-SETTINGS: dict[str, type[BaseSettings]] = {
-    "topology": TopologySettings,
-    "order-migrate": OrderMigrationSettings,
-    "notification-migrate": NotificationMigrationSettings,
-    "order": OrderSettings,
-    "order-relay": RelaySettings,
-    "notification": NotificationSettings,
-    "notification-relay": RelaySettings,
+THIRD_PARTY = {
+    "postgres": "postgres:17",
+    "localstack": "localstack/localstack:4.14.0",
+    "mailpit": "axllent/mailpit:v1.27",
 }
-THIRD_PARTY = {"postgres": "postgres:17", "localstack": "localstack/localstack:4.14.0"}
+DOMAINS = sorted(name.removesuffix("-migrate") for name in SERVICES if name.endswith("-migrate"))
+RELAYS = [name for name in SERVICES if name.endswith("-relay")]
+
+
+def settings_of(name: str) -> type[BaseSettings]:
+    """The class of the settings that a container's process loads."""
+    if name == "topology" or name in RELAYS:
+        return TopologySettings if name == "topology" else RelaySettings
+    domain = name.removesuffix("-migrate")
+    module = importlib.import_module(f"services.{domain}.settings")
+    found: type[BaseSettings] = getattr(module, f"{domain.capitalize()}{'Migration' if name != domain else ''}Settings")
+    return found
+
+
+SETTINGS = {name: settings_of(name) for name in SERVICES if name not in THIRD_PARTY}
 LONG_RUNNING = [name for name in SERVICES if not name.endswith("-migrate")]
 ours = pytest.mark.parametrize("name", SETTINGS)
 
@@ -48,7 +57,9 @@ def from_image(name: str) -> dict[str, str]:
 
 
 def test_it_names_every_process() -> None:
-    assert set(SERVICES) == set(SETTINGS) | set(THIRD_PARTY)
+    mains = {path.parent.name for path in ROOT.glob("services/*/main.py")} - {"relay"}
+    assert set(DOMAINS) == mains <= set(SERVICES)
+    assert {f"{domain}-relay" for domain in ("order", "notification")} <= set(RELAYS)
     assert {name: SERVICES[name]["image"] for name in THIRD_PARTY} == THIRD_PARTY
 
 
@@ -80,9 +91,10 @@ def test_settings_are_known_and_right(name: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_roles_connect_with_the_passwords_that_the_migrations_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    for domain, relay in (("order", "order-relay"), ("notification", "notification-relay")):
+    for domain in DOMAINS:
         migration = environment(f"{domain}-migrate")
-        for service, role in ((domain, f"{domain}_api"), (relay, f"{domain}_relay")):
+        connecting = {domain: f"{domain}_api", f"{domain}-relay": f"{domain}_relay"}
+        for service, role in connecting.items() & {(name, connecting.get(name, "")) for name in SERVICES}:
             password = migration[f"{role.upper()}_PASSWORD"]
             database = migration["MIGRATION_DATABASE_URL"].rsplit("/", 1)[-1]
             assert environment(service)["DATABASE_URL"] == f"postgresql://{role}:{password}@postgres:5432/{database}"
@@ -90,14 +102,16 @@ def test_roles_connect_with_the_passwords_that_the_migrations_give(monkeypatch: 
 
 
 def test_each_relay_has_the_topic_of_its_database() -> None:
-    assert environment("order-relay")["TOPIC"] == "order-events"
-    assert environment("notification-relay")["TOPIC"] == "notification-events"
+    for name in RELAYS:
+        assert environment(name)["TOPIC"] == f"{name.removesuffix('-relay')}-events"
 
 
 def test_every_database_is_made_when_the_data_folder_is_new() -> None:
     (script,) = [volume for volume in SERVICES["postgres"]["volumes"] if "/docker-entrypoint-initdb.d/" in volume]
     statements = (ROOT / script.split(":")[0]).read_text()
-    assert re.findall(r"^CREATE DATABASE (\w+);", statements, re.MULTILINE) == ["orders", "notifications"]
+    assert re.findall(r"^CREATE DATABASE (\w+);", statements, re.MULTILINE)[:2] == ["orders", "notifications"]
+    used = {environment(f"{domain}-migrate")["MIGRATION_DATABASE_URL"].rpartition("/")[2] for domain in DOMAINS}
+    assert used == set(re.findall(r"^CREATE DATABASE (\w+);", statements, re.MULTILINE))
 
 
 def test_data_is_in_a_named_volume() -> None:
@@ -130,6 +144,31 @@ def test_what_is_ours_has_no_rights_to_spare(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "cap_add", "user"} & set(service)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_takes_all_there_is(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert 0 < service["cpus"] <= 2
+    assert 0 < service["pids_limit"] < 1000
+
+
+def test_mails_are_shown_only_when_that_is_asked_for() -> None:
+    assert SERVICES["mailpit"]["profiles"] == ["mail"]
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["mailpit"]
+    notification = environment("notification")
+    assert notification["SENDER"] == "log"
+    assert (notification["SMTP_HOST"], notification["SMTP_PORT"]) == ("mailpit", "1025")
+
+
+@pytest.mark.parametrize("name", RELAYS)
+def test_relays_can_be_many(name: str) -> None:
+    assert "container_name" not in SERVICES[name]
+    (port,) = SERVICES[name]["ports"]
+    variable = re.search(r"\$\{(\w+):-", port)
+    assert variable
+    assert variable[1] == f"{name.upper().replace('-', '_')}_PORT"  # 0 gives each of them one of its own
 
 
 @pytest.mark.parametrize("name", ["order", "order-relay", "notification", "notification-relay"])
