@@ -88,6 +88,11 @@ class Backlog:
         return sum(len(group.waiting) for group in self._groups.values())
 
     @property
+    def in_hand(self) -> int:
+        """How many groups are in hand, and so not read again."""
+        return len(self._groups)
+
+    @property
     def ready(self) -> int:
         """About how many groups have an event that may go; never fewer than there are."""
         return len(self._ready)

@@ -154,6 +154,7 @@ async def _assemble(
         lanes,
         backlog,
         pace=Pace(settings.batches_in_flight, settings.poll_idle_seconds),
+        hears=lambda: doorbell.trouble is None,
         clock=clock,
         metrics=metrics,
         signals=signals,
@@ -165,7 +166,8 @@ async def _assemble(
         hurried=settings.release is Release.CONFIRMED,
         metrics=metrics,
         signals=signals,
-        on_published=relay.ring,
+        # Only then does a group wait for it.
+        on_published=relay.ring if settings.release is Release.CONFIRMED else lambda: None,
         on_trouble=publisher.forget,
     )
     sweeper = Sweeper(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -33,7 +33,10 @@ RECORD_SECONDS = 0.5
 # So long after the last answer a batch that is not full waits for the next one, to go fuller.
 FILL_SECONDS = 0.05
 RECORD_MOST = 500
+# After something was found the outbox is polled that soon again, and then less and less often. A doorbell that is heard
+# makes haste unnecessary, for every commit rings it.
 FIRST_POLL_SECONDS = 0.01
+FIRST_POLL_BY_BELL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,12 @@ class Relay:
         backlog: Backlog,
         *,
         pace: Pace,
+        hears: Callable[[], bool],
         clock: Clock,
         metrics: RelayMetrics,
         signals: Signals,
     ) -> None:
+        self._hears = hears
         self._courier = courier
         self._publisher = publisher
         self._lanes = lanes
@@ -71,6 +76,7 @@ class Relay:
         self._signals = signals
         self._wake = asyncio.Event()
         self._look = True
+        self._missed = False
         self._poll = FIRST_POLL_SECONDS
         self._next_poll = 0.0
         self._answered_at = 0.0
@@ -90,6 +96,8 @@ class Relay:
     def ring(self) -> None:
         """Something was committed, confirmed or returned: look at the outbox now."""
         self._look = True
+        # It may be of a group in hand, which is not read again before what was sent of it is recorded.
+        self._missed = True
         self._poll = FIRST_POLL_SECONDS
         self._wake.set()
 
@@ -123,15 +131,17 @@ class Relay:
 
     async def _read(self) -> None:
         self._look = False
+        if not self._backlog.in_hand:
+            self._missed = False
         try:
             reading = await self._courier.read()
         except DATABASE_FAULTS as error:
             log.warning("cannot read the outbox", action="relay.read_failed", error=f"{type(error).__name__}: {error}")
             self._plan_poll(self._pace.poll_idle_seconds)
             return
-        if reading.events or not reading.exhausted:
-            self._look = True
-            self._plan_poll(FIRST_POLL_SECONDS)
+        self._look = self._look or not reading.exhausted
+        if reading.events:
+            self._plan_poll(FIRST_POLL_BY_BELL_SECONDS if self._hears() else FIRST_POLL_SECONDS)
         else:
             self._plan_poll(min(self._poll * 2, self._pace.poll_idle_seconds))
         self._signals.emit("relay.read", events=len(reading.events))
@@ -220,11 +230,13 @@ class Relay:
             self._metrics.outage.set(0)
 
     async def _record(self, receipts: Sequence[Receipt]) -> None:
+        more = self._backlog.hungry
         await self._courier.record(receipts)
         for receipt in receipts:
             self._signals.emit("relay.sent", event_id=receipt.event.event_id, subject=receipt.event.subject)
-        self._look = True
-        self._wake.set()
+        if more or self._missed:
+            self._look = True
+            self._wake.set()
 
     def _on_call_done(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)

@@ -12,7 +12,7 @@ from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, query, record, unpublished
 from tests.support.readers import drain_queue, first_sequences
-from tests.support.relays import running, settings
+from tests.support.relays import running, settings, shared_out
 from tests.support.waiting import eventually
 
 
@@ -51,9 +51,10 @@ async def test_the_bytes_on_the_wire_are_the_bytes_in_the_outbox(
 async def test_two_relays_keep_every_group_in_order(
     outbox_database: TestDatabase, topology: Topology, aws: Aws
 ) -> None:
-    await fill(outbox_database.url, 30, each=8)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
     async with running(made) as first, running(made) as second:
+        await shared_out(first, second)
+        await fill(outbox_database.url, 30, each=8)
         await published(outbox_database, timeout=40)
         assert first.seen("relay.sent")
         assert second.seen("relay.sent")

@@ -11,7 +11,7 @@ from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, unpublished
 from tests.support.poolers import installed, pooled
-from tests.support.relays import running, settings
+from tests.support.relays import running, settings, shared_out
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not installed(), reason="pgbouncer is not installed (Debian: apt install pgbouncer)")
@@ -20,11 +20,12 @@ pytestmark = pytest.mark.skipif(not installed(), reason="pgbouncer is not instal
 async def test_two_relays_work_through_a_transaction_mode_pooler(
     outbox_database: TestDatabase, topology: Topology, aws: Aws, tmp_path: Path
 ) -> None:
-    await fill(outbox_database.url, 20, each=5)
     direct = outbox_database.url_for(OUTBOX_RELAY)
     async with pooled(direct, tmp_path) as through:
         made = settings(through, aws, topology, doorbell_database_url=direct)
         async with running(made) as first, running(made) as second:
+            await shared_out(first, second)
+            await fill(outbox_database.url, 20, each=5)
 
             async def published() -> bool:
                 return await unpublished(outbox_database.url) == 0

@@ -8,6 +8,7 @@ from services.relay.main import build
 from services.relay.settings import RelaySettings
 from services.relay.sweeper import Patience
 from shared.aws import Aws
+from shared.outbox.schema import LANES
 from shared.signals import Signals
 from shared.topology import Topology
 
@@ -36,3 +37,10 @@ async def running(made: RelaySettings, *, patience: Patience | None = None) -> A
     app = build(made, signals=signals, patience=patience)
     async with app.router.lifespan_context(app):
         yield signals
+
+
+async def shared_out(*relays: Signals) -> None:
+    """Wait until these relays, the only ones, have an even share of the lanes each."""
+    even = LANES // len(relays)
+    for signals in relays:
+        await signals.wait("lanes.changed", where=lambda facts: facts["owned"] == even)
