@@ -1,8 +1,10 @@
 """What helps to develop: the example of an environment, the hooks, and the workflow that runs what .ci/run runs."""
 
+import json
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support.sources import ROOT
@@ -54,3 +56,16 @@ def test_the_hooks_are_tools_that_the_check_runs_too() -> None:
         assert hook["language"] == "system"  # nothing is fetched, so nothing differs from the lock
         tool = hook["entry"].removeprefix(".venv/bin/").removeprefix("python -m ").split()[0]
         assert tool in check
+
+
+def test_what_a_million_events_cost_is_computed_from_what_was_measured() -> None:
+    measured = json.loads((ROOT / "benchmarks/baseline.json").read_text(encoding="utf-8"))["relay"]
+    page = " ".join((ROOT / "docs/how-to/run-on-aws.md").read_text(encoding="utf-8").split())
+    told = re.search(r"a relay makes ([0-9.]+) calls to publish and ([0-9.]+) calls in all per event", page)
+    assert told
+    publishes, calls = float(told[1]), float(told[2])
+    assert publishes == pytest.approx(measured["publish_calls"], rel=0.1)
+    assert calls == pytest.approx(measured["aws_calls"], rel=0.1)
+    # The relay's calls beside publishing, and as many of a consumer.
+    cost = 0.30 * publishes + 0.50 * 2 * (calls - publishes)
+    assert f"| ${cost:.2f} | ${cost * 10:.2f} |" in page
