@@ -112,6 +112,7 @@ async def consumer_of(
     on_failure: RecordFailure[Counted] | None = None,
     payloads: PayloadReader | None = None,
     retention_hours: float | None = None,
+    poll_seconds: float = 0.05,
 ) -> AsyncIterator[TestedConsumer]:
     """A consumer of the tests' events; `before` and `after` run around its one write, inside the transaction."""
 
@@ -134,7 +135,7 @@ async def consumer_of(
     handling = Handling(router, sessions, gate, report, clock, payloads=payloads)
     processor = Processor(CONSUMER, sessions, handling, report, clock, retention_hours=retention_hours)
     consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits)
-    deferrals = Deferrals(CONSUMER, sessions, handling, gate, report, signals, Pace(poll_seconds=0.05))
+    deferrals = Deferrals(CONSUMER, sessions, handling, gate, report, signals, Pace(poll_seconds=poll_seconds))
     tested = TestedConsumer(consumer, deferrals, signals, registry, sessions)
     tested.start()
     try:

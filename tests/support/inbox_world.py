@@ -1,0 +1,183 @@
+"""A consumer without a broker: queues in memory that deliver at least once, a real inbox, time that can be moved."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from shared.clock import SystemClock
+from shared.consumer.deferrals import Deferrals, Pace
+from shared.consumer.delivery import Delivery
+from shared.consumer.event import Event
+from shared.consumer.gate import Gate
+from shared.consumer.handling import Handling
+from shared.consumer.metrics import ConsumerMetrics
+from shared.consumer.outcome import Retry as Again
+from shared.consumer.outcome import Unavailable
+from shared.consumer.policies import FailurePolicy
+from shared.consumer.processor import Processor
+from shared.consumer.reporting import Report
+from shared.consumer.router import Router
+from shared.consumer.upkeep import Upkeep
+from shared.envelope import Envelope
+from shared.inbox.dead_letters import By, DeadLetters, Selection
+from shared.queue import Message
+from shared.signals import Signals
+from tests.support.consuming import CONSUMER, Counted
+from tests.support.events import envelope_of
+
+RETENTION_HOURS = 72.0
+TABLES = "effect, deferred_message, processed_message, started_message, operator_action"
+BY = By("model", "because")
+
+
+class Crash(BaseException):
+    """The process dies: nothing that it had not committed is left."""
+
+
+class MovedClock(SystemClock):
+    """The machine's clock, ahead by what the world decides."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class World:
+    """What was sent, what is still to be delivered, and the parts that deal with it."""
+
+    sessions: async_sessionmaker[AsyncSession]
+    owner: async_sessionmaker[AsyncSession]
+    policy: FailurePolicy
+    queues: dict[str, list[Envelope]] = field(default_factory=lambda: defaultdict(list))
+    sent: dict[str, Envelope] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    redriven: set[str] = field(default_factory=set)
+    discarded: set[str] = field(default_factory=set)
+    pruned: bool = False
+    crash: bool = False
+
+    def __post_init__(self) -> None:
+        self.clock, signals = MovedClock(), Signals(kept=10)
+        router, registry = Router(), CollectorRegistry()
+        router.handle(Counted, self._record, policy=self.policy)
+        metrics, gate = ConsumerMetrics(registry), Gate(self.sessions)
+        report = Report(router, metrics, signals, self.clock)
+        handling = Handling(router, self.sessions, gate, report, self.clock)
+        self.processor = Processor(
+            CONSUMER, self.sessions, handling, report, self.clock, retention_hours=RETENTION_HOURS
+        )
+        self.deferrals = Deferrals(CONSUMER, self.sessions, handling, gate, report, signals, Pace(concurrency=2))
+        self.upkeep = Upkeep(CONSUMER, self.sessions, metrics, signals, retention_hours=RETENTION_HOURS)
+        self.letters = DeadLetters(self.sessions, CONSUMER)
+
+    async def clear(self) -> None:
+        """Begin with nothing."""
+        await self._as_owner(f"TRUNCATE {TABLES}")
+
+    def send(self, group: str, failures: int) -> None:
+        """The next event of the group, whose handler will fail so many times."""
+        sequence = 1 + sum(1 for event in self.sent.values() if event.subject == group)
+        event = envelope_of(Counted(), subject=group, sequence=sequence, time=self.clock.now())
+        self.sent[str(event.id)] = event
+        self.failing[str(event.id)] = failures
+        self.queues[group].append(event)
+
+    def send_again(self, group: str, number: int) -> None:
+        """The broker or the publisher repeats an event of the group."""
+        known = [event for event in self.sent.values() if event.subject == group]
+        if known:
+            self.queues[group].append(known[number % len(known)])
+
+    async def deliver(self, group: str, *, crash: bool, lose_acknowledgement: bool) -> None:
+        """What is first in the group's queue is processed, and leaves it if that came to an end."""
+        if not self.queues[group]:
+            return
+        event = self.queues[group][0]
+        message = Message("m", "r", event.to_bytes().decode(), group, str(event.id), "1", 1, self.clock.now())
+        self.crash = crash
+        try:
+            outcome = await self.processor.process(Delivery(message, 0.0, 1e9), in_place=False)
+        except Crash:
+            return
+        finally:
+            self.crash = False
+        if not lose_acknowledgement and not isinstance(outcome, Again | Unavailable):
+            self.queues[group].pop(0)
+
+    async def run_due(self, *, crash: bool) -> None:
+        """One pass over what is due."""
+        self.crash = crash
+        try:
+            await self.deferrals.run_due()
+        except Crash:
+            pass
+        finally:
+            self.crash = False
+
+    async def pass_hours(self, hours: float) -> None:
+        """Time goes by: for the clock, and for every moment that the database keeps."""
+        self.clock.ahead += timedelta(hours=hours)
+        back = f"- interval '{hours} hours'"
+        await self._as_owner(f"UPDATE processed_message SET processed_at = processed_at {back}")
+        await self._as_owner(f"UPDATE deferred_message SET due_at = due_at {back}, taken_until = taken_until {back}")
+
+    async def redrive(self, group: str) -> None:
+        """An operator lets the group's dead letters run again."""
+        self.redriven |= {
+            row.event_id for row in await self.letters.redrive(Selection(group=group), BY, per_second=None)
+        }
+
+    async def discard(self, group: str) -> None:
+        """An operator gives the oldest of the group's dead letters up."""
+        self.discarded |= {row.event_id for row in await self.letters.discard(Selection(group=group), BY, limit=1)}
+
+    async def prune(self) -> None:
+        """The inbox forgets."""
+        self.pruned = await self.upkeep.prune() > 0 or self.pruned
+
+    async def rows(self, query: str) -> list[tuple[object, ...]]:
+        """What the owner sees."""
+        async with self.owner() as session:
+            return [tuple(row) for row in await session.execute(text(query))]
+
+    async def settle(self) -> None:
+        """Everything is healed, delivered and run."""
+        self.failing.clear()
+        for group in list(self.queues):
+            while self.queues[group]:
+                await self.deliver(group, crash=False, lose_acknowledgement=False)
+        for group in {event.subject for event in self.sent.values()}:
+            await self.redrive(group)
+        for _ in range(200):
+            await self.pass_hours(10)
+            if not await self.deferrals.run_due():
+                return
+        raise AssertionError("what is put aside never comes to an end")
+
+    async def _record(self, session: AsyncSession, event: Event[Counted], _: None) -> None:
+        if self.failing[str(event.id)] > 0:
+            self.failing[str(event.id)] -= 1
+            raise RuntimeError("not yet")
+        values = {
+            "id": str(event.id),
+            "subject": event.envelope.subject,
+            "sequence": event.envelope.sequence_number,
+            "stale": event.stale,
+        }
+        await session.execute(
+            text("INSERT INTO effect (event_id, subject, sequence, stale) VALUES (:id, :subject, :sequence, :stale)"),
+            values,
+        )
+        if self.crash:
+            raise Crash
+
+    async def _as_owner(self, statement: str) -> None:
+        async with self.owner.begin() as session:
+            await session.execute(text(statement))
