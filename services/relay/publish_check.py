@@ -11,7 +11,7 @@ import structlog
 from shared.envelope import Envelope
 from shared.errors import BrokerUnavailable, MalformedEnvelope
 from shared.lifecycle import pause
-from shared.queue import Message, Queue
+from shared.queue import BATCH, Message, Queue
 from shared.retry import Backoff
 from shared.signals import Signals
 
@@ -28,6 +28,8 @@ RECORD_SECONDS = 0.5
 HURRIED_SECONDS = 0.02
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 PAUSE_SECONDS = 0.2
+# While confirmations come in one by one, that long for the next receive to bring several.
+GATHER_SECONDS = 0.2
 
 
 class PublishCheck:
@@ -57,6 +59,7 @@ class PublishCheck:
         self._signals = signals
         self._on_published = on_published
         self._on_trouble = on_trouble
+        self._hurried = hurried
         self.trouble: str | None = "not asked yet"
         self._confirmer: Coalescer[Message] = Coalescer(
             "publish_check.record",
@@ -88,6 +91,8 @@ class PublishCheck:
                     continue
                 failures, self.trouble = 0, None
                 self._confirmer.add(messages)
+                if 0 < len(messages) < BATCH and not self._hurried:
+                    await pause(stopping, GATHER_SECONDS)
             await self._confirmer.drained()
         finally:
             confirmer.cancel()
