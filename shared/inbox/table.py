@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -46,6 +57,7 @@ deferred_message = Table(
     Column("blocks", Boolean, nullable=False),
     Column("taken_until", DateTime(timezone=True)),
     Column("starts", Integer, nullable=False),
+    ForeignKeyConstraint(["consumer", "event_id"], ["processed_message.consumer", "processed_message.event_id"]),
 )
 
 operator_action = Table(

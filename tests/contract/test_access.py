@@ -43,9 +43,7 @@ def test_every_route_asks_who_calls(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_without_a_role_all_is_refused_and_to_a_customer_every_operation(
-    name: str, tmp_path: Path
-) -> None:
+async def test_without_a_role_all_is_refused_and_to_a_customer_every_operation(name: str, tmp_path: Path) -> None:
     issuer, auth = authenticated(tmp_path)
     app, who = application(name, **auth), callers(issuer)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as api:

@@ -64,10 +64,12 @@ def test_whoever_needs_a_token_is_told(name: str) -> None:
 
 def test_every_change_of_an_order_takes_a_key_and_every_change_of_one_that_exists_a_version() -> None:
     for path, method, operation in operations("order"):
+        if not path.startswith("/v1/orders"):
+            continue
         headers = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "header"}
         if method == "post":
             assert headers == ({"Idempotency-Key"} if path == "/v1/orders" else {"Idempotency-Key", "If-Match"})
-        elif path not in OPEN:
+        else:
             assert headers == {"If-None-Match"}
 
 

