@@ -84,10 +84,11 @@ def _document(app: FastAPI, asks_for_tokens: bool) -> dict[str, Any]:
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
             if method in METHODS:
+                limited = "security" in operation
                 if not asks_for_tokens:
                     operation.pop("security", None)
                 _say_absent(operation)
-                _add_problems(operation)
+                _add_problems(operation, limited=limited)
             if method == "get" and path.startswith(READ_UNDER):
                 _add_condition(operation)
     if not asks_for_tokens:
@@ -95,12 +96,12 @@ def _document(app: FastAPI, asks_for_tokens: bool) -> dict[str, Any]:
     return document
 
 
-def _add_problems(operation: dict[str, Any]) -> None:
+def _add_problems(operation: dict[str, Any], *, limited: bool) -> None:
     responses = operation["responses"]
     framework = "HTTPValidationError" in str(responses.get("422"))
     if framework:
         del responses["422"]
-    everywhere: list[Kind] = [UNEXPECTED, TOO_MANY]
+    everywhere: list[Kind] = [UNEXPECTED, TOO_MANY] if limited else [UNEXPECTED]
     if operation.get("security"):
         everywhere += [UNAUTHENTICATED, FORBIDDEN]
     if operation.get("requestBody"):

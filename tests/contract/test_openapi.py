@@ -60,6 +60,7 @@ def test_whoever_needs_a_token_is_told(name: str) -> None:
         assert ("security" in operation) is (path not in OPEN), (path, method)
         expected = {"401", "403", "429", "500"} if path not in OPEN else {"500"}
         assert expected <= operation["responses"].keys(), (path, method)
+        assert path not in OPEN or "429" not in operation["responses"]
 
 
 def test_every_change_of_an_order_takes_a_key_and_every_change_of_one_that_exists_a_version() -> None:
