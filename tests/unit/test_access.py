@@ -1,5 +1,6 @@
 """What each process may do on AWS: read from the policies, since LocalStack enforces none."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from infra.manifest import TEMPLATES, Kind
 from shared.topology import Topology, dead_letters, undelivered
 from tests.support.cloudformation import Resolved
 
+ROOT = TEMPLATES.parents[1]
 SERVICES = ("order", "notification")
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 NAMES = Topology("p-")
@@ -108,6 +110,28 @@ def test_an_operator_moves_dead_letters_back_and_reads_nothing_else(service: str
     nets = {sqs(dead_letters(queue)), sqs(undelivered(queue))}
     for action in ("sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"):
         assert {resource for granted_action, resource in granted if granted_action == action} == nets
+
+
+def called_in(*rooms: str) -> set[str]:
+    """The actions of the calls to AWS that these files make; a batch counts as its single call, as IAM has it."""
+    text = "".join((ROOT / room).read_text(encoding="utf-8") for room in rooms)
+    verbs = re.findall(r"client\.((?:get|list|receive|delete|change|publish|send)_\w+)\(", text)
+    verbs += re.findall(r'get_paginator\("(\w+)"\)', text)
+    return {
+        "".join(part.capitalize() for part in verb.removesuffix("_batch").split("_"))
+        for verb in verbs
+        if verb != "get_paginator"
+    }
+
+
+@every_service
+def test_all_that_the_code_asks_for_is_allowed(service: str) -> None:
+    found = {name: {action.split(":")[1] for action, _ in allowed(part)} for name, part in policies(service).items()}
+    queue, subscription = called_in("shared/queue.py"), called_in("shared/subscription.py")
+    assert {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl"} <= queue
+    assert found["Service"] == queue | subscription
+    # A relay gives no message more time.
+    assert found["Relay"] == (queue - {"ChangeMessageVisibility"}) | called_in("services/relay/publisher.py")
 
 
 @every_service
