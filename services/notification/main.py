@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
@@ -21,6 +20,7 @@ from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
+from shared.http.server import serve
 from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Supervisor
 from shared.observability import logging
@@ -142,15 +142,7 @@ def run() -> None:
         app = build(settings)
     except ConfigurationError as error:
         fail(str(error))
-    uvicorn.run(
-        app,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
-    )
+    serve(app, settings)
 
 
 if __name__ == "__main__":

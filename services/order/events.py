@@ -29,9 +29,7 @@ class PayloadPlaces:
         for name in types:
             require_known(name, [event.type for event in ORDER_EVENTS], "ZERO_PAYLOAD_EVENTS")
         if types and not address:
-            raise ConfigurationError(
-                "ZERO_PAYLOAD_EVENTS is set, so PUBLIC_URL must be: payloads are read there"
-            )
+            raise ConfigurationError("ZERO_PAYLOAD_EVENTS is set, so PUBLIC_URL must be: payloads are read there")
         self._types = frozenset(types)
         self._address = (address or "").rstrip("/")
 

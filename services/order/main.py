@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from math import ceil
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
@@ -22,6 +20,7 @@ from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
+from shared.http.server import serve
 from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
@@ -141,15 +140,7 @@ def run() -> None:
         app = build(settings)
     except ConfigurationError as error:
         fail(str(error))
-    uvicorn.run(
-        app,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=ceil(settings.drain_seconds),
-    )
+    serve(app, settings)
 
 
 if __name__ == "__main__":
