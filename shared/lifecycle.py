@@ -107,3 +107,22 @@ async def pause(stopping: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return stopping.is_set()
     return True
+
+
+class Waker:
+    """Lets somebody else end a loop's rest early."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """End the rest; one that begins only now ends at once."""
+        self._woken.set()
+
+    async def rest(self, stopping: asyncio.Event, seconds: float) -> None:
+        """Wait that long, or until woken or asked to stop."""
+        waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(self._woken.wait())]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        self._woken.clear()

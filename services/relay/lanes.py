@@ -14,6 +14,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
+from shared.lifecycle import Waker
 from shared.outbox.doorbell import LANES_CHANNEL
 from shared.signals import Signals
 
@@ -95,7 +96,7 @@ class Lanes:
         self._tokens: dict[int, int] = {}
         self._leaving: set[int] = set()
         self._valid_until = 0.0
-        self._wake = asyncio.Event()
+        self._waker = Waker()
         self._on_change: list[Callable[[set[int]], None]] = []
 
     def owned(self) -> list[int]:
@@ -120,26 +121,17 @@ class Lanes:
 
     def wake(self) -> None:
         """Look at once, rather than at the next beat: another relay came, left or handed something over."""
-        self._wake.set()
+        self._waker.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep the lease and the balance until asked to stop. What is owned then is handed over by `leave`."""
-        stop = asyncio.create_task(stopping.wait())
-        try:
-            while not stopping.is_set():
-                try:
-                    next_look = await self._beat()
-                except DATABASE_FAULTS as error:
-                    log.warning(
-                        "cannot renew the lease", action="lanes.delayed", error=f"{type(error).__name__}: {error}"
-                    )
-                    next_look = min(1.0, self._lease / 5)
-                self._wake.clear()
-                woken = asyncio.create_task(self._wake.wait())
-                await asyncio.wait({stop, woken}, timeout=next_look, return_when=asyncio.FIRST_COMPLETED)
-                woken.cancel()
-        finally:
-            stop.cancel()
+        while not stopping.is_set():
+            try:
+                next_look = await self._beat()
+            except DATABASE_FAULTS as error:
+                log.warning("cannot renew the lease", action="lanes.delayed", error=f"{type(error).__name__}: {error}")
+                next_look = min(1.0, self._lease / 5)
+            await self._waker.rest(stopping, next_look)
 
     async def leave(self) -> None:
         """Hand every lane over, now; what was in flight must be done by then."""

@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
+from shared.lifecycle import Waker
 from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.signals import Signals
 
@@ -128,31 +129,23 @@ class Replays:
         self._may_work = may_work
         self._metrics = metrics
         self._signals = signals
-        self._wake = asyncio.Event()
+        self._waker = Waker()
 
     def wake(self) -> None:
         """Look for a job now."""
-        self._wake.set()
+        self._waker.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Do what is asked for until asked to stop."""
-        stop = asyncio.create_task(stopping.wait())
-        try:
-            while not stopping.is_set():
-                more = False
-                if self._may_work(LANE):
-                    try:
-                        more = await self.step()
-                    except DATABASE_FAULTS as error:
-                        log.warning("cannot replay", action="replays.failed", error=f"{type(error).__name__}: {error}")
-                if more:
-                    continue
-                self._wake.clear()
-                woken = asyncio.create_task(self._wake.wait())
-                await asyncio.wait({stop, woken}, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                woken.cancel()
-        finally:
-            stop.cancel()
+        while not stopping.is_set():
+            more = False
+            if self._may_work(LANE):
+                try:
+                    more = await self.step()
+                except DATABASE_FAULTS as error:
+                    log.warning("cannot replay", action="replays.failed", error=f"{type(error).__name__}: {error}")
+            if not more:
+                await self._waker.rest(stopping, EVERY_SECONDS)
 
     async def step(self) -> bool:
         """One bounded step of the oldest job; True when there may be more to do."""
