@@ -61,9 +61,9 @@ async def test_customers_see_their_own_notifications_and_no_messages(
     ("role", "statement"),
     [
         ("notification_api", "UPDATE notification SET body = ''"),
-        ("notification_api", "DELETE FROM processed_message"),
-        ("notification_api", "UPDATE processed_message SET outcome = 'handled'"),
-        ("notification_api", "DELETE FROM deferred_message"),
+        ("notification_api", "UPDATE processed_message SET event_id = 'x'"),
+        ("notification_api", "DELETE FROM operator_action"),
+        ("notification_api", "UPDATE operator_action SET reason = 'x'"),
         ("notification_api", "UPDATE order_recipient SET customer_id = 'x'"),
         ("notification_api", "UPDATE outbox_event SET published_at = now()"),
         ("notification_api", "CREATE TABLE mine (id int)"),
