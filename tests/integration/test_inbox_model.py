@@ -166,7 +166,9 @@ def search(database: TestDatabase, policy: FailurePolicy, waits: bool) -> None:
                     deadline=None,
                     derandomize=True,
                     database=None,
-                    phases=(Phase.generate, Phase.shrink),
+                    # Unshrunk: what fails is found in seconds, and shrinking it on a database takes many minutes.
+                    phases=(Phase.generate,),
+                    report_multiple_bugs=False,
                     suppress_health_check=list(HealthCheck),
                 ),
             )
