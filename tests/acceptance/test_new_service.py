@@ -14,7 +14,7 @@ from tests.support.servers import PostgresServer
 from tests.support.sources import ROOT, project_files
 
 # Every service is named here once; all else is in files of its own.
-LISTS = {"docker-compose.yml", "infra/postgres/databases.sql", "pyproject.toml"}
+LISTS = {".env.example", "docker-compose.yml", "infra/postgres/databases.sql", "pyproject.toml"}
 SERVICES = {
     "parcels": ["--events", "order.confirmed"],
     "billing": ["--events", "order.placed,order.cancelled", "--publishes", "billing.charged"],
@@ -22,7 +22,10 @@ SERVICES = {
 CACHES = {".git", ".ruff_cache", "__pycache__"}
 RULES = (
     *(f"tests/architecture/test_{name}.py" for name in ("files", "rooms", "construction", "reference")),
-    *(f"tests/unit/test_{name}.py" for name in ("templates", "template_options", "manifest")),
+    *(
+        f"tests/unit/test_{name}.py"
+        for name in ("templates", "manifest", "compose_file", "images", "development_files")
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .plan import Plan, ScaffoldRefused
 
 TEMPLATES = Path(__file__).parent / "templates"
+SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
 INDEPENDENT = 'modules = ["services.order", "services.relay", "services.notification"'
 
 
@@ -78,14 +80,15 @@ def _named(template: str, plan: Plan) -> object:
 
 
 def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, object]) -> dict[Path, str]:
-    compose, databases, project = (
-        root / "docker-compose.yml",
-        root / "infra/postgres/databases.sql",
-        root / "pyproject.toml",
-    )
+    compose, example = root / "docker-compose.yml", root / ".env.example"
+    databases, project = root / "infra/postgres/databases.sql", root / "pyproject.toml"
+    containers = environment.get_template("root/compose.yml.j2").render(facts)
     arrows = environment.get_template("root/arrows.toml.j2").render(facts)
+    examples = example.read_text(encoding="utf-8")
+    new = dict(SUBSTITUTION.findall(containers)).items()
     return {
-        compose: _before(compose, "volumes:\n", environment.get_template("root/compose.yml.j2").render(facts)),
+        compose: _before(compose, "volumes:\n", containers),
+        example: examples + "\n" + "".join(f"#{key}={value}\n" for key, value in new if f"#{key}=" not in examples),
         databases: databases.read_text(encoding="utf-8") + f"CREATE DATABASE {plan.name};\n",
         project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + arrows,
     }
