@@ -1,0 +1,98 @@
+"""The monolith before the split: all handlers in one process, without a broker, with the publishers unchanged."""
+
+import json
+
+import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from services.notification.domain import Notice
+from services.notification.handlers import router as notification_router
+from services.notification.rendering import Templates
+from services.notification.senders.sender import SendRefused
+from services.notification.use_cases import Notifier
+from services.order.compensation import Compensation, Compensator
+from services.order.handlers import router as order_router
+from services.order.metrics import OrderMetrics
+from shared.clock import SystemClock
+from shared.consumer.delivery import Delivery
+from shared.consumer.gate import Gate
+from shared.consumer.handling import Handling
+from shared.consumer.metrics import ConsumerMetrics
+from shared.consumer.processor import Processor
+from shared.consumer.reporting import Report
+from shared.consumer.router import Router
+from shared.database import create_engine
+from shared.outbox.writer import OutboxWriter
+from shared.signals import Signals
+from tests.support.databases import TestDatabase, fetch
+from tests.support.memory_queue import MemoryQueue
+from tests.support.order_service import order_service, place
+
+
+class Switchboard:
+    """Hands what is recorded in one outbox to the handlers of the other service, in the order of its recording."""
+
+    def __init__(self, recorded: TestDatabase, handled: TestDatabase, role: str, name: str) -> None:
+        self.engine = create_engine(handled.url_for(role), application_name="monolith")
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._recorded = recorded
+        self._name = name
+        self._seen = 0
+
+    async def carry(self, router: Router) -> int:
+        """Handle what is new; returns how many events that were."""
+        clock, gate = SystemClock(), Gate(self.sessions)
+        report = Report(router, ConsumerMetrics(CollectorRegistry()), Signals(), clock)
+        handling = Handling(router, self.sessions, gate, report, clock)
+        processor = Processor(self._name, self.sessions, handling, report, clock)
+        query = "SELECT id, envelope FROM outbox_event WHERE id > $1 ORDER BY id"
+        rows = await fetch(self._recorded.url, query, self._seen)
+        queue = MemoryQueue()
+        for row in rows:
+            self._seen = row["id"]
+            if json.loads(row["envelope"])["type"] in router.types:
+                queue.send_body(row["envelope"])
+        while messages := await queue.receive(wait_seconds=0, visibility_seconds=60):
+            for message in messages:
+                await processor.process(Delivery(message, 0.0, 1e9))
+            await queue.delete(messages)
+        return len(rows)
+
+
+class Reluctant:
+    """A sender that refuses when it is told to."""
+
+    channel = "memory"
+
+    def __init__(self, *, refuses: bool) -> None:
+        self.sent: list[Notice] = []
+        self._refuses = refuses
+
+    async def send(self, notice: Notice) -> None:
+        if self._refuses:
+            raise SendRefused
+        self.sent.append(notice)
+
+
+@pytest.mark.parametrize(("refuses", "state"), [(False, "placed"), (True, "held")])
+async def test_all_handlers_run_in_one_process(
+    orders_database: TestDatabase, notifications_database: TestDatabase, refuses: bool, state: str
+) -> None:
+    clock, sender = SystemClock(), Reluctant(refuses=refuses)
+    there = Switchboard(orders_database, notifications_database, "notification_api", "notification")
+    back = Switchboard(notifications_database, orders_database, "order_api", "order")
+    notifier = Notifier(there.sessions, Templates(), sender, OutboxWriter("/services/notification"), clock)
+    metrics = OrderMetrics(CollectorRegistry())
+    compensator = Compensator(OutboxWriter("/services/order"), Compensation.HOLD, clock=clock, metrics=metrics)
+    try:
+        async with order_service(orders_database) as api:
+            order = await place(api)
+            while await there.carry(notification_router(notifier)) + await back.carry(order_router(compensator)):
+                pass
+            found = (await api.get(f"/v1/orders/{order['id']}")).json()
+    finally:
+        await there.engine.dispose()
+        await back.engine.dispose()
+    assert found["state"] == state
+    assert len(sender.sent) == (0 if refuses else 1)
