@@ -36,7 +36,7 @@ down: ## stop and remove the containers, their data too
 	docker compose down --volumes
 
 .PHONY: test
-test: bootstrap ## run all tests, the slowest ten shown (ARGS="-k name" for some of them)
+test: bootstrap ## run all tests but the stress tests, the slowest ten shown (ARGS="-k name" for some of them)
 	@$(RUN) pytest $(KINDS:%=tests/%) $(ARGS)
 
 .PHONY: test-architecture
@@ -59,6 +59,10 @@ test-integration: bootstrap ## run the tests of one room with its real server
 test-acceptance: bootstrap ## run the tests of the whole system
 	@$(RUN) pytest tests/acceptance $(ARGS)
 
+.PHONY: test-stress
+test-stress: bootstrap ## run the long tests: relays killed under load, costs against the baseline, Schemathesis
+	@$(RUN) pytest tests/stress $(ARGS)
+
 .PHONY: test-scale
 test-scale: bootstrap ## look at the outbox's read among a million rows (ROWS=... for another number)
 	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py
@@ -68,8 +72,8 @@ mutants: bootstrap ## plant known mistakes into copies of the code and see that 
 	@$(RUN) tools.mutants $(NAME)
 
 .PHONY: test-api
-test-api: bootstrap ## let Schemathesis call every service by its OpenAPI document (a part of test-contract)
-	@$(RUN) pytest tests/contract/test_openapi.py tests/contract/test_rest_apis.py $(ARGS)
+test-api: bootstrap ## let Schemathesis call every service by its OpenAPI document (a part of test-stress)
+	@$(RUN) pytest tests/contract/test_openapi.py tests/stress/test_rest_apis.py $(ARGS)
 
 .PHONY: test-compose
 test-compose: bootstrap ## bring the containers up for real, kill each, scale the relays; needs Docker

@@ -7,7 +7,7 @@ import subprocess
 from tests.support.sources import ROOT
 
 README = ROOT / "README.md"
-KINDS = ("architecture", "unit", "contract", "integration", "acceptance")
+KINDS = ("architecture", "unit", "contract", "integration", "acceptance", "stress")
 
 
 def _makefile() -> str:
