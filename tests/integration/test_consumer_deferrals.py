@@ -12,7 +12,7 @@ from shared.consumer.loop import Limits
 from shared.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
 from shared.consumer.receiving import Polling
 from shared.envelope import Envelope
-from tests.support.consuming import Counted, TestedConsumer, consumer_of, effects, make_effects, rows
+from tests.support.consuming import Counted, TestedConsumer, consumer_of, effects, make_effects, nothing, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -72,8 +72,8 @@ async def test_a_wait_of_hours_survives_a_restart_and_the_group_waits_behind_in_
     """Neither the group's later events nor another instance pass it; other groups do."""
     handler = Patient()
     first, second, third = stream("failing", 3)
-    hooks = {"act": handler} if acting else {"before": handler}
-    async with consumer_of(database, queue.reader(), policy=HOURLY, **hooks) as tested:
+    act, before = (handler, nothing) if acting else (None, handler)
+    async with consumer_of(database, queue.reader(), policy=HOURLY, act=act, before=before) as tested:
         await deferred(tested, queue, first, second)
         (sound,) = stream("sound", 1)
         await queue.send(sound)
@@ -83,7 +83,7 @@ async def test_a_wait_of_hours_survives_a_restart_and_the_group_waits_behind_in_
     assert await rows(database, ASIDE) == [(1, "waiting", 1, True), (2, "behind", 0, True)]
     [(seconds,)] = await rows(database, "SELECT extract(epoch FROM due_at - now()) FROM deferred_message LIMIT 1")
     assert 3000 < seconds <= 3600
-    async with consumer_of(database, queue.reader(), policy=HOURLY, **hooks) as tested:
+    async with consumer_of(database, queue.reader(), policy=HOURLY, act=act, before=before) as tested:
         await deferred(tested, queue, third)
         assert await effects(database) == [("sound", 1)]
         handler.healed = True

@@ -11,11 +11,11 @@ from shared.topology import Topology
 @asynccontextmanager
 async def deployed(aws: Aws) -> AsyncIterator[Topology]:
     """Deploy all templates, and delete the stacks at the end."""
-    from infra import deploy  # only tests that ask for a topology need CloudFormation's client
+    from infra.deploy import delete, deploy  # only tests that ask for a topology need CloudFormation's client
 
     prefix = f"t{secrets.token_hex(4)}-"
     try:
-        await deploy.deploy(aws, prefix=prefix)
+        await deploy(aws, prefix=prefix)
         yield Topology(prefix)
     finally:
-        await deploy.delete(aws, prefix=prefix)
+        await delete(aws, prefix=prefix)
