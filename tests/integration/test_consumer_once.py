@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from shared.aws import Aws
 from shared.consumer.event import Event
+from shared.consumer.receiving import Polling
 from shared.errors import BrokerUnavailable
 from shared.queue import Message, Queue
 from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
@@ -130,4 +132,32 @@ async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: F
         await eventually(queue.is_empty, timeout=30)
         outcomes = first.signals.seen("consumer.settled") + second.signals.seen("consumer.settled")
         assert [facts["outcome"] for facts in outcomes] == ["handled"]
+    assert await effects(database) == [("subject-1", 1)]
+
+
+async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_another_and_it_is_handled_once(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    """The first instance can no longer keep its message, which is delivered again while its handler still works."""
+    event = envelope_of(Counted())
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(event: Event[Counted]) -> None:
+        begun.set()
+        await go_on.wait()
+
+    class Unextendable(Queue):
+        async def extend(self, messages: object, seconds: int) -> list[Message]:
+            raise BrokerUnavailable("cannot extend")
+
+    limits = replace(LIMITS, polling=Polling(wait_seconds=1, visibility_seconds=4))
+    losing = Unextendable(queue.client, queue.name)
+    async with consumer_of(database, losing, act=slow, limits=limits, timeout=60.0) as first:
+        await queue.send(event)
+        await begun.wait()
+        async with consumer_of(database, queue.reader()) as second:
+            await second.settled(event.id, "handled", timeout=30.0)
+            go_on.set()
+            await first.settled(event.id, "settled", timeout=30.0)
+        await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]

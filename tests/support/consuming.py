@@ -126,10 +126,35 @@ async def consumer_of(
         await session.execute(insert, {**values, "stale": event.stale})
         await after(event)
 
+    router = Router()
+    router.handle(Counted, record, act=act, policy=policy, stale=stale, timeout=timeout, on_failure=on_failure)
+    async with consumer_with(
+        database,
+        queue,
+        router,
+        limits=limits,
+        payloads=payloads,
+        retention_hours=retention_hours,
+        poll_seconds=poll_seconds,
+    ) as tested:
+        yield tested
+
+
+@asynccontextmanager
+async def consumer_with(
+    database: TestDatabase,
+    queue: Queue,
+    router: Router,
+    *,
+    limits: Limits = LIMITS,
+    payloads: PayloadReader | None = None,
+    retention_hours: float | None = None,
+    poll_seconds: float = 0.05,
+) -> AsyncIterator[TestedConsumer]:
+    """A consumer of these handlers."""
     engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
-    router, registry, signals, clock = Router(), CollectorRegistry(), Signals(), SystemClock()
-    router.handle(Counted, record, act=act, policy=policy, stale=stale, timeout=timeout, on_failure=on_failure)
+    registry, signals, clock = CollectorRegistry(), Signals(), SystemClock()
     metrics, gate = ConsumerMetrics(registry), Gate(sessions)
     report = Report(router, metrics, signals, clock)
     handling = Handling(router, sessions, gate, report, clock, payloads=payloads)
