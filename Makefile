@@ -60,7 +60,7 @@ test-acceptance: bootstrap ## run the tests of the whole system
 	@$(RUN) pytest tests/acceptance $(ARGS)
 
 .PHONY: test-stress
-test-stress: bootstrap ## run the long tests: relays killed under load, costs against the baseline, Schemathesis
+test-stress: bootstrap ## run the long tests: searches of schedules, relays killed under load, costs against the baseline, Schemathesis
 	@$(RUN) pytest tests/stress $(ARGS)
 
 .PHONY: test-scale

@@ -62,5 +62,5 @@ async def test_the_pages_handler_keeps_a_receipt_once_and_rejects_what_it_says_i
         await tested.settled(good.id, "settled")
     assert await rows(notifications_database, "SELECT receipt FROM receipt") == [(f"receipt of {good.id}",)]
     assert await rows(notifications_database, "SELECT error FROM deferred_message WHERE status = 'dead'") == [
-        ("Reject: there is nothing to charge",)
+        ("there is nothing to charge",)
     ]
