@@ -4,6 +4,8 @@ PYTHON ?= python3
 NEWER_PYTHON := This needs Python 3.11 or newer. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
 RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools benchmarks tests
+# Processes that share the files of tests among them, each with servers of its own.
+JOBS ?= 2
 KINDS := architecture unit contract integration acceptance
 
 .DEFAULT_GOAL := help
@@ -36,8 +38,8 @@ down: ## stop and remove the containers, their data too
 	docker compose down --volumes
 
 .PHONY: test
-test: bootstrap ## run all tests but the stress tests, the slowest ten shown (ARGS="-k name" for some of them)
-	@$(RUN) pytest $(KINDS:%=tests/%) $(ARGS)
+test: bootstrap ## run all tests but the stress tests, the slowest ten shown (ARGS="-k name": some; JOBS=1: one by one)
+	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile $(KINDS:%=tests/%) $(ARGS)
 
 .PHONY: test-architecture
 test-architecture: bootstrap ## run the tests of the house rules
