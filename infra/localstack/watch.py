@@ -81,6 +81,7 @@ class TopologyWatch:
             self._unready()
 
     async def _look(self, broker: Broker) -> bool:
+        before = self._expected
         try:
             absent = await broker.missing(self._expected) if self._expected is not None else []
             if self._expected is None or absent:
@@ -89,8 +90,10 @@ class TopologyWatch:
             if not absent:
                 await self._compare()
         except EventTrioError as error:
+            self._remember(before)
             return self._is_in_trouble("topology.failed", str(error))
         except BROKER_FAULTS as error:
+            self._remember(before)
             return self._is_in_trouble("topology.unreachable", f"{self._aws.endpoint_url}: {error_code(error)}")
         if absent:
             return self._is_in_trouble("topology.incomplete", ", ".join(map(str, absent)))
@@ -101,6 +104,12 @@ class TopologyWatch:
             self._ready_file.touch()
         self._signals.emit("topology.complete")
         return True
+
+    def _remember(self, before: Declared | None) -> None:
+        """After a repair that failed, look for what was there before it: more may have gone meanwhile, such as the
+        topic whose subscriptions were seen to go first, and CloudFormation believes that it is still there.
+        """
+        self._expected = self._expected or before
 
     async def _repair(self, absent: Sequence[Missing]) -> Declared:
         self._expected = None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy import delete
+from infra.localstack.inventory import Broker, Declared, Missing
 from infra.localstack.watch import TopologyWatch
 from shared.aws import Aws, sns, sqs
 from shared.queue import Queue
@@ -113,6 +114,27 @@ async def test_a_topic_that_was_deleted_comes_back_with_its_subscribers(watched:
     await watched.complete(2)
     assert await watched.subscribers() == watched.all_subscribers
     assert await watched.created(other) == untouched
+
+
+async def test_a_topic_that_goes_while_its_subscriptions_are_repaired_comes_back(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that deletes a topic may let its subscriptions go first, and the watch may look in between."""
+    real = Broker.missing
+
+    async def without_the_topic(broker: Broker, expected: Declared) -> list[Missing]:
+        found = await real(broker, expected)
+        if any(part.template == "order-events" for part in found):
+            monkeypatch.setattr(Broker, "missing", real)
+        return [part for part in found if part.template != "order-events"]
+
+    monkeypatch.setattr(Broker, "missing", without_the_topic)
+    async with sns(watched.aws) as client:
+        topic = watched.names.topic("order-events")
+        await client.delete_topic(TopicArn=f"arn:aws:sns:{watched.aws.region}:000000000000:{topic}")
+    await watched.signals.wait("topology.failed", timeout=30)
+    await watched.complete(2)
+    assert sorted(await watched.subscribers()) == sorted(watched.all_subscribers)
 
 
 async def test_after_a_restart_of_localstack_everything_is_there_again(tmp_path: Path) -> None:
