@@ -32,7 +32,8 @@ async def event_trio(*arguments: str, answer: str | None = None, **environment: 
         ROOT / "event-trio",
         *arguments,
         cwd="/",
-        env={**inherited, **environment},
+        # Wide enough that no table breaks a line, whatever terminal the tests run in.
+        env={**inherited, "COLUMNS": "240", **environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
