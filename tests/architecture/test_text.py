@@ -5,7 +5,8 @@ import re
 from tests.support.sources import named, project_files
 
 # In pieces, so that this file does not name them either.
-PACKAGE_HOSTS = r"py(?:pi\.org|thonhosted\.org)|//registry[.-]|deb\.debian\.org"
+# Put together from pieces, for this file names none either.
+PACKAGE_HOSTS = "|".join(("py" + r"(?:pi|thonhosted)[.]org", "//" + "regis" + "try[.-]", "deb[.]" + "debian[.]org"))
 HOME_FOLDERS = r"(?<![\w.])/(?:root|home/[a-z][\w-]*|Users/[A-Za-z][\w-]*)/"
 FORBIDDEN = re.compile(f"{PACKAGE_HOSTS}|{HOME_FOLDERS}")
 
