@@ -19,7 +19,7 @@ from .coalescer import Coalescer
 from .courier import Courier, Receipt
 from .lanes import Lanes
 from .metrics import RelayMetrics
-from .outcome import Answered, CallOutcome, Outage, Permanent, Refused
+from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused
 from .publisher import Publisher
 from .refusals import Refusals
 
@@ -36,6 +36,7 @@ RECORD_MOST = 500
 # After something was found the outbox is polled that soon again, and then less and less often. A doorbell that is heard
 # makes haste unnecessary, for every commit rings it.
 FIRST_POLL_SECONDS = 0.01
+READ_AGAIN_SECONDS = 1.0
 FIRST_POLL_BY_BELL_SECONDS = 0.25
 
 
@@ -137,7 +138,8 @@ class Relay:
             reading = await self._courier.read()
         except DATABASE_FAULTS as error:
             log.warning("cannot read the outbox", action="relay.read_failed", error=f"{type(error).__name__}: {error}")
-            self._plan_poll(self._pace.poll_idle_seconds)
+            # A bell that rang before this is not rung again: do not wait for a poll that may be a minute away.
+            self._plan_poll(min(READ_AGAIN_SECONDS, self._pace.poll_idle_seconds))
             return
         self._look = self._look or not reading.exhausted
         if reading.events:
@@ -205,9 +207,10 @@ class Relay:
         """Refusals of many groups, without one success between them, are no events' fault but an outage."""
         now = self._clock.monotonic()
         if isinstance(answer, Answered):
-            refused = [e for e, o in zip(batch, answer.outcomes, strict=True) if isinstance(o, Permanent)]
-            if len(refused) < len(batch):
+            if any(isinstance(o, Accepted) for o in answer.outcomes):
                 self._refusals.forget()
+                return answer
+            refused = [e for e, o in zip(batch, answer.outcomes, strict=True) if isinstance(o, Permanent)]
             reasons = [o.reason for o in answer.outcomes if isinstance(o, Permanent)]
         elif isinstance(answer, Refused) and len(batch) == 1:
             refused, reasons = list(batch), [answer.reason]

@@ -184,3 +184,29 @@ async def test_a_relay_without_its_topology_names_what_is_missing_and_starts_whe
             return "nowhere-order-events-publish-check.fifo does not exist" in (await http.get("/readyz")).text
 
         await eventually(named)
+
+
+async def test_many_bad_events_in_an_answer_that_accepts_another_are_held_and_no_outage(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Publisher.publish
+
+    async def publish(publisher: Publisher, events: list[PendingEvent]) -> CallOutcome:
+        refused = Permanent("InvalidParameter: not these")
+        good = [event for event in events if not event.subject.startswith("bad")]
+        answer = await real(publisher, good) if good else Answered(())
+        assert isinstance(answer, Answered)
+        accepted = iter(answer.outcomes)
+        return Answered(tuple(next(accepted) if event in good else refused for event in events))
+
+    monkeypatch.setattr(Publisher, "publish", publish)
+    await record(outbox_database.url_for(OUTBOX_WRITER), [(f"bad-{n}", 1) for n in range(7)] + [("good", 1)])
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)) as signals:
+        await signals.wait("relay.sent", where=lambda facts: facts["subject"] == "good")
+
+        async def held() -> bool:
+            rows = await query(outbox_database.url, "SELECT 1 FROM outbox_event WHERE held_at IS NOT NULL")
+            return len(rows) == 7
+
+        await eventually(held, timeout=5)
+        assert not signals.seen("relay.outage")
