@@ -138,7 +138,7 @@ async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: F
 async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_another_and_it_is_handled_once(
     database: TestDatabase, queue: FifoQueue
 ) -> None:
-    """The first instance can no longer keep its message, which is delivered again while its handler still works."""
+    """The first instance is cut off while its handler works: it can neither keep its message nor receive it again."""
     event = envelope_of(Counted())
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -146,12 +146,17 @@ async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_anothe
         begun.set()
         await go_on.wait()
 
-    class Unextendable(Queue):
+    class CutOff(Queue):
         async def extend(self, messages: object, seconds: int) -> list[Message]:
-            raise BrokerUnavailable("cannot extend")
+            raise BrokerUnavailable("cut off")
+
+        async def receive(self, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+            if begun.is_set():
+                raise BrokerUnavailable("cut off")
+            return await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
 
     limits = replace(LIMITS, polling=Polling(wait_seconds=1, visibility_seconds=4))
-    losing = Unextendable(queue.client, queue.name)
+    losing = CutOff(queue.client, queue.name)
     async with consumer_of(database, losing, act=slow, limits=limits, timeout=60.0) as first:
         await queue.send(event)
         await begun.wait()
