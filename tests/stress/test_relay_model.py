@@ -91,6 +91,20 @@ class RelayMachine(RuleBasedStateMachine):
         if record:
             self.run(self.world.record(carrier))
 
+    @rule(relay=RELAY, group=GROUPS, for_good=st.booleans())
+    def refuse_a_head_and_go_on(self, relay: int, group: str, for_good: bool) -> None:
+        """A group with more to send, its head refused, and the relay's next call: chance alone seldom brings these."""
+        world, carrier = self.world, self.world.relays[relay]
+        for _ in range(2):
+            self.run(world.write(group, late=False))
+        self.run(carrier.courier.read())
+        if world.send(carrier):
+            call = world.calls[-1]
+            verdicts = [(index, for_good) for index, event in enumerate(call.batch) if event.subject == group]
+            world.broker.process(call, verdicts, [], world.sequences)
+            self.run(world.answer(call, lose=False))
+        self.carry(relay, [], False, [], True)
+
     @rule(relay=RELAY)
     def record(self, relay: int) -> None:
         self.run(self.world.record(self.world.relays[relay]))
