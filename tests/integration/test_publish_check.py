@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.relay.confirmation.publish_check import PublishCheck
+from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.maintenance.pruner import Pruner
 from services.relay.metrics import RelayMetrics
-from services.relay.outbox_marks import Acknowledgement, OutboxMarks
-from services.relay.pruner import Pruner
-from services.relay.publish_check import PublishCheck
-from services.relay.sweeper import Patience, Sweeper
+from services.relay.publishing.outbox_marks import Acknowledgement, OutboxMarks
 from shared.aws import Aws, sns, sqs
 from shared.database import Pool
 from shared.queue import Queue

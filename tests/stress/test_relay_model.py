@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.relay.backlog import Release
+from services.relay.publishing.backlog import Release
 from shared.database import Pool, create_pool
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.relay_world import World

@@ -15,9 +15,9 @@ from shared.queue import BATCH, Message, Queue
 from shared.retry import Backoff
 from shared.signals import Signals
 
-from .coalescer import Coalescer
-from .metrics import RelayMetrics
-from .outbox_marks import OutboxMarks
+from ..metrics import RelayMetrics
+from ..publishing.coalescer import Coalescer
+from ..publishing.outbox_marks import OutboxMarks
 
 log = structlog.get_logger(__name__)
 
