@@ -10,7 +10,7 @@ from shared.aws import Aws
 from shared.consumer.event import Event
 from shared.consumer.receiving import Polling
 from shared.errors import BrokerUnavailable
-from shared.queue import Message, Queue
+from shared.queue import BATCH, Message, Queue
 from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
@@ -150,10 +150,10 @@ async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_anothe
         async def extend(self, messages: object, seconds: int) -> list[Message]:
             raise BrokerUnavailable("cut off")
 
-        async def receive(self, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+        async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
             if begun.is_set():
                 raise BrokerUnavailable("cut off")
-            return await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
+            return await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds, most=most)
 
     limits = replace(LIMITS, polling=Polling(wait_seconds=1, visibility_seconds=4))
     losing = CutOff(queue.client, queue.name)

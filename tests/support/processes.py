@@ -1,8 +1,9 @@
 """A service as a process of its own, as it runs in production."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,3 +59,21 @@ async def service_process(module: str, environment: Mapping[str, str], folder: P
             yield ServiceProcess(process, api)
     finally:
         await process.stop()
+
+
+@asynccontextmanager
+async def together(
+    *processes: AbstractAsyncContextManager[ServiceProcess],
+) -> AsyncIterator[tuple[ServiceProcess, ...]]:
+    """Start services side by side, and stop them side by side: most of either is waiting."""
+    begun = await asyncio.gather(*(process.__aenter__() for process in processes), return_exceptions=True)
+    try:
+        for found in begun:
+            if isinstance(found, BaseException):
+                raise found
+        yield tuple(found for found in begun if isinstance(found, ServiceProcess))
+    finally:
+        running = [
+            process for process, found in zip(processes, begun, strict=True) if isinstance(found, ServiceProcess)
+        ]
+        await asyncio.gather(*(process.__aexit__(None, None, None) for process in running))

@@ -77,10 +77,10 @@ class PublishCheck:
                 if self._confirmer.full:
                     await pause(stopping, PAUSE_SECONDS)
                     continue
+                # While in trouble, and at first, it does not wait for messages: to see early that the queue is there.
+                wait = 0 if self.trouble is not None else self._wait_seconds
                 try:
-                    messages = await self._queue.receive(
-                        wait_seconds=self._wait_seconds, visibility_seconds=VISIBILITY_SECONDS
-                    )
+                    messages = await self._queue.receive(wait_seconds=wait, visibility_seconds=VISIBILITY_SECONDS)
                 except BrokerUnavailable as error:
                     failures += 1
                     if self.trouble != str(error):
