@@ -67,14 +67,15 @@ class Load:
 
 
 def main(
-    pairs: int = typer.Option(10, min=2, help="Pairs of a run with the pruner at work and one with it at rest."),
-    events: int = typer.Option(20_000, min=1000, help="Events that a run publishes."),
-    stock: int = typer.Option(100_000, min=5000, help="Events of which the retention is over, before each run."),
+    pairs: int = typer.Option(20, min=2, help="Pairs of a run with the pruner at work and one with it at rest."),
+    events: int = typer.Option(8000, min=1000, help="Events that a run publishes."),
+    stock: int = typer.Option(40_000, min=5000, help="Events of which the retention is over, before each run."),
     most_minutes: float = typer.Option(8.0, min=0.5, help="Begin no further pair after that."),
 ) -> None:
     """Print the rate with the pruner at work as a ratio to the rate with it at rest, and the noise beside it."""
     structlog.configure(processors=[_drop])
-    asyncio.run(_measure(Load(events, max(100, events // 10), stock), pairs, most_minutes * 60))
+    load = Load(events // 10 * 10, events // 10, stock // 10 * 10)
+    asyncio.run(_measure(load, pairs, most_minutes * 60))
 
 
 async def _measure(load: Load, pairs: int, most_seconds: float) -> None:
