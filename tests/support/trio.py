@@ -1,7 +1,7 @@
 """The whole system as processes of its own, on a test's own databases and topology."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,14 +86,24 @@ class Trio:
 @asynccontextmanager
 async def trio(ground: Ground) -> AsyncIterator[Trio]:
     """The order and the notification service; relays are started by `relay`."""
-    async with AsyncExitStack() as stack:
-        environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
-        order = await stack.enter_async_context(service_process("services.order.main", environment, ground.folder))
-        environment = ground.environment(ground.notifications, "notification_api", QUEUE_WAIT_SECONDS="2")
-        notification = await stack.enter_async_context(
-            service_process("services.notification.main", environment, ground.folder)
-        )
-        yield Trio(ground, order.api, notification.api)
+    async with order_service(ground) as order, notification_service(ground) as notification:
+        yield Trio(ground, order, notification)
+
+
+@asynccontextmanager
+async def order_service(ground: Ground) -> AsyncIterator[httpx.AsyncClient]:
+    """The order service alone."""
+    environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
+    async with service_process("services.order.main", environment, ground.folder) as process:
+        yield process.api
+
+
+@asynccontextmanager
+async def notification_service(ground: Ground) -> AsyncIterator[httpx.AsyncClient]:
+    """The notification service alone."""
+    environment = ground.environment(ground.notifications, "notification_api", QUEUE_WAIT_SECONDS="2")
+    async with service_process("services.notification.main", environment, ground.folder) as process:
+        yield process.api
 
 
 @asynccontextmanager
