@@ -39,9 +39,11 @@ def child(module: str, environment: Mapping[str, str], folder: Path) -> ChildPro
 
 
 @asynccontextmanager
-async def service_process(module: str, environment: Mapping[str, str], folder: Path) -> AsyncIterator[ServiceProcess]:
-    """Start a service on a free port, wait until it answers, and stop it at the end."""
-    port = free_port()
+async def service_process(
+    module: str, environment: Mapping[str, str], folder: Path, *, port: int | None = None
+) -> AsyncIterator[ServiceProcess]:
+    """Start a service on `port`, or any free one, wait until it answers, and stop it at the end."""
+    port = port or free_port()
     process = child(module, {"HTTP_PORT": str(port), **environment}, folder)
     process.start()
     try:

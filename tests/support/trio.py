@@ -1,7 +1,7 @@
 """The whole system as processes of its own, on a test's own databases and topology."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,20 @@ class Trio:
 @asynccontextmanager
 async def trio(ground: Ground) -> AsyncIterator[Trio]:
     """The order and the notification service; relays are started by `relay`."""
-    orders = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
-    notifications = ground.environment(ground.notifications, "notification_api")
-    async with together(
-        service_process("services.order.main", orders, ground.folder),
-        service_process("services.notification.main", notifications, ground.folder),
-    ) as (order, notification):
+    async with together(order_service(ground), notification_service(ground)) as (order, notification):
         yield Trio(ground, order.api, notification.api)
+
+
+def order_service(ground: Ground) -> AbstractAsyncContextManager[ServiceProcess]:
+    """The order service alone."""
+    environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
+    return service_process("services.order.main", environment, ground.folder)
+
+
+def notification_service(ground: Ground) -> AbstractAsyncContextManager[ServiceProcess]:
+    """The notification service alone."""
+    environment = ground.environment(ground.notifications, "notification_api")
+    return service_process("services.notification.main", environment, ground.folder)
 
 
 @asynccontextmanager
