@@ -6,7 +6,8 @@ RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools benchmarks tests
 # Processes that share the files of tests among them, each with servers of its own.
 JOBS ?= 2
-KINDS := architecture unit contract integration acceptance
+# The longest files first, so that no process is left alone with one in the end.
+KINDS := acceptance integration contract unit architecture
 
 .DEFAULT_GOAL := help
 
@@ -39,7 +40,7 @@ down: ## stop and remove the containers, their data too
 
 .PHONY: test
 test: bootstrap ## run all tests but the stress tests, the slowest ten shown (ARGS="-k name": some; JOBS=1: one by one)
-	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile $(KINDS:%=tests/%) $(ARGS)
+	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(KINDS:%=tests/%) $(ARGS)
 
 .PHONY: test-architecture
 test-architecture: bootstrap ## run the tests of the house rules
@@ -63,7 +64,7 @@ test-acceptance: bootstrap ## run the tests of the whole system
 
 .PHONY: test-stress
 test-stress: bootstrap ## run the long tests: searches of schedules, relays killed under load, costs against the baseline, Schemathesis
-	@$(RUN) pytest tests/stress $(ARGS)
+	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
 .PHONY: test-scale
 test-scale: bootstrap ## look at the outbox's read among a million rows (ROWS=... for another number)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import asyncpg
 
 from benchmarks.counting import counted
 from services.relay.main import build
 from services.relay.settings import RelaySettings
-
-BASELINE = Path(__file__).with_name("baseline.json")
 
 
 @dataclass(frozen=True)
@@ -68,19 +64,6 @@ async def drain(owner_url: str, settings: RelaySettings, *, seconds: float) -> R
         wal_bytes=round(float(wal) / events, 1),
         dead_tuples=round(dead / events, 3),
     )
-
-
-def baseline() -> dict[str, float]:
-    """What the relay cost when it was last measured on purpose."""
-    kept: dict[str, dict[str, float]] = json.loads(BASELINE.read_text())
-    return kept["relay"]
-
-
-def keep(cost: RelayCost) -> None:
-    """Make this the baseline."""
-    kept = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
-    kept["relay"] = asdict(cost)
-    BASELINE.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 async def _published(connection: asyncpg.Connection[asyncpg.Record]) -> None:

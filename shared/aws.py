@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import aioboto3
@@ -71,11 +72,13 @@ def error_code(error: BaseException) -> str:
 def _session(aws: Aws) -> aioboto3.Session:
     # LocalStack takes any credentials, but the SDK sends nothing without some.
     local = aws.endpoint_url is not None and "AWS_ACCESS_KEY_ID" not in os.environ
-    return aioboto3.Session(
-        aws_access_key_id="test" if local else None,
-        aws_secret_access_key="test" if local else None,
-        region_name=aws.region,
-    )
+    return _shared_session(aws.region, "test" if local else None)
+
+
+@cache
+def _shared_session(region: str, key: str | None) -> aioboto3.Session:
+    """One for all clients: each session reads the descriptions of the services anew, which takes ten times as long."""
+    return aioboto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
 
 
 def _config(read_seconds: float, connections: int) -> AioConfig:

@@ -14,7 +14,13 @@ class NotificationSettings(ConsumerSettings):
     """What the notification service needs to know."""
 
     http_port: int = Field(8001, ge=0, le=65535, description="The port that the service listens on.")
-    database_pool_size: int = Field(10, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
+    database_pool_size: int = Field(
+        20,
+        ge=1,
+        le=100,
+        description="Database connections kept, twice as many at peaks; above CONCURRENCY, or they come and go with "
+        "every event of a backlog.",
+    )
     drain_seconds: float = Field(
         25.0,
         gt=0,

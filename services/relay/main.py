@@ -29,27 +29,27 @@ from shared.topology import Topology
 from .api import inspection, operations
 from .api.problems import translation
 from .api.readiness import Readings, checks
-from .backlog import Backlog, Release
-from .broker_identity import BrokerIdentity
-from .courier import Courier
-from .doorbell import DoorbellListener
-from .gauge import BacklogGauge
-from .groups import Groups
-from .holds import Holds
-from .lanes import Lanes
+from .confirmation.broker_identity import BrokerIdentity
+from .confirmation.publish_check import PublishCheck
+from .confirmation.sweeper import Patience, Sweeper
+from .coordination.doorbell import DoorbellListener
+from .coordination.lanes import Lanes
+from .maintenance.gauge import BacklogGauge
+from .maintenance.pruner import Pruner
 from .metrics import RelayMetrics
-from .operations import Operations
-from .outbox_marks import OutboxMarks
-from .outbox_reader import OutboxReader, find_outbox
-from .overview import Overview
-from .pruner import Pruner
-from .publish_check import PublishCheck
-from .publisher import Publisher
-from .relay import Pace, Relay
-from .releases import Releases
-from .replays import Replays
+from .operators.groups import Groups
+from .operators.holds import Holds
+from .operators.operations import Operations
+from .operators.overview import Overview
+from .operators.releases import Releases
+from .operators.replays import Replays
+from .publishing.backlog import Backlog, Release
+from .publishing.courier import Courier
+from .publishing.outbox_marks import OutboxMarks
+from .publishing.outbox_reader import OutboxReader, find_outbox
+from .publishing.publisher import Publisher
+from .publishing.relay import Pace, Relay
 from .settings import RelaySettings
-from .sweeper import Patience, Sweeper
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from shared.settings import ServiceSettings
 
-from .backlog import Release
+from .publishing.backlog import Release
 
 
 class RelaySettings(ServiceSettings):

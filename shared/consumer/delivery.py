@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..queue import Message
 
@@ -41,6 +41,14 @@ class Delivery:
     def suspect(self) -> bool:
         """Delivered so often that it may be what kills the process: it runs alone, after a committed mark."""
         return self.message.receive_count >= SUSPECT_FROM
+
+    def renew(self, message: Message, visible_at: float) -> None:
+        """It was received again while it is in hand: from now on only the new receipt handle is good for anything.
+
+        It is no more suspect than before, for the process that has it lives.
+        """
+        self.message = replace(message, receive_count=self.message.receive_count)
+        self.visible_at = visible_at
 
     def is_lost(self, now: float) -> bool:
         """Whether the broker may have given it to somebody else by now."""

@@ -79,6 +79,11 @@ class Groups(Generic[T]):
             for entry in group.entries:
                 yield entry.item
 
+    def of(self, group: str) -> tuple[T, ...]:
+        """The messages of one group, in order; none if it is not in hand."""
+        known = self._groups.get(group)
+        return tuple(entry.item for entry in known.entries) if known is not None else ()
+
     def idle_groups(self) -> dict[str, tuple[T, ...]]:
         """The messages of every group of which none runs."""
         return {

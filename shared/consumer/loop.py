@@ -187,9 +187,19 @@ class Consumer:
         now = self._clock.monotonic()
         for message in messages:
             delivery = Delivery(message, received_at=now, visible_at=self._heartbeat.visible_at(now))
+            if (held := self._in_hand(delivery)) is not None:
+                # It keeps its place; what stands before or behind it and did not come again is still lost.
+                held.renew(message, delivery.visible_at)
+                self._metrics.renewed.inc()
+                log.info("received what is in hand", action="consumer.renewed", message_id=message.message_id)
+                continue
             self._groups.add(delivery.group, delivery, alone=delivery.suspect)
         self._signals.emit("consumer.received", messages=len(messages))
         self._nudge()
+
+    def _in_hand(self, delivery: Delivery) -> Delivery | None:
+        known = self._groups.of(delivery.group)
+        return next((held for held in known if held.message.message_id == delivery.message.message_id), None)
 
     async def _keep_in_flight(self) -> None:
         while True:

@@ -48,6 +48,11 @@ class ConsumerMetrics:
         self.abandoned = Counter(
             "consumer_abandoned_total", "Messages left to expire and to be delivered again.", registry=registry
         )
+        self.renewed = Counter(
+            "consumer_renewed_total",
+            "Messages received again by the instance that has them in hand: its heartbeat came too late.",
+            registry=registry,
+        )
         self.aside = Gauge(
             "consumer_deferred_messages",
             "Messages put aside, by status: waiting, behind, dead.",

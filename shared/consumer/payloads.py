@@ -21,7 +21,9 @@ from .failures import Outage, Reject
 log = structlog.get_logger(__name__)
 
 AGAIN = Backoff(first=0.1, factor=3.0, cap=1.0, jitter=0.5)
-PUT_OFF_SECONDS = 15.0
+LEAST_WAIT_SECONDS = 1.0
+GARBLED_SECONDS = 15.0
+"""How long an address is left alone that answers, but not as a publisher does."""
 
 
 class PayloadMissing(EventTrioError):
@@ -62,7 +64,7 @@ class PayloadReader:
         if not any(url.startswith(f"{origin.rstrip('/')}/") for origin in self._reading.origins):
             raise Reject("the event refers to an address that no publisher was declared for")
         if not self._breaker.try_call(self._clock.monotonic()):
-            raise Outage(PUT_OFF_SECONDS, f"payloads cannot be read: {self._breaker.reason}")
+            raise self._outage(f"payloads cannot be read: {self._breaker.reason}")
         try:
             answer = await self._ask(url)
         except BaseException as error:
@@ -70,7 +72,7 @@ class PayloadReader:
             self._breaker.failed(self._clock.monotonic(), type(error).__name__)
             if not isinstance(error, httpx.HTTPError):
                 raise
-            raise Outage(PUT_OFF_SECONDS, f"the publisher does not answer: {type(error).__name__}") from None
+            raise self._outage(f"the publisher does not answer: {type(error).__name__}") from None
         if answer.status_code == httpx.codes.OK:
             self._breaker.succeeded()
             return _data(answer, envelope)
@@ -83,7 +85,13 @@ class PayloadReader:
         reason = f"the publisher answered {answer.status_code}"
         if self._breaker.failed(self._clock.monotonic(), reason):
             log.warning("payloads cannot be read", action="consumer.payloads_down", error=reason)
-        raise Outage(PUT_OFF_SECONDS, reason)
+        raise self._outage(reason)
+
+    def _outage(self, reason: str) -> Outage:
+        """Tried again as soon as the breaker lets somebody see."""
+        opens_at = self._breaker.opens_at
+        wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
+        return Outage(max(LEAST_WAIT_SECONDS, wait), reason)
 
     async def _ask(self, url: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._reading.token}"} if self._reading.token else {}
@@ -105,7 +113,7 @@ def _data(answer: httpx.Response, envelope: Envelope) -> dict[str, Any]:
     try:
         found = answer.json()
     except ValueError:
-        raise Outage(PUT_OFF_SECONDS, "the publisher's answer is no JSON") from None
+        raise Outage(GARBLED_SECONDS, "the publisher's answer is no JSON") from None
     if not isinstance(found, dict) or found.get("id") != str(envelope.id) or not isinstance(found.get("data"), dict):
         raise Reject("the publisher's answer is not about this event")
     data: dict[str, Any] = found["data"]

@@ -68,10 +68,14 @@ class Heartbeat:
             self._metrics.failed_calls.labels("extend").inc()
             log.warning("visibility not extended", action="consumer.extend_failed", error=str(error), messages=len(due))
             return
-        for delivery in due:
-            delivery.visible_at = self.visible_at(asked_at)
+        for handle, delivery in by_handle.items():
+            if delivery.message.receipt_handle == handle:  # otherwise it was received again meanwhile
+                delivery.visible_at = self.visible_at(asked_at)
         for message in refused:
-            by_handle[message.receipt_handle].visible_at = asked_at
+            delivery = by_handle[message.receipt_handle]
+            if delivery.message.receipt_handle != message.receipt_handle:
+                continue
+            delivery.visible_at = asked_at
             self._metrics.failed_calls.labels("extend").inc()
             log.warning(
                 "visibility had ended", action="consumer.message_lost", message_id=message.message_id, error="refused"

@@ -88,6 +88,9 @@ class Change(BaseModel):
     all: bool = Field(False, description="Needed when nothing restricts.")
     reason: Words = Field(description="Why; kept with each of them.")
     limit: int = Field(MOST, ge=1, le=MOST, description="How many at the most; the oldest first.")
+    cursor: int | None = Field(
+        None, ge=1, le=2**63 - 1, description="`next_cursor` of the call before, so that what fails again waits."
+    )
     dry_run: bool = Field(False, description="Only say which they are.")
 
     @model_validator(mode="after")
@@ -98,7 +101,7 @@ class Change(BaseModel):
 
     @property
     def selection(self) -> Selection:
-        return Selection(self.event_id, self.type, self.group, self.failure)
+        return Selection(self.event_id, self.type, self.group, self.failure, self.cursor)
 
 
 class Redrive(Change):
@@ -120,6 +123,7 @@ class ChangedList(BaseModel):
 
     dry_run: bool
     items: list[ChangedView]
+    next_cursor: str | None = Field(description=NEXT)
 
 
 @router.get("", summary="List dead letters, newest first", responses=LIST)
@@ -177,4 +181,6 @@ async def discard_dead_letters(body: Change, caller: Operator, letters: DeadLett
 
 
 def _changed(dry_run: bool, rows: Any) -> ChangedList:
-    return ChangedList(dry_run=dry_run, items=[ChangedView.model_validate(row, from_attributes=True) for row in rows])
+    items = [ChangedView.model_validate(row, from_attributes=True) for row in rows]
+    # Others may change dead letters meanwhile: fewer than asked for does not mean that there are no more.
+    return ChangedList(dry_run=dry_run, items=items, next_cursor=str(rows[-1].id) if rows else None)

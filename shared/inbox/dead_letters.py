@@ -32,6 +32,8 @@ class Selection:
     type: str | None = None
     group: str | None = None
     reason: str | None = None
+    after: int | None = None
+    """Only those whose id is above this one: what a row's change was asked for already is not asked for again."""
 
     def of(self, consumer: str) -> list[ColumnElement[bool]]:
         """As conditions on the rows."""
@@ -39,6 +41,8 @@ class Selection:
         wanted = {table.event_id: self.event_id, table.type: self.type, table.message_group: self.group}
         wanted[table.reason] = self.reason
         given = [column == value for column, value in wanted.items() if value is not None]
+        if self.after is not None:
+            given.append(table.id > self.after)
         return [table.consumer == consumer, table.status == Status.DEAD, *given]
 
 

@@ -1,4 +1,5 @@
-"""Orders are taken while the broker is away, and handled once when it is back, even with nothing in it."""
+"""Orders are taken while the broker is away, and handled once when it is back with nothing in it: what nobody had sent,
+and what the broker had confirmed but nobody had read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +12,8 @@ from shared.aws import Aws
 from shared.lifecycle import Supervisor
 from shared.topology import Topology
 from tests.support.databases import TestDatabase
-from tests.support.trio import Ground, ready, relay, trio
+from tests.support.processes import together
+from tests.support.trio import Ground, Trio, notification_service, order_service, ready, relay
 from tests.support.waiting import eventually
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.ports import free_port
@@ -25,7 +27,7 @@ async def own_localstack(tmp_path: Path) -> AsyncIterator[EmbeddedLocalStack]:
 
 
 @pytest.mark.timeout(240)
-async def test_with_localstack_stopped_orders_are_taken_and_handled_once_after_its_return_with_nothing_in_it(
+async def test_what_was_not_sent_and_what_was_not_read_is_handled_once_after_the_broker_returns_with_nothing_in_it(
     own_localstack: EmbeddedLocalStack,
     orders_database: TestDatabase,
     notifications_database: TestDatabase,
@@ -36,11 +38,20 @@ async def test_with_localstack_stopped_orders_are_taken_and_handled_once_after_i
     keeper = Supervisor([TopologyWatch(aws, watch_seconds=0.5)])
     await keeper.start()
     try:
-        async with trio(ground) as services, relay(ground) as carrier:
-            for api in (services.order, services.notification, carrier.api):
-                await ready(api)
-            before = await services.place()
-            await services.wait_until_handled(before, 1)
+        async with together(order_service(ground), relay(ground)) as (orders, carrier):
+            async with notification_service(ground) as told:
+                services = Trio(ground, orders.api, told.api)
+                for process in (orders, told, carrier):
+                    await ready(process.api)
+                before = await services.place()
+                await services.wait_until_handled(before, 1)
+
+            unread = await services.place()
+
+            async def is_published() -> bool:
+                return [event["status"] for event in await services.events(unread)] == ["published"]
+
+            await eventually(is_published, timeout=30)
 
             await own_localstack.stop()
 
@@ -49,19 +60,24 @@ async def test_with_localstack_stopped_orders_are_taken_and_handled_once_after_i
                 return answer.status_code == 503
 
             during = await services.place()
-            await services.act(before, "confirm")
-            await eventually(relay_says_so, timeout=30)
-            assert (await services.order.get("/readyz")).status_code == 200
-            assert [event["status"] for event in await services.events(during)] == ["recorded"]
+            for order_id in (before, unread):
+                await services.act(order_id, "confirm")
+            async with notification_service(ground) as told:
+                services = Trio(ground, orders.api, told.api)
+                await eventually(relay_says_so, timeout=30)
+                assert (await orders.api.get("/readyz")).status_code == 200
+                assert [event["status"] for event in await services.events(during)] == ["recorded"]
 
-            await own_localstack.start()
-            await services.wait_until_handled(during, 1, timeout=90)
-            handled = await services.wait_until_handled(before, 2, timeout=90)
-            assert [item["type"] for item in handled] == ["order.placed", "order.confirmed"]
-            await ready(carrier.api)
-            await ready(services.notification)
-            for order_id, count in ((before, 2), (during, 1)):
-                assert len(await services.handled(order_id)) == count
-                assert len(await services.notifications(order_id)) == count
+                await own_localstack.start()
+                await services.wait_until_handled(during, 1, timeout=90)
+                for order_id in (before, unread):
+                    handled = await services.wait_until_handled(order_id, 2, timeout=90)
+                    assert [item["type"] for item in handled] == ["order.placed", "order.confirmed"]
+                    assert {item["outcome"] for item in handled} == {"handled"}
+                await ready(carrier.api)
+                await ready(told.api)
+                for order_id, count in ((before, 2), (unread, 2), (during, 1)):
+                    assert len(await services.handled(order_id)) == count
+                    assert len(await services.notifications(order_id)) == count
     finally:
         await asyncio.shield(keeper.stop())

@@ -18,7 +18,7 @@ from tests.support.databases import fetch
 from tests.support.order_service import ORDER
 from tests.support.sources import ROOT
 from tests.support.waiting import eventually
-from tools.embedded.ports import LOOPBACK, free_port
+from tools.embedded.ports import LOOPBACK, free_ports
 from tools.embedded.process import base_environment
 
 VARIABLES = (
@@ -38,7 +38,7 @@ class Demo:
     """A demo in a process, with ports and a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.ports = {variable: free_port() for variable in VARIABLES}
+        self.ports = dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True))
         self.folder = folder
         self._process: asyncio.subprocess.Process | None = None
 

@@ -1,6 +1,8 @@
 """`event-trio dead-letters` against a running service whose broker is down: nothing that it does depends on that."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -15,9 +17,14 @@ from shared.inbox.arrival import Arrival
 from shared.inbox.deferred import Aside, Status
 from shared.inbox.guard import Identity
 from tests.support.command import Ran, event_trio
-from tests.support.databases import TestDatabase, fetch
+from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.events import envelope_of
 from tests.support.serving import serving
+from tools.cli.client import ApiClient
+from tools.cli.dead_letters import change
+from tools.cli.errors import CommandFailed
+from tools.cli.screen import Screen
+from tools.cli.session import Session
 
 WHY = ("--reason", "the carrier is back")
 
@@ -88,3 +95,71 @@ async def test_a_discard_gives_one_up(
     outcome = f"SELECT outcome FROM processed_message WHERE event_id = '{letters[2]}'"
     assert [tuple(row) for row in await fetch(notifications_database.url, outcome)] == [("discarded",)]
     assert len((await command(service_url, "list", "--json")).data["items"]) == 2
+
+
+class Shown(Screen):
+    """What a command shows, to be looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(as_json=True)
+        self.data: Any = None
+
+    def json(self, value: object) -> None:
+        self.data = value
+
+
+def redrive_all(url: str, *, dry_run: bool = False) -> Shown:
+    """One every hundred seconds; in this process, so that what one call may change can be lowered."""
+    shown, api = Shown(), ApiClient(url, None, url_option="")
+    body = {"all": True, "reason": "why", "per_second": 0.01}
+    try:
+        change(Session(api, shown), "redrive", body, dry_run=dry_run, yes=True)
+    except CommandFailed as failure:
+        shown.data["failure"] = str(failure)
+    finally:
+        api.close()
+    return shown
+
+
+async def test_more_than_one_call_may_change_are_changed_in_several_at_the_rate_asked(
+    service_url: str, letters: list[str], notifications_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("tools.cli.bulk.MOST", 2)
+    monkeypatch.setattr("tools.cli.bulk.sleep", pauses.append)
+    dry = await asyncio.to_thread(redrive_all, service_url, dry_run=True)
+    assert [item["event_id"] for item in dry.data["items"]] == letters
+    done = await asyncio.to_thread(redrive_all, service_url)
+    assert [item["event_id"] for item in done.data["items"]] == letters
+    assert "failure" not in done.data
+    [pause] = pauses
+    assert 190 < pause <= 200
+    [(traced,)] = await fetch(notifications_database.url, "SELECT count(*) FROM operator_action")
+    assert traced == 3
+
+
+async def test_a_change_that_is_interrupted_says_how_far_it_came(
+    service_url: str, letters: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tools.cli.bulk.MOST", 2)
+    monkeypatch.setattr("tools.cli.bulk.sleep", interrupt)
+    stopped = await asyncio.to_thread(redrive_all, service_url)
+    assert [item["event_id"] for item in stopped.data["items"]] == letters[:2]
+    assert stopped.data["failure"] == "stopped: 2 of 3 were changed; the others are as they were"
+    left = await asyncio.to_thread(redrive_all, service_url, dry_run=True)
+    assert letters[2] in [item["event_id"] for item in left.data["items"]]
+
+
+async def test_what_fails_again_meanwhile_is_not_redriven_in_its_turn(
+    service_url: str, letters: list[str], notifications_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_again(_: float) -> None:
+        asyncio.run(execute(notifications_database.url, "UPDATE deferred_message SET status = 'dead', due_at = NULL"))
+
+    monkeypatch.setattr("tools.cli.bulk.MOST", 2)
+    monkeypatch.setattr("tools.cli.bulk.sleep", fail_again)
+    done = await asyncio.to_thread(redrive_all, service_url)
+    assert [item["event_id"] for item in done.data["items"]] == letters

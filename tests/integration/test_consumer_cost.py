@@ -13,7 +13,7 @@ from tests.support.events import envelope_of
 from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
-EVENTS, GROUPS = 2000, 200
+EVENTS, GROUPS = 1000, 100
 CALLS_PER_EVENT = 0.25
 COMMITS_PER_EVENT = 1.0
 # Opening connections, polls for what is due, autovacuum: whatever the number of events.

@@ -10,11 +10,12 @@ from shared.aws import Aws
 from shared.consumer.event import Event
 from shared.consumer.receiving import Polling
 from shared.errors import BrokerUnavailable
-from shared.queue import Message, Queue
+from shared.queue import BATCH, Message, Queue
 from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
+from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 
@@ -150,10 +151,10 @@ async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_anothe
         async def extend(self, messages: object, seconds: int) -> list[Message]:
             raise BrokerUnavailable("cut off")
 
-        async def receive(self, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+        async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
             if begun.is_set():
                 raise BrokerUnavailable("cut off")
-            return await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
+            return await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds, most=most)
 
     limits = replace(LIMITS, polling=Polling(wait_seconds=1, visibility_seconds=4))
     losing = CutOff(queue.client, queue.name)
@@ -166,3 +167,34 @@ async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_anothe
             await first.settled(event.id, "settled", timeout=30.0)
         await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]
+
+
+async def test_what_an_instance_receives_again_while_it_has_it_in_hand_is_renewed_not_queued(
+    database: TestDatabase,
+) -> None:
+    """Its heartbeat is cut off, so its messages come back to it: an expired handle would delete nothing."""
+    events = [envelope_of(Counted(), sequence=number) for number in (1, 2)]
+    go_on = asyncio.Event()
+
+    async def slow(event: Event[Counted]) -> None:
+        await go_on.wait()
+
+    class NeverExtended(MemoryQueue):
+        async def extend(self, messages: object, seconds: int) -> list[Message]:
+            raise BrokerUnavailable("cut off")
+
+    queue = NeverExtended()
+    for event in events:
+        queue.send(event)
+    limits = replace(LIMITS, polling=Polling(wait_seconds=1, visibility_seconds=4))
+    async with consumer_of(database, queue, act=slow, limits=limits, timeout=60.0) as tested:
+        await tested.signals.wait("consumer.received", count=2, timeout=20.0)
+        go_on.set()
+
+        async def emptied() -> bool:
+            return queue.is_empty
+
+        await eventually(emptied)
+        outcomes = [facts["outcome"] for facts in tested.signals.seen("consumer.settled")]
+    assert outcomes == ["handled", "handled"]
+    assert await effects(database) == [("subject-1", 1), ("subject-1", 2)]

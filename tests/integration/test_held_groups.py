@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.relay.audit import Decision
-from services.relay.operations import Operations
+from services.relay.operators.audit import Decision
+from services.relay.operators.operations import Operations
 from shared.aws import Aws
 from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase

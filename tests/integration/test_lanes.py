@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.relay.lanes import Lanes
+from services.relay.coordination.lanes import Lanes
 from shared.clock import SystemClock
 from shared.outbox.schema import LANES
 from shared.signals import Signals

@@ -8,14 +8,14 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.relay.audit import Decision
-from services.relay.backlog import Release
-from services.relay.holds import Holds
 from services.relay.metrics import RelayMetrics
-from services.relay.operations import NotInOutbox, OperationRefused, Operations, lane_of
-from services.relay.outbox_reader import WINDOW, OutboxReader
-from services.relay.releases import Releases
-from services.relay.replays import Criteria, Replays
+from services.relay.operators.audit import Decision
+from services.relay.operators.holds import Holds
+from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations, lane_of
+from services.relay.operators.releases import Releases
+from services.relay.operators.replays import Criteria, Replays
+from services.relay.publishing.backlog import Release
+from services.relay.publishing.outbox_reader import WINDOW, OutboxReader
 from shared.database import Pool
 from shared.outbox.schema import LANES
 from shared.signals import Signals

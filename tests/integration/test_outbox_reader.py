@@ -2,8 +2,8 @@
 
 import asyncpg
 
-from services.relay.backlog import Release
-from services.relay.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader, find_outbox
+from services.relay.publishing.backlog import Release
+from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader, find_outbox
 from shared.outbox.schema import LANES
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.relay.backlog import Release
-from services.relay.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader
+from services.relay.publishing.backlog import Release
+from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader
 from shared.outbox.schema import LANES
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import query, record

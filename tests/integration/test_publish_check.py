@@ -1,5 +1,6 @@
 """The publish check, the sweeper and the pruner: what counts as published, as lost, and as over."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -7,18 +8,21 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.relay.confirmation.publish_check import PublishCheck
+from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.maintenance.pruner import Pruner
 from services.relay.metrics import RelayMetrics
-from services.relay.outbox_marks import Acknowledgement, OutboxMarks
-from services.relay.pruner import Pruner
-from services.relay.sweeper import Patience, Sweeper
+from services.relay.publishing.outbox_marks import Acknowledgement, OutboxMarks
 from shared.aws import Aws, sns, sqs
 from shared.database import Pool
 from shared.queue import Queue
 from shared.signals import Signals
 from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.memory_queue import MemoryQueue
 from tests.support.outbox import fill, pool, query, record
 from tests.support.relays import running, settings
+from tests.support.waiting import eventually
 
 PATIENCE = Patience(lost_after=360, later=60, probe=60)
 
@@ -93,6 +97,29 @@ async def test_an_acknowledgement_alone_is_no_proof(outbox_database: TestDatabas
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
     await OutboxMarks(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "m-1", 0.0)])
     assert await state(outbox_database, envelope.id) == (True, False, 0)
+
+
+async def test_a_relay_with_nothing_to_confirm_is_ready_at_once(relay_pool: Pool) -> None:
+    """Not only when the first long poll has ended."""
+    check = PublishCheck(
+        MemoryQueue(),
+        OutboxMarks(relay_pool, uuid4()),
+        wait_seconds=20,
+        hurried=False,
+        metrics=RelayMetrics(CollectorRegistry()),
+        signals=Signals(),
+        on_published=lambda: None,
+        on_trouble=lambda: None,
+    )
+    task = asyncio.create_task(check.run(asyncio.Event()))
+
+    async def is_asked() -> bool:
+        return check.trouble is None
+
+    try:
+        await eventually(is_asked, timeout=5)
+    finally:
+        task.cancel()
 
 
 async def test_foreign_messages_on_the_check_are_counted_and_block_nothing(

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from services.relay.backlog import PendingEvent
 from services.relay.main import build
-from services.relay.outcome import Answered, CallOutcome, Outage, Permanent, Transient
-from services.relay.publisher import Publisher
+from services.relay.publishing.backlog import PendingEvent
+from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Transient
+from services.relay.publishing.publisher import Publisher
 from shared.aws import Aws
 from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase

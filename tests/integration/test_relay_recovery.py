@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.deploy import deploy
-from services.relay.publish_check import PublishCheck
-from services.relay.sweeper import Patience
+from services.relay.confirmation.publish_check import PublishCheck
+from services.relay.confirmation.sweeper import Patience
 from shared.aws import Aws
 from shared.queue import Message
 from shared.topology import Topology

@@ -1,10 +1,12 @@
 """What the relay costs per event, compared with the baseline: counts, which do not drift with the machine."""
 
 import os
+from dataclasses import asdict
 
 import pytest
 
-from benchmarks.relay import baseline, drain, keep
+from benchmarks.baseline import baseline, keep
+from benchmarks.relay import drain
 from shared.aws import Aws
 from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
@@ -26,9 +28,9 @@ async def test_the_relay_costs_no_more_than_it_did(outbox_database: TestDatabase
     cost = await drain(outbox_database.url, made, seconds=200)
     print(cost)  # noqa: T201 - shown when it fails, and with -s
     if os.environ.get("KEEP_BASELINE"):
-        keep(cost)
+        keep("relay", asdict(cost))
     for name, most in MOST.items():
         assert getattr(cost, name) <= most, f"{name}: {getattr(cost, name)} per event, at most {most}"
-    known = baseline()
+    known = baseline("relay")
     for name, factor in TOLERANCE.items():
         assert getattr(cost, name) <= known[name] * factor, f"{name}: {getattr(cost, name)}, was {known[name]}"

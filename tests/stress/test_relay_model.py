@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.relay.backlog import Release
+from services.relay.publishing.backlog import Release
 from shared.database import Pool, create_pool
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.relay_world import World
@@ -90,6 +90,20 @@ class RelayMachine(RuleBasedStateMachine):
             self.run(self.world.answer(call, lose=False))
         if record:
             self.run(self.world.record(carrier))
+
+    @rule(relay=RELAY, group=GROUPS, for_good=st.booleans())
+    def refuse_a_head_and_go_on(self, relay: int, group: str, for_good: bool) -> None:
+        """A group with more to send, its head refused, and the relay's next call: chance alone seldom brings these."""
+        world, carrier = self.world, self.world.relays[relay]
+        for _ in range(2):
+            self.run(world.write(group, late=False))
+        self.run(carrier.courier.read())
+        if world.send(carrier):
+            call = world.calls[-1]
+            verdicts = [(index, for_good) for index, event in enumerate(call.batch) if event.subject == group]
+            world.broker.process(call, verdicts, [], world.sequences)
+            self.run(world.answer(call, lose=False))
+        self.carry(relay, [], False, [], True)
 
     @rule(relay=RELAY)
     def record(self, relay: int) -> None:

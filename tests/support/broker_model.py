@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.relay.backlog import BATCH_BYTES, BATCH_ENTRIES, PendingEvent
-from services.relay.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
+from services.relay.publishing.backlog import BATCH_BYTES, BATCH_ENTRIES, PendingEvent
+from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
 
 
 @dataclass(eq=False)

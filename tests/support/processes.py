@@ -1,8 +1,9 @@
 """A service as a process of its own, as it runs in production."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +39,11 @@ def child(module: str, environment: Mapping[str, str], folder: Path) -> ChildPro
 
 
 @asynccontextmanager
-async def service_process(module: str, environment: Mapping[str, str], folder: Path) -> AsyncIterator[ServiceProcess]:
-    """Start a service on a free port, wait until it answers, and stop it at the end."""
-    port = free_port()
+async def service_process(
+    module: str, environment: Mapping[str, str], folder: Path, *, port: int | None = None
+) -> AsyncIterator[ServiceProcess]:
+    """Start a service on `port`, or any free one, wait until it answers, and stop it at the end."""
+    port = port or free_port()
     process = child(module, {"HTTP_PORT": str(port), **environment}, folder)
     process.start()
     try:
@@ -58,3 +61,21 @@ async def service_process(module: str, environment: Mapping[str, str], folder: P
             yield ServiceProcess(process, api)
     finally:
         await process.stop()
+
+
+@asynccontextmanager
+async def together(
+    *processes: AbstractAsyncContextManager[ServiceProcess],
+) -> AsyncIterator[tuple[ServiceProcess, ...]]:
+    """Start services side by side, and stop them side by side: most of either is waiting."""
+    begun = await asyncio.gather(*(process.__aenter__() for process in processes), return_exceptions=True)
+    try:
+        for found in begun:
+            if isinstance(found, BaseException):
+                raise found
+        yield tuple(found for found in begun if isinstance(found, ServiceProcess))
+    finally:
+        running = [
+            process for process, found in zip(processes, begun, strict=True) if isinstance(found, ServiceProcess)
+        ]
+        await asyncio.gather(*(process.__aexit__(None, None, None) for process in running))

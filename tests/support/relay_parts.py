@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.relay.courier import Courier, Receipt
-from services.relay.outbox_marks import OutboxMarks
+from services.relay.publishing.courier import Courier, Receipt
+from services.relay.publishing.outbox_marks import OutboxMarks
 
 
 @dataclass

@@ -7,16 +7,16 @@ from uuid import UUID, uuid4
 import asyncpg
 from prometheus_client import CollectorRegistry
 
-from services.relay.audit import Decision
-from services.relay.backlog import Backlog, Release
-from services.relay.courier import Courier
+from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.metrics import RelayMetrics
-from services.relay.operations import NotInOutbox, OperationRefused, Operations
-from services.relay.outbox_marks import OutboxMarks
-from services.relay.outbox_reader import OutboxReader
-from services.relay.outcome import Outage
-from services.relay.releases import Releases
-from services.relay.sweeper import Patience, Sweeper
+from services.relay.operators.audit import Decision
+from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
+from services.relay.operators.releases import Releases
+from services.relay.publishing.backlog import Backlog, Release
+from services.relay.publishing.courier import Courier
+from services.relay.publishing.outbox_marks import OutboxMarks
+from services.relay.publishing.outbox_reader import OutboxReader
+from services.relay.publishing.outcome import Outage
 from shared.database import Connection, Pool
 from shared.outbox.schema import LANES
 from shared.signals import Signals

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from services.relay.confirmation.sweeper import Patience
 from services.relay.main import build
 from services.relay.settings import RelaySettings
-from services.relay.sweeper import Patience
 from shared.aws import Aws
 from shared.outbox.schema import LANES
 from shared.signals import Signals

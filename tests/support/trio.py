@@ -1,7 +1,7 @@
 """The whole system as processes of its own, on a test's own databases and topology."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from shared.aws import Aws
 from shared.topology import Topology
 from tests.support.databases import TestDatabase
 from tests.support.order_service import place
-from tests.support.processes import ServiceProcess, service_process
+from tests.support.processes import ServiceProcess, service_process, together
 from tests.support.waiting import eventually
 
 READY_SECONDS = 60.0
@@ -37,6 +37,9 @@ class Ground:
             "AWS_ENDPOINT_URL": self.aws.endpoint_url or "",
             "TOPOLOGY_PREFIX": self.topology.prefix,
             "DRAIN_SECONDS": "8",
+            # A service that stops lets its last receive end.
+            "QUEUE_WAIT_SECONDS": "1",
+            "PUBLISH_CHECK_WAIT_SECONDS": "1",
             **more,
         }
 
@@ -86,22 +89,26 @@ class Trio:
 @asynccontextmanager
 async def trio(ground: Ground) -> AsyncIterator[Trio]:
     """The order and the notification service; relays are started by `relay`."""
-    async with AsyncExitStack() as stack:
-        environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
-        order = await stack.enter_async_context(service_process("services.order.main", environment, ground.folder))
-        environment = ground.environment(ground.notifications, "notification_api", QUEUE_WAIT_SECONDS="2")
-        notification = await stack.enter_async_context(
-            service_process("services.notification.main", environment, ground.folder)
-        )
+    async with together(order_service(ground), notification_service(ground)) as (order, notification):
         yield Trio(ground, order.api, notification.api)
+
+
+def order_service(ground: Ground) -> AbstractAsyncContextManager[ServiceProcess]:
+    """The order service alone."""
+    environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
+    return service_process("services.order.main", environment, ground.folder)
+
+
+def notification_service(ground: Ground) -> AbstractAsyncContextManager[ServiceProcess]:
+    """The notification service alone."""
+    environment = ground.environment(ground.notifications, "notification_api")
+    return service_process("services.notification.main", environment, ground.folder)
 
 
 @asynccontextmanager
 async def relay(ground: Ground, name: str = "relay", **settings: str) -> AsyncIterator[ServiceProcess]:
     """A relay of the order events."""
-    environment = ground.environment(
-        ground.orders, "order_relay", TOPIC="order-events", PUBLISH_CHECK_WAIT_SECONDS="2", **settings
-    )
+    environment = ground.environment(ground.orders, "order_relay", TOPIC="order-events", **settings)
     folder = ground.folder / name
     async with service_process("services.relay.main", environment, folder) as process:
         yield process

@@ -131,7 +131,7 @@ def test_all_that_the_code_asks_for_is_allowed(service: str) -> None:
     assert {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl"} <= queue
     assert found["Service"] == queue | subscription
     # A relay gives no message more time.
-    assert found["Relay"] == (queue - {"ChangeMessageVisibility"}) | called_in("services/relay/publisher.py")
+    assert found["Relay"] == (queue - {"ChangeMessageVisibility"}) | called_in("services/relay/publishing/publisher.py")
 
 
 @every_service

@@ -5,7 +5,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.relay.backlog import BATCH_BYTES, BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
+from services.relay.publishing.backlog import BATCH_BYTES, BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
 from shared.retry import Backoff
 
 NOW = 0.0

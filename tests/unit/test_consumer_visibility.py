@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -123,6 +124,26 @@ async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: Fake
     await heartbeat.beat([first, second])
     assert first.is_lost(clock.seconds)
     assert not second.is_lost(clock.seconds)
+
+
+async def test_an_answer_about_an_old_receipt_handle_says_nothing_of_what_came_again(
+    heartbeat: Heartbeat, queue: FakeQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, extended = delivery("refused"), delivery("extended")
+
+    async def extend(messages: Iterable[Message], seconds: int) -> list[Message]:
+        asked = list(messages)
+        clock.seconds = 40.0
+        for held in (refused, extended):
+            held.renew(replace(held.message, receipt_handle="new", receive_count=9), heartbeat.visible_at(40.0))
+        return asked[:1]
+
+    monkeypatch.setattr(queue, "extend", extend)
+    clock.seconds = 15.0
+    await heartbeat.beat([refused, extended])
+    assert [held.visible_at for held in (refused, extended)] == [heartbeat.visible_at(40.0)] * 2
+    assert refused.message.receipt_handle == "new"
+    assert not refused.suspect, "the process that has it lives"
 
 
 def test_a_visibility_too_short_to_extend_is_refused(queue: FakeQueue, clock: Clock) -> None:

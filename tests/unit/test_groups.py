@@ -177,6 +177,7 @@ class GroupsMachine(RuleBasedStateMachine):
         assert self.groups.running == len(self.running)
         assert self.groups.waiting == sum(len(self.queues[name]) for name in self.due)
         assert self.groups.next_due() == (min(self.due.values()) if self.due else None)
+        assert all(list(self.groups.of(name)) == self.queues[name] for name in "abcdef")
         assert sorted(self.groups.items()) == sorted(item for queue in self.queues.values() for item in queue)
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tools.embedded.errors import PortInUseError
-from tools.embedded.ports import LOOPBACK, ensure_free, free_port
+from tools.embedded.ports import LOOPBACK, ensure_free, free_port, free_ports
 
 
 @pytest.mark.parametrize("address", [LOOPBACK, "0.0.0.0"])
@@ -21,3 +21,9 @@ def test_names_the_port_its_purpose_and_the_variable(address: str) -> None:
 
 def test_a_free_port_passes() -> None:
     ensure_free(free_port(), "anything", "ANY_PORT")
+
+
+def test_ports_found_together_differ_and_no_outgoing_connection_gets_one() -> None:
+    found = free_ports(20)
+    assert len(set(found)) == 20
+    assert max(found) < 32768

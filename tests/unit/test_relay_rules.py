@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.relay.lanes import share
-from services.relay.outcome import Outage, Permanent, Refused, Transient, classify_call, classify_entry
+from services.relay.coordination.lanes import share
+from services.relay.publishing.outcome import Outage, Permanent, Refused, Transient, classify_call, classify_entry
 from shared.outbox.schema import LANES
 
 

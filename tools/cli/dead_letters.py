@@ -1,11 +1,13 @@
 """`event-trio dead-letters`: events that a service could not handle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
+from tools.cli.bulk import Bulk
 from tools.cli.client import Answer, segment
+from tools.cli.errors import CommandFailed
 from tools.cli.screen import moment
 from tools.cli.session import AsJson, Limit, Reason, Session, Token, Yes, session
 
@@ -24,7 +26,7 @@ Group = Annotated[str | None, typer.Option("--group", help="Only events of this 
 Failure = Annotated[str | None, typer.Option("--failure", help="Only those that failed for this reason.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")]
-MOST = 1000
+Most = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="How many at the most.", show_default=False)]
 
 
 @app.command("list")
@@ -85,7 +87,7 @@ def redrive(
     failure: Failure = None,
     all: All = False,
     rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="How many are started each second.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST, help="How many at the most.")] = MOST,
+    limit: Most = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     url: Url = SERVICE_URL,
@@ -96,7 +98,7 @@ def redrive(
     body = {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all, "reason": reason,
             "per_second": rate, "limit": limit}  # fmt: skip
     with session(context, url, token, json) as found:
-        _change(found, "redrive", body, dry_run=dry_run, yes=yes)
+        change(found, "redrive", body, dry_run=dry_run, yes=yes)
 
 
 @app.command()
@@ -108,7 +110,7 @@ def discard(
     group: Group = None,
     failure: Failure = None,
     all: All = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST, help="How many at the most.")] = MOST,
+    limit: Most = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     url: Url = SERVICE_URL,
@@ -119,27 +121,36 @@ def discard(
     body = {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all, "reason": reason,
             "limit": limit}  # fmt: skip
     with session(context, url, token, json) as found:
-        _change(found, "discard", body, dry_run=dry_run, yes=yes)
+        change(found, "discard", body, dry_run=dry_run, yes=yes)
 
 
-def _change(found: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
-    if dry_run or not yes:
-        meant = found.api.post(f"/v1/dead-letters/{verb}", {**body, "dry_run": True})
-        if dry_run:
-            _tell(found, f"would {verb}", meant)
-            return
-        if not meant["items"]:
-            _tell(found, verb, meant)
-            return
-        found.confirm(f"{verb} {len(meant['items']):,} dead letters?", yes=yes)
-    _tell(found, verb, found.api.post(f"/v1/dead-letters/{verb}", body))
-
-
-def _tell(found: Session, done: str, answer: Answer) -> None:
-    if found.screen.as_json:
-        found.screen.json(answer)
+def change(found: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
+    """Redrive or discard all that fits, and tell which; raises CommandFailed, saying how far it came."""
+    bulk = Bulk(found, verb, body)
+    meant = bulk.look()
+    if dry_run:
+        _tell(found, f"would {verb}", meant, dry_run=True)
         return
-    rows = [(item["event_id"], item["type"] or "", item["message_group"]) for item in answer["items"]]
+    if meant:
+        found.confirm(f"{verb} {len(meant):,} dead letters?", yes=yes)
+    try:
+        bulk.change(len(meant))
+    except KeyboardInterrupt:
+        _tell(found, verb, bulk.done)
+        raise CommandFailed(bulk.left(len(meant))) from None
+    except CommandFailed as failure:
+        if not bulk.done:
+            raise
+        _tell(found, verb, bulk.done)
+        raise CommandFailed(f"{failure}; {bulk.left(len(meant))}") from None
+    _tell(found, verb, bulk.done)
+
+
+def _tell(found: Session, done: str, items: Sequence[Answer], *, dry_run: bool = False) -> None:
+    if found.screen.as_json:
+        found.screen.json({"dry_run": dry_run, "items": items})
+        return
+    rows = [(item["event_id"], item["type"] or "", item["message_group"]) for item in items]
     if rows:
         found.screen.table(("event", "type", "group"), rows)
     found.screen.note(f"{done}: {len(rows):,}")

@@ -20,7 +20,7 @@ Step = Callable[[str], AbstractContextManager[None]]
 
 DATABASES = {"orders": "order", "notifications": "notification"}
 # Short, so that Ctrl-C need not wait long for the last receive; LocalStack costs nothing per call.
-QUEUE_WAIT_SECONDS = "2"
+QUEUE_WAIT_SECONDS = "1"
 LOOK_SECONDS = 0.2
 
 

@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.3
 STAGGER_SECONDS = 0.2
 # An order costs about 90 ms of processor here, 40 of them LocalStack's: two cores manage some twenty a second, and
 # above that the figures would only tell how long the queue has become.
-ORDERS_PER_SECOND = 16.0
+ORDERS_PER_SECOND = 20.0
 
 
 class Tour:

@@ -1,19 +1,33 @@
 """Ports on the loopback: find a free one, or say in a sentence that a wanted one is taken."""
 
 import errno
+import random
 import socket
+from itertools import islice
 
 from tools.embedded.errors import PortInUseError
 
 LOOPBACK = "127.0.0.1"
 
 
+# Below those that systems give to outgoing connections (from 32768 on Linux, from 49152 on macOS), one of which could
+# take the port before the server that it was found for listens.
+CHOICE = range(15000, 32000)
+
+
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many ports, each different, that nobody listens on at this moment."""
+    # Chance keeps processes apart that look at the same time; it guards no secret.
+    free = (port for port in random.sample(CHOICE, 20 * count) if not _answers(port) and not _bound(port))
+    found = list(islice(free, count))
+    if len(found) < count:
+        raise PortInUseError(f"No {count} free ports were found from {CHOICE.start} to {CHOICE.stop - 1}.")
+    return found
 
 
 def ensure_free(port: int, purpose: str, variable: str) -> None:

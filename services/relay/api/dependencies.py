@@ -9,9 +9,9 @@ from fastapi import Depends, Path, Query, Request
 from shared.http.authorization import Require
 from shared.http.tokens import Principal, Role
 
-from ..groups import Groups
-from ..operations import Operations
-from ..overview import Overview
+from ..operators.groups import Groups
+from ..operators.operations import Operations
+from ..operators.overview import Overview
 
 
 def _overview(request: Request) -> Overview:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query
 from shared.http.openapi import problems
 from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
-from ..operations import NotInOutbox, lane_of
+from ..operators.operations import NotInOutbox, lane_of
 from .dependencies import SUBJECT, GroupsOf, Limit, NumberCursor, Operator, OverviewOf, Subject, SubjectFilter
 from .schemas import (
     AuditEntryView,

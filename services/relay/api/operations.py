@@ -11,7 +11,7 @@ from shared.http.openapi import problems
 from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 from shared.http.tokens import Principal
 
-from ..audit import Decision
+from ..operators.audit import Decision
 from .dependencies import OperationsOf, Operator, Subject
 from .problems import OUTBOX_STATE
 from .schemas import (

@@ -7,7 +7,7 @@ import asyncpg
 from shared.http.database import PASSING, RETRY
 from shared.http.problems import NOT_FOUND, UNAVAILABLE, HttpProblem, Kind, Translation
 
-from ..operations import NotInOutbox, OperationRefused
+from ..operators.operations import NotInOutbox, OperationRefused
 
 OUTBOX_STATE = Kind("outbox-state", "The outbox's state does not allow this", 409)
 

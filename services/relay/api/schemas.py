@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from shared.http.instant import Instant
 
-from ..findings import State
-from ..replays import Criteria
+from ..operators.findings import State
+from ..operators.replays import Criteria
 from .dependencies import SUBJECT
 
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]

@@ -15,9 +15,9 @@ from shared.queue import BATCH, Message, Queue
 from shared.retry import Backoff
 from shared.signals import Signals
 
-from .coalescer import Coalescer
-from .metrics import RelayMetrics
-from .outbox_marks import OutboxMarks
+from ..metrics import RelayMetrics
+from ..publishing.coalescer import Coalescer
+from ..publishing.outbox_marks import OutboxMarks
 
 log = structlog.get_logger(__name__)
 
@@ -77,10 +77,10 @@ class PublishCheck:
                 if self._confirmer.full:
                     await pause(stopping, PAUSE_SECONDS)
                     continue
+                # While in trouble, and at first, it does not wait for messages: to see early that the queue is there.
+                wait = 0 if self.trouble is not None else self._wait_seconds
                 try:
-                    messages = await self._queue.receive(
-                        wait_seconds=self._wait_seconds, visibility_seconds=VISIBILITY_SECONDS
-                    )
+                    messages = await self._queue.receive(wait_seconds=wait, visibility_seconds=VISIBILITY_SECONDS)
                 except BrokerUnavailable as error:
                     failures += 1
                     if self.trouble != str(error):

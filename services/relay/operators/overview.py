@@ -9,9 +9,9 @@ import asyncpg
 
 from shared.database import Pool, transaction
 
+from ..maintenance.gauge import MEASURE, MOST
 from . import audit
 from .findings import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay
-from .gauge import MEASURE, MOST
 from .groups import COUNT_HELD, GROUPS_COUNTED
 
 CONTROL = """

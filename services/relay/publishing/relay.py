@@ -14,11 +14,11 @@ from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
 from shared.signals import Signals
 
+from ..coordination.lanes import Lanes
+from ..metrics import RelayMetrics
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .coalescer import Coalescer
 from .courier import Courier, Receipt
-from .lanes import Lanes
-from .metrics import RelayMetrics
 from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused
 from .publisher import Publisher
 from .refusals import Refusals

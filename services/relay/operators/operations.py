@@ -16,9 +16,9 @@ from shared.errors import EventTrioError
 from shared.outbox.doorbell import CHANNEL
 from shared.outbox.schema import LANES
 
+from ..publishing.backlog import FRESH_SECONDS
 from . import audit, releases, replays
 from .audit import Decision
-from .backlog import FRESH_SECONDS
 from .replays import Criteria
 
 log = structlog.get_logger(__name__)

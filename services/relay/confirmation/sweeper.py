@@ -15,7 +15,7 @@ from shared.database import DATABASE_FAULTS, Pool, transaction
 from shared.lifecycle import pause
 from shared.signals import Signals
 
-from .metrics import RelayMetrics
+from ..metrics import RelayMetrics
 
 log = structlog.get_logger(__name__)
 

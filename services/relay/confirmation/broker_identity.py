@@ -7,7 +7,7 @@ import structlog
 from shared.database import Pool, transaction
 from shared.signals import Signals
 
-from .replays import Criteria, request
+from ..operators.replays import Criteria, request
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
 from shared.retry import Backoff
 
+from ..metrics import RelayMetrics
 from .backlog import Backlog, PendingEvent
-from .metrics import RelayMetrics
 from .outbox_marks import Acknowledgement, Failure, OutboxMarks
 from .outbox_reader import WINDOW, OutboxReader, Reading
 from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Transient

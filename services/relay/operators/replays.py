@@ -17,7 +17,7 @@ from shared.lifecycle import Waker
 from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.signals import Signals
 
-from .metrics import RelayMetrics
+from ..metrics import RelayMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,194 @@
+"""Whether pruning slows publishing down: drains an outbox with the pruner at work and at rest, in turns, as a ratio.
+
+`python -m benchmarks.pruning`. Each run has a copy of the same database, with events to publish among many that are
+over. Relay, pruner and Postgres are the real ones; the broker acknowledges at once. Neighbouring runs are compared:
+at rest, at work, at work, at rest, and between them two at rest, whose ratio is the noise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import asyncpg
+import structlog
+import typer
+
+from benchmarks.ratios import compare
+from benchmarks.stub_broker import StubBroker
+from services.relay.main import build
+from services.relay.settings import RelaySettings
+from shared.outbox.schema import STATEMENTS_V1
+from tools.embedded.postgres import EmbeddedPostgres
+
+SEED = "seed"
+AGE_HOURS = 200
+AT_WORK, AT_REST = 168.0, 1_000_000.0
+"""Retentions, in hours: the stock is over, or nothing ever is."""
+RUN_SECONDS = 60.0
+# Vacuum is looked for every second, not every minute: what pruning leaves behind is cleared away while it is measured.
+SERVER = {"fsync": "on", "full_page_writes": "on", "autovacuum_naptime": "1s"}
+
+FILL = """
+INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes, recorded_at, sent_at, published_at)
+SELECT id, '/benchmark', subject, n, convert_to(json_build_object('specversion', '1.0', 'id', id,
+           'source', '/benchmark', 'type', 'order.placed', 'subject', subject, 'time', now(),
+           'dataschema', 'https://schemas.example.com/order.placed/1', 'partitionkey', subject,
+           'sequence', lpad(n::text, 20, '0'), 'correlationid', 'benchmark', 'data', json_build_object())::text,
+           'UTF8'), '{"type": "order.placed"}', at, over, over
+FROM (SELECT gen_random_uuid() AS id, $3 || g AS subject, n, now() - $4 * interval '1 hour' AS at,
+             CASE WHEN $4 > 0 THEN now() - $4 * interval '1 hour' END AS over
+      FROM generate_series(1, $2::int) n, generate_series(1, $1::int) g ORDER BY n, g) e
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Events published in a second, and how many the pruner deleted meanwhile."""
+
+    rate: float
+    pruned: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Events to publish, in so many groups, and published ones whose retention is over."""
+
+    events: int
+    groups: int
+    stock: int
+
+
+def main(
+    pairs: int = typer.Option(20, min=2, help="Pairs of a run with the pruner at work and one with it at rest."),
+    events: int = typer.Option(8000, min=1000, help="Events that a run publishes."),
+    stock: int = typer.Option(40_000, min=5000, help="Events of which the retention is over, before each run."),
+    most_minutes: float = typer.Option(8.0, min=0.5, help="Begin no further pair after that."),
+) -> None:
+    """Print the rate with the pruner at work as a ratio to the rate with it at rest, and the noise beside it."""
+    structlog.configure(processors=[_drop])
+    load = Load(events // 10 * 10, events // 10, stock // 10 * 10)
+    asyncio.run(_measure(load, pairs, most_minutes * 60))
+
+
+async def _measure(load: Load, pairs: int, most_seconds: float) -> None:
+    async with EmbeddedPostgres(settings=SERVER) as postgres:
+        typer.echo(await _versions(postgres.admin_url))
+        typer.echo(
+            f"{load.events} events to publish in {load.groups} groups, {load.stock} to prune; a pair is four runs"
+        )
+        await _make_seed(postgres.admin_url, load)
+        await _run(postgres.admin_url, load, AT_REST)  # warms up
+        deadline = time.monotonic() + most_seconds
+        ratios: list[float] = []
+        noise: list[float] = []
+        pruned: list[int] = []
+        while len(ratios) < pairs and time.monotonic() < deadline:
+            first, second = (AT_REST, AT_WORK) if len(ratios) % 2 == 0 else (AT_WORK, AT_REST)
+            runs = {hours: await _run(postgres.admin_url, load, hours) for hours in (first, second)}
+            one, other = [await _run(postgres.admin_url, load, AT_REST) for _ in range(2)]
+            work, rest = runs[AT_WORK], runs[AT_REST]
+            ratios.append(work.rate / rest.rate)
+            # In turns, as above: what a run does to the one after it cancels out.
+            noise.append(one.rate / other.rate if len(noise) % 2 == 0 else other.rate / one.rate)
+            pruned.append(work.pruned)
+            typer.echo(
+                f"pair {len(ratios)}/{pairs}: at work {work.rate:.0f}/s ({work.pruned} pruned), at rest"
+                f" {rest.rate:.0f}/s, ratio {ratios[-1]:.3f}; at rest twice {noise[-1]:.3f}"
+            )
+    _conclude(ratios, noise, pruned)
+
+
+def _conclude(ratios: Sequence[float], noise: Sequence[float], pruned: Sequence[int]) -> None:
+    typer.echo(f"pruner at work / at rest: {compare(ratios)}")
+    typer.echo(f"at rest / at rest:        {compare(noise)}")
+    typer.echo(f"pruned in a run: {min(pruned)} to {max(pruned)}")
+
+
+async def _run(admin_url: str, load: Load, retention_hours: float) -> Run:
+    async with _database(admin_url) as url:
+        broker = StubBroker(load.events)
+        settings = RelaySettings(
+            database_url=url, topic="benchmark", retention_hours=retention_hours, publish_check_wait_seconds=1
+        )
+        with broker.in_place():
+            app = build(settings)
+            async with app.router.lifespan_context(app):
+                async with asyncio.timeout(RUN_SECONDS):
+                    await broker.done.wait()
+                left = await _left(url)
+    if retention_hours == AT_WORK and left == 0:
+        raise typer.BadParameter("the stock was used up before all was published: make --stock larger")
+    return Run(load.events / (broker.last_confirmed_at - broker.first_call_at), load.stock - left)
+
+
+async def _left(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM outbox_event WHERE subject LIKE 'over-%'"))
+    finally:
+        await connection.close()
+
+
+async def _make_seed(admin_url: str, load: Load) -> None:
+    await _execute(admin_url, f"CREATE DATABASE {SEED}")
+    connection = await asyncpg.connect(_url(admin_url, SEED), command_timeout=120)
+    try:
+        for statement in STATEMENTS_V1:
+            await connection.execute(statement)
+        each = load.events // load.groups
+        await connection.execute(FILL, load.stock // 10, 10, "over-", AGE_HOURS)
+        await connection.execute(FILL, load.groups, each, "new-", 0)
+        await connection.execute("VACUUM ANALYZE outbox_event")
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _database(admin_url: str) -> AsyncIterator[str]:
+    name = "run"
+    await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE {SEED} STRATEGY file_copy")
+    await _execute(admin_url, "CHECKPOINT")
+    try:
+        yield _url(admin_url, name)
+    finally:
+        await _execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _versions(url: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        server = await connection.fetchval("SHOW server_version")
+    finally:
+        await connection.close()
+    return (
+        f"Python {platform.python_version()}, Postgres {server}, asyncpg {version('asyncpg')}, "
+        f"{sys.platform} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _url(admin_url: str, name: str) -> str:
+    return admin_url.rpartition("/")[0] + f"/{name}"
+
+
+def _drop(*_: object) -> dict[str, object]:
+    raise structlog.DropEvent
+
+
+if __name__ == "__main__":
+    typer.run(main)

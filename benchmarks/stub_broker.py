@@ -1,0 +1,72 @@
+"""A topic and its publish-check queue in memory: acknowledges at once, so that what is measured is not the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+
+class StubBroker:
+    """Plays both clients of a relay. It is done when `expected` events were confirmed, which is when they are deleted.
+
+    Times are monotonic seconds.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._left = expected
+        self._queue: deque[str] = deque()
+        self._arrived = asyncio.Event()
+        self.done = asyncio.Event()
+        self.first_call_at = 0.0
+        self.last_confirmed_at = 0.0
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """A relay built and started inside the block has this broker."""
+
+        @asynccontextmanager
+        async def client(*_: object, **__: object) -> AsyncIterator[StubBroker]:
+            yield self
+
+        with patch("services.relay.main.sns", client), patch("services.relay.main.sqs", client):
+            yield
+
+    async def publish_batch(self, *, PublishBatchRequestEntries: list[dict[str, Any]], **_: object) -> Any:  # noqa: N803
+        self.first_call_at = self.first_call_at or time.monotonic()
+        self._queue.extend(entry["Message"] for entry in PublishBatchRequestEntries)
+        self._arrived.set()
+        return {"Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in PublishBatchRequestEntries]}
+
+    async def receive_message(self, *, MaxNumberOfMessages: int, WaitTimeSeconds: int, **_: object) -> Any:  # noqa: N803
+        if not self._queue:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(WaitTimeSeconds):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return {}
+        bodies = [self._queue.popleft() for _ in range(min(MaxNumberOfMessages, len(self._queue)))]
+        # A receive that never waits would keep every other task from running.
+        await asyncio.sleep(0)
+        return {"Messages": [{"Body": body, "ReceiptHandle": "r"} for body in bodies]}
+
+    async def delete_message_batch(self, *, Entries: list[dict[str, Any]], **_: object) -> Any:  # noqa: N803
+        self._left -= len(Entries)
+        if self._left <= 0 and not self.done.is_set():
+            self.last_confirmed_at = time.monotonic()
+            self.done.set()
+        return {}
+
+    async def get_queue_url(self, **_: object) -> Any:
+        return {"QueueUrl": "stub"}
+
+    async def get_queue_attributes(self, **_: object) -> Any:
+        return {"Attributes": {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:stub", "CreatedTimestamp": "1"}}
+
+    async def get_topic_attributes(self, **_: object) -> Any:
+        return {"Attributes": {}}

@@ -1,0 +1,1 @@
+"""Keeps the outbox small and its figures fresh."""

@@ -1,0 +1,1 @@
+"""What operators see and change, and the loops that carry it out in bounded steps."""

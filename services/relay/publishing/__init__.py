@@ -1,0 +1,1 @@
+"""From the outbox to the topic: reads heads of groups, sends full batches, records what was acknowledged."""

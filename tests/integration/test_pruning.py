@@ -1,0 +1,75 @@
+"""What pruning may cost the relay: a step is one bounded statement, and locks nothing that the relay waits for."""
+
+from uuid import uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from benchmarks.counting import counted
+from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.maintenance.pruner import PRUNE, STEP, Pruner
+from services.relay.metrics import RelayMetrics
+from services.relay.publishing.backlog import Release
+from services.relay.publishing.outbox_marks import Acknowledgement, OutboxMarks
+from services.relay.publishing.outbox_reader import OutboxReader
+from shared.outbox.schema import LANES
+from shared.signals import Signals
+from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import fill, pool, query, record
+
+OVER, HOUR = 2500, 3600.0
+PUBLISH = """
+UPDATE outbox_event SET recorded_at = now() - interval '3 hours', sent_at = now() - interval '3 hours',
+    published_at = now() - interval '2 hours' WHERE id <= $1 RETURNING 1
+"""
+
+
+@pytest.fixture
+async def database(outbox_database: TestDatabase) -> TestDatabase:
+    """An outbox with many events that are over, and in which nobody waits for a lock."""
+    await fill(outbox_database.url, OVER)
+    await query(outbox_database.url, PUBLISH, OVER)
+    await query(outbox_database.url, f"ALTER DATABASE {outbox_database.name} SET lock_timeout = '200ms'")
+    return outbox_database
+
+
+async def test_a_step_is_one_statement_and_takes_so_many_rows_at_the_most(database: TestDatabase) -> None:
+    metrics, signals = RelayMetrics(CollectorRegistry()), Signals()
+    with counted() as asked:
+        async with pool(database.url_for(OUTBOX_RELAY)) as relays:
+            pruner = Pruner(relays, retention_hours=1, metrics=metrics, signals=signals)
+            steps = [await pruner.prune() for _ in range(3)]
+    assert steps == [STEP, STEP, OVER - 2 * STEP]
+    assert dict(asked.sql) == {"BEGIN": 3, "prune": 3, "COMMIT": 3}
+
+
+async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDatabase) -> None:
+    written = [("new", 1), ("lost", 1)]
+    new, lost = await record(database.url_for(OUTBOX_WRITER), written)
+    await query(database.url, "UPDATE outbox_event SET sent_at = now() - interval '9 minutes' WHERE subject = 'lost'")
+    (over,) = await query(database.url, "SELECT * FROM outbox_event ORDER BY id LIMIT 1")
+    async with (
+        pool(database.url_for(OUTBOX_RELAY)) as relays,
+        relays.acquire() as connection,
+        connection.transaction(),
+    ):
+        assert (await connection.fetchrow(PRUNE, HOUR, 0, STEP + OVER))["pruned"] == OVER
+        # Each of these would wait for a lock until it may not any longer, and raise.
+        await record(database.url_for(OUTBOX_WRITER), [("new", 2)])
+        reading = await OutboxReader(relays, Release.ACKNOWLEDGED).read(range(LANES), known=[])
+        assert [event.subject for event in reading.events] == ["new", "new"]
+        marks = OutboxMarks(relays, uuid4())
+        sent = [Acknowledgement(event.id, 0, "m", 0.0) for event in reading.events]
+        assert len(await marks.mark_sent([Acknowledgement(over["id"], 0, "late", 0.0), *sent])) == 2
+        assert [p.event_id for p in await marks.mark_published([over["event_id"], new.id])] == [new.id]
+        sweeper = Sweeper(
+            relays,
+            Patience(),
+            may_sweep=lambda _: True,
+            metrics=RelayMetrics(CollectorRegistry()),
+            signals=Signals(),
+            on_returned=lambda: None,
+        )
+        assert await sweeper.sweep() == 1
+    (left,) = await query(database.url, "SELECT count(*) FROM outbox_event WHERE event_id = $1", lost.id)
+    assert left[0] == 1

@@ -1,0 +1,83 @@
+"""The relay's main loop by itself: when it looks at the outbox again."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+from uuid import uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.relay.coordination.lanes import Lanes
+from services.relay.metrics import RelayMetrics
+from services.relay.publishing import relay as loop
+from services.relay.publishing.backlog import Backlog
+from services.relay.publishing.courier import Courier
+from services.relay.publishing.outbox_marks import OutboxMarks
+from services.relay.publishing.outbox_reader import OutboxReader, Reading
+from services.relay.publishing.publisher import Publisher
+from services.relay.publishing.relay import Pace, Relay
+from shared.clock import SystemClock
+from shared.database import Pool
+from shared.signals import Signals
+
+MINUTE = 60.0
+NOTHING = Reading((), exhausted=True)
+
+
+class Reader:
+    """Finds nothing, or a database that is away."""
+
+    def __init__(self, signals: Signals) -> None:
+        self.away = False
+        self._signals = signals
+
+    async def read(self, lanes: Sequence[int], *, known: Sequence[str]) -> Reading:
+        if self.away:
+            self.away = False
+            self._signals.emit("reader.failed")
+            raise ConnectionResetError
+        return NOTHING
+
+
+def relay(reader: Reader, signals: Signals) -> Relay:
+    clock, backlog, metrics = SystemClock(), Backlog(), RelayMetrics(CollectorRegistry())
+    # Nothing is ever found, so neither database nor broker is asked for anything else.
+    nothing = cast(Pool, None)
+    lanes = Lanes(nothing, uuid4(), lease_seconds=15, call_seconds=5, clock=clock, busy=backlog.busy, signals=signals)
+    courier = Courier(
+        reader=cast(OutboxReader, reader),
+        marks=OutboxMarks(nothing, uuid4()),
+        lanes=lanes,
+        backlog=backlog,
+        clock=clock,
+        metrics=metrics,
+    )
+    return Relay(
+        courier,
+        cast(Publisher, None),
+        lanes,
+        backlog,
+        pace=Pace(poll_idle_seconds=MINUTE),
+        hears=lambda: True,
+        clock=clock,
+        metrics=metrics,
+        signals=signals,
+    )
+
+
+async def test_a_bell_whose_read_failed_is_not_forgotten_until_the_next_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "FIRST_POLL_SECONDS", MINUTE)
+    monkeypatch.setattr(loop, "READ_AGAIN_SECONDS", 0.05)
+    signals = Signals()
+    reader = Reader(signals)
+    made = relay(reader, signals)
+    running = asyncio.create_task(made.run(asyncio.Event()))
+    try:
+        await signals.wait("relay.read")
+        reader.away = True
+        made.ring()
+        await signals.wait("reader.failed", timeout=5)
+        await signals.wait("relay.read", count=2, timeout=5)
+    finally:
+        running.cancel()
