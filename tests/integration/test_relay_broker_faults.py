@@ -77,7 +77,7 @@ async def test_whatever_happens_to_a_call_its_events_go_in_order_and_no_attempt_
 async def test_whatever_happens_on_the_way_back_every_event_is_confirmed(
     outbox_database: TestDatabase, topology: Topology, broker: FaultyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.relay.publish_check.VISIBILITY_SECONDS", 1)
+    monkeypatch.setattr("services.relay.confirmation.publish_check.VISIBILITY_SECONDS", 1)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), broker.aws, topology, call_seconds=1)
     for fault in ON_THE_WAY_BACK[2:5]:
         broker.plan("GetQueueUrl", fault)
