@@ -22,8 +22,8 @@ bootstrap: ## make the virtual environments (done by the other targets)
 	@$(PYTHON) tools/bootstrap.py
 
 .PHONY: demo
-demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; KEEP=1: go on with the data of the run before)
-	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(KEEP)),--keep)
+demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; KEEP=1: go on with the data of the run before; RESTART=1: start again what you kill)
+	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(KEEP)),--keep) $(if $(filter 1,$(RESTART)),--restart)
 
 .PHONY: servers
 servers: bootstrap ## keep a Postgres and a LocalStack up for the tests, until Ctrl-C

@@ -16,6 +16,7 @@ import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
     from types_aiobotocore_cloudformation import CloudFormationClient
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 # The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
 
-# Everything that a call can raise when the broker, the network or the credentials fail.
+# Everything that a call can raise when the broker, the network or the credentials fail. The last line is for an answer
+# that is none, such as a gateway's page with status 200: the SDK's parsers stumble over it in any of these ways.
 BROKER_FAULTS: tuple[type[BaseException], ...] = (
     BotoCoreError,
     ClientError,
     aiohttp.ClientError,
     OSError,
     TimeoutError,
+    *(ResponseParserError, LookupError, AttributeError, TypeError, ValueError),
 )
 
 

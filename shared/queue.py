@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .aws import BROKER_FAULTS, error_code
 from .errors import BrokerUnavailable
@@ -63,6 +63,7 @@ class Queue:
             )
         except BROKER_FAULTS as error:
             raise self._unavailable("receive from", error) from error
+        self._ensure_sqs(answer)
         return [_message(raw) for raw in answer.get("Messages", [])]
 
     async def delete(self, messages: Iterable[Message]) -> list[Message]:
@@ -77,6 +78,7 @@ class Queue:
                 )
             except BROKER_FAULTS as error:
                 raise self._unavailable("delete from", error) from error
+            self._ensure_sqs(answer)
             refused += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
         return refused
 
@@ -95,6 +97,7 @@ class Queue:
                 )
             except BROKER_FAULTS as error:
                 raise self._unavailable("extend messages of", error) from error
+            self._ensure_sqs(answer)
             refused += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
         return refused
 
@@ -105,6 +108,7 @@ class Queue:
             answer = await self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         except BROKER_FAULTS as error:
             raise self._unavailable("read the attributes of", error) from error
+        self._ensure_sqs(answer)
         return {str(name): value for name, value in answer.get("Attributes", {}).items()}
 
     async def url(self) -> str:
@@ -115,6 +119,12 @@ class Queue:
             except BROKER_FAULTS as error:
                 raise self._unavailable("find", error) from error
         return self._url
+
+    def _ensure_sqs(self, answer: Mapping[str, Any]) -> None:
+        # A gateway's page with status 200 is to the SDK an answer that says nothing: no messages, or none refused. SQS
+        # names every request that it answers.
+        if "RequestId" not in answer["ResponseMetadata"]:
+            raise BrokerUnavailable(f"what answers for queue {self.name} is not SQS")
 
     def _unavailable(self, action: str, error: BaseException) -> BrokerUnavailable:
         code = error_code(error)

@@ -33,6 +33,7 @@ AnyEvent: TypeAlias = Event[Any]
 @dataclass(slots=True)
 class _Progress:
     in_database: bool = False
+    in_handler: bool = False
     event: AnyEvent | None = None
 
 
@@ -114,7 +115,7 @@ class Handling:
             acted = await route.act(event)
             failpoints.hit("consumer.after_act")
         progress.in_database = True
-        return await self._record(work, route, event, acted)
+        return await self._record(work, route, event, acted, progress)
 
     async def _look(self, work: Work) -> Standing:
         """How it stands; if its group waits, it is put behind it."""
@@ -129,7 +130,7 @@ class Handling:
             await (session.commit() if standing is Standing.BEHIND else session.rollback())
         return standing
 
-    async def _record(self, work: Work, route: AnyRoute, event: AnyEvent, acted: object) -> Done:
+    async def _record(self, work: Work, route: AnyRoute, event: AnyEvent, acted: object, progress: _Progress) -> Done:
         async with self._sessions.begin() as session:
             skip = route.stale is Stale.SKIP
             said = InboxOutcome.SKIPPED_STALE if skip else InboxOutcome.HANDLED_STALE
@@ -140,7 +141,9 @@ class Handling:
                 return Deferred(None, "its group waits")
             if standing is Standing.STALE and skip:
                 return Skipped()
+            progress.in_handler = True
             await route.record(session, replace(event, stale=standing is Standing.STALE), acted)
+            progress.in_handler = False
             failpoints.hit("consumer.before_commit")
         failpoints.hit("consumer.after_commit")
         self._after_commit()
@@ -203,6 +206,10 @@ class Handling:
 
     async def _is_databases_fault(self, error: BaseException, progress: _Progress, *, timed_out: bool) -> bool:
         """Whether to blame the database; where the error alone does not tell, the database is asked."""
+        late = timed_out or isinstance(error, TimeoutError)
+        if late and progress.in_database and not progress.in_handler:
+            # On a connection that went dead unnoticed no answer comes, while the next one is answered well.
+            return True
         unclear = isinstance(error, TimeoutError) or (isinstance(error, OSError) and not progress.in_database)
         if timed_out or unclear:
             return not await self._gate.answers()

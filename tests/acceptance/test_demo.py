@@ -11,8 +11,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 
+from tests.support.databases import fetch
+from tests.support.order_service import ORDER
 from tests.support.sources import ROOT
 from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK, free_ports
@@ -118,6 +121,28 @@ async def test_a_process_that_dies_is_named_with_the_end_of_its_log(demo: Demo) 
     assert await process.wait() == 1
     assert "order-relay ended by itself" in demo.output()
     assert f"The end of {demo.folder}/logs/order-relay.log" in demo.output()
+
+
+async def test_what_is_killed_is_started_again_with_its_data_if_that_is_asked_for(demo: Demo) -> None:
+    await demo.start("--restart")
+    await demo.shows("Kill what you like")
+    server = f"postgresql://postgres@{LOOPBACK}:{demo.ports['DEMO_POSTGRES_PORT']}/postgres"
+    (row,) = await fetch(server, "SHOW data_directory")
+    os.kill(int((Path(row[0]) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    await demo.shows("Postgres ended; it is started again")
+    before = demo.output().count("order.placed")
+    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{demo.ports['DEMO_ORDER_PORT']}", timeout=20) as api:
+
+        async def taken() -> bool:
+            answer = await api.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "after-the-kill"})
+            return answer.status_code == 201
+
+        await eventually(taken, timeout=30)
+
+    async def shown() -> bool:
+        return demo.output().count("order.placed") > before
+
+    await eventually(shown, timeout=30)
 
 
 async def test_a_port_in_use_is_told_in_one_sentence(demo: Demo) -> None:

@@ -27,10 +27,14 @@ class Follower:
         self._complete: Counter[str] = Counter()
         """Events shown, by order; an order's version is the number of its events."""
 
-    async def follow(self) -> None:
-        """Never returns."""
+    async def follow(self, *, patiently: bool = False) -> None:
+        """Never returns; `patiently` it looks again when a service does not answer."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except httpx.HTTPError:
+                if not patiently:
+                    raise
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def finish(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ from shared.errors import EventTrioError
 from tools.demo.errors import DemoError, NotEverybodyNotifiedError
 from tools.demo.ports import Ports
 from tools.demo.screen import Screen
-from tools.demo.system import System, running
+from tools.demo.system import System, running, together
 from tools.demo.tour import Tour
 
 FOLDER = Path(__file__).parents[2] / ".run"
@@ -34,6 +34,8 @@ class Options:
     """End by itself, instead of staying until interrupted."""
     keep: bool
     """Go on with the data of the run before."""
+    restart: bool
+    """Once all is shown, start again what ends, instead of ending with it."""
     orders: int
     folder: Path
 
@@ -58,7 +60,11 @@ async def demo(screen: Screen, options: Options) -> int:
         screen.line(f"  {time.monotonic() - started:.1f} s from start to here", "dim")
         if not options.leave:
             screen.title("Place orders of your own and see them here; Ctrl-C stops everything")
+            if options.restart:
+                screen.line("  Kill what you like: it is started again.")
             screen.journey_heading()
+            if options.restart:
+                await together(system.keep_up(screen.line), tour.onwards(patiently=True))
             await _while_running(system, tour.onwards())
         return status
 
@@ -110,12 +116,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.demo.main", description=__doc__)
     parser.add_argument("--exit", action="store_true", help="end by itself; status 0 when every order was notified")
     parser.add_argument("--keep", action="store_true", help="go on with the data of the run before")
+    parser.add_argument("--restart", action="store_true", help="once all is shown, start again what ends or is killed")
     parser.add_argument(
         "--orders", type=int, default=200, help="how many orders to take the figures from (%(default)s)"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where data and logs go")
     given = parser.parse_args()
-    options = Options(leave=given.exit, keep=given.keep, orders=max(1, given.orders), folder=given.folder.resolve())
+    options = Options(
+        leave=given.exit,
+        keep=given.keep,
+        restart=given.restart,
+        orders=max(1, given.orders),
+        folder=given.folder.resolve(),
+    )
     screen = Screen(Console(highlight=False))
     try:
         return asyncio.run(_interruptible(screen, options))

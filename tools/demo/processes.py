@@ -37,7 +37,7 @@ class Program:
             )
         )
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._child.start()
 
     async def stop(self) -> None:
@@ -58,6 +58,11 @@ class Program:
             await self._child.stop()
         if status != 0:
             raise self.failure(f"failed with status {status}")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._child.status is not None
 
     def ensure_running(self) -> None:
         """Raise DemoError, with the end of the log, if it has ended."""

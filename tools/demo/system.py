@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import asyncpg
 
@@ -20,6 +21,24 @@ Step = Callable[[str], AbstractContextManager[None]]
 DATABASES = {"orders": "order", "notifications": "notification"}
 # Short, so that Ctrl-C need not wait long for the last receive; LocalStack costs nothing per call.
 QUEUE_WAIT_SECONDS = "1"
+LOOK_SECONDS = 0.2
+
+
+class Restartable(Protocol):
+    """A process that can be started again."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        ...
+
+    async def start(self) -> None:
+        """Start it."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of what is left of it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,8 @@ class System:
 
     services: tuple[Service, ...]
     watcher: Program
+    postgres: EmbeddedPostgres
+    localstack: EmbeddedLocalStack
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -50,7 +71,27 @@ class System:
         while True:
             for program in self.programs:
                 program.ensure_running()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def keep_up(self, tell: Callable[[str], None]) -> None:
+        """Never returns; starts again what ends, as whatever keeps containers running does, and tells of it.
+
+        Raises:
+            EmbeddedServerError: a server could not be started again.
+        """
+        named = [(program.name, program) for program in self.programs]
+        everything: list[tuple[str, Restartable]] = [
+            ("Postgres", self.postgres),
+            ("LocalStack", self.localstack),
+            *named,
+        ]
+        while True:
+            for name, part in everything:
+                if part.has_ended:
+                    tell(f"{name} ended; it is started again")
+                    await part.stop()
+                    await part.start()
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 @asynccontextmanager
@@ -78,14 +119,14 @@ async def running(folder: Path, ports: Ports, step: Step, *, keep: bool) -> Asyn
         with step("databases and their roles"):
             await together(*(_migrate(postgres.admin_url, name, logs) for name in DATABASES))
         for service in services:
-            service.start()
+            await service.start()
 
     async def prepare_broker(servers: AsyncExitStack) -> None:
         with step("LocalStack"):
             await servers.enter_async_context(localstack)
-        watcher.start()
+        await watcher.start()
 
-    system = System(services, watcher)
+    system = System(services, watcher, postgres, localstack)
     async with AsyncExitStack() as servers:
         try:
             await together(prepare_databases(servers), prepare_broker(servers))

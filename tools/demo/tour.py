@@ -81,9 +81,10 @@ class Tour:
             await asyncio.sleep(PAUSE_SECONDS)
         self._screen.line(f"  all {len(self._placed)} orders: the customer was notified", "green")
 
-    async def onwards(self) -> None:
-        """Show what anybody else does from now on; never returns."""
-        await Follower(self._orders, self._journeys, self._screen, since=datetime.now(UTC)).follow()
+    async def onwards(self, *, patiently: bool = False) -> None:
+        """Show what anybody else does from now on; never returns. `patiently`: also while a service does not answer."""
+        follower = Follower(self._orders, self._journeys, self._screen, since=datetime.now(UTC))
+        await follower.follow(patiently=patiently)
 
     async def _live(self, number: int) -> None:
         customer = CUSTOMERS[number % len(CUSTOMERS)]

@@ -51,6 +51,11 @@ class EmbeddedLocalStack:
         self._server.start()
         await self._ready(self._server)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._server is not None and self._server.status is not None
+
     async def stop(self) -> None:
         if self._server:
             await self._server.stop()

@@ -74,6 +74,7 @@ class EmbeddedPostgres:
             folder = self._open_folder(place)
             await clear_stale_pid(folder / "data")
             self._clear(folder)
+            self._fresh = False  # what this server itself has written stays, should it be started again
             await self._create(place, folder)
         except OSError as error:
             named = error.filename or self._folder
@@ -82,6 +83,11 @@ class EmbeddedPostgres:
                 f"or remove it (rm -rf {self._folder}); it is made anew."
             ) from error
         await self._serve(place, folder)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._server is not None and self._server.status is not None
 
     async def stop(self) -> None:
         if self._server:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 FAULTS: tuple[type[BaseException], ...] = (*BROKER_FAULTS, *DATABASE_FAULTS)
+# What cannot be understood is quoted by the SDK in full, be it a whole page.
+REASON_CHARACTERS = 300
 
 
 class Publisher:
@@ -71,6 +73,7 @@ class Publisher:
                     TopicArn=self._arn,
                     PublishBatchRequestEntries=[_entry(str(i), event) for i, event in enumerate(events)],
                 )
+                return Answered(tuple(_outcomes(answer, len(events))))
         except BrokerUnavailable as error:
             return Outage(str(error))
         except ClientError as error:
@@ -81,8 +84,7 @@ class Publisher:
         except TimeoutError:
             return Outage(f"no answer within {self._call_seconds} s")
         except FAULTS as error:
-            return Outage(f"{type(error).__name__}: {error}")
-        return Answered(tuple(_outcomes(answer, len(events))))
+            return Outage(f"{type(error).__name__}: {error}"[:REASON_CHARACTERS])
 
     async def check(self) -> str | None:
         """What keeps the topic from being used, or None."""
@@ -130,7 +132,7 @@ def _outcomes(answer: PublishBatchResponseTypeDef, count: int) -> list[Outcome]:
     # HTTP 200 says nothing about a single entry, and an entry of which the answer says nothing was not acknowledged.
     outcomes: list[Outcome] = [Transient("the broker's answer does not mention it")] * count
     for success in answer.get("Successful", []):
-        outcomes[int(success.get("Id", "0"))] = Accepted(success.get("MessageId", ""))
+        outcomes[int(success["Id"])] = Accepted(success.get("MessageId", ""))
     for failed in answer.get("Failed", []):
         outcomes[int(failed["Id"])] = classify_entry(failed["Code"], failed.get("Message", ""))
     return outcomes

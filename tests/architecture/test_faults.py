@@ -1,0 +1,46 @@
+"""The page about faults names tests that exist, and each fault of its tables has one."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.sources import ROOT
+
+PAGE = ROOT / "docs" / "explanation" / "faults.md"
+NAMED = re.compile(r"`([a-z]+/test_\w+\.py)::(\w+)`")
+
+
+@cache
+def functions(path: Path) -> frozenset[str]:
+    """The names of the tests in a file."""
+    tree = ast.parse(path.read_text())
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def exists(file: str, test: str) -> bool:
+    path = ROOT / "tests" / file
+    return path.exists() and test in functions(path)
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = NAMED.findall(PAGE.read_text())
+    assert len(named) > 40
+    assert [f"{file}::{test}" for file, test in named if not exists(file, test)] == []
+
+
+def test_every_fault_has_a_test_or_is_said_to_have_none() -> None:
+    shown, _, _ = PAGE.read_text().partition("## Not tested")
+    rows = [line for line in shown.splitlines() if line.startswith("| ") and not line.startswith("| What goes wrong")]
+    assert len(rows) > 40
+    assert [row for row in rows if not NAMED.search(row)] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "test"),
+    [("unit/test_gone.py", "test_so"), ("architecture/test_faults.py", "test_that_was_renamed")],
+)
+def test_the_rule_sees_what_is_not_there(file: str, test: str) -> None:
+    assert not exists(file, test)

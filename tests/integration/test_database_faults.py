@@ -1,0 +1,200 @@
+"""Postgres restarts at once, goes silent, or never says whether it committed: nothing is lost, nothing is doubled."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from shared.aws import Aws
+from shared.topology import Topology
+from tests.support import relays
+from tests.support.databases import TestDatabase, execute, fetch
+from tests.support.faulty_postgres import FaultyPostgres, faulty_postgres
+from tests.support.notification_service import NotificationService, notification_service, policies
+from tests.support.order_service import ORDER, order_service
+from tests.support.waiting import eventually
+from tools.embedded.ports import free_port
+from tools.embedded.postgres import EmbeddedPostgres
+
+
+class Customer:
+    """Places and confirms orders, and asks again with the same key until there is an answer."""
+
+    def __init__(self, api: httpx.AsyncClient) -> None:
+        self._api = api
+        self.placed: list[str] = []
+        self.repeated = 0
+
+    async def order(self) -> None:
+        answer = await self._insist("/v1/orders", 201, json=ORDER)
+        order_id = str(answer.json()["id"])
+        await self._insist(f"/v1/orders/{order_id}/confirm", 200)
+        self.placed.append(order_id)
+
+    async def go_on(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.order()
+
+    async def _insist(self, path: str, status: int, **body: object) -> httpx.Response:
+        key = str(uuid4())
+
+        async def answered() -> httpx.Response | None:
+            answer = await self._api.post(path, headers={"Idempotency-Key": key}, **body)  # type: ignore[arg-type]
+            self.repeated += answer.status_code != status
+            return answer if answer.status_code == status else None
+
+        found = await eventually(answered, timeout=30)
+        assert found is not None
+        return found
+
+
+@asynccontextmanager
+async def system(
+    orders: TestDatabase, carried: TestDatabase, notifications: TestDatabase, aws: Aws, topology: Topology
+) -> AsyncIterator[tuple[Customer, NotificationService]]:
+    """Order service, relay and notification service, each on its own way to its database."""
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(order_service(orders))
+        await stack.enter_async_context(
+            relays.running(relays.settings(carried.url_for("order_relay"), aws, topology, lease_seconds=6))
+        )
+        # With a dead letter after the first attempt it shows at once when an outage is taken for one.
+        strict = policies("dead_letter")
+        notified = await stack.enter_async_context(
+            notification_service(notifications, aws, topology.prefix, failure_policies=strict)
+        )
+        yield Customer(api), notified
+
+
+async def ensure_each_once(customer: Customer, orders: TestDatabase, notifications: TestDatabase) -> None:
+    """Every order that was acknowledged is there, with its two events, each handled once and in order; and no other."""
+
+    async def all_handled() -> bool:
+        rows = await fetch(orders.url, "SELECT count(*) FROM outbox_event WHERE published_at IS NULL")
+        assert rows[0][0] == 0, f"{rows[0][0]} not published"
+        rows = await fetch(notifications.url, "SELECT count(*) FROM processed_message")
+        assert rows[0][0] >= 2 * len(customer.placed), f"{rows[0][0]} of {2 * len(customer.placed)} handled"
+        return True
+
+    await eventually(all_handled, timeout=60)
+    wanted = sorted((order_id, n) for order_id in customer.placed for n in (1, 2))
+    told = await fetch(orders.url, "SELECT id::text FROM orders")
+    assert sorted(row["id"] for row in told) == sorted(customer.placed)
+    recorded = await fetch(orders.url, "SELECT subject, sequence FROM outbox_event")
+    assert sorted((row["subject"], row["sequence"]) for row in recorded) == wanted
+    sent = await fetch(notifications.url, "SELECT order_id::text, event_type FROM notification ORDER BY created_at")
+    assert sorted((row["order_id"], row["event_type"]) for row in sent) == sorted(
+        (order_id, kind) for order_id in customer.placed for kind in ("order.placed", "order.confirmed")
+    )
+    stale = await fetch(notifications.url, "SELECT 1 FROM processed_message WHERE outcome <> 'handled'")
+    assert stale == []
+    assert await fetch(notifications.url, "SELECT 1 FROM deferred_message") == []
+    burnt = await fetch(orders.url, "SELECT 1 FROM outbox_event WHERE attempts > 0 OR held_at IS NOT NULL")
+    assert burnt == []
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """A Postgres that this test may shoot: nobody else uses it."""
+    async with EmbeddedPostgres(tmp_path / "postgres", port=free_port()) as server:
+        yield server
+
+
+async def test_a_postgres_that_restarts_at_once_loses_nothing_and_doubles_nothing(
+    cluster: EmbeddedPostgres, aws: Aws, topology: Topology
+) -> None:
+    orders, notifications = await migrated(cluster)
+    async with system(orders, orders, notifications, aws, topology) as (customer, _):
+        stop = asyncio.Event()
+        customers = [asyncio.create_task(customer.go_on(stop)) for _ in range(3)]
+        for _ in range(2):
+            before = len(customer.placed)
+
+            async def goes_on(before: int = before) -> bool:
+                return len(customer.placed) >= before + 10
+
+            await eventually(goes_on, timeout=30)
+            await shoot(cluster)
+            await cluster.stop()
+            await cluster.start()
+        stop.set()
+        await asyncio.gather(*customers)
+        await customer.order()
+        assert customer.repeated, "nobody noticed"
+        await ensure_each_once(customer, orders, notifications)
+
+
+async def migrated(cluster: EmbeddedPostgres) -> tuple[TestDatabase, TestDatabase]:
+    from services.notification.migrate import migrate as migrate_notifications
+    from services.order.migrate import migrate as migrate_orders
+
+    await execute(cluster.admin_url, "CREATE DATABASE orders", "CREATE DATABASE notifications")
+    server = cluster.admin_url.rpartition("/")[0]
+    made = TestDatabase("orders", f"{server}/orders"), TestDatabase("notifications", f"{server}/notifications")
+    await migrate_orders(made[0].url, {})
+    await migrate_notifications(made[1].url, {})
+    return made
+
+
+async def shoot(cluster: EmbeddedPostgres) -> None:
+    """What `pg_ctl stop -m immediate` does: no checkpoint, nobody is asked, recovery at the next start."""
+    (row,) = await fetch(cluster.admin_url, "SHOW data_directory")
+    os.kill(int((Path(row[0]) / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+
+
+@asynccontextmanager
+async def system_behind_proxies(
+    orders: TestDatabase, notifications: TestDatabase, aws: Aws, topology: Topology
+) -> AsyncIterator[tuple[Customer, NotificationService, list[FaultyPostgres]]]:
+    async with (
+        faulty_postgres(orders) as ordering,
+        faulty_postgres(orders) as carrying,
+        faulty_postgres(notifications) as notifying,
+        system(ordering.database, carrying.database, notifying.database, aws, topology) as (customer, notified),
+    ):
+        yield customer, notified, [ordering, carrying, notifying]
+
+
+async def test_whether_it_was_committed_is_found_out_where_the_answer_is_lost(
+    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: Topology
+) -> None:
+    async with system_behind_proxies(orders_database, notifications_database, aws, topology) as (
+        customer,
+        notified,
+        proxies,
+    ):
+        _, carrying, _ = proxies
+        for _ in range(30):
+            for proxy in proxies:
+                proxy.commits_to_lose = 1
+            await customer.order()
+            # The consumer's loops commit too: on until one of its events came again and was found to be settled.
+            if notified.signals.seen("consumer.settled", where=lambda facts: facts["outcome"] == "settled"):
+                break
+        else:
+            raise AssertionError("no commit of a handler was lost")
+        await ensure_each_once(customer, orders_database, notifications_database)
+        assert customer.repeated
+        assert carrying.commits_to_lose == 0
+
+
+async def test_connections_that_went_dead_unnoticed_are_given_up_in_time(
+    orders_database: TestDatabase,
+    notifications_database: TestDatabase,
+    aws: Aws,
+    topology: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.database.STATEMENT_SECONDS", 1.0)
+    async with system_behind_proxies(orders_database, notifications_database, aws, topology) as (customer, _, proxies):
+        await customer.order()
+        for proxy in proxies:
+            proxy.freeze()
+        await asyncio.gather(*(customer.order() for _ in range(3)))
+        await ensure_each_once(customer, orders_database, notifications_database)
