@@ -47,11 +47,24 @@ async def database(
 ) -> AsyncIterator[TestDatabase]:
     """Create a database, as a copy of `template` if one is given, and drop it at the end, whoever is connected."""
     name = f"{purpose}_{secrets.token_hex(6)}"
-    await execute(admin_url, f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+    await _create(admin_url, name, template)
     try:
         yield TestDatabase(name, _with_database(admin_url, name))
     finally:
         await execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+async def _create(admin_url: str, name: str, template: str | None) -> None:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        statement = f'CREATE DATABASE "{name}"'
+        if template:
+            statement += f' TEMPLATE "{template}"'
+            # Since Postgres 15 the copy goes through the log unless told, which takes five times as long.
+            statement += " STRATEGY FILE_COPY" if connection.get_server_version() >= (15,) else ""
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 async def create_template(admin_url: str, purpose: str, migrate: Migrate) -> str:
