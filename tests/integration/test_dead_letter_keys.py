@@ -13,6 +13,7 @@ from services.notification.main import build
 from services.notification.settings import NotificationSettings
 from shared.signals import Signals
 from tests.support.databases import TestDatabase, execute, fetch
+from tests.support.letters import three_letters
 from tests.support.operators import NO_BROKER
 from tests.support.order_service import order_service
 from tests.support.web import client
@@ -39,21 +40,10 @@ class Service:
         return len(await fetch(self.database.url, "SELECT FROM idempotency_key"))
 
 
-def dead_letters(consumer: str) -> tuple[str, ...]:
-    return (
-        f"""
-        INSERT INTO processed_message (consumer, event_id, message_id, outcome)
-        SELECT '{consumer}', 'e-' || n, 'm', 'dead_letter' FROM generate_series(1, 3) n
-        """,
-        """
-        INSERT INTO deferred_message (consumer, event_id, message_id, message_group, status, reason, envelope)
-        SELECT consumer, event_id, message_id, event_id, 'dead', 'failed', '' FROM processed_message ORDER BY event_id
-        """,
-        """
-        INSERT INTO idempotency_key (principal, key, fingerprint, status, headers, body, created_at)
-        SELECT 'p', age, '', 200, '{}', '', now() - age::interval FROM unnest('{1 hour, 3 hours}'::text[]) age
-        """,
-    )
+EXPIRING = """
+    INSERT INTO idempotency_key (principal, key, fingerprint, status, headers, body, created_at)
+    SELECT 'p', age, '', 200, '{}', '', now() - age::interval FROM unnest('{1 hour, 3 hours}'::text[]) age
+"""
 
 
 @pytest.fixture(params=["order", "notification"])
@@ -62,11 +52,11 @@ async def service(
 ) -> AsyncIterator[Service]:
     signals, hours = Signals(), 2.0
     if request.param == "order":
-        await execute(orders_database.url, *dead_letters("order"))
+        await execute(orders_database.url, *three_letters("order"), EXPIRING)
         async with order_service(orders_database, signals=signals, idempotency_hours=hours) as api:
             yield Service(api, signals, orders_database)
         return
-    await execute(notifications_database.url, *dead_letters("notification"))
+    await execute(notifications_database.url, *three_letters("notification"), EXPIRING)
     settings = NotificationSettings(
         database_url=SecretStr(notifications_database.url_for("notification_api")),
         aws_endpoint_url=NO_BROKER.endpoint_url,
