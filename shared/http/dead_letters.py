@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..idempotency.attempt import Answer
 from ..inbox.dead_letters import MOST, By, DeadLetterNotFound, DeadLetters, Rows, Selection
@@ -84,6 +84,10 @@ class DeadLetterDetails(DeadLetterView):
 
 class Change(BaseModel):
     """Which dead letters are meant, and why: one by its event id, those of a filter, or `all`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "order.placed", "failure": "failed", "reason": "the carrier is back"}]}
+    )
 
     event_id: Words | None = None
     type: Words | None = None
