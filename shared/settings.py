@@ -43,6 +43,9 @@ class ServiceSettings(BaseSettings):
     rate_limit_per_minute: int = Field(
         0, ge=0, le=1_000_000, description="Requests a minute that each caller may make of one process; 0 is no limit."
     )
+    idempotency_hours: float = Field(
+        24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."
+    )
     drain_seconds: float = Field(
         10.0, gt=0, le=300, description="How long a stopping service may finish what it began."
     )

@@ -21,6 +21,11 @@ from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
 from shared.http.server import serve
+from shared.idempotency.answers import Answers
+from shared.idempotency.metrics import IdempotencyMetrics
+from shared.idempotency.pruner import KeyPruner
+from shared.idempotency.schema import TABLE
+from shared.idempotency.transactions import of_sessions
 from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Supervisor
 from shared.observability import logging
@@ -70,6 +75,8 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     )
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     doorbell = Doorbell(settings.database_url.get_secret_value())
+    answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     chosen = sender or _sender(settings)
     notifier = Notifier(sessions, Templates(), chosen, OutboxWriter(SOURCE), SystemClock())
     routes = router(notifier)
@@ -81,7 +88,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         async with consuming(
             SUBSCRIPTION, routes, settings, sessions, registry, said, after_commit=doorbell.ring
         ) as parts:
-            loops = (*parts.loops, doorbell)
+            loops = (*parts.loops, doorbell, pruner)
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
             running.append(_Running(parts.consumer, supervisor))
             await supervisor.start()
@@ -103,7 +110,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         checks=_checks(engine, running),
         lifespan=lifespan,
         translation=translation(),
-        state={"records": Records(sessions, NAME), "dead_letters": DeadLetters(sessions, NAME)},
+        state={"records": Records(sessions, NAME), "dead_letters": DeadLetters(sessions, NAME), "answers": answers},
     )
 
 

@@ -21,6 +21,11 @@ from shared.http.authorization import authenticator
 from shared.http.database import database_checks
 from shared.http.health import Check
 from shared.http.server import serve
+from shared.idempotency.answers import Answers
+from shared.idempotency.metrics import IdempotencyMetrics
+from shared.idempotency.pruner import KeyPruner
+from shared.idempotency.schema import TABLE
+from shared.idempotency.transactions import of_sessions
 from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
@@ -35,7 +40,6 @@ from .api.problems import translation
 from .compensation import Compensation, Compensator
 from .events import PayloadPlaces
 from .handlers import router
-from .key_pruner import KeyPruner
 from .metrics import OrderMetrics
 from .migrate import MIGRATIONS
 from .settings import OrderSettings
@@ -67,7 +71,8 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     metrics = OrderMetrics(registry)
     said = signals or Signals()
     doorbell = Doorbell(url)
-    pruner = KeyPruner(sessions, hours=settings.idempotency_hours, metrics=metrics, signals=said)
+    answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
     places = PayloadPlaces(zero_payload, settings.public_url)
     writer, time = OutboxWriter(SOURCE, references=places), clock or SystemClock()
@@ -75,14 +80,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
     letters = DeadLetters(sessions, NAME)
-    use_cases = Orders(
-        sessions,
-        writer,
-        ring=doorbell.ring,
-        clock=time,
-        metrics=metrics,
-        key_hours=settings.idempotency_hours,
-    )
+    use_cases = Orders(sessions, writer, ring=doorbell.ring, clock=time, metrics=metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -115,7 +113,12 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         checks=_checks(engine, running),
         lifespan=lifespan,
         translation=translation(),
-        state={"orders": use_cases, "notification_url": settings.notification_url, "dead_letters": letters},
+        state={
+            "orders": use_cases,
+            "notification_url": settings.notification_url,
+            "dead_letters": letters,
+            "answers": answers,
+        },
     )
 
 

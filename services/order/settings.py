@@ -31,9 +31,6 @@ class OrderSettings(ConsumerSettings):
         None, pattern=r"^https?://[^\s?#]+$", description="Where subscribers find this service; for payloads."
     )
     database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
-    idempotency_hours: float = Field(
-        24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."
-    )
     notification_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+$",

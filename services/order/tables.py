@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, LargeBinary, MetaData, Numeric, Text, Uuid
+from sqlalchemy import DateTime, Integer, MetaData, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -66,20 +66,6 @@ class OrderHistoryRow(OrderTable, table=True):
     data: dict[str, Any] = Field(sa_type=JSONB)
     correlation_id: str = Field(sa_type=Text)
     occurred_at: datetime = Field(sa_type=INSTANT)
-
-
-class IdempotencyKeyRow(OrderTable, table=True):
-    """The answer to a request that may come again under its key."""
-
-    __tablename__ = "idempotency_key"
-
-    principal: str = Field(sa_type=Text, primary_key=True)
-    key: str = Field(sa_type=Text, primary_key=True)
-    fingerprint: bytes = Field(sa_type=LargeBinary)
-    status: int = Field(sa_type=Integer)
-    headers: dict[str, str] = Field(sa_type=JSONB)
-    body: bytes = Field(sa_type=LargeBinary)
-    created_at: datetime = Field(sa_type=INSTANT)
 
 
 class OrderReportRow(OrderTable, table=True):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,11 +14,11 @@ from shared.contracts.orders import OrderEvent
 from shared.envelope import Envelope, new_event_id
 from shared.errors import EventTrioError
 from shared.http.context import RequestContext
-from shared.http.idempotency import Answer, Attempt, Repeated
+from shared.idempotency.repetition import EVERY_TIME, Repetition
+from shared.idempotency.transactions import through
 from shared.outbox.writer import OutboxWriter
 
 from . import domain, events
-from .answers import AnswerRepository
 from .domain import Action, Line, Order, OrderId
 from .metrics import OrderMetrics
 from .reports import Report, ReportRepository
@@ -47,14 +46,6 @@ class VersionPassed(EventTrioError):
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
-    """A request that is answered once, however often it comes: what names it, and how it is answered."""
-
-    attempt: Attempt
-    answer: Callable[[Order], Answer]
-
-
-@dataclass(frozen=True, slots=True)
 class NewOrder:
     """What a customer orders."""
 
@@ -69,8 +60,8 @@ class Orders:
     """Places, changes and reads orders.
 
     `owner` is the customer whose orders the caller may see, or None for all; another's order is not found.
-    `ring` is called after each commit, to wake the relay. A change that is asked for `once` keeps its answer in its
-    own transaction, for `key_hours`; asked again it raises Repeated, KeyReused or KeyInUse, and changes nothing.
+    `ring` is called after each commit, to wake the relay. A change that is made `once` keeps its answer in its own
+    transaction; asked for again it raises Repeated, KeyReused or KeyInUse, and changes nothing.
     """
 
     def __init__(
@@ -81,16 +72,14 @@ class Orders:
         ring: Callable[[], None],
         clock: Clock,
         metrics: OrderMetrics,
-        key_hours: float,
     ) -> None:
         self._sessions = sessions
         self._writer = writer
         self._ring = ring
         self._clock = clock
         self._metrics = metrics
-        self._key_hours = key_hours
 
-    async def place(self, new: NewOrder, context: RequestContext, *, once: Once | None = None) -> Order:
+    async def place(self, new: NewOrder, context: RequestContext, *, once: Repetition[Order] = EVERY_TIME) -> Order:
         """Take an order; raises OrderInvalid, or EventRefused when the broker could not carry its event."""
         order = domain.place(
             OrderId(new_event_id()),
@@ -101,10 +90,11 @@ class Orders:
             lines=new.lines,
             at=self._clock.now(),
         )
-        async with self._transaction(once) as session:
+        async with self._sessions.begin() as session:
+            await once.claim(through(session))
             await OrderRepository(session).add(order)
             envelope = await self._state(session, order, events.placed(order), context)
-            await self._keep(session, order, once)
+            await once.keep(through(session), order)
             failpoints.hit("order.before_commit")
         self._announce(order, envelope)
         return order
@@ -118,13 +108,14 @@ class Orders:
         owner: str | None = None,
         reason: str = "",
         versions: frozenset[int] | None = None,
-        once: Once | None = None,
+        once: Repetition[Order] = EVERY_TIME,
     ) -> Order:
         """Do something to an order, if it is in one of the `versions` (None: in whichever).
 
         Raises OrderNotFound, VersionPassed, TransitionRefused or EventRefused.
         """
-        async with self._transaction(once) as session:
+        async with self._sessions.begin() as session:
+            await once.claim(through(session))
             repository = OrderRepository(session)
             before = await repository.lock(id, owner)
             if before is None:
@@ -134,7 +125,7 @@ class Orders:
             order = domain.apply(before, action, self._clock.now())
             await repository.save(order)
             envelope = await self._state(session, order, events.changed(order, action, reason), context)
-            await self._keep(session, order, once)
+            await once.keep(through(session), order)
             failpoints.hit("order.before_commit")
         self._announce(order, envelope)
         return order
@@ -181,22 +172,6 @@ class Orders:
             if await OrderRepository(session).find(id, owner) is None:
                 raise OrderNotFound
             return await ReportRepository(session).of(id, limit=REPORTS)
-
-    @asynccontextmanager
-    async def _transaction(self, once: Once | None) -> AsyncIterator[AsyncSession]:
-        async with self._sessions.begin() as session:
-            if once is not None:
-                try:
-                    await AnswerRepository(session, hours=self._key_hours).claim(once.attempt)
-                except Repeated:
-                    self._metrics.repeated.inc()
-                    log.info("request repeated", action="order.request_repeated")
-                    raise
-            yield session
-
-    async def _keep(self, session: AsyncSession, order: Order, once: Once | None) -> None:
-        if once is not None:
-            await AnswerRepository(session, hours=self._key_hours).keep(once.attempt, once.answer(order))
 
     async def _state(
         self, session: AsyncSession, order: Order, payload: OrderEvent, context: RequestContext

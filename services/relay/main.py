@@ -18,9 +18,14 @@ from shared.errors import ConfigurationError
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.server import serve
+from shared.idempotency.answers import Answers
+from shared.idempotency.metrics import IdempotencyMetrics
+from shared.idempotency.pruner import KeyPruner
+from shared.idempotency.transactions import of_pool
 from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
+from shared.outbox.schema import KEYS
 from shared.queue import Queue
 from shared.settings import fail, load
 from shared.signals import Signals
@@ -184,9 +189,11 @@ async def _assemble(
 
     doorbell = DoorbellListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
+    answers = Answers(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    key_pruner = KeyPruner(answers, of_pool(pool), signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
-        [lanes, relay, publish_check, sweeper, holds, replays, releases, pruner, doorbell, gauge],
+        [lanes, relay, publish_check, sweeper, holds, replays, releases, pruner, key_pruner, doorbell, gauge],
         drain_seconds=settings.drain_seconds,
         signals=signals,
     )
@@ -208,6 +215,7 @@ async def _assemble(
         "overview": overview,
         "groups": Groups(operators),
         "operations": Operations(operators, call_seconds=settings.call_seconds),
+        "answers": answers,
     }
     return Parts(supervisor, readings, routes)
 

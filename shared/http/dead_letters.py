@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, Field, model_validator
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..inbox.dead_letters import MOST, By, DeadLetterNotFound, DeadLetters, Selection
+from ..idempotency.attempt import Answer
+from ..inbox.dead_letters import MOST, By, DeadLetterNotFound, DeadLetters, Rows, Selection
 from .authorization import Require
+from .idempotency import IN_USE, REUSED, RepeatableOf, answer_with
 from .openapi import problems
 from .problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
 from .tokens import Principal, Role
@@ -17,6 +20,7 @@ from .tokens import Principal, Role
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
 LIST = problems(INVALID_REQUEST, UNAVAILABLE)
+CHANGE = problems(INVALID_REQUEST, REUSED, IN_USE, UNAVAILABLE)
 FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 
 # Postgres has no place for U+0000 in a text.
@@ -80,6 +84,10 @@ class DeadLetterDetails(DeadLetterView):
 
 class Change(BaseModel):
     """Which dead letters are meant, and why: one by its event id, those of a filter, or `all`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "order.placed", "failure": "failed", "reason": "the carrier is back"}]}
+    )
 
     event_id: Words | None = None
     type: Words | None = None
@@ -163,24 +171,34 @@ async def read_dead_letter(
     )
 
 
-@router.post("/redrive", summary="Let dead letters run again", responses=LIST)
-async def redrive_dead_letters(body: Redrive, caller: Operator, letters: DeadLettersOf) -> ChangedList:
+@router.post("/redrive", summary="Let dead letters run again", responses=CHANGE, response_model=ChangedList)
+async def redrive_dead_letters(
+    body: Redrive, caller: Operator, letters: DeadLettersOf, repeatable: RepeatableOf
+) -> ChangedList | Response:
     """In the order of their groups, through the same handlers."""
     if body.dry_run:
         return _changed(True, await letters.oldest(body.selection, limit=body.limit))
     by = By(caller.subject, body.reason)
-    return _changed(False, await letters.redrive(body.selection, by, per_second=body.per_second, limit=body.limit))
+    redrive = partial(letters.redrive, body.selection, by, per_second=body.per_second, limit=body.limit)
+    return await repeatable.respond(caller, lambda once: redrive(once=once), _answer)
 
 
-@router.post("/discard", summary="Give dead letters up", responses=LIST)
-async def discard_dead_letters(body: Change, caller: Operator, letters: DeadLettersOf) -> ChangedList:
+@router.post("/discard", summary="Give dead letters up", responses=CHANGE, response_model=ChangedList)
+async def discard_dead_letters(
+    body: Change, caller: Operator, letters: DeadLettersOf, repeatable: RepeatableOf
+) -> ChangedList | Response:
     """They are never handled; what waits behind one goes on."""
     if body.dry_run:
         return _changed(True, await letters.oldest(body.selection, limit=body.limit))
-    return _changed(False, await letters.discard(body.selection, By(caller.subject, body.reason), limit=body.limit))
+    discard = partial(letters.discard, body.selection, By(caller.subject, body.reason), limit=body.limit)
+    return await repeatable.respond(caller, lambda once: discard(once=once), _answer)
 
 
-def _changed(dry_run: bool, rows: Any) -> ChangedList:
+def _answer(rows: Rows) -> Answer:
+    return answer_with(_changed(False, rows))
+
+
+def _changed(dry_run: bool, rows: Rows) -> ChangedList:
     items = [ChangedView.model_validate(row, from_attributes=True) for row in rows]
     # Others may change dead letters meanwhile: fewer than asked for does not mean that there are no more.
     return ChangedList(dry_run=dry_run, items=items, next_cursor=str(rows[-1].id) if rows else None)

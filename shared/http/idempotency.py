@@ -7,18 +7,20 @@ answer: a refused request may be sent again under its key, and is judged anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar, cast
 
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from ..errors import EventTrioError
+from ..idempotency.answers import Answers
+from ..idempotency.attempt import Answer, Attempt, KeyInUse, KeyReused, Repeated
+from ..idempotency.repetition import EVERY_TIME, Once, Repetition
 from .problems import HttpProblem, Kind, Translation
 from .tokens import Principal
 
-WAIT_SECONDS = 5.0
+T = TypeVar("T")
 
 IN_USE = Kind("idempotency-key-in-use", "A request with this key is still being answered", 409)
 REUSED = Kind("idempotency-key-reused", "This key was used for another request", 422)
@@ -38,53 +40,40 @@ IdempotencyKey = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A request under a key. Two with one key are the same request if their fingerprints are."""
+class Repeatable:
+    """A request that changes something, under its key if it has one. The answers are on `app.state.answers`."""
 
-    principal: str
-    key: str
-    fingerprint: bytes
+    def __init__(self, request: Request, key: IdempotencyKey = None) -> None:
+        self._request = request
+        self._key = key
 
+    async def respond(
+        self, caller: Principal, change: Callable[[Repetition[T]], Awaitable[T]], answer: Callable[[T], Answer]
+    ) -> Response:
+        """The answer to what `change` makes, now or when it was asked for before.
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request is answered with, in the form in which it is kept."""
+        Raises whatever it raises, KeyReused and KeyInUse among it.
+        """
+        once: Repetition[T] = EVERY_TIME
+        if self._key is not None:
+            once = await self._once(self._key, caller, answer)
+        try:
+            return _response(answer(await change(once)))
+        except Repeated as repeated:
+            return _response(repeated.answer)
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def response(self) -> Response:
-        """The answer as it goes out."""
-        return Response(self.body, self.status, dict(self.headers), media_type="application/json")
-
-
-class Repeated(EventTrioError):
-    """This was asked before; the answer of that time is in it."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self.answer = answer
+    async def _once(self, key: str, caller: Principal, answer: Callable[[T], Answer]) -> Once[T]:
+        answers = cast(Answers, self._request.app.state.answers)
+        fingerprint = await _fingerprint(self._request, caller)
+        return Once(answers, Attempt(caller.subject, key.strip('"'), fingerprint), answer)
 
 
-class KeyInUse(EventTrioError):
-    """A request with this key is still being answered."""
+RepeatableOf = Annotated[Repeatable, Depends()]
 
 
-class KeyReused(EventTrioError):
-    """This key was used for another request: another method, path or body."""
-
-
-async def attempt_of(request: Request, principal: Principal, key: str | None) -> Attempt | None:
-    """The request under its key, or None without one. Each caller has keys of their own."""
-    if key is None:
-        return None
-    parts = [request.method.encode(), request.url.path.encode(), principal.subject.encode(), await request.body()]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return Attempt(principal.subject, key.strip('"'), digest.digest())
+def answer_with(view: BaseModel, status: int = 200, **headers: str) -> Answer:
+    """An answer whose body is the view."""
+    return Answer(status, headers, view.model_dump_json().encode())
 
 
 def idempotency_problems() -> Translation:
@@ -93,3 +82,16 @@ def idempotency_problems() -> Translation:
         KeyInUse: lambda error: HttpProblem(IN_USE, str(error), headers={"Retry-After": "1"}),
         KeyReused: lambda error: HttpProblem(REUSED, str(error)),
     }
+
+
+async def _fingerprint(request: Request, caller: Principal) -> bytes:
+    """What tells requests apart. Each caller has keys of their own."""
+    parts = [request.method.encode(), request.url.path.encode(), caller.subject.encode(), await request.body()]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, dict(answer.headers), media_type="application/json")

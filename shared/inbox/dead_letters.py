@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Float, cast, delete, func, insert, select,
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
+from ..idempotency.repetition import EVERY_TIME, Repetition
+from ..idempotency.transactions import through
 from .deferred import Status, in_seconds, promote
 from .guard import InboxOutcome, lock_group
 from .table import deferred_message, operator_action, processed_message
@@ -55,7 +57,11 @@ class By:
 
 
 class DeadLetters:
-    """The dead letters of one consumer."""
+    """The dead letters of one consumer.
+
+    A change that is made `once` keeps its answer in its own transaction; asked for again it raises Repeated, KeyReused
+    or KeyInUse, and changes nothing.
+    """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
         self._sessions = sessions
@@ -79,7 +85,15 @@ class DeadLetters:
                 raise DeadLetterNotFound
             return found, await self._actions(session, event_id)
 
-    async def redrive(self, selection: Selection, by: By, *, per_second: float | None, limit: int = MOST) -> Rows:
+    async def redrive(
+        self,
+        selection: Selection,
+        by: By,
+        *,
+        per_second: float | None,
+        limit: int = MOST,
+        once: Repetition[Rows] = EVERY_TIME,
+    ) -> Rows:
         """Let up to `limit` of them run again, the oldest first, so many per second; returns them.
 
         They run in the order in which they were put aside, through the handlers of their types, with all attempts
@@ -88,6 +102,7 @@ class DeadLetters:
         table = deferred_message.c
         gap = 0.0 if per_second is None else 1.0 / per_second
         async with self._sessions.begin() as session:
+            await once.claim(through(session))
             place = func.row_number().over(order_by=table.id).label("place")
             chosen = (
                 select(table.id, place, table.attempts)
@@ -108,12 +123,16 @@ class DeadLetters:
             )
             rows = sorted(turned.all(), key=lambda row: row.id)
             await self._trace(session, "redrive", by, rows)
+            await once.keep(through(session), rows)
         return rows
 
-    async def discard(self, selection: Selection, by: By, *, limit: int = MOST) -> Rows:
+    async def discard(
+        self, selection: Selection, by: By, *, limit: int = MOST, once: Repetition[Rows] = EVERY_TIME
+    ) -> Rows:
         """Give up to `limit` of them up for good; what waited behind one goes on. Returns them."""
         table = deferred_message.c
         async with self._sessions.begin() as session:
+            await once.claim(through(session))
             chosen = select(table.id, table.message_group).where(table.id.in_(self._oldest(selection, limit)))
             found = (await session.execute(chosen)).all()
             groups = sorted({row.message_group for row in found})
@@ -134,6 +153,7 @@ class DeadLetters:
             for group in groups:
                 await promote(session, self._consumer, group)
             await self._trace(session, "discard", by, rows)
+            await once.keep(through(session), rows)
         return rows
 
     async def oldest(self, selection: Selection, *, limit: int) -> Rows:

@@ -1,9 +1,11 @@
 """The outbox in the database, as statements that a service's first migration runs.
 
-A later version of the outbox adds a tuple (`STATEMENTS_V2`) that a service's next migration runs; these never change.
+Each version of the outbox is a tuple that a migration of the service runs; a tuple never changes once it was released.
 """
 
 from __future__ import annotations
+
+from ..idempotency import schema as idempotency
 
 # A constant for ever: with another number of lanes a group would be in two of them, and out of order.
 LANES = 64
@@ -115,6 +117,11 @@ STATEMENTS_V1: tuple[str, ...] = (
     "CREATE INDEX outbox_audit_event ON outbox_audit (event_id, id) WHERE event_id IS NOT NULL",
 )
 
+KEYS = "outbox_idempotency_key"
+"""The table of the answers to operators, whose requests may come again: the relay does not see the service's own."""
+
+STATEMENTS_V2: tuple[str, ...] = idempotency.statements(KEYS)
+
 # What the relay may change of an event: its state, never what it says.
 STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"
 
@@ -131,3 +138,8 @@ def grants(*, writer: str, relay: str) -> tuple[str, ...]:
         f"GRANT SELECT, INSERT, DELETE, UPDATE ON outbox_release TO {relay}",
         f"GRANT SELECT, INSERT ON outbox_audit TO {relay}",
     )
+
+
+def grants_v2(*, relay: str) -> tuple[str, ...]:
+    """What the relay needs besides, since it answers an operator's request once."""
+    return idempotency.grants(KEYS, relay)

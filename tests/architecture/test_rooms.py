@@ -12,13 +12,13 @@ from tests.support.sources import executed_at_import, named, parse, python_files
 SQL_ROOMS = (
     "shared/outbox/*.py",
     "shared/inbox/*.py",
+    "shared/idempotency/*.py",
     "shared/database.py",
     "shared/migration.py",
     "shared/roles.py",
     "shared/http/database.py",  # asks the database whether it is there, for the readiness page
     "shared/consumer/gate.py",  # the same, before it lets the consumer go on
     "services/*/repository.py",
-    "services/order/answers.py",
     "services/order/reports.py",
     "services/*/tables.py",
     "services/*/migrations/*.py",

@@ -74,6 +74,15 @@ def test_every_change_of_an_order_takes_a_key_and_every_change_of_one_that_exist
             assert headers == {"If-None-Match"}
 
 
+@each
+def test_every_change_takes_a_key(name: str) -> None:
+    changes = [(path, operation) for path, method, operation in operations(name) if method == "post"]
+    assert changes
+    for path, operation in changes:
+        assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}, path
+        assert {"409", "422"} <= operation["responses"].keys(), path
+
+
 def test_what_is_sent_has_an_example() -> None:
     schemas = document("order")["components"]["schemas"]
     for name in ("PlaceOrder", "LineRequest", "Reason", "OrderView", "Problem"):

@@ -12,6 +12,7 @@ OUTBOX = {
     "outbox_replay",
     "outbox_release",
     "outbox_audit",
+    "outbox_idempotency_key",
 }
 TABLES = """
 SELECT relname, privilege_type FROM pg_class, aclexplode(relacl)
@@ -48,6 +49,7 @@ async def test_a_relay_sees_the_outbox_and_nothing_of_the_service(
     assert set(found) == OUTBOX | {"alembic_version"}
     assert found["alembic_version"] == {"SELECT"}
     assert found["outbox_event"] == {"SELECT", "DELETE", "UPDATE of columns"}  # it records nothing
+    assert found["outbox_idempotency_key"] == {"SELECT", "INSERT", "DELETE"}  # an answer stays as it was given
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -68,6 +70,7 @@ async def test_a_service_records_events_and_cannot_touch_them_again(
     assert {table: found[table] for table in OUTBOX & set(found)} == {"outbox_event": {"SELECT", "INSERT"}}
     assert found["alembic_version"] == {"SELECT"}
     assert found["operator_action"] == {"SELECT", "INSERT"}  # what operators did stays as it was written
+    assert found["idempotency_key"] == {"SELECT", "INSERT", "DELETE"}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

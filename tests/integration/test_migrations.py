@@ -15,6 +15,7 @@ from services.order.migrate import MIGRATIONS as ORDER
 from services.order.migrate import migrate as migrate_orders
 from services.order.tables import metadata as order_metadata
 from shared.database import create_engine
+from shared.idempotency import schema as idempotency
 from shared.inbox.table import metadata as inbox_metadata
 from shared.migration import upgrade
 from shared.outbox.table import metadata as outbox_metadata
@@ -63,6 +64,7 @@ async def test_two_that_start_at_once_migrate_once(postgres: PostgresServer, nam
 
 
 def _is_modelled(_: object, name: str | None, kind: str, reflected: bool, match: object) -> bool:
-    """Indexes are the migrations' own; of the outbox, only what the service reads and writes has a model."""
-    relays_own = kind == "table" and reflected and match is None and (name or "").startswith("outbox_")
-    return kind not in {"index", "unique_constraint"} and not relays_own
+    """Indexes are the migrations' own; the relay's tables and the keys have statements only, and no model."""
+    unmodelled = (name or "").startswith("outbox_") or name == idempotency.TABLE
+    only_statements = kind == "table" and reflected and match is None and unmodelled
+    return kind not in {"index", "unique_constraint"} and not only_statements

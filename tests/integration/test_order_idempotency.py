@@ -10,8 +10,9 @@ import asyncpg
 import httpx
 import pytest
 
-from services.order.answers import PRUNE
-from services.order.key_pruner import STEP
+from shared.idempotency.answers import PRUNE
+from shared.idempotency.pruner import STEP
+from shared.idempotency.schema import TABLE
 from shared.signals import Signals
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.order_service import ORDER, order_service, place
@@ -211,7 +212,7 @@ async def test_expired_keys_are_found_by_an_index(orders_database: TestDatabase)
     connection = await asyncpg.connect(orders_database.url)
     try:
         await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
-        rows = await connection.fetch("EXPLAIN " + PRUNE.replace(":hours", "24").replace(":limit", "500"))
+        rows = await connection.fetch("EXPLAIN " + PRUNE.format(table=TABLE).replace("$1", "24").replace("$2", "500"))
     finally:
         await connection.close()
     plan = [row[0].strip() for row in rows]

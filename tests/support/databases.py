@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-from shared.outbox.schema import STATEMENTS_V1, grants
+from shared.outbox import schema as outbox
 
 Migrate = Callable[[str], Awaitable[None]]
 
@@ -84,7 +84,8 @@ async def migrate_outbox(url: str) -> None:
     passwords = role_passwords(url, OUTBOX_WRITER, OUTBOX_RELAY)
     for role in (OUTBOX_WRITER, OUTBOX_RELAY):
         await execute(url, _create_role(role, passwords.get(role)))
-    await execute(url, *STATEMENTS_V1, *grants(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY))
+    grants = (*outbox.grants(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY), *outbox.grants_v2(relay=OUTBOX_RELAY))
+    await execute(url, *outbox.STATEMENTS_V1, *outbox.STATEMENTS_V2, *grants)
 
 
 async def execute(url: str, *statements: str) -> None:

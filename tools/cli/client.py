@@ -1,16 +1,27 @@
 """Speaks to a service's operations API, and says in one sentence what went wrong and what to do."""
 
 import ipaddress
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
 from tools.cli.bearer import Bearer
-from tools.cli.errors import CommandFailed, NotFound
+from tools.cli.errors import AnswerLost, CommandFailed, NotFound
 
 SECONDS = 30.0
+KEY = "Idempotency-Key"
+IN_USE = "urn:problem-type:idempotency-key-in-use"
+# How often a change is asked for again, under its key, when its answer was lost.
+REPEATS = 2
+PAUSE_SECONDS = 0.5
+NOT_SENT = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
+    *(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL),
+)
 PAGE = 100
 
 Answer = dict[str, Any]
@@ -39,11 +50,12 @@ class ApiClient:
     def get(self, path: str, params: Mapping[str, object] | None = None) -> Answer:
         """What is at `path`; parameters that are None are left out. Raises NotFound when nothing is."""
         given = {name: str(value) for name, value in (params or {}).items() if value is not None}
-        return self._answer("GET", path, params=given)
+        return self._read(self._send("GET", path, params=given))
 
     def post(self, path: str, body: Mapping[str, object]) -> Answer:
-        """Have something changed; fields that are None are left out."""
-        return self._answer("POST", path, json={name: value for name, value in body.items() if value is not None})
+        """Have something changed, once, though an answer be lost; fields that are None are left out."""
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._read(self._change(path, json=given, headers={KEY: str(uuid4())}))
 
     def list(self, path: str, params: Mapping[str, object], *, limit: int) -> Answer:
         """The first `limit` items of a list, page by page."""
@@ -57,16 +69,39 @@ class ApiClient:
             if cursor is None or len(items) >= limit:
                 return {"items": items, "next_cursor": cursor}
 
-    def _answer(self, method: str, path: str, **request: Any) -> Answer:
+    def _change(self, path: str, **request: Any) -> httpx.Response:
+        """Ask, and ask again under the same key as long as nobody knows whether it was done."""
+        lost: AnswerLost | None = None
+        for _ in range(1 + REPEATS):
+            if lost is not None:
+                time.sleep(PAUSE_SECONDS)
+            try:
+                response = self._send("POST", path, **request)
+            except AnswerLost as failure:
+                lost = failure
+            except CommandFailed:
+                # Nothing was done yet, or the service that lost the answer is starting anew.
+                if lost is None:
+                    raise
+            else:
+                if lost is None or not _is_in_use(response):
+                    return response
+        raise CommandFailed(f"{lost}. It may have been done: look before you ask again")
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, **request)
-        except httpx.TimeoutException:
-            raise CommandFailed(f"no answer from {self._url} within {SECONDS:.0f} s; see its /readyz") from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return self._http.request(method, path, **request)
+        except NOT_SENT as error:
             raise CommandFailed(
                 f"cannot reach {self._url} ({error or type(error).__name__}). Is the service running, and is that its "
                 f"address? {self._url_option}"
             ) from None
+        except httpx.TimeoutException:
+            raise AnswerLost(f"no answer from {self._url} within {SECONDS:.0f} s; see its /readyz") from None
+        except httpx.TransportError as error:
+            raise AnswerLost(f"the connection to {self._url} broke ({error or type(error).__name__})") from None
+
+    def _read(self, response: httpx.Response) -> Answer:
         body = _json(response)
         if response.is_success and isinstance(body, dict):
             return body
@@ -109,6 +144,12 @@ def _whose(bearer: Bearer | None) -> str:
 
 def _field(error: Mapping[str, Any]) -> str:
     return f"{error.get('field') or error.get('location')}: {error.get('detail')}"
+
+
+def _is_in_use(response: httpx.Response) -> bool:
+    """Whether the service is still busy with the request that was repeated."""
+    problem = _json(response) if response.status_code == 409 else None
+    return isinstance(problem, dict) and problem.get("type") == IN_USE
 
 
 def _json(response: httpx.Response) -> object:

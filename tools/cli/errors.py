@@ -9,3 +9,7 @@ class CommandFailed(EventTrioError):
 
 class NotFound(CommandFailed):
     """The service does not know it."""
+
+
+class AnswerLost(CommandFailed):
+    """The connection broke, or nothing came in time: what was asked for may have been done."""

@@ -17,6 +17,7 @@ the Prometheus client itself.
 SERVED_BY = {
     "HttpMetrics": "every process",
     "ConsumerMetrics": "every service that reads a queue",
+    "IdempotencyMetrics": "the order service, the notification service and relays",
     "RelayMetrics": "relays",
 }
 

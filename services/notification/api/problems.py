@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.http.database import database_problems
+from shared.http.idempotency import idempotency_problems
 from shared.http.problems import NOT_FOUND, HttpProblem, Translation
 
 from ..domain import NotificationNotFound
@@ -10,4 +11,8 @@ from ..domain import NotificationNotFound
 
 def translation() -> Translation:
     """Each error of the service's own, as a problem."""
-    return {NotificationNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)), **database_problems()}
+    return {
+        NotificationNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
+        **idempotency_problems(),
+        **database_problems(),
+    }

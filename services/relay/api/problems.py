@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from shared.http.database import PASSING, RETRY
+from shared.http.idempotency import idempotency_problems
 from shared.http.problems import NOT_FOUND, UNAVAILABLE, HttpProblem, Kind, Translation
 
 from ..operators.operations import NotInOutbox, OperationRefused
@@ -17,7 +18,8 @@ def translation() -> Translation:
     return {
         NotInOutbox: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OperationRefused: _refused,
-        asyncpg.UndefinedTableError: lambda _: HttpProblem(UNAVAILABLE, "the database has no outbox", headers=RETRY),
+        **idempotency_problems(),
+        asyncpg.UndefinedTableError: _missing,
         asyncpg.PostgresError: _from_database,
         asyncpg.InterfaceError: _from_driver,
         OSError: _unavailable,
@@ -27,6 +29,10 @@ def translation() -> Translation:
 def _refused(error: OperationRefused) -> HttpProblem:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
     return HttpProblem(OUTBOX_STATE, str(error), headers=headers)
+
+
+def _missing(_: asyncpg.UndefinedTableError) -> HttpProblem:
+    return HttpProblem(UNAVAILABLE, "the database has no outbox, or an older one", headers=RETRY)
 
 
 def _from_database(error: asyncpg.PostgresError) -> HttpProblem | None:

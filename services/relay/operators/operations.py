@@ -13,6 +13,7 @@ import structlog
 
 from shared.database import Connection, Pool, transaction
 from shared.errors import EventTrioError
+from shared.idempotency.repetition import EVERY_TIME, Repetition
 from shared.outbox.doorbell import CHANNEL
 from shared.outbox.schema import LANES
 
@@ -120,7 +121,11 @@ def lane_of(subject: str) -> int:
 
 
 class Operations:
-    """Every call may raise NotInOutbox, OperationRefused, or what the database raises; then nothing was changed."""
+    """Every call may raise NotInOutbox, OperationRefused, or what the database raises; then nothing was changed.
+
+    A change that is made `once` keeps its answer in its own transaction; asked for again it raises Repeated, KeyReused
+    or KeyInUse, and changes nothing.
+    """
 
     def __init__(self, pool: Pool, *, call_seconds: float) -> None:
         self._pool = pool
@@ -131,12 +136,13 @@ class Operations:
         """How long after a hold a call may still be under way that was begun before it."""
         return FRESH_SECONDS + self._call_seconds + COMMIT_SECONDS
 
-    async def hold(self, subject: str, decision: Decision) -> int:
+    async def hold(self, subject: str, decision: Decision, *, once: Repetition[int] = EVERY_TIME) -> int:
         """Hold a group until somebody releases it; returns how many of its events were held at once.
 
         What a relay has in hand may still go, for `settling_seconds`.
         """
         async with transaction(self._pool) as connection:
+            await once.claim(connection.fetch)
             cancelled = await releases.cancel(connection, subject)
             if not cancelled and (held := await connection.fetchval(IS_HELD, subject)) is not None:
                 raise OperationRefused(f"the group is held already: {held}")
@@ -146,20 +152,25 @@ class Operations:
             if not events and not (cancelled and await connection.fetchval(IS_HELD, subject) is not None):
                 raise NotInOutbox("no event of this group waits to be sent, so there is nothing to hold")
             await audit.record(connection, "hold", decision, subject=subject, details={"events": events})
+            await once.keep(connection.fetch, events)
         log.info("group held by an operator", action="operations.hold", subject=subject, actor=decision.actor)
         return events
 
-    async def release(self, subject: str, decision: Decision) -> None:
+    async def release(self, subject: str, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
         """Let a held group go; a relay does it in steps, and sends nothing of the group before all of it is free."""
         async with transaction(self._pool) as connection:
+            await once.claim(connection.fetch)
             if await connection.fetchval(IS_HELD, subject) is None:
                 raise NotInOutbox("this group is not held")
             if not await releases.request(connection, subject, actor=decision.actor):
                 raise OperationRefused("the group is being released already")
             await audit.record(connection, "release", decision, subject=subject)
+            await once.keep(connection.fetch, None)
         log.info("group to be released", action="operations.release", subject=subject, actor=decision.actor)
 
-    async def discard(self, event_id: UUID, decision: Decision, *, keep_held: bool = False) -> Discarded:
+    async def discard(
+        self, event_id: UUID, decision: Decision, *, keep_held: bool = False, once: Repetition[Discarded] = EVERY_TIME
+    ) -> Discarded:
         """Take a held event out of the outbox, for good; the audit keeps it whole.
 
         If its group was held for it alone, the rest is let go, unless it is to be kept held. Only what was held for
@@ -167,6 +178,7 @@ class Operations:
         and after those behind it.
         """
         async with transaction(self._pool) as connection:
+            await once.claim(connection.fetch)
             row = await connection.fetchrow(LOOK, event_id)
             if row is None:
                 raise NotInOutbox("this event is not in the outbox: unknown, pruned after its retention, or discarded")
@@ -187,6 +199,8 @@ class Operations:
                     audit.ROW: audit.freeze(row, columns),
                 },
             )
+            done = Discarded(row["subject"], released)
+            await once.keep(connection.fetch, done)
         log.warning(
             "event discarded by an operator",
             action="operations.discard",
@@ -194,16 +208,19 @@ class Operations:
             subject=row["subject"],
             actor=decision.actor,
         )
-        return Discarded(row["subject"], released)
+        return done
 
     async def count_replay(self, criteria: Criteria) -> int:
         """How many events a replay would send again."""
         async with transaction(self._pool) as connection:
             return await replays.count(connection, criteria)
 
-    async def replay(self, criteria: Criteria, decision: Decision) -> tuple[int, int]:
+    async def replay(
+        self, criteria: Criteria, decision: Decision, *, once: Repetition[tuple[int, int]] = EVERY_TIME
+    ) -> tuple[int, int]:
         """Ask for a replay; returns its number and how many events it chooses as things stand."""
         async with transaction(self._pool) as connection:
+            await once.claim(connection.fetch)
             chosen = await replays.count(connection, criteria)
             if not chosen:
                 raise NotInOutbox("no event that was sent fits, so nothing would go again")
@@ -214,23 +231,28 @@ class Operations:
             await audit.record(
                 connection, "replay", decision, subject=criteria.subject, event_id=criteria.event_id, details=details
             )
+            await once.keep(connection.fetch, (job, chosen))
         log.warning("replay asked for", action="operations.replay", job=job, events=chosen, actor=decision.actor)
         return job, chosen
 
-    async def pause(self, decision: Decision) -> None:
+    async def pause(self, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
         """Send nothing any more until resumed; what relays have in hand still goes."""
         async with transaction(self._pool) as connection:
+            await once.claim(connection.fetch)
             if not _affected(await connection.execute(PAUSE, decision.actor, decision.reason)):
                 raise OperationRefused("the outbox is paused already")
             await audit.record(connection, "pause", decision)
+            await once.keep(connection.fetch, None)
         log.warning("outbox paused", action="operations.pause", actor=decision.actor)
 
-    async def resume(self, decision: Decision) -> None:
+    async def resume(self, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
         """Send again."""
         async with transaction(self._pool) as connection:
+            await once.claim(connection.fetch)
             if not _affected(await connection.execute(RESUME)):
                 raise OperationRefused("the outbox is not paused")
             await audit.record(connection, "resume", decision)
+            await once.keep(connection.fetch, None)
             await connection.execute(f"NOTIFY {CHANNEL}")
         log.info("outbox resumed", action="operations.resume", actor=decision.actor)
 

@@ -72,7 +72,7 @@ READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subj
 
 FIND_OUTBOX = """
 -- find_outbox: whether the tables are there and may be read
-SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay LIMIT 1
+SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay, outbox_idempotency_key LIMIT 1
 """
 
 
@@ -145,7 +145,7 @@ async def find_outbox(pool: Pool) -> str | None:
         async with transaction(pool) as connection:
             await connection.execute(FIND_OUTBOX)
     except asyncpg.UndefinedTableError:
-        return "the database has no outbox; run the migrations of the service that owns it"
+        return "the database has no outbox, or an older one; run the migrations of the service that owns it"
     except asyncpg.InsufficientPrivilegeError:
         return "this role may not read the outbox; it needs the grants of the relay's role"
     except DATABASE_FAULTS as error:

@@ -1,0 +1,18 @@
+"""Operators' requests to the outbox may come again under their keys."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from shared.outbox.schema import STATEMENTS_V2, grants_v2
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring the outbox to its second version."""
+    for statement in (*STATEMENTS_V2, *grants_v2(relay="order_relay")):
+        op.execute(statement)

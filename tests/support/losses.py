@@ -1,0 +1,43 @@
+"""A way to a service on which answers get lost: what was asked for is done, and then the connection breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+CHUNK = 65_536
+
+
+@asynccontextmanager
+async def losing(url: str, *, answers: int) -> AsyncIterator[str]:
+    """An address behind which the service is; the first `answers` answers to a POST never arrive."""
+    address = httpx.URL(url)
+    left = answers
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        back, there = await asyncio.open_connection(address.host, address.port)
+        changes = False
+
+        async def ask() -> None:
+            nonlocal changes
+            while asked := await reader.read(CHUNK):
+                changes = changes or asked.startswith(b"POST ")
+                there.write(asked)
+
+        asking = asyncio.create_task(ask())
+        try:
+            while answered := await back.read(CHUNK):
+                if changes and left:
+                    left -= 1
+                    return
+                writer.write(answered)
+        finally:
+            asking.cancel()
+            there.close()
+            writer.close()
+
+    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
