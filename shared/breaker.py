@@ -76,6 +76,10 @@ class Breaker:
         self._failures, self._until, self._probing, self.reason = 0, 0.0, False, None
         return closed
 
+    def undecided(self) -> None:
+        """A call came to no outcome; if it was the probe, the next one is."""
+        self._probing = False
+
     def failed(self, now: float, reason: str) -> bool:
         """The whole failed; True when that opened it."""
         self._probing = False

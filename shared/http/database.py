@@ -57,6 +57,6 @@ def _from_driver(error: DBAPIError) -> HttpProblem | None:
 def _unavailable(_: Exception) -> HttpProblem:
     return HttpProblem(
         UNAVAILABLE,
-        "the database did not answer; a change may have been made: look before you repeat it",
+        "the database did not answer; a change may have been made: repeat it with its Idempotency-Key, or look first",
         headers=RETRY,
     )

@@ -47,6 +47,6 @@ def _from_driver(error: asyncpg.InterfaceError) -> HttpProblem | None:
 def _unavailable(_: Exception) -> HttpProblem:
     return HttpProblem(
         UNAVAILABLE,
-        "the database did not answer; a change may have been made: look before you repeat it",
+        "the database did not answer; a change may have been made: repeat it with its Idempotency-Key, or look first",
         headers=RETRY,
     )

@@ -17,7 +17,7 @@ from ..metrics import RelayMetrics
 from .backlog import Backlog, PendingEvent
 from .outbox_marks import Acknowledgement, Failure, OutboxMarks
 from .outbox_reader import WINDOW, OutboxReader, Reading
-from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Transient
+from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Transient, Unsent
 
 log = structlog.get_logger(__name__)
 
@@ -117,10 +117,10 @@ class Courier:
                 log.warning("batch refused; its events go one by one", action="relay.batch_refused", reason=reason)
                 for event in batch:
                     self._backlog.isolate(event)
-            case Outage():
+            case Outage() | Unsent():
                 for event in batch:
                     self._backlog.put_down(event)
-                # Whatever is true of the outbox after an outage, it may not be what was read before it.
+                # Whatever is true of the outbox now, it may not be what was read before.
                 self._backlog.clear()
             case _:
                 assert_never(answer)

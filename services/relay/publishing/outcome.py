@@ -51,7 +51,12 @@ class Outage:
     reason: str
 
 
-CallOutcome: TypeAlias = Answered | Refused | Outage
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """There was no call: what was to be sent was read before it was known who the broker is, and is read again."""
+
+
+CallOutcome: TypeAlias = Answered | Refused | Outage | Unsent
 
 # AWS: API_PublishBatch, Errors, and BatchResultErrorEntry. An entry refused for what it is:
 FAULT_OF_THE_ENTRY = frozenset(

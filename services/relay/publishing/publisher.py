@@ -14,7 +14,7 @@ from shared.errors import BrokerUnavailable
 from shared.queue import Queue
 
 from .backlog import PendingEvent
-from .outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Transient, classify_call, classify_entry
+from .outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Transient, Unsent, classify_call, classify_entry
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
@@ -65,10 +65,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._call_seconds):
                 if self._arn is None:
-                    arn, created = await self._find()
-                    if not await self._meet(created):
-                        return Outage("the broker is new; what it lost goes first")
-                    self._arn = arn
+                    return await self._attach()
                 answer = await self._client.publish_batch(
                     TopicArn=self._arn,
                     PublishBatchRequestEntries=[_entry(str(i), event) for i, event in enumerate(events)],
@@ -101,14 +98,16 @@ class Publisher:
             )
         return None
 
-    async def _attach(self) -> str | None:
+    async def _attach(self) -> CallOutcome:
+        # Another relay, or a call at the same moment, may have met the new broker first: whoever comes after finds it
+        # known, and has in hand what was read before anybody asked for that which the broker lost.
         async with self._attaching:
             if self._arn is None:
                 arn, created = await self._find()
                 if not await self._meet(created):
-                    return None
+                    return Outage("the broker is new; what it lost goes first")
                 self._arn = arn
-            return self._arn
+        return Unsent()
 
     async def _find(self) -> tuple[str, str]:
         attributes = await self._publish_check.attributes()

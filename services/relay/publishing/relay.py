@@ -19,7 +19,7 @@ from ..metrics import RelayMetrics
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .coalescer import Coalescer
 from .courier import Courier, Receipt
-from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused
+from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Unsent
 from .publisher import Publisher
 from .refusals import Refusals
 
@@ -199,6 +199,9 @@ class Relay:
         self._metrics.batch_size.observe(len(batch))
         if isinstance(answer, Outage):
             self._open(answer.reason)
+        elif isinstance(answer, Unsent):
+            self._breaker.undecided()
+            self._look = True
         else:
             self._close()
         self._recorder.add(await self._courier.settle(batch, answer))

@@ -1,0 +1,64 @@
+"""A breaker opens at the failures that it was told, lets one call try, and closes at the first success."""
+
+import pytest
+
+from shared.breaker import Breaker, BreakerState, Trip
+from shared.retry import Backoff
+
+
+def breaker(failures: int = 1) -> Breaker:
+    return Breaker(Trip(failures, Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)), random=lambda: 0.5)
+
+
+def test_it_opens_at_the_last_of_the_failures_in_a_row_and_says_why() -> None:
+    tested = breaker(failures=2)
+    assert not tested.failed(0.0, "first")
+    assert tested.state(0.0) is BreakerState.CLOSED
+    assert tested.failed(0.0, "second")
+    assert (tested.state(0.5), tested.reason, tested.try_call(0.5)) == (BreakerState.OPEN, "second", False)
+
+
+def test_one_call_tries_and_its_success_closes() -> None:
+    tested = breaker()
+    tested.failed(0.0, "away")
+    assert tested.opens_at == 1.0
+    assert tested.try_call(1.0)
+    assert not tested.try_call(1.0)
+    assert not tested.may_call(1.0)
+    assert tested.succeeded()
+    assert tested.try_call(1.0)
+    assert not tested.succeeded()
+
+
+def test_each_failed_try_doubles_the_wait_up_to_its_cap() -> None:
+    tested, now, waits = breaker(), 0.0, []
+    tested.failed(now, "away")
+    for _ in range(4):
+        opens_at = tested.opens_at
+        assert opens_at is not None
+        waits.append(opens_at - now)
+        now = opens_at
+        assert tested.try_call(now)
+        tested.failed(now, "still away")
+    assert waits == [1.0, 2.0, 4.0, 4.0]
+
+
+def test_calls_that_fail_together_are_one_failure() -> None:
+    tested = breaker()
+    assert tested.failed(0.0, "away")
+    assert not tested.failed(0.1, "away, too")
+    assert tested.opens_at == 1.0
+
+
+def test_a_try_without_outcome_lets_the_next_one_try() -> None:
+    tested = breaker()
+    tested.failed(0.0, "away")
+    assert tested.try_call(1.0)
+    tested.undecided()
+    assert tested.state(1.0) is BreakerState.HALF_OPEN
+    assert tested.try_call(1.0)
+
+
+def test_a_trip_needs_a_failure() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Trip(0)

@@ -1,0 +1,65 @@
+"""Before the publisher sends to a broker that it does not know, it learns who that is."""
+
+import asyncio
+from typing import Any, cast
+
+from services.relay.publishing.backlog import PendingEvent
+from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Unsent
+from services.relay.publishing.publisher import Publisher
+from shared.queue import Queue
+
+EVENT = PendingEvent(1, "e-1", "o-1", 0, b"{}", {}, 2)
+
+
+class Topic:
+    """A topic that takes everything."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def publish_batch(self, **request: Any) -> dict[str, Any]:
+        self.calls += 1
+        return {
+            "Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in request["PublishBatchRequestEntries"]]
+        }
+
+
+class CheckQueue:
+    """A queue that says where it is, and when it was made."""
+
+    async def attributes(self) -> dict[str, str]:
+        return {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:check.fifo", "CreatedTimestamp": "1"}
+
+
+class Identity:
+    """Says once that the broker is new; takes its time over it."""
+
+    def __init__(self, *answers: bool) -> None:
+        self._answers = list(answers)
+
+    async def meet(self, created: str) -> bool:
+        answer = self._answers.pop(0)
+        await asyncio.sleep(0)
+        return answer
+
+
+def publisher(topic: Topic, identity: Identity) -> Publisher:
+    queue = cast(Queue, CheckQueue())
+    return Publisher(cast(Any, topic), queue, "order-events.fifo", call_seconds=5.0, meet=identity.meet)
+
+
+async def test_what_was_read_before_the_broker_was_known_is_not_sent_but_read_again() -> None:
+    topic = Topic()
+    tested = publisher(topic, Identity(True))
+    assert isinstance(await tested.publish([EVENT]), Unsent)
+    assert topic.calls == 0
+    assert await tested.publish([EVENT]) == Answered((Accepted("m"),))
+
+
+async def test_calls_at_once_send_nothing_to_a_broker_that_lost_what_goes_first() -> None:
+    """One of them learns that it is new; the others would find it known already."""
+    topic = Topic()
+    tested = publisher(topic, Identity(False, True, True))
+    answers: list[CallOutcome] = await asyncio.gather(*(tested.publish([EVENT]) for _ in range(3)))
+    assert [type(answer) for answer in answers] == [Outage, Unsent, Unsent]
+    assert topic.calls == 0
