@@ -104,14 +104,6 @@ async def test_an_interrupt_ends_it_in_order_even_while_it_starts(demo: Demo) ->
     await demo.left_nothing()
 
 
-async def test_nothing_remains_when_it_is_killed(demo: Demo) -> None:
-    process = await demo.start()
-    await demo.shows("topology and services: ")
-    process.kill()
-    await process.wait()
-    await demo.left_nothing()
-
-
 async def test_a_process_that_dies_is_named_with_the_end_of_its_log(demo: Demo) -> None:
     process = await demo.start("--exit")
     await demo.shows("order.placed")
@@ -123,8 +115,8 @@ async def test_a_process_that_dies_is_named_with_the_end_of_its_log(demo: Demo) 
     assert f"The end of {demo.folder}/logs/order-relay.log" in demo.output()
 
 
-async def test_what_is_killed_is_started_again_with_its_data_if_that_is_asked_for(demo: Demo) -> None:
-    await demo.start("--restart")
+async def test_what_is_killed_is_started_again_with_its_data_and_of_a_killed_demo_nothing_remains(demo: Demo) -> None:
+    process = await demo.start("--restart")
     await demo.shows("Kill what you like")
     server = f"postgresql://postgres@{LOOPBACK}:{demo.ports['DEMO_POSTGRES_PORT']}/postgres"
     (row,) = await fetch(server, "SHOW data_directory")
@@ -143,6 +135,9 @@ async def test_what_is_killed_is_started_again_with_its_data_if_that_is_asked_fo
         return demo.output().count("order.placed") > before
 
     await eventually(shown, timeout=30)
+    process.kill()
+    await process.wait()
+    await demo.left_nothing()
 
 
 async def test_a_port_in_use_is_told_in_one_sentence(demo: Demo) -> None:
