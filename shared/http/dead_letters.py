@@ -27,6 +27,8 @@ FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 PRINTABLE = r"^[^\x00]+$"
 Text = Annotated[str, Query(max_length=2048, pattern=PRINTABLE)]
 Words = Annotated[str, Field(min_length=1, max_length=2048, pattern=PRINTABLE)]
+# The largest integer that every reader of JSON keeps as it is (RFC 8259, section 6).
+EXACT = 2**53 - 1
 NEXT = "Give it as `cursor` for what follows; null at the end."
 
 
@@ -97,7 +99,7 @@ class Change(BaseModel):
     reason: Words = Field(description="Why; kept with each of them.")
     limit: int = Field(MOST, ge=1, le=MOST, description="How many at the most; the oldest first.")
     cursor: int | None = Field(
-        None, ge=1, le=2**63 - 1, description="`next_cursor` of the call before, so that what fails again waits."
+        None, ge=1, le=EXACT, description="`next_cursor` of the call before, so that what fails again waits."
     )
     dry_run: bool = Field(False, description="Only say which they are.")
 
