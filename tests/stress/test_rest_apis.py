@@ -27,7 +27,7 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 from tools.embedded.ports import LOOPBACK
 
 # Seconds for each: all three services together stay below a minute and a half.
-PHASES = {"examples,coverage,fuzzing": 14, "stateful": 10}
+PHASES = {"examples,coverage,fuzzing": 12, "stateful": 8}
 # A notification of each of three orders, and a message that became a dead letter.
 SOME_NOTIFICATIONS = (
     """
