@@ -92,10 +92,11 @@ class Interfering:
             hit = [event for event in events if event.subject == subject]
             if not hit or not faults:
                 return await real(publisher, events)
-            fault = faults.pop(0)
             rest = [event for event in events if event.subject != subject]
             answer = await real(publisher, rest) if rest else Answered(())
-            assert isinstance(answer, Answered)
+            if not isinstance(answer, Answered):
+                return answer
+            fault = faults.pop(0)
             outcomes = iter(answer.outcomes)
             return Answered(tuple(fault if event in hit else next(outcomes) for event in events))
 
@@ -195,7 +196,8 @@ async def test_many_bad_events_in_an_answer_that_accepts_another_are_held_and_no
         refused = Permanent("InvalidParameter: not these")
         good = [event for event in events if not event.subject.startswith("bad")]
         answer = await real(publisher, good) if good else Answered(())
-        assert isinstance(answer, Answered)
+        if not isinstance(answer, Answered):
+            return answer
         accepted = iter(answer.outcomes)
         return Answered(tuple(next(accepted) if event in good else refused for event in events))
 
