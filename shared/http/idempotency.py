@@ -22,7 +22,7 @@ from .tokens import Principal
 
 T = TypeVar("T")
 
-IN_USE = Kind("idempotency-key-in-use", "A request with this key is still being answered", 409)
+IN_USE = Kind("idempotency-key-in-use", "A request with this key is still being answered", 409, passing=True)
 REUSED = Kind("idempotency-key-reused", "This key was used for another request", 422)
 
 # The draft asks for a quoted string; most callers send it bare. Both name the same key.

@@ -23,7 +23,6 @@ from .problems import (
 from .rate_limit import TOO_MANY
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
-RETRIED = frozenset({429, 503})
 
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "string"}}}
 _ETAG = {"ETag": {"description": "Names what was read, for `If-None-Match`.", "schema": {"type": "string"}}}
@@ -47,7 +46,7 @@ def problems(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
         earlier = found.get(kind.status)
         title = f"{earlier['description']}; {kind.title.lower()}" if earlier else kind.title
         found[kind.status] = {"description": title, "content": _PROBLEM}
-        if kind.status in RETRIED:
+        if kind.passing or (earlier and "headers" in earlier):
             found[kind.status]["headers"] = _RETRY_AFTER
     return found
 

@@ -24,11 +24,12 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem: its stable name, its title, and its usual status."""
+    """A kind of problem: its stable name, its title, its usual status, and whether it may say when to come again."""
 
     slug: str
     title: str
     status: int
+    passing: bool = False
 
     @property
     def type(self) -> str:
@@ -43,7 +44,7 @@ UNAUTHENTICATED = Kind("unauthenticated", "A valid bearer token is needed", 401)
 FORBIDDEN = Kind("forbidden", "Not allowed for this caller", 403)
 NOT_FOUND = Kind("not-found", "Not found", 404)
 TOO_LARGE = Kind("too-large", "The request's body is too large", 413)
-UNAVAILABLE = Kind("unavailable", "Not available for the moment", 503)
+UNAVAILABLE = Kind("unavailable", "Not available for the moment", 503, passing=True)
 UNEXPECTED = Kind("unexpected", "Something went wrong on our side", 500)
 
 

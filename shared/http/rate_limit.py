@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..errors import EventTrioError
 from .problems import Kind
 
-TOO_MANY = Kind("too-many-requests", "Too many requests", 429)
+TOO_MANY = Kind("too-many-requests", "Too many requests", 429, passing=True)
 
 # Of more callers than this within a minute, those who were longest silent are forgotten.
 MOST_CALLERS = 10_000

@@ -31,15 +31,13 @@ from .schemas import (
 
 router = APIRouter(prefix="/v1/outbox", tags=["operations"])
 
-LATER = {"Retry-After": {"description": "Seconds until it can be done.", "schema": {"type": "integer"}}}
 LOCATION = {
     "Location": {"description": "Where its progress is.", "schema": {"type": "string", "format": "uri-reference"}}
 }
 
 
 def _problems(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
-    found = problems(*kinds, IN_USE, INVALID_REQUEST, REUSED, UNAVAILABLE)
-    return {**found, 409: {**found[409], "headers": LATER}}
+    return problems(*kinds, IN_USE, INVALID_REQUEST, REUSED, UNAVAILABLE)
 
 
 CHANGE = _problems(NOT_FOUND, OUTBOX_STATE)

@@ -10,7 +10,7 @@ from shared.http.problems import NOT_FOUND, UNAVAILABLE, HttpProblem, Kind, Tran
 
 from ..operators.operations import NotInOutbox, OperationRefused
 
-OUTBOX_STATE = Kind("outbox-state", "The outbox's state does not allow this", 409)
+OUTBOX_STATE = Kind("outbox-state", "The outbox's state does not allow this", 409, passing=True)
 
 
 def translation() -> Translation:
