@@ -70,8 +70,10 @@ async def test_an_order_whose_customer_cannot_be_told_is_compensated(
             assert [item["type"] for item in history] == ["order.placed", event]
             assert history[1]["data"]["reason"] == "the customer could not be notified"
             assert history[1]["correlation_id"] == history[0]["correlation_id"]
-            [report] = await reports(services, order_id)
-            assert (report["cause_type"], report["compensation"]) == ("order.placed", compensation)
+            # That the customer could not be told of the compensation either may have come back by now.
+            told = [(report["cause_type"], report["compensation"]) for report in await reports(services, order_id)]
+            assert [done for cause, done in told if cause == "order.placed"] == [compensation]
+            assert {done for cause, done in told if cause != "order.placed"} <= {"none"}
             [notification] = [n for n in await services.notifications(order_id) if n["event_type"] == "order.placed"]
             assert notification["status"] == "failed"
     [(failed,)] = await query(
