@@ -34,6 +34,8 @@ AnyEvent: TypeAlias = Event[Any]
 class _Progress:
     in_database: bool = False
     in_handler: bool = False
+    acted_for: float = 0.0
+    used_up: bool = False
     event: AnyEvent | None = None
 
 
@@ -82,6 +84,8 @@ class Handling:
                 raise
             if isinstance(error, InvalidPayload):
                 return await self.endings.bury(work.entry, "invalid_payload", error)
+            # A handler that used up most of the time itself cannot blame the database for what was left.
+            progress.used_up = limit.expired() and progress.acted_for > route.timeout / 2
             if await self._is_databases_fault(error, progress, timed_out=limit.expired()):
                 unavailable = Unavailable(describe(error))
                 self._report.postponed(work.identity, unavailable)
@@ -112,7 +116,9 @@ class Handling:
         progress.event = event
         acted: object = None
         if route.act is not None and not (stale and route.stale is Stale.SKIP):
+            began = self._clock.monotonic()
             acted = await route.act(event)
+            progress.acted_for = self._clock.monotonic() - began
             failpoints.hit("consumer.after_act")
         progress.in_database = True
         return await self._record(work, route, event, acted, progress)
@@ -207,7 +213,7 @@ class Handling:
     async def _is_databases_fault(self, error: BaseException, progress: _Progress, *, timed_out: bool) -> bool:
         """Whether to blame the database; where the error alone does not tell, the database is asked."""
         late = timed_out or isinstance(error, TimeoutError)
-        if late and progress.in_database and not progress.in_handler:
+        if late and progress.in_database and not (progress.in_handler or progress.used_up):
             # On a connection that went dead unnoticed no answer comes, while the next one is answered well.
             return True
         unclear = isinstance(error, TimeoutError) or (isinstance(error, OSError) and not progress.in_database)

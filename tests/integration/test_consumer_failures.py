@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from shared.aws import Aws
@@ -13,7 +14,7 @@ from shared.consumer.failures import Reject
 from shared.consumer.policies import RetryInPlace
 from shared.envelope import Envelope
 from shared.retry import Backoff
-from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
+from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -37,6 +38,33 @@ async def database(notifications_database: TestDatabase) -> TestDatabase:
 
 def stream(subject: str, count: int) -> list[Envelope]:
     return [envelope_of(Counted(), subject=subject, sequence=number + 1) for number in range(count)]
+
+
+async def test_a_handler_that_used_up_its_time_cannot_blame_the_database(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    """Or an act that always takes nearly all of its time would be repeated for ever, and stop all others each time."""
+    [event] = stream("slow", 1)
+    acted: list[object] = []
+    blocker = await asyncpg.connect(database.url)
+    loop = asyncio.get_running_loop()
+
+    async def take_nearly_all(event: Event[Counted]) -> None:
+        acted.append(event.id)
+        if len(acted) == 1:
+            group = f"{CONSUMER}\x1f{event.envelope.partitionkey}"
+            await blocker.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", group)
+            loop.call_later(1.5, blocker.terminate)
+        await asyncio.sleep(0.8)  # how long it takes is what is tested
+
+    try:
+        async with consumer_of(database, queue.reader(), act=take_nearly_all, policy=BRIEF, timeout=1.0):
+            await queue.send(event)
+            await eventually(queue.is_empty)
+    finally:
+        blocker.terminate()
+    assert acted == [event.id]
+    assert await rows(database, "SELECT reason, attempts FROM deferred_message") == [("timeout", 1)]
 
 
 async def test_a_failing_event_holds_only_its_own_group(database: TestDatabase, queue: FifoQueue) -> None:

@@ -1,12 +1,18 @@
 """Before the publisher sends to a broker that it does not know, it learns who that is."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, cast
 
+import pytest
+
 from services.relay.publishing.backlog import PendingEvent
-from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Unsent
+from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Refused, Unsent
 from services.relay.publishing.publisher import Publisher
+from shared.aws import Aws, sns
 from shared.queue import Queue
+from tools.embedded.ports import LOOPBACK, free_port
 
 EVENT = PendingEvent(1, "e-1", "o-1", 0, b"{}", {}, 2)
 
@@ -43,6 +49,13 @@ class Identity:
         return answer
 
 
+@pytest.fixture
+async def aws_client() -> AsyncIterator[Any]:
+    """A real client, of nobody."""
+    async with sns(Aws("us-east-1", f"http://{LOOPBACK}:{free_port()}")) as client:
+        yield client
+
+
 def publisher(topic: Topic, identity: Identity) -> Publisher:
     queue = cast(Queue, CheckQueue())
     return Publisher(cast(Any, topic), queue, "order-events.fifo", call_seconds=5.0, meet=identity.meet)
@@ -54,6 +67,16 @@ async def test_what_was_read_before_the_broker_was_known_is_not_sent_but_read_ag
     assert isinstance(await tested.publish([EVENT]), Unsent)
     assert topic.calls == 0
     assert await tested.publish([EVENT]) == Answered((Accepted("m"),))
+
+
+@pytest.mark.parametrize("bad", [replace(EVENT, body=b"\xff"), replace(EVENT, attributes={"type": cast(str, 7)})])
+async def test_an_event_of_which_no_request_can_be_made_is_no_outage(aws_client: Any, bad: PendingEvent) -> None:
+    """Or one bad row would keep all others waiting for a broker that is well."""
+    tested = Publisher(
+        aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, meet=Identity(True).meet
+    )
+    assert isinstance(await tested.publish([EVENT]), Unsent)
+    assert isinstance(await tested.publish([bad]), Refused)
 
 
 async def test_calls_at_once_send_nothing_to_a_broker_that_lost_what_goes_first() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from shared.aws import BROKER_FAULTS, error_code
 from shared.database import DATABASE_FAULTS
@@ -14,7 +14,18 @@ from shared.errors import BrokerUnavailable
 from shared.queue import Queue
 
 from .backlog import PendingEvent
-from .outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Transient, Unsent, classify_call, classify_entry
+from .outcome import (
+    Accepted,
+    Answered,
+    CallOutcome,
+    Outage,
+    Outcome,
+    Refused,
+    Transient,
+    Unsent,
+    classify_call,
+    classify_entry,
+)
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
@@ -63,16 +74,20 @@ class Publisher:
 
     async def _publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         try:
+            entries = [_entry(str(i), event) for i, event in enumerate(events)]
+        except UnicodeDecodeError as error:
+            return Refused(f"a body is no text: {error.reason}")
+        try:
             async with asyncio.timeout(self._call_seconds):
                 if self._arn is None:
                     return await self._attach()
-                answer = await self._client.publish_batch(
-                    TopicArn=self._arn,
-                    PublishBatchRequestEntries=[_entry(str(i), event) for i, event in enumerate(events)],
-                )
+                answer = await self._client.publish_batch(TopicArn=self._arn, PublishBatchRequestEntries=entries)
                 return Answered(tuple(_outcomes(answer, len(events))))
         except BrokerUnavailable as error:
             return Outage(str(error))
+        except ParamValidationError as error:
+            # The SDK would not make a request of it: that is an event's fault, and nobody else waits for it.
+            return Refused(str(error)[:REASON_CHARACTERS])
         except ClientError as error:
             code = error_code(error)
             if code in ("NotFound", "NotFoundException"):
