@@ -107,6 +107,8 @@ STATEMENTS_V2: tuple[str, ...] = (
     "CREATE INDEX operator_action_event ON operator_action (consumer, event_id, id)",
 )
 
+STATEMENTS_V3: tuple[str, ...] = ()
+
 
 def grants(role: str) -> tuple[str, ...]:
     """The statements that let the role of a service consume."""
@@ -123,3 +125,8 @@ def grants_v2(role: str) -> tuple[str, ...]:
         f"GRANT UPDATE, DELETE ON deferred_message TO {role}",
         f"GRANT SELECT, INSERT ON operator_action TO {role}",
     )
+
+
+def grants_v3(role: str) -> tuple[str, ...]:
+    """What the role needs besides, since the third version of the inbox."""
+    return ()

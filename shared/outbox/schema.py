@@ -122,6 +122,8 @@ KEYS = "outbox_idempotency_key"
 
 STATEMENTS_V2: tuple[str, ...] = idempotency.statements(KEYS)
 
+STATEMENTS_V3: tuple[str, ...] = ()
+
 # What the relay may change of an event: its state, never what it says.
 STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"
 
@@ -143,3 +145,8 @@ def grants(*, writer: str, relay: str) -> tuple[str, ...]:
 def grants_v2(*, relay: str) -> tuple[str, ...]:
     """What the relay needs besides, since it answers an operator's request once."""
     return idempotency.grants(KEYS, relay)
+
+
+def grants_v3(*, writer: str, relay: str) -> tuple[str, ...]:
+    """What both need besides, since the third version of the outbox."""
+    return ()

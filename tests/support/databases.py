@@ -84,8 +84,12 @@ async def migrate_outbox(url: str) -> None:
     passwords = role_passwords(url, OUTBOX_WRITER, OUTBOX_RELAY)
     for role in (OUTBOX_WRITER, OUTBOX_RELAY):
         await execute(url, _create_role(role, passwords.get(role)))
-    grants = (*outbox.grants(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY), *outbox.grants_v2(relay=OUTBOX_RELAY))
-    await execute(url, *outbox.STATEMENTS_V1, *outbox.STATEMENTS_V2, *grants)
+    grants = (
+        *outbox.grants(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY),
+        *outbox.grants_v2(relay=OUTBOX_RELAY),
+        *outbox.grants_v3(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY),
+    )
+    await execute(url, *outbox.STATEMENTS_V1, *outbox.STATEMENTS_V2, *outbox.STATEMENTS_V3, *grants)
 
 
 async def execute(url: str, *statements: str) -> None:

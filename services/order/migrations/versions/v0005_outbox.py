@@ -1,0 +1,18 @@
+"""The third version of the outbox."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from shared.outbox.schema import STATEMENTS_V3, grants_v3
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring the outbox to its third version."""
+    for statement in (*STATEMENTS_V3, *grants_v3(writer="order_api", relay="order_relay")):
+        op.execute(statement)

@@ -1,0 +1,18 @@
+"""The third version of the inbox."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from shared.inbox.schema import STATEMENTS_V3, grants_v3
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring the inbox to its third version."""
+    for statement in (*STATEMENTS_V3, *grants_v3("order_api")):
+        op.execute(statement)
