@@ -36,6 +36,10 @@ async def database(notifications_database: TestDatabase) -> TestDatabase:
     return notifications_database
 
 
+NEARLY_ALL = 0.8
+"""Seconds of a handler that may take one: how long it takes is what is tested."""
+
+
 def stream(subject: str, count: int) -> list[Envelope]:
     return [envelope_of(Counted(), subject=subject, sequence=number + 1) for number in range(count)]
 
@@ -55,7 +59,7 @@ async def test_a_handler_that_used_up_its_time_cannot_blame_the_database(
             group = f"{CONSUMER}\x1f{event.envelope.partitionkey}"
             await blocker.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", group)
             loop.call_later(1.5, blocker.terminate)
-        await asyncio.sleep(0.8)  # how long it takes is what is tested
+        await asyncio.sleep(NEARLY_ALL)
 
     try:
         async with consumer_of(database, queue.reader(), act=take_nearly_all, policy=BRIEF, timeout=1.0):
