@@ -15,7 +15,7 @@ from shared.consumer.assembly import Subscription, consuming
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
-from shared.http import dead_letters
+from shared.http import operations
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
@@ -26,7 +26,6 @@ from shared.idempotency.metrics import IdempotencyMetrics
 from shared.idempotency.pruner import KeyPruner
 from shared.idempotency.schema import TABLE
 from shared.idempotency.transactions import of_sessions
-from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -35,7 +34,7 @@ from shared.outbox.writer import OutboxWriter
 from shared.settings import fail, load
 from shared.signals import Signals
 
-from .api import messages, notifications
+from .api import notifications
 from .api.problems import translation
 from .handlers import router
 from .migrate import MIGRATIONS
@@ -104,13 +103,13 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     return create_app(
         title="Notification service",
         description="Tells customers what happened to their orders, once per event.",
-        routers=[notifications.router, messages.router, dead_letters.router],
+        routers=[notifications.router, *operations.ROUTERS],
         authenticator=known,
         registry=registry,
         checks=_checks(engine, running),
         lifespan=lifespan,
         translation=translation(),
-        state={"records": Records(sessions, NAME), "dead_letters": DeadLetters(sessions, NAME), "answers": answers},
+        state={"records": Records(sessions), **operations.consumer_state(sessions, NAME, answers)},
     )
 
 

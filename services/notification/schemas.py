@@ -39,25 +39,3 @@ class NotificationPage(BaseModel):
 
     items: list[NotificationView]
     next_cursor: str | None = Field(description=NEXT)
-
-
-class ProcessedMessageView(BaseModel):
-    """An event that the service is done with. Of a message that is no event only `message_id` is known."""
-
-    consumer: str
-    event_id: str
-    message_id: str = Field(description="The broker's own id of the message.")
-    source: str | None
-    subject: str | None
-    sequence: int | None
-    type: str | None
-    time: datetime | None = Field(description="When the event happened.")
-    processed_at: datetime
-    outcome: str = Field(examples=["handled", "handled_stale", "skipped_stale", "dead_letter"])
-
-
-class ProcessedMessagePage(BaseModel):
-    """Processed messages, newest first."""
-
-    items: list[ProcessedMessageView]
-    next_cursor: str | None = Field(description=NEXT)

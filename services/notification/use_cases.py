@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from shared.clock import Clock
@@ -16,7 +15,6 @@ from shared.consumer.event import Event
 from shared.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
 from shared.contracts.orders import OrderEvent, OrderPlaced
 from shared.envelope import new_event_id
-from shared.inbox import reader
 from shared.outbox.writer import OutboxWriter
 
 from .domain import (
@@ -177,9 +175,8 @@ class Records:
     `owner` is the customer whose notifications the caller may see, or None for all; another's is not found.
     """
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
+    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
         self._sessions = sessions
-        self._consumer = consumer
 
     async def notification(self, id: NotificationId, *, owner: str | None) -> Notification:
         """One notification; raises NotificationNotFound."""
@@ -195,12 +192,3 @@ class Records:
         """Notifications, newest first, after a position."""
         async with self._sessions() as session:
             return await NotificationRepository(session).page(owner=owner, order_id=order_id, after=after, limit=limit)
-
-    async def processed(
-        self, *, event_id: str | None, subject: str | None, before: tuple[datetime, str] | None, limit: int
-    ) -> Sequence[Row[Any]]:
-        """Rows of the inbox, newest first."""
-        async with self._sessions() as session:
-            return await reader.list_processed(
-                session, consumer=self._consumer, event_id=event_id, subject=subject, before=before, limit=limit
-            )

@@ -15,7 +15,7 @@ from shared.consumer.assembly import Subscription, consuming
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
-from shared.http import dead_letters
+from shared.http import operations
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
@@ -26,7 +26,6 @@ from shared.idempotency.metrics import IdempotencyMetrics
 from shared.idempotency.pruner import KeyPruner
 from shared.idempotency.schema import TABLE
 from shared.idempotency.transactions import of_sessions
-from shared.inbox.dead_letters import DeadLetters
 from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -79,7 +78,6 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
-    letters = DeadLetters(sessions, NAME)
     use_cases = Orders(sessions, writer, ring=doorbell.ring, clock=time, metrics=metrics)
 
     @asynccontextmanager
@@ -107,7 +105,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     return create_app(
         title="Order service",
         description="Takes orders, keeps their state, and states what happened to them as events.",
-        routers=[orders.router, events.router, reports.router, dead_letters.router],
+        routers=[orders.router, events.router, reports.router, *operations.ROUTERS],
         authenticator=known,
         registry=registry,
         checks=_checks(engine, running),
@@ -116,8 +114,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         state={
             "orders": use_cases,
             "notification_url": settings.notification_url,
-            "dead_letters": letters,
-            "answers": answers,
+            **operations.consumer_state(sessions, NAME, answers),
         },
     )
 

@@ -5,7 +5,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import httpx
 from rich.console import Console
 
 from shared.errors import EventTrioError
+from tools.demo import declared
 from tools.demo.errors import DemoError, NotEverybodyNotifiedError
 from tools.demo.ports import Ports
 from tools.demo.screen import Screen
@@ -46,17 +47,22 @@ async def demo(screen: Screen, options: Options) -> int:
     Raises:
         EventTrioError: it could not be started, or a process ended; the message says what to do.
     """
-    ports = Ports.from_environment()
+    services = declared.load()
+    ports = Ports.from_environment(services)
     started = time.monotonic()
     screen.title("Starting" + (", with the data of the run before" if options.keep else ""))
-    async with running(options.folder, ports, screen.step, keep=options.keep) as system, AsyncExitStack() as clients:
+    async with (
+        running(options.folder, services, ports, screen.step, keep=options.keep) as system,
+        AsyncExitStack() as clients,
+    ):
         orders, notifications = [
             await clients.enter_async_context(httpx.AsyncClient(base_url=port.url, trust_env=False, timeout=15.0))
-            for port in (ports.order, ports.notification)
+            for port in (ports.services["order"], ports.services["notification"])
         ]
         tour = Tour(orders, notifications, screen, count=options.orders)
         status = await _while_running(system, _show(tour, screen, options))
-        _print_addresses(screen, ports, options.folder)
+        databases = [service.database for service in services]
+        _print_addresses(screen, ports, databases, options.folder)
         screen.line(f"  {time.monotonic() - started:.1f} s from start to here", "dim")
         if not options.leave:
             screen.title("Place orders of your own and see them here; Ctrl-C stops everything")
@@ -101,15 +107,16 @@ async def _while_running(system: System, work: Coroutine[object, object, T]) -> 
         await asyncio.gather(watching, working, return_exceptions=True)
 
 
-def _print_addresses(screen: Screen, ports: Ports, folder: Path) -> None:
+def _print_addresses(screen: Screen, ports: Ports, databases: Sequence[str], folder: Path) -> None:
     screen.title("Look around")
-    for port in (ports.order, ports.notification, ports.order_relay, ports.notification_relay):
-        screen.line(f"  {port.purpose:<27}{port.url}/docs")
-    screen.line(
-        f"  {'Postgres':<27}postgresql://postgres@127.0.0.1:{ports.postgres.number}/orders (and /notifications)"
-    )
-    screen.line(f"  {'LocalStack':<27}{ports.localstack.url}")
-    screen.line(f"  {'logs':<27}{folder}/logs")
+    width = max(len(port.purpose) for port in ports.programs) + 4
+    for port in ports.programs:
+        screen.line(f"  {port.purpose:<{width}}{port.url}/docs")
+    first, *others = databases
+    also = f" (and {', '.join(f'/{name}' for name in others)})" if others else ""
+    screen.line(f"  {'Postgres':<{width}}postgresql://postgres@127.0.0.1:{ports.postgres.number}/{first}{also}")
+    screen.line(f"  {'LocalStack':<{width}}{ports.localstack.url}")
+    screen.line(f"  {'logs':<{width}}{folder}/logs")
 
 
 def main() -> int:

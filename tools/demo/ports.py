@@ -1,8 +1,10 @@
 """The ports that the demo listens on, each with the environment variable that changes it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tools.demo.declared import DeclaredService
 from tools.demo.errors import DemoError
 from tools.embedded.ports import LOOPBACK, ensure_free
 
@@ -22,41 +24,43 @@ class Port:
 
 @dataclass(frozen=True)
 class Ports:
-    """All of them."""
+    """All of them; services and relays by the name of the service."""
 
-    order: Port
-    notification: Port
-    order_relay: Port
-    notification_relay: Port
+    services: dict[str, Port]
+    relays: dict[str, Port]
     postgres: Port
     localstack: Port
 
     @classmethod
-    def from_environment(cls) -> "Ports":
+    def from_environment(cls, declared: Sequence[DeclaredService]) -> "Ports":
         """Read DEMO_*_PORT.
 
         Raises:
             DemoError: one of them is not a port number.
         """
+        services, relays = {}, {}
+        for service in declared:
+            variable = f"DEMO_{service.name.upper()}"
+            services[service.name] = _port(service.port, f"the {service.name} service", f"{variable}_PORT")
+            if service.relay_port is not None:
+                relays[service.name] = _port(
+                    service.relay_port, f"the relay of {service.publishes}", f"{variable}_RELAY_PORT"
+                )
         return cls(
-            order=_port(8000, "the order service", "DEMO_ORDER_PORT"),
-            notification=_port(8001, "the notification service", "DEMO_NOTIFICATION_PORT"),
-            order_relay=_port(8002, "the relay of orders", "DEMO_ORDER_RELAY_PORT"),
-            notification_relay=_port(8003, "the relay of notifications", "DEMO_NOTIFICATION_RELAY_PORT"),
+            services=services,
+            relays=relays,
             postgres=_port(15432, "Postgres", "DEMO_POSTGRES_PORT"),
             localstack=_port(14566, "LocalStack", "DEMO_LOCALSTACK_PORT"),
         )
 
     @property
+    def programs(self) -> tuple[Port, ...]:
+        """Those of the project's own processes."""
+        return (*self.services.values(), *self.relays.values())
+
+    @property
     def all(self) -> tuple[Port, ...]:
-        return (
-            self.order,
-            self.notification,
-            self.order_relay,
-            self.notification_relay,
-            self.postgres,
-            self.localstack,
-        )
+        return (*self.programs, self.postgres, self.localstack)
 
     def ensure_free(self) -> None:
         """Raise PortInUseError if somebody listens on one."""

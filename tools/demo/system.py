@@ -1,7 +1,7 @@
 """The system of the demo: what is started, in which order, with which settings; stopped in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
+from tools.demo.declared import DeclaredService
 from tools.demo.errors import DemoError
 from tools.demo.ports import Ports
 from tools.demo.processes import Program, Service
@@ -18,7 +19,6 @@ from tools.embedded.postgres import EmbeddedPostgres
 
 Step = Callable[[str], AbstractContextManager[None]]
 
-DATABASES = {"orders": "order", "notifications": "notification"}
 # Short, so that Ctrl-C need not wait long for the last receive; LocalStack costs nothing per call.
 QUEUE_WAIT_SECONDS = "1"
 LOOK_SECONDS = 0.2
@@ -95,8 +95,10 @@ class System:
 
 
 @asynccontextmanager
-async def running(folder: Path, ports: Ports, step: Step, *, keep: bool) -> AsyncIterator[System]:
-    """Start everything below `folder`, each part reported as a `step`; stop everything at the end.
+async def running(
+    folder: Path, declared: Sequence[DeclaredService], ports: Ports, step: Step, *, keep: bool
+) -> AsyncIterator[System]:
+    """Start every declared service and its relay below `folder`, each part reported as a `step`; stop all at the end.
 
     Raises:
         EmbeddedServerError, DemoError: something could not be started; the message says what to do.
@@ -110,14 +112,16 @@ async def running(folder: Path, ports: Ports, step: Step, *, keep: bool) -> Asyn
     localstack = EmbeddedLocalStack(
         folder / "localstack", port=ports.localstack.number, port_variable=ports.localstack.variable
     )
-    services = _services(logs, ports, localstack.endpoint_url)
+    services = tuple(
+        program for service in declared for program in _programs(service, logs, ports, localstack.endpoint_url)
+    )
     watcher = Program("topology", "infra.localstack.watch", logs, {"AWS_ENDPOINT_URL": localstack.endpoint_url})
 
     async def prepare_databases(servers: AsyncExitStack) -> None:
         with step("Postgres"):
             await servers.enter_async_context(postgres)
         with step("databases and their roles"):
-            await together(*(_migrate(postgres.admin_url, name, logs) for name in DATABASES))
+            await together(*(_migrate(postgres.admin_url, service, logs) for service in declared))
         for service in services:
             await service.start()
 
@@ -162,56 +166,31 @@ def _open_folder(folder: Path) -> Path:
     return logs
 
 
-def _services(logs: Path, ports: Ports, endpoint_url: str) -> tuple[Service, ...]:
-    broker = {"AWS_ENDPOINT_URL": endpoint_url}
+def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: str) -> Iterator[Service]:
+    def as_role(role: str) -> dict[str, str]:
+        url = f"postgresql://{service.name}_{role}@{LOOPBACK}:{ports.postgres.number}/{service.database}"
+        return {"DATABASE_URL": url, "AWS_ENDPOINT_URL": endpoint_url}
 
-    def as_role(role: str, database: str) -> dict[str, str]:
-        return {"DATABASE_URL": f"postgresql://{role}@{LOOPBACK}:{ports.postgres.number}/{database}"}
-
-    relay = {**broker, "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
-    consumer = {**broker, "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS}
-    return (
-        Service(
-            "order",
-            "services.order.main",
-            logs,
-            as_role("order_api", "orders")
-            | consumer
-            | {"NOTIFICATION_URL": f"http://{LOOPBACK}:{ports.notification.number}"},
-            ports.order,
-        ),
-        Service(
-            "notification",
-            "services.notification.main",
-            logs,
-            as_role("notification_api", "notifications") | consumer,
-            ports.notification,
-        ),
-        Service(
-            "order-relay",
-            "services.relay.main",
-            logs,
-            as_role("order_relay", "orders") | relay | {"TOPIC": "order-events"},
-            ports.order_relay,
-        ),
-        Service(
-            "notification-relay",
-            "services.relay.main",
-            logs,
-            as_role("notification_relay", "notifications") | relay | {"TOPIC": "notification-events"},
-            ports.notification_relay,
-        ),
-    )
+    urls = {name: port.url for name, port in ports.services.items()}
+    given = {name: value.format_map(urls) for name, value in service.environment.items()}
+    environment = {**as_role("api"), "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS, **given}
+    yield Service(service.name, f"services.{service.name}.main", logs, environment, ports.services[service.name])
+    if service.publishes is not None:
+        relay = {
+            **as_role("relay"),
+            "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS,
+            "TOPIC": service.publishes,
+        }
+        yield Service(f"{service.name}-relay", "services.relay.main", logs, relay, ports.relays[service.name])
 
 
-async def _migrate(admin_url: str, database: str, logs: Path) -> None:
+async def _migrate(admin_url: str, service: DeclaredService, logs: Path) -> None:
     connection = await asyncpg.connect(admin_url)
     try:
         with suppress(asyncpg.DuplicateDatabaseError):
-            await connection.execute(f"CREATE DATABASE {database}")
+            await connection.execute(f"CREATE DATABASE {service.database}")
     finally:
         await connection.close()
-    service = DATABASES[database]
-    url = f"{admin_url.rpartition('/')[0]}/{database}"
+    url = f"{admin_url.rpartition('/')[0]}/{service.database}"
     environment = {"MIGRATION_DATABASE_URL": url}
-    await Program(f"{service}-migration", f"services.{service}.migrate", logs, environment).finish()
+    await Program(f"{service.name}-migration", f"services.{service.name}.migrate", logs, environment).finish()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from shared.settings import ServiceSettings
+from tools.demo.declared import load as load_services
 from tools.demo.ports import Port, Ports
 
 from .discovery import classes
@@ -121,8 +121,7 @@ def _substitutions() -> Iterator[tuple[str, str, str]]:
 
 def _ports() -> list[Port]:
     with mock.patch.dict("os.environ", clear=True):
-        ports = Ports.from_environment()
-    return [getattr(ports, field.name) for field in fields(ports)]
+        return list(Ports.from_environment(load_services()).all)
 
 
 def _meaning(field: FieldInfo) -> tuple[object, ...]:

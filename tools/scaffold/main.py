@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     for path in written:
         print(path.relative_to(ROOT))
-    print(f"next: make check; make test-integration ARGS='-k {found.name}'; make reference")
+    # In a process of its own: this one has imported the project as it was.
+    if subprocess.run([sys.executable, "-m", "tools.reference.main"], cwd=ROOT, check=False).returncode != 0:
+        print("error: the reference pages could not be written; run make reference", file=sys.stderr)
+        return 1
+    print(f"next: make check; make test-integration ARGS='-k {found.name}'; make demo starts it beside the others")
     return 0
 
 

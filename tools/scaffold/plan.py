@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
+
 from infra.manifest import Kind
 from infra.manifest import load as load_templates
 from shared import contracts
@@ -21,7 +24,9 @@ from shared.settings import suggest
 NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
 TYPE = re.compile(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*")
 PORT = re.compile(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}")
-RESERVED = ("relay", "shared", "postgres", "localstack", "topology", "test", "payload", "user", "template1")
+# Names that mean something else already: databases that every server has, and folders of the project.
+RESERVED = frozenset({"postgres", "public", "relay", "shared", "template0", "template1", "test"})
+DATABASE = re.compile(r"^CREATE DATABASE (\w+);", re.MULTILINE)
 
 
 class ScaffoldRefused(EventTrioError):
@@ -61,10 +66,7 @@ class Plan:
 
 def plan(root: Path, name: str, events: Sequence[str], publishes: Sequence[str] = ()) -> Plan:
     """Check what is asked for against what is there. Raises ScaffoldRefused."""
-    if not NAME.fullmatch(name) or keyword.iskeyword(name) or name in RESERVED:
-        raise ScaffoldRefused(f"NAME {name!r} is not possible: 2 to 20 small letters and digits, and no reserved word")
-    if (root / "services" / name).exists():
-        raise ScaffoldRefused(f"services/{name} is there already")
+    _ensure_possible(root, name)
     if not events:
         raise ScaffoldRefused("EVENTS is empty: name at least one event type, such as order.placed")
     known = _known()
@@ -75,16 +77,39 @@ def plan(root: Path, name: str, events: Sequence[str], publishes: Sequence[str] 
     declared = {template.topic for template in load_templates() if template.kind is Kind.TOPIC}
     if len(topics) != 1 or not topics <= declared:
         raise ScaffoldRefused(f"EVENTS are of the topics {', '.join(sorted(topics))}: one that exists is possible")
-    for event in publishes:
-        if not TYPE.fullmatch(event) or event.partition(".")[0] != name:
-            raise ScaffoldRefused(f"PUBLISHES {event!r} is not possible: it has to be like {name}.done")
     return Plan(
         name,
-        tuple(known[event] for event in events),
+        tuple(known[event] for event in dict.fromkeys(events)),
         topics.pop(),
-        tuple(EventModel(event, name, _classname(event)) for event in publishes),
+        tuple(_published(name, event) for event in dict.fromkeys(publishes)),
         _free_port(root),
     )
+
+
+def _ensure_possible(root: Path, name: str) -> None:
+    """Raise ScaffoldRefused where the name cannot stand in Python, in SQL and beside the names that are there."""
+    if not NAME.fullmatch(name):
+        raise ScaffoldRefused(f"NAME {name!r} is not possible: 2 to 20 small letters and digits, a letter first")
+    if keyword.iskeyword(name) or name in RESERVED_WORDS or name in RESERVED:
+        raise ScaffoldRefused(f"NAME {name!r} is not possible: Python, Postgres or the project reserves that word")
+    if (root / "services" / name).exists():
+        raise ScaffoldRefused(f"services/{name} is there already")
+    if name in DATABASE.findall((root / "infra/postgres/databases.sql").read_text(encoding="utf-8")):
+        raise ScaffoldRefused(f"NAME {name!r} is not possible: there is a database of that name already")
+    containers = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for taken in (name, f"{name}-migrate", f"{name}-relay"):
+        if taken in containers:
+            raise ScaffoldRefused(f"NAME {name!r} is not possible: docker-compose.yml has a service {taken} already")
+
+
+def _published(name: str, event: str) -> EventModel:
+    if not TYPE.fullmatch(event) or event.partition(".")[0] != name:
+        raise ScaffoldRefused(f"PUBLISHES {event!r} is not possible: it has to be like {name}.done")
+    if _classname(event) == f"{name.capitalize()}Event":
+        raise ScaffoldRefused(
+            f"PUBLISHES {event!r} is not possible: its class is the base of the others; say what happened"
+        )
+    return EventModel(event, name, _classname(event))
 
 
 def _known() -> dict[str, EventModel]:

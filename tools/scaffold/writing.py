@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,13 +16,16 @@ from .plan import Plan, ScaffoldRefused
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
+READMES = {"README.md": "handles {events}", "README.ko.md": "{events} 이벤트를 처리합니다"}
+"""The pages with a map of the project, and what they say of a new service."""
 INDEPENDENT = 'modules = ["services.order", "services.relay", "services.notification"'
 
 
 def write(root: Path, plan: Plan) -> list[Path]:
     """Write the service into the project at `root`; returns the files written or changed.
 
-    Nothing is written when a file to change is not as expected. Raises ScaffoldRefused.
+    Nothing is written when a file is there already, or one to change is not as expected; what was written before a
+    failure is taken back. Raises ScaffoldRefused.
     """
     environment = _environment()
     imports: dict[str, list[str]] = {}
@@ -37,12 +42,57 @@ def write(root: Path, plan: Plan) -> list[Path]:
         )
         for target, template, about_own in _files(plan)
     }
+    for path in files:
+        if path.exists():
+            raise ScaffoldRefused(
+                f"{path.relative_to(root)} is there already; choose another NAME. Nothing was written"
+            )
+    _ensure_distinct(files, plan)
     files |= _entries(root, plan, environment, facts)
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    _format([path for path in files if path.suffix == ".py"])
+    _put(root, files)
     return list(files)
+
+
+def _ensure_distinct(files: Mapping[Path, str], plan: Plan) -> None:
+    """Refuse a class of the service that would be called as something that the same file imports."""
+    own = {plan.classname, *(event.classname for event in plan.published)}
+    modules = (f"services.{plan.name}", f"shared.contracts.{plan.name}")
+    for path, text in files.items():
+        if path.suffix != ".py":
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            ours = path.parent.name != "contracts" if node.level else str(node.module).startswith(modules)
+            if not ours:
+                for taken in own & {alias.name for alias in node.names}:
+                    raise ScaffoldRefused(
+                        f"a class of the service would be called {taken}, as one of {node.module} that it uses; "
+                        "choose another NAME or event type. Nothing was written"
+                    )
+
+
+def _put(root: Path, files: Mapping[Path, str]) -> None:
+    before = {path: path.read_bytes() if path.exists() else None for path in files}
+    folders = {folder for path in files for folder in path.parents if folder.is_relative_to(root)}
+    made = sorted((folder for folder in folders if not folder.exists()), reverse=True)
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        _format([path for path in files if path.suffix == ".py"])
+    except BaseException as error:
+        for path, content in before.items():
+            if content is not None:
+                path.write_bytes(content)
+            else:
+                path.unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError | subprocess.CalledProcessError):
+            raise ScaffoldRefused(f"{error}. What was written is taken back") from error
+        raise
 
 
 def render(template: str, **facts: object) -> str:
@@ -91,7 +141,17 @@ def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, 
         example: examples + "\n" + "".join(f"#{key}={value}\n" for key, value in new if f"#{key}=" not in examples),
         databases: databases.read_text(encoding="utf-8") + f"CREATE DATABASE {plan.name};\n",
         project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + arrows,
+        **{root / page: _on_the_map(root / page, plan) for page in READMES},
     }
+
+
+def _on_the_map(path: Path, plan: Plan) -> str:
+    """The page with a row for the service behind those of the others."""
+    events = ", ".join(f"`{event.type}`" for event in plan.events)
+    row = f"| [`services/{plan.name}/`](services/{plan.name}) | {READMES[path.name].format(events=events)} |"
+    before, found, after = path.read_text(encoding="utf-8").rpartition("\n| [`services/")
+    last, end, rest = after.partition("\n")
+    return f"{before}{_expected(path, found)}{last}{end}{row}\n{rest}"
 
 
 def _before(path: Path, anchor: str, text: str) -> str:

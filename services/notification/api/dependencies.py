@@ -18,7 +18,6 @@ def _records(request: Request) -> Records:
 
 RecordsOf = Annotated[Records, Depends(_records)]
 Reader = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
-Operator = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 NEXT = "`next_cursor` of the page before."

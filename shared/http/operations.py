@@ -1,0 +1,22 @@
+"""What operators of a consuming service work with, as one piece: its routes, and what the routes need."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from ..idempotency.answers import Answers
+from ..inbox.dead_letters import DeadLetters
+from ..inbox.reader import ProcessedMessages
+from . import dead_letters, processed_messages
+
+ROUTERS = (processed_messages.router, dead_letters.router)
+"""Every consuming service has these routes."""
+
+
+def consumer_state(sessions: async_sessionmaker[AsyncSession], consumer: str, answers: Answers) -> dict[str, object]:
+    """What `ROUTERS` look for on `app.state`. `answers` keeps each change from being made twice under one key."""
+    return {
+        "dead_letters": DeadLetters(sessions, consumer),
+        "processed_messages": ProcessedMessages(sessions, consumer),
+        "answers": answers,
+    }
