@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+from shared.http.body import Body, Integer
 
 from .domain import Line, Order, State
 from .money import MINOR_UNITS
@@ -33,28 +35,17 @@ ReasonText = Annotated[
 ]
 
 
-def _whole(value: object) -> object:
-    """In JSON 2.0 is an integer too; "2" is none."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-class Request(BaseModel):
-    """A request body; a field that is not known is a mistake of the caller's, and is told."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class LineRequest(Request):
+class LineRequest(Body):
     """So many of one thing, at a price each."""
 
     sku: Sku = Field(examples=["TEA-EARL-GREY-100"])
-    quantity: Annotated[int, BeforeValidator(_whole)] = Field(ge=1, le=1_000_000, strict=True, examples=[2])
+    quantity: Integer = Field(ge=1, le=1_000_000, examples=[2])
     unit_price: Amount = Field(
         description="A decimal in a string, with at most the digits of the currency.", examples=["12.50"]
     )
 
 
-class PlaceOrder(Request):
+class PlaceOrder(Body):
     """A new order."""
 
     customer_id: CustomerId = Field(description="Who orders; a customer names itself.", examples=["customer-1"])
@@ -71,7 +62,7 @@ class PlaceOrder(Request):
         return NewOrder(self.customer_id, self.recipient, self.locale, self.currency, lines)
 
 
-class Reason(Request):
+class Reason(Body):
     """Why."""
 
     reason: ReasonText = Field(examples=["the customer changed their mind"])

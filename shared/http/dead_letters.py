@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..idempotency.attempt import Answer
 from ..inbox.dead_letters import MOST, By, DeadLetterNotFound, DeadLetters, Rows, Selection
 from .authorization import Require
+from .body import Body, Integer
 from .idempotency import IN_USE, REUSED, RepeatableOf, answer_with
 from .openapi import problems
 from .problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
@@ -84,7 +85,7 @@ class DeadLetterDetails(DeadLetterView):
     actions: list[ActionView]
 
 
-class Change(BaseModel):
+class Change(Body):
     """Which dead letters are meant, and why: one by its event id, those of a filter, or `all`."""
 
     model_config = ConfigDict(
@@ -97,8 +98,8 @@ class Change(BaseModel):
     failure: Words | None = Field(None, description="Only those with this `reason`.")
     all: bool = Field(False, description="Needed when nothing restricts.")
     reason: Words = Field(description="Why; kept with each of them.")
-    limit: int = Field(MOST, ge=1, le=MOST, description="How many at the most; the oldest first.")
-    cursor: int | None = Field(
+    limit: Integer = Field(MOST, ge=1, le=MOST, description="How many at the most; the oldest first.")
+    cursor: Integer | None = Field(
         None, ge=1, le=EXACT, description="`next_cursor` of the call before, so that what fails again waits."
     )
     dry_run: bool = Field(False, description="Only say which they are.")

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -29,4 +29,4 @@ def _in_utc(moment: datetime) -> datetime:
         return EARLIEST if moment.year == 1 else LATEST
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_is_written_so), AfterValidator(_in_utc)]
+Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_written_so), AfterValidator(_in_utc)]

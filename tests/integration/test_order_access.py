@@ -37,6 +37,7 @@ MATRIX: list[tuple[str, str, dict[str, str] | None, dict[str, int]]] = [
     ("GET", "/v1/orders/{id}/events", None, READERS),
     ("GET", "/v1/orders/{id}/events/1", None, READERS),
     ("GET", "/v1/orders/{id}/reports", None, READERS),
+    ("GET", "/v1/processed-messages", None, OPERATORS),
     ("POST", "/v1/orders/{id}/cancel", REASON, READERS),
     ("POST", "/v1/orders/{id}/confirm", None, OPERATORS),
     ("POST", "/v1/orders/{id}/ship", None, {**OPERATORS, "operator": 409, "service": 409}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from . import actions, events, metrics, openapi, settings
@@ -14,9 +15,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "events.md": events.render,
     "log-actions.md": actions.render,
     "metrics.md": metrics.render,
-    "openapi/order.json": openapi.order_document,
-    "openapi/notification.json": openapi.notification_document,
-    "openapi/relay.json": openapi.relay_document,
+    "openapi/order.json": partial(openapi.document, "order"),
+    "openapi/notification.json": partial(openapi.document, "notification"),
+    "openapi/relay.json": partial(openapi.document, "relay"),
 }
 
 

@@ -24,23 +24,16 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def order_document() -> str:
-    """Of the order service."""
+def applications() -> dict[str, FastAPI]:
+    """Every service's application by its name; a relay stands for all of them, which differ in the title."""
     with mock.patch.dict("os.environ", clear=True):
-        return _text(order.build(OrderSettings(**SETTINGS)))
+        return {
+            "order": order.build(OrderSettings(**SETTINGS)),
+            "notification": notification.build(NotificationSettings(**SETTINGS)),
+            "relay": relay.build(RelaySettings(**SETTINGS, topic="order-events")),
+        }
 
 
-def notification_document() -> str:
-    """Of the notification service."""
-    with mock.patch.dict("os.environ", clear=True):
-        return _text(notification.build(NotificationSettings(**SETTINGS)))
-
-
-def relay_document() -> str:
-    """Of a relay; those of other topics differ in the title."""
-    with mock.patch.dict("os.environ", clear=True):
-        return _text(relay.build(RelaySettings(**SETTINGS, topic="order-events")))
-
-
-def _text(app: FastAPI) -> str:
-    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+def document(name: str) -> str:
+    """The document of a service."""
+    return json.dumps(applications()[name].openapi(), indent=2, ensure_ascii=False) + "\n"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from shared.http.body import Body, Uuid
 from shared.http.instant import Instant
 
 from ..operators.findings import State
@@ -15,12 +16,6 @@ from ..operators.replays import Criteria
 from .dependencies import SUBJECT
 
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]
-
-
-class Body(BaseModel):
-    """A request body; a field that is not known is a mistake of the caller's, and is told."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Reason(Body):
@@ -38,7 +33,7 @@ class DiscardRequest(Reason):
 class ReplayRequest(Body):
     """Which of the events that were sent go again: those that fit everything that is given."""
 
-    event_id: UUID | None = None
+    event_id: Uuid | None = None
     subject: str | None = Field(None, pattern=SUBJECT, description="The group.")
     type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,256}$")] | None = Field(None, examples=["order.placed"])
     since: Instant | None = Field(None, description="Recorded then or later.")

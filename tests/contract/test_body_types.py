@@ -1,0 +1,101 @@
+"""Every field of every request body takes the types of JSON that the OpenAPI document says, and no others."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from shared.http.body import Body
+from tools.reference.openapi import applications
+
+VALUES: tuple[object, ...] = (None, True, False, 0, 1, 2.0, 0.5, "", "1", "true", "x", [], [1], {}, {"a": 1})
+
+
+def bodies() -> dict[str, type[BaseModel]]:
+    """The models of all request bodies, those inside of others included."""
+    found: dict[str, type[BaseModel]] = {}
+    for app in applications().values():
+        for context in iter_route_contexts(app.routes):
+            body = getattr(context.original_route, "body_field", None)
+            for model in _models(body.field_info.annotation) if body else ():
+                found[model.__name__] = model
+    return found
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from _models(field.annotation)
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+BODIES = bodies()
+
+
+def test_there_are_bodies() -> None:
+    assert {"PlaceOrder", "LineRequest", "ReplayRequest", "Redrive"} <= set(BODIES)
+
+
+@pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
+def test_a_body_is_strict_and_knows_its_fields(model: type[BaseModel]) -> None:
+    assert issubclass(model, Body)
+    assert model.model_config["strict"] is True
+    assert model.model_config["extra"] == "forbid"
+
+
+@pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
+def test_its_fields_take_no_other_types(model: type[BaseModel]) -> None:
+    schema = model.model_json_schema()
+    taken: list[tuple[str, object]] = []
+    for name, field in schema["properties"].items():
+        allowed = set(_types(field, schema.get("$defs", {})))
+        wrong = [value for value in VALUES if not allowed & _types_of(value)]
+        taken += [(name, value) for value in wrong if not _is_refused(model, name, value)]
+    assert taken == []
+
+
+@pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
+def test_whole_numbers_may_be_written_with_a_point(model: type[BaseModel]) -> None:
+    schema = model.model_json_schema()
+    for name, field in schema["properties"].items():
+        if "integer" in _types(field, schema.get("$defs", {})):
+            assert not _is_refused(model, name, 1.0), name
+
+
+def _types(schema: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    if "$ref" in schema:
+        yield from _types(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for key in ("anyOf", "oneOf", "allOf"):
+        for each in schema.get(key, []):
+            yield from _types(each, definitions)
+    if "type" in schema:
+        yield schema["type"]
+
+
+def _types_of(value: object) -> set[str]:
+    match value:
+        case None:
+            return {"null"}
+        case bool():
+            return {"boolean"}
+        case int():
+            return {"integer", "number"}
+        case float():
+            return {"integer", "number"} if value.is_integer() else {"number"}
+        case str():
+            return {"string"}
+        case list():
+            return {"array"}
+    return {"object"}
+
+
+def _is_refused(model: type[BaseModel], name: str, value: object) -> bool:
+    try:
+        TypeAdapter(model).validate_python({name: value})
+    except ValidationError as error:
+        return any(problem["loc"][:1] == (name,) for problem in error.errors())
+    return False
