@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 
 from ..observability.metrics import HttpMetrics, metrics_route
-from . import openapi, problems
+from . import docs_pages, openapi, problems
 from .access import AccessMiddleware
 from .authorization import Authenticator, asks_for_tokens
 from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
@@ -42,6 +42,8 @@ def create_app(
         description=description,
         version="1",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         generate_unique_id_function=openapi.operation_id,
         middleware=[
             Middleware(ContextMiddleware),
@@ -57,6 +59,7 @@ def create_app(
         app.include_router(router)
     app.include_router(health_routes(checks))
     app.include_router(metrics_route(registry))
+    docs_pages.install(app)
     problems.install(app, translation or {})
     openapi.install(app, asks_for_tokens=asks_for_tokens(authenticator))
     return app
