@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shared.aws import BROKER_FAULTS, Aws, cloudformation, error_code
 from shared.errors import ConfigurationError, EventTrioError
+from shared.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
 
 from .manifest import BROKER, Kind, Template, load
 from .stacks import LOCAL, REMOTE, Change, Stacks
@@ -55,19 +56,26 @@ async def deploy(
     throughput: str | None = None,
     encryption_key: str | None = None,
     alarm_topic: str | None = None,
+    message_bytes: int | None = None,
     access: bool = False,
     templates: Sequence[Path] | None = None,
     on_progress: OnProgress = _ignore,
 ) -> dict[str, dict[str, str]]:
     """Bring every stack to the state of its template; nothing happens to one that is in it already.
 
-    `throughput` ("high" or "standard"), `encryption_key` and `alarm_topic` (ARNs, or "" for none) stay what they are
-    for a topic and all that subscribes to it, unless given; a topic that is new has "high" and neither of the others.
+    `throughput` ("high" or "standard"), `encryption_key` and `alarm_topic` (ARNs, or "" for none) and `message_bytes`
+    (1 KiB to 1 MiB) stay what they are for a topic and all that subscribes to it, unless given; a topic that is new has
+    "high", 256 KiB and neither of the others.
     `access` deploys IAM policies too.
     Returns the outputs of each stack by its template's name. Raises ConfigurationError or StackFailed.
     """
     found = load(templates, kinds=frozenset(Kind) if access else BROKER)
-    given = {"Throughput": throughput, "EncryptionKey": encryption_key, "AlarmTopic": alarm_topic}
+    given = {
+        "Throughput": throughput,
+        "EncryptionKey": encryption_key,
+        "AlarmTopic": alarm_topic,
+        "MessageBytes": None if message_bytes is None else str(message_bytes),
+    }
     wanted = {name: value for name, value in given.items() if value is not None}
     async with connect(aws) as stacks:
         chosen = {
@@ -179,11 +187,24 @@ def where_options() -> argparse.ArgumentParser:
     return parser
 
 
+def message_bytes(text: str) -> int:
+    """The value of an option; raises ArgumentTypeError."""
+    if text.isdecimal() and SMALLEST_BYTES <= int(text) <= LARGEST_BYTES:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from {SMALLEST_BYTES} to {LARGEST_BYTES}")
+
+
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__, parents=[where_options()])
     parser.add_argument("--throughput", choices=THROUGHPUTS, help='default: as it is; "high" for new topics')
     parser.add_argument("--encryption-key", help="ARN of a KMS key for topics and queues; default: as it is")
     parser.add_argument("--alarm-topic", help="ARN of the SNS topic that alarms go to; default: as it is")
+    parser.add_argument(
+        "--message-bytes",
+        type=message_bytes,
+        default=os.environ.get("MESSAGE_BYTES") or None,
+        help="the largest message that topics take, in bytes; default: MESSAGE_BYTES, else as it is (262144 if new)",
+    )
     parser.add_argument("--access", action="store_true", help="the IAM policies too; needs the right to make them")
     parser.add_argument("--delete", action="store_true", help="delete the stacks, with every message in their queues")
     parser.add_argument("--yes", action="store_true", help="needed to delete on AWS")
@@ -214,6 +235,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
                     throughput=options.throughput,
                     encryption_key=options.encryption_key,
                     alarm_topic=options.alarm_topic,
+                    message_bytes=options.message_bytes,
                     access=options.access,
                     on_progress=show,
                 )

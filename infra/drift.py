@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from shared.aws import Aws, error_code, sns, sqs
+from shared.outbox.limits import DEFAULT_BYTES
 
 from . import manifest
 from .declaration import Account, Declaration, Properties, Value
@@ -23,8 +24,8 @@ ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFo
 
 # Properties that are no attributes, or that cannot change without the thing becoming another.
 ASIDE = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
-# LocalStack's CloudFormation drops it, and its topics deduplicate nothing in any scope.
-ASIDE_LOCALLY = frozenset({"FifoThroughputScope"})
+# Attributes of topics that LocalStack's CloudFormation drops, or never changes, and that its topics do not heed.
+ASIDE_LOCALLY = frozenset({"FifoThroughputScope", "MaximumMessageSize"})
 # What nobody declares and nobody may add: a filter on a publish check, say, hides events from it.
 WATCHED_TOPIC = frozenset({"KmsMasterKeyId"})
 WATCHED_QUEUE = frozenset({"RedrivePolicy", "KmsMasterKeyId"})
@@ -45,12 +46,17 @@ class Difference:
         return f"{self.template}: {self.resource}: {self.attribute} is {self.found}, declared is {self.declared}"
 
 
-async def differences(aws: Aws, *, prefix: str = "", templates: Sequence[Path] | None = None) -> list[Difference]:
-    """Everything under the prefix that is not as its template says. Faults of the broker pass through."""
+async def differences(
+    aws: Aws, *, prefix: str = "", templates: Sequence[Path] | None = None, message_bytes: int | None = None
+) -> list[Difference]:
+    """Everything under the prefix that is not as its template says. Faults of the broker pass through.
+
+    `message_bytes` is what writers and relays are set to (MESSAGE_BYTES): a topic or queue that takes less is named.
+    """
     found: list[Difference] = []
     subscribers: dict[str, set[str]] = {}
     async with connect(aws) as stacks, sqs(aws) as queues, sns(aws) as topics:
-        broker = _Broker(queues, topics, ASIDE if aws.endpoint_url is None else ASIDE | ASIDE_LOCALLY)
+        broker = _Broker(queues, topics, frozenset() if aws.endpoint_url is None else ASIDE_LOCALLY, message_bytes or 0)
         for template in manifest.load(templates):
             stack = await stacks.find(stack_name(prefix, template.name))
             if stack is None:
@@ -67,10 +73,13 @@ _Differences: TypeAlias = AsyncIterator[Difference]
 
 
 class _Broker:
-    def __init__(self, queues: SQSClient, topics: SNSClient, aside: frozenset[str]) -> None:
+    def __init__(
+        self, queues: SQSClient, topics: SNSClient, aside_of_topics: frozenset[str], message_bytes: int
+    ) -> None:
         self._queues = queues
         self._topics = topics
-        self._aside = aside
+        self._aside_of_topics = aside_of_topics
+        self._message_bytes = message_bytes
 
     async def compare(
         self, template: Template, declared: Declaration, subscribers: dict[str, set[str]]
@@ -84,13 +93,16 @@ class _Broker:
         for logical_id, topic in declared.resources("AWS::SNS::Topic"):
             (arn,) = [target for target in policies if target.endswith(f":{topic['TopicName']}")]
             subscribers.setdefault(arn, set())
-            wanted = {**topic, "Policy": policies[arn]}
-            for difference in self._compared(wanted, await self._topic(arn), WATCHED_TOPIC):
+            heeded = {name: value for name, value in topic.items() if name not in self._aside_of_topics}
+            wanted = {**heeded, "Policy": policies[arn]}
+            attributes = await self._topic(arn)
+            for difference in (*self._compared(wanted, attributes, WATCHED_TOPIC), *self._too_small(attributes)):
                 yield Difference(template.name, logical_id, *difference)
         for logical_id, queue in declared.resources("AWS::SQS::Queue"):
             (policy,) = [document for arn, document in policies.items() if arn.endswith(f":{queue['QueueName']}")]
             wanted = {**queue, "Policy": policy}
-            for difference in self._compared(wanted, await self._queue(queue["QueueName"]), WATCHED_QUEUE):
+            attributes = await self._queue(queue["QueueName"])
+            for difference in (*self._compared(wanted, attributes, WATCHED_QUEUE), *self._too_small(attributes)):
                 yield Difference(template.name, logical_id, *difference)
         for logical_id, subscription in declared.resources("AWS::SNS::Subscription"):
             endpoint = subscription["Endpoint"]
@@ -111,10 +123,15 @@ class _Broker:
         if found is None:
             yield "existence", "there", "missing"
             return
-        for name in sorted((set(declared) | watched) - self._aside):
+        for name in sorted((set(declared) | watched) - ASIDE):
             wanted, actual = _canonical(declared.get(name)), _canonical(found.get(name))
             if wanted != actual:
                 yield name, _shown(wanted), _shown(actual)
+
+    def _too_small(self, found: Mapping[str, str] | None) -> Iterator[tuple[str, str, str]]:
+        takes = int((found or {}).get("MaximumMessageSize", DEFAULT_BYTES))
+        if found is not None and takes < self._message_bytes:
+            yield "MaximumMessageSize", f"at least {self._message_bytes} (MESSAGE_BYTES)", str(takes)
 
     async def _queue(self, name: str) -> Mapping[str, str] | None:
         try:

@@ -77,7 +77,8 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     chosen = sender or _sender(settings)
-    notifier = Notifier(sessions, Templates(), chosen, OutboxWriter(SOURCE), SystemClock())
+    writer = OutboxWriter(SOURCE, most_bytes=settings.message_bytes)
+    notifier = Notifier(sessions, Templates(), chosen, writer, SystemClock())
     routes = router(notifier)
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []

@@ -8,9 +8,10 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.consumer.settings import ConsumerSettings
+from shared.outbox.settings import PublisherSettings
 
 
-class NotificationSettings(ConsumerSettings):
+class NotificationSettings(ConsumerSettings, PublisherSettings):
     """What the notification service needs to know."""
 
     http_port: int = Field(8001, ge=0, le=65535, description="The port that the service listens on.")

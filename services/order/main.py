@@ -74,7 +74,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
     places = PayloadPlaces(zero_payload, settings.public_url)
-    writer, time = OutboxWriter(SOURCE, references=places), clock or SystemClock()
+    writer, time = OutboxWriter(SOURCE, references=places, most_bytes=settings.message_bytes), clock or SystemClock()
     routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []

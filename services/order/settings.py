@@ -9,9 +9,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.aws import LONGEST_WAIT_SECONDS
 from shared.consumer.settings import ConsumerSettings
+from shared.outbox.settings import PublisherSettings
 
 
-class OrderSettings(ConsumerSettings):
+class OrderSettings(ConsumerSettings, PublisherSettings):
     """What the order service needs to know."""
 
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")

@@ -6,12 +6,13 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from shared.outbox.settings import PublisherSettings
 from shared.settings import ServiceSettings
 
 from .publishing.backlog import Release
 
 
-class RelaySettings(ServiceSettings):
+class RelaySettings(ServiceSettings, PublisherSettings):
     """One relay carries one outbox to one topic; any number of relays share an outbox."""
 
     http_port: int = Field(8002, ge=0, le=65535, description="The port that the service listens on.")

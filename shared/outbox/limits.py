@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 from ..errors import EventRefused
 
-# AWS: API_Publish, Message: 256 KiB, attributes included.
-BODY_AND_ATTRIBUTES = 256 * 1024
+# AWS: API_SetTopicAttributes, MaximumMessageSize: of a message with its attributes, and of a batch.
+DEFAULT_BYTES = 256 * 1024
+SMALLEST_BYTES = 1024
+LARGEST_BYTES = 1024 * 1024
 # AWS: sns-message-attributes: a raw-delivered message with more than ten is thrown away.
 ATTRIBUTES = 10
 # AWS: API_Publish, MessageGroupId and MessageDeduplicationId: up to 128 alphanumeric and punctuation characters.
@@ -30,8 +32,11 @@ def size(body: bytes, attributes: Mapping[str, str]) -> int:
     )
 
 
-def check(body: bytes, *, group: str, attributes: Mapping[str, str]) -> None:
-    """Raise EventRefused, saying which limit and by how much, for an event that the broker would not carry."""
+def check(body: bytes, *, group: str, attributes: Mapping[str, str], most: int = DEFAULT_BYTES) -> None:
+    """Raise EventRefused, saying which limit and by how much, for an event that the broker would not carry.
+
+    `most` is the topic's `MaximumMessageSize` in bytes.
+    """
     if not body:
         raise EventRefused("the event is empty; the broker carries no empty message")
     if not GROUP.match(group):
@@ -50,5 +55,5 @@ def check(body: bytes, *, group: str, attributes: Mapping[str, str]) -> None:
             raise EventRefused(f"attribute {name!r} is empty or has a character that the broker does not carry")
     if found := FORBIDDEN.search(body.decode()):
         raise EventRefused(f"the event has the character U+{ord(found[0]):04X}, which the broker does not carry")
-    if (bytes_ := size(body, attributes)) > BODY_AND_ATTRIBUTES:
-        raise EventRefused(f"the event is {bytes_} bytes with its attributes; the broker carries {BODY_AND_ATTRIBUTES}")
+    if (bytes_ := size(body, attributes)) > most:
+        raise EventRefused(f"the event is {bytes_} bytes with its attributes; the topic takes {most} (MESSAGE_BYTES)")

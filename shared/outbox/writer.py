@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ..contracts.payload import EventPayload
 from ..envelope import Envelope, new_event_id, sequence_text
-from .limits import check
+from .limits import DEFAULT_BYTES, check
 from .table import outbox_event
 
 log = structlog.get_logger(__name__)
@@ -27,9 +27,16 @@ class OutboxWriter:
     """Writes events of one source into the outbox. It takes the caller's transaction and never commits."""
 
     def __init__(
-        self, source: str, *, schemas: str = SCHEMAS, references: References = lambda type, subject, sequence: None
+        self,
+        source: str,
+        *,
+        schemas: str = SCHEMAS,
+        references: References = lambda type, subject, sequence: None,
+        most_bytes: int = DEFAULT_BYTES,
     ) -> None:
+        """`most_bytes` is the largest event, attributes included: the topic's `MaximumMessageSize`."""
         self._source = source
+        self._most_bytes = most_bytes
         self._schemas = schemas.rstrip("/")
         self._references = references
 
@@ -72,7 +79,7 @@ class OutboxWriter:
         body = envelope.to_bytes()
         # What subscriptions filter by; everything else is in the body.
         routing = {"type": payload.type, **(attributes or {})}
-        check(body, group=subject, attributes=routing)
+        check(body, group=subject, attributes=routing, most=self._most_bytes)
         await session.execute(
             insert(outbox_event).values(
                 event_id=envelope.id,

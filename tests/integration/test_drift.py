@@ -10,7 +10,9 @@ from infra.check import run
 from infra.deploy import delete, deploy
 from infra.drift import Difference, differences
 from infra.localstack.watch import TopologyWatch
+from infra.manifest import TEMPLATES
 from shared.aws import Aws, sns, sqs
+from shared.outbox.limits import DEFAULT_BYTES
 from shared.queue import Queue
 from shared.signals import Signals
 from shared.topology import Topology, dead_letters
@@ -88,6 +90,28 @@ async def test_the_parameters_of_the_stacks_are_no_difference(aws: Aws) -> None:
         assert await differences(aws, prefix=prefix) == []
     finally:
         await delete(aws, prefix=prefix)
+
+
+async def test_a_topic_that_takes_less_than_what_is_recorded_is_named(aws: Aws) -> None:
+    """An event of a size between the two would be recorded, and refused by the broker for ever."""
+    prefix, templates = f"t{secrets.token_hex(4)}-", [TEMPLATES / "order-events.yaml"]
+    try:
+        # LocalStack's topics know no limit but the default.
+        await deploy(aws, prefix=prefix, templates=templates)
+        assert await differences(aws, prefix=prefix, templates=templates, message_bytes=DEFAULT_BYTES) == []
+        [named] = await differences(aws, prefix=prefix, templates=templates, message_bytes=DEFAULT_BYTES + 1)
+        assert str(named) == (
+            "order-events: Topic: MaximumMessageSize is 262144, declared is at least 262145 (MESSAGE_BYTES)"
+        )
+    finally:
+        await delete(aws, prefix=prefix, templates=templates)
+
+
+@pytest.mark.parametrize("text", ["much", "1023", "1048577", "-1"])
+def test_a_limit_that_no_topic_can_have_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(["--message-bytes", text])
+    assert f"{text!r} is not a number of bytes from 1024 to 1048576" in capsys.readouterr().err
 
 
 def test_the_command_says_what_differs(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import EventRefused
-from shared.outbox.limits import BODY_AND_ATTRIBUTES, check, size
+from shared.outbox.limits import DEFAULT_BYTES, check, size
 
 
 def test_an_ordinary_event_passes() -> None:
@@ -12,9 +12,9 @@ def test_an_ordinary_event_passes() -> None:
 
 def test_the_limit_counts_attributes_and_is_exact() -> None:
     attributes = {"type": "order.placed"}
-    room = BODY_AND_ATTRIBUTES - size(b"", attributes)
+    room = DEFAULT_BYTES - size(b"", attributes)
     check(b"x" * room, group="o-1", attributes=attributes)
-    with pytest.raises(EventRefused, match=f"{BODY_AND_ATTRIBUTES + 1} bytes"):
+    with pytest.raises(EventRefused, match=f"{DEFAULT_BYTES + 1} bytes"):
         check(b"x" * (room + 1), group="o-1", attributes=attributes)
 
 

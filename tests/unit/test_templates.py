@@ -8,6 +8,7 @@ from infra import manifest
 from infra.manifest import BROKER, TEMPLATES, Kind, Template
 from services.relay.settings import RelaySettings
 from shared.contracts.orders import ORDER_EVENTS
+from shared.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
 from shared.topology import Topology, dead_letters, undelivered
 from tests.support.cloudformation import Resolved
 
@@ -71,9 +72,26 @@ def test_one_setting_puts_all_scopes_together(throughput: str, expected: set[str
 
 
 def test_the_parameters_are_the_same_everywhere() -> None:
-    first, *others = [resolved(template).document["Parameters"] for template in ALL]
+    parameters = {template: resolved(template).document["Parameters"] for template in ALL}
+    for template, found in parameters.items():
+        # The limit is the topic's; its queues take the most that there is.
+        assert ("MessageBytes" in found) == (template.kind is Kind.TOPIC)
+    first, *others = [{k: v for k, v in found.items() if k != "MessageBytes"} for found in parameters.values()]
     assert all(other == first for other in others)
     assert set(first) == {"Prefix", "Throughput", "EncryptionKey", "AlarmTopic"}
+
+
+@every_template
+def test_no_queue_refuses_what_its_topic_takes(template: Template) -> None:
+    for _, queue in resolved(template).resources("SQS::Queue"):
+        assert queue["MaximumMessageSize"] == LARGEST_BYTES
+
+
+@every_topic
+def test_the_limit_of_messages_is_the_one_that_events_are_held_to(template: Template) -> None:
+    parameter = resolved(template).document["Parameters"]["MessageBytes"]
+    assert int(parameter["Default"]) == DEFAULT_BYTES
+    assert int(resolved(template, MessageBytes="300000").only("SNS::Topic")["MaximumMessageSize"]) == 300000
 
 
 @every_template
