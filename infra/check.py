@@ -9,18 +9,20 @@ from collections.abc import Sequence
 
 from shared.aws import BROKER_FAULTS, Aws, error_code
 from shared.errors import EventTrioError
+from shared.settings import forget_empty_variables
 
-from .deploy import where_options
+from .deploy import looked_over, where_options
 from .drift import differences
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The command. Its status is 0 when nothing differs, 1 when something does, 2 when it could not look."""
     parser = argparse.ArgumentParser(prog="python -m infra.check", description=__doc__, parents=[where_options()])
+    forget_empty_variables()
     options = parser.parse_args(arguments)
     aws = Aws(options.region, options.endpoint_url)
     try:
-        found = asyncio.run(differences(aws, prefix=options.prefix))
+        found = asyncio.run(looked_over(aws, differences(aws, prefix=options.prefix)))
     except EventTrioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

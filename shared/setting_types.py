@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from email.headerregistry import AddressHeader, HeaderRegistry
-from typing import Annotated, cast
+from email.headerregistry import HeaderRegistry
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, SecretStr, StringConstraints
 
@@ -26,7 +26,7 @@ def _role_password(value: SecretStr) -> SecretStr:
 
 def _mail_address(value: str) -> str:
     try:
-        found = cast(AddressHeader, HeaderRegistry()("From", value))
+        found: Any = HeaderRegistry()("From", value)
         domains = [address.domain for address in found.addresses if value.isprintable() and not found.defects]
     except Exception:  # noqa: BLE001 - the parser stumbles over what is no address in many ways
         domains = []
