@@ -9,6 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
+from shared.database import connect
 from tools.demo.errors import DemoError
 from tools.demo.ports import Ports
 from tools.demo.processes import Program, Service
@@ -205,7 +206,7 @@ def _services(logs: Path, ports: Ports, endpoint_url: str) -> tuple[Service, ...
 
 
 async def _migrate(admin_url: str, database: str, logs: Path) -> None:
-    connection = await asyncpg.connect(admin_url)
+    connection = await connect(admin_url)
     try:
         with suppress(asyncpg.DuplicateDatabaseError):
             await connection.execute(f"CREATE DATABASE {database}")
