@@ -1,11 +1,15 @@
 # `make` lists the targets. Everything installs itself first, into .venv and .venv-localstack.
 
-PYTHON ?= python3
+# What somebody's shell says to another Python must not reach this one: PYTHONPATH, PYTHONSAFEPATH, PYTHONWARNINGS...
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES))) VIRTUAL_ENV
+# Text is UTF-8, whatever the terminal is said to take.
+export PYTHONUTF8 := 1
+override PYTHON := $(or $(strip $(PYTHON)),python3)
 NEWER_PYTHON := This needs Python 3.11 or newer. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
 RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools benchmarks tests
 # Processes that share the files of tests among them, each with servers of its own.
-JOBS ?= 2
+override JOBS := $(or $(strip $(JOBS)),2)
 # The longest files first, so that no process is left alone with one in the end.
 KINDS := acceptance integration contract unit architecture
 
@@ -18,8 +22,8 @@ help: ## list these targets
 .PHONY: bootstrap
 bootstrap: ## make the virtual environments (done by the other targets)
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. $(NEWER_PYTHON)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "$(PYTHON) is too old even to say so. $(NEWER_PYTHON)"; exit 1; }
-	@$(PYTHON) tools/bootstrap.py
+	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "$(PYTHON) is too old even to say so. $(NEWER_PYTHON)"; exit 1; }
+	@$(PYTHON) -I tools/bootstrap.py
 
 .PHONY: demo
 demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; KEEP=1: go on with the data of the run before; RESTART=1: start again what you kill)

@@ -10,24 +10,28 @@ from collections.abc import Sequence
 
 from shared.aws import BROKER_FAULTS, Aws, error_code
 from shared.errors import EventTrioError
+from shared.settings import forget_empty_variables
 
-from .deploy import message_bytes, where_options
+from .deploy import looked_over, message_bytes, where_options
 from .drift import differences
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The command. Its status is 0 when nothing differs, 1 when something does, 2 when it could not look."""
+    forget_empty_variables()
     parser = argparse.ArgumentParser(prog="python -m infra.check", description=__doc__, parents=[where_options()])
     parser.add_argument(
         "--message-bytes",
         type=message_bytes,
-        default=os.environ.get("MESSAGE_BYTES") or None,
+        default=os.environ.get("MESSAGE_BYTES"),
         help="the MESSAGE_BYTES of services and relays, which no topic or queue may be below; default: the variable",
     )
     options = parser.parse_args(arguments)
     aws = Aws(options.region, options.endpoint_url)
     try:
-        found = asyncio.run(differences(aws, prefix=options.prefix, message_bytes=options.message_bytes))
+        found = asyncio.run(
+            looked_over(aws, differences(aws, prefix=options.prefix, message_bytes=options.message_bytes))
+        )
     except EventTrioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,18 +8,23 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
-from shared.aws import BROKER_FAULTS, Aws, cloudformation, error_code
+from shared.addresses import http_url
+from shared.aws import BROKER_FAULTS, Aws, cloudformation, ensure_usable, error_code
 from shared.errors import ConfigurationError, EventTrioError
 from shared.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
+from shared.settings import forget_empty_variables
 
 from .manifest import BROKER, Kind, Template, load
 from .stacks import LOCAL, REMOTE, Change, Stacks
+
+T = TypeVar("T")
 
 PREFIX = re.compile(r"[A-Za-z0-9-]{0,30}")
 THROUGHPUTS = ("high", "standard")
@@ -179,11 +184,15 @@ async def _by_rank(
 def where_options() -> argparse.ArgumentParser:
     """The options that say where the topology is, for the parsers of commands."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--prefix", default=os.environ.get("TOPOLOGY_PREFIX", ""), help="put before every name")
+    given = {name: os.environ.get(name, "").strip() for name in ("TOPOLOGY_PREFIX", "AWS_ENDPOINT_URL", "AWS_REGION")}
+    parser.add_argument("--prefix", default=given["TOPOLOGY_PREFIX"], help="put before every name")
     parser.add_argument(
-        "--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL") or None, help="address of LocalStack; none for AWS"
+        "--endpoint-url",
+        type=_endpoint,
+        default=given["AWS_ENDPOINT_URL"] or None,
+        help="address of LocalStack; none for AWS",
     )
-    parser.add_argument("--region", default=os.environ.get("AWS_REGION", "us-east-1"), help="default: %(default)s")
+    parser.add_argument("--region", default=given["AWS_REGION"] or "us-east-1", help="default: %(default)s")
     return parser
 
 
@@ -194,6 +203,23 @@ def message_bytes(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from {SMALLEST_BYTES} to {LARGEST_BYTES}")
 
 
+def _endpoint(text: str) -> str | None:
+    try:
+        return http_url(text.strip()) if text.strip() else None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"the endpoint URL {error}") from None
+
+
+async def looked_over(aws: Aws, work: Coroutine[object, object, T]) -> T:
+    """Do the work, once it is known that the SDK can be used. Raises ConfigurationError."""
+    try:
+        await ensure_usable(aws)
+    except ConfigurationError:
+        work.close()
+        raise
+    return await work
+
+
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__, parents=[where_options()])
     parser.add_argument("--throughput", choices=THROUGHPUTS, help='default: as it is; "high" for new topics')
@@ -202,7 +228,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--message-bytes",
         type=message_bytes,
-        default=os.environ.get("MESSAGE_BYTES") or None,
+        default=os.environ.get("MESSAGE_BYTES"),
         help="the largest message that topics take, in bytes; default: MESSAGE_BYTES, else as it is (262144 if new)",
     )
     parser.add_argument("--access", action="store_true", help="the IAM policies too; needs the right to make them")
@@ -213,6 +239,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The command. Its status is 0, or 1 with a sentence on standard error."""
+    forget_empty_variables()
     options = _arguments().parse_args(arguments)
     aws = Aws(options.region, options.endpoint_url)
     if options.delete and aws.endpoint_url is None and not options.yes:
@@ -226,20 +253,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     try:
         if options.delete:
-            asyncio.run(delete(aws, prefix=options.prefix, access=options.access, on_progress=show))
+            work = delete(aws, prefix=options.prefix, access=options.access, on_progress=show)
+            asyncio.run(looked_over(aws, work))
         else:
-            asyncio.run(
-                deploy(
-                    aws,
-                    prefix=options.prefix,
-                    throughput=options.throughput,
-                    encryption_key=options.encryption_key,
-                    alarm_topic=options.alarm_topic,
-                    message_bytes=options.message_bytes,
-                    access=options.access,
-                    on_progress=show,
-                )
+            deployment = deploy(
+                aws,
+                prefix=options.prefix,
+                throughput=options.throughput,
+                encryption_key=options.encryption_key,
+                alarm_topic=options.alarm_topic,
+                message_bytes=options.message_bytes,
+                access=options.access,
+                on_progress=show,
             )
+            asyncio.run(looked_over(aws, deployment))
     except EventTrioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

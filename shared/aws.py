@@ -6,10 +6,8 @@ is a matter of two lines.
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import aioboto3
@@ -17,6 +15,8 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+
+from . import aws_session
 
 if TYPE_CHECKING:
     from types_aiobotocore_cloudformation import CloudFormationClient
@@ -45,21 +45,48 @@ class Aws:
     region: str = "us-east-1"
     endpoint_url: str | None = None
 
+    @property
+    def session(self) -> aioboto3.Session:
+        return aws_session.session(self.region, self.endpoint_url)
+
+    @property
+    def verify(self) -> bool | None:
+        return aws_session.verification(self.endpoint_url)
+
 
 def sns(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SNSClient]:
     """A client for SNS whose calls end after about `call_seconds`, without retries of its own."""
-    return _session(aws).client("sns", endpoint_url=aws.endpoint_url, config=_config(call_seconds, connections))
+    return aws.session.client(
+        "sns", endpoint_url=aws.endpoint_url, verify=aws.verify, config=_config(aws, call_seconds, connections)
+    )
 
 
 def sqs(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SQSClient]:
     """A client for SQS; its read timeout exceeds the longest wait of a receive, as AWS asks."""
-    config = _config(LONGEST_WAIT_SECONDS + call_seconds, connections)
-    return _session(aws).client("sqs", endpoint_url=aws.endpoint_url, config=config)
+    config = _config(aws, LONGEST_WAIT_SECONDS + call_seconds, connections)
+    return aws.session.client("sqs", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
 
 
 def cloudformation(aws: Aws, *, call_seconds: float = 30.0) -> AbstractAsyncContextManager[CloudFormationClient]:
     """A client for CloudFormation."""
-    return _session(aws).client("cloudformation", endpoint_url=aws.endpoint_url, config=_config(call_seconds, 5))
+    config = _config(aws, call_seconds, 5)
+    return aws.session.client("cloudformation", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
+
+
+async def ensure_usable(aws: Aws) -> None:
+    """Raise ConfigurationError when the SDK could never make a call: what its own variables and files say is wrong.
+
+    Nothing is called. LocalStack needs no look: the SDK reads none of them for it.
+    """
+    aws_session.ensure_credentials_are_meant(aws.endpoint_url)
+    if not aws_session.leads_to_aws(aws.endpoint_url):
+        return
+    try:
+        aws_session.ensure_certificates()
+        async with sqs(aws):
+            pass
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise aws_session.sentence(error) from None
 
 
 def error_code(error: BaseException) -> str:
@@ -69,23 +96,12 @@ def error_code(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _session(aws: Aws) -> aioboto3.Session:
-    # LocalStack takes any credentials, but the SDK sends nothing without some.
-    local = aws.endpoint_url is not None and "AWS_ACCESS_KEY_ID" not in os.environ
-    return _shared_session(aws.region, "test" if local else None)
-
-
-@cache
-def _shared_session(region: str, key: str | None) -> aioboto3.Session:
-    """One for all clients: each session reads the descriptions of the services anew, which takes ten times as long."""
-    return aioboto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
-
-
-def _config(read_seconds: float, connections: int) -> AioConfig:
+def _config(aws: Aws, read_seconds: float, connections: int) -> AioConfig:
     # The SDK's retries are off: order and backoff are decided by who calls, who knows the message group.
     return AioConfig(
         connect_timeout=min(5.0, read_seconds),
         read_timeout=read_seconds,
         max_pool_connections=connections,
         retries={"total_max_attempts": 1, "mode": "standard"},
+        **aws_session.options(aws.endpoint_url),
     )

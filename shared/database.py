@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from .database_url import parse
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -35,9 +36,8 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> Asy
     It prepares statements, so between it and Postgres there may be a pooler in session mode, or none.
     Connections are tested when they are taken from the pool: a restarted database costs no failed request.
     """
-    scheme_less = urlsplit(url)._replace(scheme="postgresql+asyncpg")
     return create_async_engine(
-        urlunsplit(scheme_less),
+        "postgresql+asyncpg://",
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=CONNECT_SECONDS,
@@ -45,6 +45,7 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> Asy
         # An error's text goes into logs, and parameters hold personal data.
         hide_parameters=True,
         connect_args={
+            **parse(url).arguments(),
             "timeout": CONNECT_SECONDS,
             "command_timeout": STATEMENT_SECONDS,
             "server_settings": {"application_name": application_name},
@@ -64,7 +65,7 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
         return None
 
     return asyncpg.create_pool(
-        url,
+        **parse(url).arguments(),
         min_size=min_size,
         max_size=max_size,
         statement_cache_size=0,
@@ -72,6 +73,15 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
         command_timeout=STATEMENT_SECONDS,
         reset=keep_no_session,
         server_settings={"application_name": application_name},
+    )
+
+
+async def connect(
+    url: str, *, command_timeout: float | None = None, timeout: float = CONNECT_SECONDS
+) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection, for what needs a session of its own; nothing is kept prepared, so any pooler will do."""
+    return await asyncpg.connect(
+        **parse(url).arguments(), timeout=timeout, command_timeout=command_timeout, statement_cache_size=0
     )
 
 

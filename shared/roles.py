@@ -8,9 +8,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 
-import asyncpg
-
-from .database import CONNECT_SECONDS
+from .database import connect
 
 LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "30s"
@@ -54,7 +52,7 @@ async def set_passwords(url: str, passwords: Mapping[str, str]) -> None:
     """Give roles their passwords. Only a verifier leaves this process: statements may end up in the server's log."""
     if not passwords:
         return
-    connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    connection = await connect(url)
     try:
         async with connection.transaction():
             for role, password in passwords.items():

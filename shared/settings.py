@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from difflib import get_close_matches
-from typing import Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from . import setting_types as types
+from .database_url import with_password
 from .errors import ConfigurationError
 
+# What libraries read from the environment by themselves, and do not take for unset when it is empty.
+READ_BY_LIBRARIES = ("AWS_", "PG", "SSL_CERT_")
 
-class ServiceSettings(BaseSettings):
+
+class EnvironmentSettings(BaseSettings):
+    """Settings of any process: what is empty or blank counts as unset, and no number is infinite or none."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        trimmed = {name: _trimmed(name, value) for name, value in values.items()}
+        return {name: value for name, value in trimmed.items() if value != ""}
+
+
+class ServiceSettings(EnvironmentSettings):
     """What a service needs to know, whichever service it is. Each field is an environment variable in capitals."""
-
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     environment: Literal["production", "local"] = Field(
         "production", description="`local` allows a service without authentication on any address."
@@ -27,13 +43,17 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="How a log line looks; `auto` is `console` on a terminal and `json` elsewhere."
     )
-    http_host: str = Field("127.0.0.1", description="The address that the service listens on.")
+    http_host: types.Host = Field("127.0.0.1", description="The address that the service listens on.")
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
-    database_url: SecretStr = Field(
-        description="`postgresql://role:password@host:port/database` of the service's own role."
+    database_password: SecretStr | None = Field(
+        None, description="The role's password as it is, with any characters; else DATABASE_URL has it, encoded."
     )
-    aws_region: str = Field("us-east-1", description="The region of topics and queues.")
-    aws_endpoint_url: str | None = Field(None, description="The address of LocalStack; unset on AWS.")
+    database_url: SecretStr = Field(
+        description="`postgresql://role:password@host:port/database` of the service's own role. Parameters that are "
+        "taken: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `host`."
+    )
+    aws_region: types.Region = Field("us-east-1", description="The region of topics and queues.")
+    aws_endpoint_url: types.HttpUrl | None = Field(None, description="The address of LocalStack; unset on AWS.")
     topology_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Put before the names of topics, queues and stacks."
     )
@@ -52,10 +72,8 @@ class ServiceSettings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _is_postgres(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("must start with postgresql://")
-        return value
+    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        return whole_database_url(value, info.data.get("database_password"))
 
     @property
     def listens_on_loopback(self) -> bool:
@@ -71,8 +89,22 @@ class ServiceSettings(BaseSettings):
 S = TypeVar("S", bound=BaseSettings)
 
 
+def whole_database_url(url: SecretStr, password: SecretStr | None) -> SecretStr:
+    """The URL as connections take it, with the password that was given apart from it. Raises ValueError."""
+    given = password.get_secret_value() if password else None
+    return SecretStr(with_password(url.get_secret_value(), given))
+
+
+def forget_empty_variables() -> None:
+    """Let an empty variable count as unset for libraries too: the AWS SDK searches a profile without a name."""
+    for name, value in list(os.environ.items()):
+        if name.startswith(READ_BY_LIBRARIES) and not value.strip():
+            del os.environ[name]
+
+
 def load(settings: type[S]) -> S:
     """Read the settings, or leave with status 2 and a sentence for each one that is missing or wrong."""
+    forget_empty_variables()
     try:
         return settings()
     except ValidationError as error:
@@ -88,8 +120,15 @@ def explain(settings: type[BaseSettings], error: ValidationError) -> str:
             field = settings.model_fields.get(str(problem["loc"][0]))
             lines.append(f"{name} is not set. It is: {field.description if field else 'required'}")
         else:
-            lines.append(f"{name} is wrong: {problem['msg']}")
+            lines.append(f"{name} is wrong: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
+
+
+def _trimmed(name: str, value: object) -> object:
+    """Without what a file or a shell has put around it; of a password only the end of a line is nobody's."""
+    if not isinstance(value, str):
+        return value
+    return value.rstrip("\r\n") if name.lower().endswith("password") else value.strip()
 
 
 def suggest(name: str, known: list[str]) -> str:

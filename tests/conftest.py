@@ -10,11 +10,15 @@ from shared.topology import Topology
 from tests.support import databases, servers, topologies
 from tests.support.databases import TestDatabase
 from tests.support.servers import PostgresServer
+from tests.support.shield import shield
 from tests.support.waiting import run
 
 
 def pytest_configure() -> None:
-    """Log lines as text, with plain tracebacks: structlog's own take seconds to draw and show local variables."""
+    """Without the user's own settings; log lines as text, with plain tracebacks: structlog's own take seconds to draw
+    and show local variables.
+    """
+    shield()
     renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, renderer]

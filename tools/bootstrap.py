@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,16 @@ NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
 OLDEST_UV = (0, 5)
 TOOLS = ROOT / ".tools"
 STAMP = "lock.stamp"
+# A proxy, an index, certificates and caches are the user's to choose; where things go and what is taken is not.
+OURS = (
+    ("PYTHON", "VIRTUAL_ENV", "CONDA_"),
+    ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_SRC", "PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_REQUIRE"),
+    ("PIP_CONSTRAINT", "PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_PYTHON", "PIP_BREAK_SYSTEM", "PIP_IGNORE_INSTALLED"),
+    ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON", "UV_BREAK_SYSTEM", "UV_TARGET"),
+    ("UV_PROJECT", "UV_WORKING", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT", "UV_ENV_FILE"),
+    ("UV_NO_BINARY", "UV_NO_BUILD", "UV_REQUIRE_HASHES", "UV_NO_VERIFY_HASHES", "UV_VENV", "UV_NO_SYNC", "UV_FROZEN"),
+    ("UV_PREFIX", "UV_RESOLUTION", "UV_PRERELEASE", "UV_DRY_RUN", "UV_TORCH"),
+)
 # What is installed where.
 ENVIRONMENTS = {".venv": "locks/dev.txt", ".venv-localstack": "locks/localstack.txt"}
 
@@ -154,7 +165,7 @@ def _make(root: Path, name: str, uv: str | None) -> None:
 
 def _runs(python: Path) -> bool:
     try:
-        return subprocess.run([str(python), "-c", ""], capture_output=True).returncode == 0
+        return subprocess.run([str(python), "-I", "-c", ""], capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -165,7 +176,7 @@ def _run(what: str, command: list[str]) -> None:
     Raises:
         BootstrapError: it failed; its output is in the message.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    environment = installers_environment(os.environ)
     started = time.monotonic()
     terminal = sys.stdout.isatty()
     print(f"{what} ...", end="" if terminal else "\n", flush=True)
@@ -190,6 +201,19 @@ def _run(what: str, command: list[str]) -> None:
         f"{what} failed (the output is above). Is the package index reachable, and is there space on the disk? "
         "The next run goes on from here."
     )
+
+
+def installers_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """What uv and pip see of ours; with caches of our own where the home is none, such as /dev/null."""
+    taken = tuple(prefix for prefixes in OURS for prefix in prefixes)
+    found = {name: value for name, value in given.items() if value and not name.startswith(taken)}
+    found["PYTHONUTF8"] = "1"
+    if not os.access(found.get("HOME") or "/", os.W_OK | os.X_OK):
+        found.setdefault("UV_CACHE_DIR", str(TOOLS / "cache"))
+        found.setdefault("PIP_CACHE_DIR", str(TOOLS / "cache" / "pip"))
+    if not os.path.isdir(found.get("TMPDIR", "/")):
+        del found["TMPDIR"]
+    return found
 
 
 def _require_venv() -> None:

@@ -85,6 +85,8 @@ def try_out(mutant: Mutant, environment: dict[str, str]) -> Result:
 
 def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) -> None:  # noqa: B008
     """Plant every mutant in turn; leave with status 1 when one survives or cannot be planted."""
+    if shutil.which("git") is None:
+        raise typer.BadParameter("mutants are planted with git, which is missing: install it")
     console = Console(stderr=True)
     results = asyncio.run(_try_all(mutants(names or []), console))
     table = Table("mutant", "verdict", "seconds", "what was said", title="mutants")

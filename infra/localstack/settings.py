@@ -2,19 +2,21 @@
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared import setting_types as types
+from shared.addresses import is_aws
+from shared.settings import EnvironmentSettings
 
 
-class TopologySettings(BaseSettings):
+class TopologySettings(EnvironmentSettings):
     """What to deploy where. Each field is an environment variable in capitals."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
-
-    aws_endpoint_url: str = Field(description="The address of LocalStack. On AWS nothing is watched: use infra.deploy.")
-    aws_region: str = Field("us-east-1", description="The region of topics and queues.")
+    aws_endpoint_url: types.HttpUrl = Field(
+        description="The address of LocalStack. On AWS nothing is watched: use infra.deploy."
+    )
+    aws_region: types.Region = Field("us-east-1", description="The region of topics and queues.")
     topology_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Put before the names of topics, queues and stacks."
     )
@@ -28,9 +30,6 @@ class TopologySettings(BaseSettings):
     @field_validator("aws_endpoint_url")
     @classmethod
     def _is_not_aws(cls, value: str) -> str:
-        host = urlsplit(value).hostname
-        if not value.startswith(("http://", "https://")) or host is None:
-            raise ValueError("must be a URL such as http://127.0.0.1:4566")
-        if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
+        if is_aws(value):
             raise ValueError("is AWS itself, where a repair would delete queues with their messages: use infra.deploy")
         return value

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from shared import setting_types as types
 from shared.consumer.settings import ConsumerSettings
 from shared.outbox.settings import PublisherSettings
+from shared.settings import EnvironmentSettings, whole_database_url
 
 
 class NotificationSettings(ConsumerSettings, PublisherSettings):
@@ -29,9 +30,11 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
         description="How long a stopping service may finish what it began; above QUEUE_WAIT_SECONDS.",
     )
     sender: Literal["log", "smtp"] = Field("log", description="How customers are notified; `log` only says so.")
-    smtp_host: str | None = Field(None, description="The mail server; needed with SENDER=smtp.")
+    smtp_host: types.Host | None = Field(None, description="The mail server; needed with SENDER=smtp.")
     smtp_port: int = Field(587, ge=1, le=65535, description="The mail server's port.")
-    smtp_from: str | None = Field(None, description="The address that mails come from; needed with SENDER=smtp.")
+    smtp_from: types.MailAddress | None = Field(
+        None, description="The address that mails come from; needed with SENDER=smtp."
+    )
     smtp_security: Literal["none", "starttls", "tls"] = Field("starttls", description="How the connection is secured.")
     smtp_username: str | None = Field(None, description="The user at the mail server, if it wants one.")
     smtp_password: SecretStr | None = Field(None, description="The user's password.")
@@ -40,20 +43,28 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
     def _goes_together(self) -> NotificationSettings:
         if self.sender == "smtp" and not (self.smtp_host and self.smtp_from):
             raise ValueError("SENDER is smtp, so SMTP_HOST and SMTP_FROM must be set")
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("SMTP_USERNAME and SMTP_PASSWORD go together: set both or neither")
         return self
 
 
-class NotificationMigrationSettings(BaseSettings):
+class NotificationMigrationSettings(EnvironmentSettings):
     """What migrating the notifications database needs to know."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
-
+    migration_database_password: SecretStr | None = Field(
+        None, description="The owner's password as it is; else MIGRATION_DATABASE_URL has it, encoded."
+    )
     migration_database_url: SecretStr = Field(
         description="`postgresql://` URL of the role that owns the notifications database and may create roles."
     )
-    notification_api_password: SecretStr | None = Field(
+    notification_api_password: types.RolePassword | None = Field(
         None, description="Password to give to the role `notification_api`, if any."
     )
-    notification_relay_password: SecretStr | None = Field(
+    notification_relay_password: types.RolePassword | None = Field(
         None, description="Password to give to the role `notification_relay`, if any."
     )
+
+    @field_validator("migration_database_url")
+    @classmethod
+    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        return whole_database_url(value, info.data.get("migration_database_password"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from shared.clock import Clock, SystemClock
-from shared.consumer.assembly import Subscription, consuming
+from shared.consumer.assembly import Subscription, consuming, ensure_startable
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
@@ -137,6 +138,8 @@ def run() -> None:
     settings = load(OrderSettings)
     logging.configure("order", settings.log_level, settings.log_format)
     try:
+        if settings.consuming:
+            asyncio.run(ensure_startable(settings))
         app = build(settings)
     except ConfigurationError as error:
         fail(str(error))

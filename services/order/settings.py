@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from shared import setting_types as types
 from shared.aws import LONGEST_WAIT_SECONDS
 from shared.consumer.settings import ConsumerSettings
 from shared.outbox.settings import PublisherSettings
+from shared.settings import EnvironmentSettings, whole_database_url
 
 
 class OrderSettings(ConsumerSettings, PublisherSettings):
@@ -28,24 +29,31 @@ class OrderSettings(ConsumerSettings, PublisherSettings):
     zero_payload_events: str = Field(
         "", description="Types of events, parted by commas, that carry no payload but say where it can be read."
     )
-    public_url: str | None = Field(
-        None, pattern=r"^https?://[^\s?#]+$", description="Where subscribers find this service; for payloads."
-    )
+    public_url: types.HttpUrl | None = Field(None, description="Where subscribers find this service; for payloads.")
     database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
-    notification_url: str | None = Field(
+    notification_url: types.HttpUrl | None = Field(
         None,
-        pattern=r"^https?://[^\s?#]+$",
         description="Where callers find the notification service, for links in an order's events; no links if unset.",
     )
 
 
-class OrderMigrationSettings(BaseSettings):
+class OrderMigrationSettings(EnvironmentSettings):
     """What migrating the orders database needs to know."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
-
+    migration_database_password: SecretStr | None = Field(
+        None, description="The owner's password as it is; else MIGRATION_DATABASE_URL has it, encoded."
+    )
     migration_database_url: SecretStr = Field(
         description="`postgresql://` URL of the role that owns the orders database and may create roles."
     )
-    order_api_password: SecretStr | None = Field(None, description="Password to give to the role `order_api`, if any.")
-    order_relay_password: SecretStr | None = Field(None, description="Password for the role `order_relay`, if any.")
+    order_api_password: types.RolePassword | None = Field(
+        None, description="Password to give to the role `order_api`, if any."
+    )
+    order_relay_password: types.RolePassword | None = Field(
+        None, description="Password to give to the role `order_relay`, if any."
+    )
+
+    @field_validator("migration_database_url")
+    @classmethod
+    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        return whole_database_url(value, info.data.get("migration_database_password"))

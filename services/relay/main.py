@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from shared.aws import Aws, sns, sqs
+from shared.aws import Aws, ensure_usable, sns, sqs
 from shared.clock import SystemClock
 from shared.database import Pool, create_pool
 from shared.envelope import new_event_id
@@ -225,6 +226,7 @@ def run() -> None:
     settings = load(RelaySettings)
     logging.configure("relay", settings.log_level, settings.log_format)
     try:
+        asyncio.run(ensure_usable(Aws(settings.aws_region, settings.aws_endpoint_url)))
         app = build(settings)
     except ConfigurationError as error:
         fail(str(error))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from shared.outbox.settings import PublisherSettings
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, whole_database_url
 
 from .publishing.backlog import Release
 
@@ -31,7 +31,9 @@ class RelaySettings(ServiceSettings, PublisherSettings):
     )
     call_seconds: float = Field(5.0, gt=0, le=60, description="Deadline of a call to the broker; below the lease.")
     doorbell_database_url: SecretStr | None = Field(
-        None, description="A URL past any transaction-mode pooler, for LISTEN; DATABASE_URL if unset."
+        None,
+        description="A URL past any transaction-mode pooler, for LISTEN; DATABASE_URL if unset. "
+        "DATABASE_PASSWORD is for both.",
     )
     publish_check_wait_seconds: int = Field(
         5, ge=1, le=20, description="How long a receive on the publish check waits for a message."
@@ -40,6 +42,7 @@ class RelaySettings(ServiceSettings, PublisherSettings):
     retention_hours: float = Field(
         168.0,
         gt=0,
+        le=87_600,
         description="How long published events are kept; at least as long as the queues keep messages.",
     )
     new_broker: Literal["auto", "replay", "report"] = Field(
@@ -47,6 +50,11 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         description="When the broker is not the one it was: let everything go again, or say so; `auto` is `replay` "
         "where AWS_ENDPOINT_URL is set (LocalStack) and `report` on AWS.",
     )
+
+    @field_validator("doorbell_database_url")
+    @classmethod
+    def _is_whole_too(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        return whole_database_url(value, info.data.get("database_password")) if value else None
 
     @property
     def replays_by_itself(self) -> bool:

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from ..aws import Aws, sns, sqs
-from ..clock import Clock, SystemClock
+from ..aws import Aws, ensure_usable, sns, sqs
+from ..clock import SystemClock
 from ..lifecycle import Loop
+from ..outbound_http import async_client, route
 from ..queue import Queue
 from ..signals import Signals
 from ..topology import Topology, dead_letters, undelivered
@@ -70,8 +70,15 @@ async def consuming(
 ) -> AsyncIterator[Consuming]:
     """The parts, wired, with the connections that they need."""
     aws = Aws(settings.aws_region, settings.aws_endpoint_url)
-    async with sqs(aws) as client, sns(aws) as topics, httpx.AsyncClient() as http:
-        yield _wire(subscription, router, settings, sessions, registry, signals, client, topics, http, after_commit)
+    async with sqs(aws) as client, sns(aws) as topics, _payloads(settings) as payloads:
+        yield _wire(subscription, router, settings, sessions, registry, signals, client, topics, payloads, after_commit)
+
+
+async def ensure_startable(settings: ConsumerSettings) -> None:
+    """Raise ConfigurationError when what surrounds the process would not let the consumer work: before it starts."""
+    await ensure_usable(Aws(settings.aws_region, settings.aws_endpoint_url))
+    for origin in settings.origins:
+        route(origin)
 
 
 def _wire(
@@ -83,13 +90,12 @@ def _wire(
     signals: Signals,
     client: SQSClient,
     topics: SNSClient,
-    http: httpx.AsyncClient,
+    payloads: PayloadReader | None,
     after_commit: Callable[[], None],
 ) -> Consuming:
     clock = SystemClock()
     metrics, gate = ConsumerMetrics(registry), Gate(sessions)
     report = Report(router, metrics, signals, clock, subject_name=subscription.subject_name)
-    payloads = _payloads(settings, http, clock)
     handling = Handling(router, sessions, gate, report, clock, after_commit=after_commit, payloads=payloads)
     hours = settings.inbox_retention_days * 24
     processor = Processor(subscription.consumer, sessions, handling, report, clock, retention_hours=hours)
@@ -128,8 +134,13 @@ def _wire(
     return Consuming(consumer, (consumer, deferrals, upkeep, *nets, check))
 
 
-def _payloads(settings: ConsumerSettings, http: httpx.AsyncClient, clock: Clock) -> PayloadReader | None:
+@asynccontextmanager
+async def _payloads(settings: ConsumerSettings) -> AsyncIterator[PayloadReader | None]:
+    """What reads payloads; nothing, and no client, where no publisher keeps any."""
     if not settings.origins:
-        return None
+        yield None
+        return
     token = settings.payload_token
-    return PayloadReader(Reading(settings.origins, token.get_secret_value() if token else None), http, clock)
+    reading = Reading(settings.origins, token.get_secret_value() if token else None)
+    async with async_client(settings.origins) as client:
+        yield PayloadReader(reading, client, SystemClock())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from .. import setting_types as types
+from ..addresses import http_url
 from ..aws import LONGEST_WAIT_SECONDS
 from ..settings import ServiceSettings
 from .overrides import parse_policies
@@ -51,12 +53,24 @@ class ConsumerSettings(ServiceSettings):
         "",
         description="Addresses, parted by commas, at which publishers keep the payloads of events that carry none.",
     )
-    payload_token: SecretStr | None = Field(None, description="Bearer token for reading payloads, if one is needed.")
+    payload_token: types.HeaderSecret | None = Field(
+        None, description="Bearer token for reading payloads, if one is needed."
+    )
 
     @field_validator("failure_policies")
     @classmethod
     def _are_policies(cls, value: str) -> str:
         parse_policies(value)
+        return value
+
+    @field_validator("payload_origins")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for origin in _parts(value):
+            try:
+                http_url(origin)
+            except ValueError as error:
+                raise ValueError(f"{origin!r} {error}") from None
         return value
 
     @property
@@ -67,7 +81,7 @@ class ConsumerSettings(ServiceSettings):
     @property
     def origins(self) -> tuple[str, ...]:
         """The addresses of `payload_origins`."""
-        return tuple(filter(None, (part.strip() for part in self.payload_origins.split(","))))
+        return _parts(self.payload_origins)
 
     @model_validator(mode="after")
     def _drains_after_the_last_receive(self: S) -> S:
@@ -78,3 +92,7 @@ class ConsumerSettings(ServiceSettings):
                 "so that the last receive can end"
             )
         return self
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Protocol, cast
 
 import structlog
@@ -11,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ..errors import ConfigurationError
 from ..settings import ServiceSettings
+from .key_source import ensure_key_set
 from .problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, HttpProblem
 from .rate_limit import TOO_MANY, RateLimit, TooManyRequests
 from .tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
@@ -86,8 +86,7 @@ def _authenticator(settings: ServiceSettings) -> Authenticator:
                 "AUTH_JWKS is set, so AUTH_ISSUER and AUTH_AUDIENCE must be too: "
                 "a token made by or for someone else is no proof"
             )
-        if "://" not in settings.auth_jwks and not Path(settings.auth_jwks).is_file():
-            raise ConfigurationError(f"AUTH_JWKS names {settings.auth_jwks}, which is neither a file nor an address")
+        ensure_key_set(settings.auth_jwks)
         keys = KeySet(key_set_from(settings.auth_jwks))
         return TokenAuthenticator(TokenVerifier(keys, issuer=settings.auth_issuer, audience=settings.auth_audience))
     if not settings.listens_on_loopback and settings.environment != "local":

@@ -16,6 +16,7 @@ import jwt
 import structlog
 
 from ..errors import EventTrioError
+from ..outbound_http import async_client
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ def key_set_from(source: str) -> Fetch:
     """How to read a key set from a path or an http(s) address."""
 
     async def from_address() -> str:
-        async with httpx.AsyncClient(timeout=FETCH_SECONDS) as client:
+        async with async_client([source], timeout=FETCH_SECONDS) as client:
             return (await client.get(source)).raise_for_status().text
 
     async def from_file() -> str:
@@ -107,7 +108,7 @@ class KeySet:
     async def _read(self) -> None:
         self._tried_at = self._monotonic()
         try:
-            self._keys = _parse(await self._fetch())
+            self._keys = parse_key_set(await self._fetch())
         except (OSError, ValueError, LookupError, TypeError, httpx.HTTPError, jwt.PyJWTError) as error:
             log.warning(
                 "key set could not be read", action="auth.keys_failed", error=f"{type(error).__name__}: {error}"
@@ -151,7 +152,8 @@ class TokenVerifier:
         return Principal(str(claims["sub"]), _roles(claims.get("roles")))
 
 
-def _parse(text: str) -> Mapping[str, jwt.PyJWK]:
+def parse_key_set(text: str) -> Mapping[str, jwt.PyJWK]:
+    """The public keys of a key set by their id; raises what is wrong with it."""
     keys: dict[str, jwt.PyJWK] = {}
     for entry in json.loads(text)["keys"]:
         if "kid" not in entry or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct" or "d" in entry:

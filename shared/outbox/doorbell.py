@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import structlog
 
-from ..database import CONNECT_SECONDS, DATABASE_FAULTS
+from ..database import CONNECT_SECONDS, DATABASE_FAULTS, connect
 from ..lifecycle import pause
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Doorbell:
         """Pass rings on until asked to stop."""
         while not stopping.is_set():
             try:
-                connection = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS, statement_cache_size=0)
+                connection = await connect(self._url)
             except DATABASE_FAULTS as error:
                 log.warning("the doorbell has no connection", action="doorbell.down", error=type(error).__name__)
                 await pause(stopping, RETRY_SECONDS)

@@ -39,7 +39,7 @@ SQL_ROOMS = (
     "services/relay/maintenance/pruner.py",
     "services/relay/maintenance/gauge.py",
 )
-AWS_ROOMS = ("shared/aws.py", "shared/queue.py", "services/relay/publishing/publisher.py")
+AWS_ROOMS = ("shared/aws.py", "shared/aws_session.py", "shared/queue.py", "services/relay/publishing/publisher.py")
 
 STATEMENT = re.compile(
     r"^\s*(SELECT|INSERT INTO|UPDATE \w+ |DELETE FROM|WITH \w+ |CREATE (TABLE|INDEX|ROLE)|ALTER |GRANT |DO \$)",

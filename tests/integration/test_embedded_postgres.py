@@ -117,6 +117,42 @@ async def test_a_broken_folder_is_told(
             pass
 
 
+def _open_to_all(data: Path) -> None:
+    data.chmod(0o777)
+
+
+def _closed(data: Path) -> None:
+    (data / "base").chmod(0o000)
+    data.chmod(0o000)
+
+
+def _read_only(data: Path) -> None:
+    for path in (*data.rglob("*"), data, data.parent):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def _somebody_else_s(data: Path) -> None:
+    if os.geteuid() == 0:
+        for path in (data, *data.rglob("*")):
+            os.chown(path, 0, 0)
+    else:
+        data.chmod(0o755)
+
+
+async def test_changed_modes_and_owners_are_mended_and_the_data_is_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = EmbeddedPostgres(folder)
+    async with server:
+        await _execute(server, "CREATE TABLE kept AS SELECT 42 AS answer")
+    assert capsys.readouterr().err == ""
+    for change in (_open_to_all, _closed, _read_only, _somebody_else_s):
+        change(folder / "data")
+        async with server:
+            assert await _execute(server, "SELECT answer FROM kept") == 42
+        assert "mended, with all data kept" in capsys.readouterr().err
+
+
 async def test_an_installation_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_BIN", str(folder))
     with pytest.raises(EmbeddedServerError, match=r"correct POSTGRES_BIN"):

@@ -22,8 +22,8 @@ from tools.embedded.process import base_environment
     [
         ("main", {}, "DATABASE_URL is not set."),
         ("main", {"DATABASE_URL": "mysql://x"}, "DATABASE_URL is wrong: "),
-        ("main", {"DATABASE_URL": "postgresql://x", "HTTP_PORT": "high"}, "HTTP_PORT is wrong: "),
-        ("main", {"DATABASE_URL": "postgresql://x", "HTTP_HOST": "0.0.0.0"}, "AUTH_JWKS is not set"),
+        ("main", {"DATABASE_URL": "postgresql://u@x/d", "HTTP_PORT": "high"}, "HTTP_PORT is wrong: "),
+        ("main", {"DATABASE_URL": "postgresql://u@x/d", "HTTP_HOST": "0.0.0.0"}, "AUTH_JWKS is not set"),
         ("migrate", {}, "MIGRATION_DATABASE_URL is not set."),
     ],
 )

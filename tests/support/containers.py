@@ -1,22 +1,38 @@
-"""Postgres and LocalStack in containers, where Docker answers."""
+"""Postgres and LocalStack in containers, by the modules of testcontainers, where Docker answers."""
 
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import httpx
-from testcontainers.core.container import DockerContainer
 
+from shared.database import connect
 from tests.support.waiting import eventually, run
-from tools.embedded.ports import LOOPBACK, free_port
+from tools.embedded.localstack import SERVICES
+from tools.embedded.ports import free_port
 from tools.embedded.postgres import SETTINGS
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 POSTGRES_IMAGE = "postgres:17"
 LOCALSTACK_IMAGE = "localstack/localstack:4.14.0"
 READY_SECONDS = 90.0
+REQUIRED = "TEST_REQUIRE_CONTAINERS"
+
+
+class ContainersMissing(Exception):
+    """Containers were asked for and cannot be had."""
+
+
+def required() -> bool:
+    """Whether tests must run against containers, so that this road cannot break unseen."""
+    return os.environ.get(REQUIRED, "").strip() not in ("", "0")
 
 
 @cache
@@ -40,25 +56,26 @@ def available() -> bool:
 
 def start_postgres() -> AbstractContextManager[str]:
     """Start a server; the context manager gives its URL and stops it."""
-    port = free_port()
+    from testcontainers.community.postgres import PostgresContainer
+
     flags = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     container = (
-        DockerContainer(POSTGRES_IMAGE)
+        PostgresContainer(POSTGRES_IMAGE, username="postgres", password="postgres", dbname="postgres", driver=None)
         .with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
         .with_command(f"postgres {flags}")
-        .with_bind_ports(5432, port)
     )
-    url = f"postgresql://postgres@{LOOPBACK}:{port}/postgres"
-    return _started(container, url, lambda: _connects(url))
+    return _started(container, container.get_connection_url, _connects)
 
 
 def start_localstack() -> AbstractContextManager[str]:
     """Start a server; the context manager gives its endpoint URL and stops it."""
-    port = free_port()
+    from testcontainers.community.localstack import LocalStackContainer
+
+    port = free_port()  # known beforehand, for it is part of the queues' URLs
     container = (
-        DockerContainer(LOCALSTACK_IMAGE)
-        .with_env("SERVICES", "cloudformation,sns,sqs")
-        .with_env("LOCALSTACK_HOST", f"{LOOPBACK}:{port}")
+        LocalStackContainer(LOCALSTACK_IMAGE, region_name="us-east-1")
+        .with_services(*SERVICES)
+        .with_env("LOCALSTACK_HOST", f"localhost:{port}")
         .with_env("SQS_ENDPOINT_STRATEGY", "path")
         .with_env("SQS_ENABLE_MESSAGE_RETENTION_PERIOD", "1")
         .with_env("DISABLE_EVENTS", "1")
@@ -66,22 +83,28 @@ def start_localstack() -> AbstractContextManager[str]:
         .with_env("LS_LOG", "warning")
         .with_bind_ports(4566, port)
     )
-    url = f"http://{LOOPBACK}:{port}"
-    return _started(container, url, lambda: _healthy(url))
+    return _started(container, container.get_url, _healthy)
 
 
-def _started(container: DockerContainer, url: str, ready: Callable[[], Awaitable[bool]]) -> AbstractContextManager[str]:
-    container.start()  # outside the context manager, so that a failure shows before it is entered
+def _started(
+    container: "DockerContainer", url: Callable[[], str], ready: Callable[[str], Awaitable[bool]]
+) -> AbstractContextManager[str]:
+    # Outside the context manager, so that a failure shows before it is entered.
     try:
-        run(eventually(ready, timeout=READY_SECONDS))
-    except AssertionError:
+        with warnings.catch_warnings():
+            # LocalStack's module waits in a way that testcontainers itself calls outdated.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            container.start()
+        address = url()
+        run(eventually(lambda: ready(address), timeout=READY_SECONDS))
+    except BaseException:
         container.stop()
         raise
-    return _stopped_at_exit(container, url)
+    return _stopped_at_exit(container, address)
 
 
 @contextmanager
-def _stopped_at_exit(container: DockerContainer, url: str) -> Iterator[str]:
+def _stopped_at_exit(container: "DockerContainer", url: str) -> Iterator[str]:
     try:
         yield url
     finally:
@@ -90,7 +113,7 @@ def _stopped_at_exit(container: DockerContainer, url: str) -> Iterator[str]:
 
 async def _connects(url: str) -> bool:
     try:
-        connection = await asyncpg.connect(url, timeout=5.0)
+        connection = await connect(url)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         return False
     await connection.close()

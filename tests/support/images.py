@@ -31,6 +31,8 @@ def stages(path: Path) -> list[list[Instruction]]:
         name, _, text = line.strip().partition(" ")
         if name == "FROM":
             found.append([])
+        if not found:
+            continue  # what a FROM may be told
         found[-1].append(Instruction(name, text.strip()))
     return found
 

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from shared.database import connect
 from tests.support import containers
 from tests.support.waiting import run
 from tools.embedded import installation, localstack
@@ -36,15 +37,10 @@ def postgres_server(notice: Notice) -> Iterator[PostgresServer]:
     if given := given_url(DATABASE_VARIABLE):
         yield PostgresServer(given)
         return
-    if containers.available():
-        try:
-            container = containers.start_postgres()
-        except Exception as error:  # noqa: BLE001 - an image that cannot be had must not stop the tests
-            notice(f"no Postgres in a container ({error}): using the embedded one")
-        else:
-            with container as admin_url:
-                yield PostgresServer(admin_url)
-            return
+    if container := _container("Postgres", containers.start_postgres, notice):
+        with container as admin_url:
+            yield PostgresServer(admin_url)
+        return
     embedded = EmbeddedPostgres()
     run(embedded.start())
     try:
@@ -59,15 +55,10 @@ def localstack_server(notice: Notice) -> Iterator[str]:
     if given := given_url(AWS_VARIABLE):
         yield given
         return
-    if containers.available():
-        try:
-            container = containers.start_localstack()
-        except Exception as error:  # noqa: BLE001
-            notice(f"no LocalStack in a container ({error}): using the embedded one")
-        else:
-            with container as endpoint_url:
-                yield endpoint_url
-            return
+    if container := _container("LocalStack", containers.start_localstack, notice):
+        with container as endpoint_url:
+            yield endpoint_url
+        return
     embedded = EmbeddedLocalStack()
     run(embedded.start())
     try:
@@ -76,11 +67,35 @@ def localstack_server(notice: Notice) -> Iterator[str]:
         run(embedded.stop())
 
 
+def _container(
+    name: str, start: Callable[[], AbstractContextManager[str]], notice: Notice
+) -> AbstractContextManager[str] | None:
+    """A server in a container; None where there is none and none is required. Raises ContainersMissing."""
+    if not containers.available():
+        if containers.required():
+            raise containers.ContainersMissing(
+                f"{containers.REQUIRED} is set, and no Docker daemon answers: start it, or unset the variable"
+            )
+        return None
+    try:
+        return start()
+    except Exception as error:
+        if containers.required():
+            raise containers.ContainersMissing(
+                f"{containers.REQUIRED} is set, and there is no {name} in a container: {error}"
+            ) from error
+        # An image that cannot be had must not stop the tests.
+        notice(f"no {name} in a container ({error}): using the embedded one")
+        return None
+
+
 def given_url(variable: str) -> str | None:
     """The URL in `variable`; tests drop databases and delete queues, so only a server on this machine will do."""
     url = os.environ.get(variable)
     if not url:
         return None
+    if containers.required():
+        raise pytest.UsageError(f"{variable} and {containers.REQUIRED} are set: unset the one that is not meant")
     host = urlsplit(url).hostname
     if host not in LOOPBACK_NAMES and os.environ.get("TEST_ALLOW_REMOTE") != "1":
         raise pytest.UsageError(
@@ -92,7 +107,7 @@ def given_url(variable: str) -> str | None:
 
 def describe() -> list[str]:
     """A line each, kind and version, without starting anything."""
-    in_docker = containers.available()
+    in_docker = containers.available() or containers.required()
     if url := given_url(DATABASE_VARIABLE):
         postgres = f"{DATABASE_VARIABLE} ({urlsplit(url).hostname}:{urlsplit(url).port}), {run(_version(url))}"
     elif in_docker:
@@ -117,7 +132,7 @@ def _embedded_postgres_version() -> str:
 
 async def _version(url: str) -> str:
     try:
-        connection = await asyncpg.connect(url, timeout=3.0)
+        connection = await connect(url, timeout=3.0)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return f"which does not answer: {error}"
     try:

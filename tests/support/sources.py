@@ -1,8 +1,10 @@
 """The project's own files, for the tests of the house rules."""
 
 import ast
+import os
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +13,37 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def project_files() -> tuple[Path, ...]:
-    """Every file that is, or would be, committed."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    found = (ROOT / name for name in names if name)
+    """Every file that is, or would be, committed; in an exported archive, every file that no rule leaves out."""
+    names = _tracked_or_new(ROOT)
+    found = (ROOT / name for name in names) if names is not None else walked(ROOT)
     return tuple(sorted(path for path in found if path.is_file() and not path.is_symlink()))
+
+
+def _tracked_or_new(root: Path) -> list[str] | None:
+    """What git says; None where there is no git, or where it is about another folder or somebody else's."""
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [name for name in listed.split("\0") if name]
+
+
+def walked(root: Path) -> list[Path]:
+    """Every file below a folder, but for what its .gitignore names: names of files and folders, with wildcards."""
+    rules = (root / ".gitignore").read_text(encoding="utf-8").split()
+    ignored = [rule.rstrip("/") for rule in rules] + [".git"]
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not _fits(name, ignored)]
+        found += [Path(folder) / name for name in files if not _fits(name, ignored)]
+    return found
+
+
+def _fits(name: str, rules: list[str]) -> bool:
+    return any(fnmatch(name, rule) for rule in rules)
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -13,7 +13,7 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 
 def settings(**given: object) -> ServiceSettings:
-    return ServiceSettings(database_url=SecretStr("postgresql://x"), **given)  # type: ignore[arg-type]
+    return ServiceSettings(database_url=SecretStr("postgresql://u@x/d"), **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -25,7 +25,7 @@ def test_authentication_may_be_off_in_a_local_environment() -> None:
     assert isinstance(authenticator(settings(http_host="0.0.0.0", environment="local")), NoAuthenticator)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "orders.example.com", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "orders.example.com"])
 def test_elsewhere_it_may_not_be_off(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"AUTH_JWKS is not set.*HTTP_HOST.*ENVIRONMENT=local"):
         authenticator(settings(http_host=host))
@@ -54,3 +54,38 @@ async def test_a_full_configuration_checks_tokens(tmp_path: Path) -> None:
 def test_a_route_names_at_least_one_role() -> None:
     with pytest.raises(ValueError, match="at least one role"):
         Require()
+
+
+@pytest.mark.parametrize(
+    ("source", "content", "said"),
+    [
+        ("ftp://keys.example/jwks", None, "AUTH_JWKS is wrong: must be a URL"),
+        ("https://keys example/jwks", None, "AUTH_JWKS is wrong"),
+        ("https://keys.example:high/jwks", None, "AUTH_JWKS is wrong"),
+        ("keys.json", None, "neither a file nor an address"),
+        ("keys.json", "no JSON", "which is no key set"),
+        ("keys.json", "[]", "which is no key set"),
+        ("keys.json", '{"keys": []}', "which is no key set: it holds no public signing key"),
+        ("keys.json", '{"keys": ["a"]}', "which is no key set"),
+    ],
+)
+def test_a_key_set_that_cannot_be_read_is_said_at_start(
+    source: str, content: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / source).write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        authenticator(settings(auth_jwks=source, auth_issuer="i", auth_audience="a"))
+
+
+def test_the_key_set_s_proxy_and_certificates_are_looked_at_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = settings(auth_jwks="https://keys.example/jwks?p=1", auth_issuer="i", auth_audience="a")
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy:1")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY names a proxy"):
+        authenticator(given)
+    monkeypatch.setenv("NO_PROXY", "keys.example")
+    authenticator(given)
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        authenticator(given)

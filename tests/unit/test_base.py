@@ -64,7 +64,7 @@ def test_a_password_is_in_no_representation_of_the_settings() -> None:
     ("host", "loopback"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("db", False)]
 )
 def test_what_counts_as_loopback(host: str, loopback: bool) -> None:
-    settings = RelaySettings(database_url="postgresql://h/d", topic="order-events", http_host=host)
+    settings = RelaySettings(database_url="postgresql://u@h/d", topic="order-events", http_host=host)
     assert settings.listens_on_loopback is loopback
 
 

@@ -78,3 +78,17 @@ def test_without_a_venv_module_the_message_has_the_command(monkeypatch: pytest.M
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(bootstrap.BootstrapError, match=r"sudo apt install python3\.\d+-venv"):
         bootstrap._require_venv()
+
+
+def test_where_things_go_is_not_the_shell_s_to_say_but_where_they_come_from_is(tmp_path: Path) -> None:
+    kept = {"HTTPS_PROXY": "http://p:1", "UV_INDEX_URL": "x", "PIP_INDEX_URL": "x", "SSL_CERT_FILE": "x", "PATH": "x"}
+    refused = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV")
+    given = {**kept, "HOME": str(tmp_path), **dict.fromkeys(refused, "1"), "UV_CACHE_DIR": ""}
+    assert bootstrap.installers_environment(given) == {**kept, "HOME": str(tmp_path), "PYTHONUTF8": "1"}
+
+
+def test_without_a_home_the_caches_are_ours() -> None:
+    found = bootstrap.installers_environment({"HOME": "/dev/null", "TMPDIR": "/nowhere"})
+    assert found["UV_CACHE_DIR"].startswith(str(bootstrap.TOOLS))
+    assert "TMPDIR" not in found
+    assert bootstrap.installers_environment({"HOME": "/dev/null", "UV_CACHE_DIR": "/x"})["UV_CACHE_DIR"] == "/x"

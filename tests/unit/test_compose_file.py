@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 from infra.localstack.settings import TopologySettings
 from services.relay.settings import RelaySettings
+from shared.database_url import parse
 from shared.http.authorization import authenticator
 from shared.settings import ServiceSettings
 from tests.support.images import DOCKERFILES, ROOT, compose, stages
@@ -97,8 +98,20 @@ def test_roles_connect_with_the_passwords_that_the_migrations_give(monkeypatch: 
         for service, role in connecting.items() & {(name, connecting.get(name, "")) for name in SERVICES}:
             password = migration[f"{role.upper()}_PASSWORD"]
             database = migration["MIGRATION_DATABASE_URL"].rsplit("/", 1)[-1]
-            assert environment(service)["DATABASE_URL"] == f"postgresql://{role}:{password}@postgres:5432/{database}"
-            assert password != migration["MIGRATION_DATABASE_URL"].split(":")[2].split("@")[0]
+            assert environment(service)["DATABASE_URL"] == f"postgresql://{role}@postgres:5432/{database}"
+            assert environment(service)["DATABASE_PASSWORD"] == password
+            assert password != migration["MIGRATION_DATABASE_PASSWORD"]
+
+
+@ours
+def test_no_password_is_put_into_a_url(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose puts texts in as they are, so any password must do where it stands."""
+    given = {key: str(value) for key, value in SERVICES[name]["environment"].items()}
+    assert [key for key, value in given.items() if "PASSWORD" in value and not key.endswith("PASSWORD")] == []
+    odd = {key: "p@ss/a#b?c%d:e&f" for key in given if key.endswith("PASSWORD")}
+    settings = load(name, monkeypatch, **odd)
+    for field in {"database_url", "migration_database_url"} & set(type(settings).model_fields):
+        assert parse(getattr(settings, field).get_secret_value()).password == "p@ss/a#b?c%d:e&f"
 
 
 def test_each_relay_has_the_topic_of_its_database() -> None:
@@ -178,11 +191,11 @@ def test_a_service_may_drain_before_it_is_killed(name: str, monkeypatch: pytest.
     assert settings.drain_seconds < float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
 
 
-def load(name: str, monkeypatch: pytest.MonkeyPatch) -> BaseSettings:
+def load(name: str, monkeypatch: pytest.MonkeyPatch, **given: str) -> BaseSettings:
     """The settings as the service reads them in its container."""
     for field in SETTINGS[name].model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
-    for key, value in environment(name).items():
+    for key, value in (environment(name) | given).items():
         if key.lower() in SETTINGS[name].model_fields:
             monkeypatch.setenv(key, value)
     return SETTINGS[name]()

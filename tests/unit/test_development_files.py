@@ -1,13 +1,18 @@
 """What helps to develop: the example of an environment, the hooks, and the workflow that runs what .ci/run runs."""
 
 import json
+import os
 import re
+import tomllib
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support import containers
+from tests.support.images import DOCKERFILES, stages
 from tests.support.sources import ROOT
+from tools import bootstrap
 from tools.reference import settings
 
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
@@ -40,7 +45,35 @@ def test_the_workflow_runs_what_a_developer_runs() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert ".ci/run" in commands()
     for command in commands():
-        assert command == ".ci/run" or command.removeprefix("make ") in targets
+        script = command.split()[0]
+        assert command.removeprefix("make ") in targets or (
+            script.startswith(".ci/") and os.access(ROOT / script, os.X_OK)
+        )
+
+
+def test_the_workflow_takes_the_oldest_and_the_newest_python_everywhere() -> None:
+    oldest = ".".join(map(str, bootstrap.OLDEST))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == f">={oldest}"
+    images = {re.search(r"FROM python:([0-9.]+)", path.read_text(encoding="utf-8")) for path in DOCKERFILES}
+    (newest,) = {found[1] for found in images if found}
+    for job in ("run", "newcomer"):
+        assert workflow()["jobs"][job]["strategy"]["matrix"]["python"] == [oldest, newest]
+
+
+def test_the_workflow_insists_on_containers_and_elsewhere_does_without() -> None:
+    jobs = workflow()["jobs"]
+    assert [name for name, job in jobs.items() if containers.REQUIRED in job.get("env", {})] == ["run"]
+    assert jobs["run"]["env"][containers.REQUIRED] == "1"
+
+
+def test_a_newcomer_in_a_container_is_an_ordinary_user_who_runs_the_readme_s_commands() -> None:
+    script = (ROOT / ".ci/in-container").read_text(encoding="utf-8")
+    assert re.findall(r"'(make [^']+)'", script) == ["make demo EXIT=1", "make check", "make test"]
+    machine = stages(ROOT / ".ci/newcomer.Dockerfile")[-1]
+    assert [line.text for line in machine if line.name == "USER"] == ["newcomer"]
+    assert not {"git", "docker"} & {word for line in machine for word in line.words}
+    assert any(step.get("run", "").startswith(".ci/in-container") for step in workflow()["jobs"]["newcomer"]["steps"])
 
 
 def test_the_workflow_may_only_read() -> None:

@@ -78,7 +78,7 @@ def test_there_is_no_limit_below_one() -> None:
 
 
 async def test_too_many_requests_are_a_problem_with_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = ServiceSettings(database_url=SecretStr("postgresql://x"), rate_limit_per_minute=2)
+    settings = ServiceSettings(database_url=SecretStr("postgresql://u@x/d"), rate_limit_per_minute=2)
     router = APIRouter()
 
     @router.get("/v1/things", dependencies=[Depends(Require(Role.OPERATOR))])

@@ -1,6 +1,5 @@
 """Speaks to a service's operations API, and says in one sentence what went wrong and what to do."""
 
-import ipaddress
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,9 @@ from uuid import uuid4
 
 import httpx
 
+from shared import outbound_http
+from shared.addresses import http_url
+from shared.errors import ConfigurationError
 from tools.cli.bearer import Bearer
 from tools.cli.errors import AnswerLost, CommandFailed, NotFound
 
@@ -37,11 +39,13 @@ class ApiClient:
         headers = {"Authorization": f"Bearer {bearer.token}"} if bearer else {}
         try:
             # A proxy of the environment's is for the world outside, not for this machine.
-            self._http = httpx.Client(
-                base_url=self._url, headers=headers, timeout=SECONDS, trust_env=not _is_loopback(httpx.URL(url).host)
-            )
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise CommandFailed(f"the address or the token cannot be used: {error}") from None
+            self._http = outbound_http.client(http_url(self._url), headers=headers, timeout=SECONDS)
+        except UnicodeEncodeError as error:
+            raise CommandFailed(f"the token cannot be used: {error}") from None
+        except ValueError as error:
+            raise CommandFailed(f"the address {self._url!r} {error}. {url_option}") from None
+        except ConfigurationError as error:
+            raise CommandFailed(str(error)) from None
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -91,6 +95,8 @@ class ApiClient:
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **request)
+        except UnicodeEncodeError:
+            raise CommandFailed("what was given is no UTF-8, so it cannot be sent") from None
         except NOT_SENT as error:
             raise CommandFailed(
                 f"cannot reach {self._url} ({error or type(error).__name__}). Is the service running, and is that its "
@@ -157,10 +163,3 @@ def _json(response: httpx.Response) -> object:
         return response.json()
     except ValueError:
         return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,9 +13,9 @@ from tools.demo.ports import Port
 from tools.embedded.process import ChildProcess, Command, base_environment
 
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0  # a first start compiles a thousand modules, on a machine that may be busy
 POLL_SECONDS = 0.3  # a look costs the service work that it needs for starting
-TASK_SECONDS = 60.0
+TASK_SECONDS = 120.0
 DRAIN_SECONDS = 5
 GRACE_SECONDS = DRAIN_SECONDS + 5.0
 

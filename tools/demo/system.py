@@ -9,6 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
+from shared.database import connect
 from tools.demo.declared import DeclaredService
 from tools.demo.errors import DemoError
 from tools.demo.ports import Ports
@@ -185,7 +186,7 @@ def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: 
 
 
 async def _migrate(admin_url: str, service: DeclaredService, logs: Path) -> None:
-    connection = await asyncpg.connect(admin_url)
+    connection = await connect(admin_url)
     try:
         with suppress(asyncpg.DuplicateDatabaseError):
             await connection.execute(f"CREATE DATABASE {service.database}")

@@ -96,6 +96,8 @@ class EmbeddedLocalStack:
             environment={
                 **base_environment(),
                 "GATEWAY_SERVER": "hypercorn",  # the default one listens on all addresses, whatever it is told
+                # In a container it would look for the layout of its own image, below /usr/lib/localstack.
+                "OVERRIDE_IN_DOCKER": "0",
                 "GATEWAY_LISTEN": f"{LOOPBACK}:{self.port}",
                 "LOCALSTACK_HOST": f"{LOOPBACK}:{self.port}",
                 "SERVICES": ",".join(SERVICES),

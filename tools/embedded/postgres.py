@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from typing import Self
 
 import asyncpg
 
+from shared.database import connect
 from tools.embedded import installation
 from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.permissions import mend
 from tools.embedded.ports import LOOPBACK, ensure_free, free_port
 from tools.embedded.postmaster import clear_stale_pid
 from tools.embedded.process import ChildProcess, Command, base_environment
@@ -72,6 +75,8 @@ class EmbeddedPostgres:
         place = installation.find()
         try:
             folder = self._open_folder(place)
+            if (folder / "data").is_dir() and (mended := mend(folder / "data", place.user)):
+                print(mended, file=sys.stderr)
             await clear_stale_pid(folder / "data")
             self._clear(folder)
             self._fresh = False  # what this server itself has written stays, should it be started again
@@ -79,8 +84,8 @@ class EmbeddedPostgres:
         except OSError as error:
             named = error.filename or self._folder
             raise EmbeddedServerError(
-                f"The data folder cannot be used: {named}: {error.strerror}. Make it a folder that you may write to, "
-                f"or remove it (rm -rf {self._folder}); it is made anew."
+                f"The data folder cannot be used: {named}: {error.strerror}. Make it a folder that you may write to; "
+                f"only if its data may go, remove it (rm -rf {self._folder}), and it is made anew."
             ) from error
         await self._serve(place, folder)
 
@@ -116,6 +121,9 @@ class EmbeddedPostgres:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if place.user:
             shutil.chown(folder, place.user)
+        mode = folder.stat().st_mode
+        if mode & 0o700 != 0o700:
+            folder.chmod(mode | 0o700)
         return folder
 
     def _clear(self, folder: Path) -> None:
@@ -183,7 +191,8 @@ class EmbeddedPostgres:
                 return
             if time.monotonic() > deadline:
                 raise self._server.failure(
-                    "did not start", f"If the data may go, remove the folder (rm -rf {folder}); it is made anew."
+                    "did not start",
+                    f"The log says why. Only if the data may go, remove the folder (rm -rf {folder}); it is made anew.",
                 )
             await asyncio.sleep(0.3)
 
@@ -193,7 +202,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + READY_SECONDS
         while server.status is None:
             try:
-                connection = await asyncpg.connect(url, timeout=5.0)
+                connection = await connect(url)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 if time.monotonic() > deadline:
                     raise server.failure(f"takes no connections after {READY_SECONDS:.0f} s") from None

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,5 +122,10 @@ def _shortened(line: str) -> str:
 
 def base_environment() -> dict[str, str]:
     """What every child needs of ours, and nothing else: settings must not leak from the terminal into a server."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH")
+    found = {name: os.environ[name] for name in kept if os.environ.get(name)}
+    # In whatever encoding the terminal is: names of customers are in none but this.
+    found["PYTHONUTF8"] = "1"
+    if os.environ.get("TMPDIR"):
+        found["TMPDIR"] = tempfile.gettempdir()  # the one that is named may not be there
+    return found

@@ -26,15 +26,25 @@ SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
 HEADINGS = ("Variable", "Default", "Takes", "Meaning")
 INTRODUCTION = """
 Every process reads its settings from environment variables, once, when it starts. A setting that is missing or wrong
-ends it with status 2 and one line for each such setting. Nothing is read from files, and unknown variables are ignored.
+ends it with status 2 and one line for each such setting. An empty variable counts as unset. Nothing is read from files,
+and unknown variables are ignored: connections to Postgres are what their URL says, whatever `PG*` variables say.
 """
 # Settings that are in no service; those of a service name their process by where they are.
 STARTED_ELSEWHERE = {"TopologySettings": "python -m infra.localstack.watch"}
 COMMON = "every service and relay"
 # Read without a settings class: by tools, by tests, by the AWS client.
 OTHERS = (
-    ("AWS_ACCESS_KEY_ID", "", "Credentials are found as the AWS SDK finds them (environment, profile, instance role); "
-     "with `AWS_ENDPOINT_URL` and without this variable, LocalStack's `test` is used."),
+    ("AWS_ACCESS_KEY_ID", "", "On AWS, credentials and all else are as the AWS SDK finds them (`AWS_*` variables, "
+     "profile, instance role). For LocalStack neither variables nor files of the SDK are read, but for this one with "
+     "`AWS_SECRET_ACCESS_KEY`; without both the key is `test`, which AWS is never sent."),
+    ("AWS_SECRET_ACCESS_KEY", "", "Goes with `AWS_ACCESS_KEY_ID`."),
+    ("AWS_CA_BUNDLE", "", "Certificates that the AWS SDK trusts, on AWS."),
+    *((name, "", f"Proxy for {which}, but for LocalStack, this machine and what `NO_PROXY` names.") for name, which in
+      (("HTTP_PROXY", "http:// addresses"), ("HTTPS_PROXY", "https:// addresses, AWS among them"),
+       ("ALL_PROXY", "addresses that have none of their own (not for AWS)"))),
+    ("NO_PROXY", "", "Hosts, parted by commas, that are reached without a proxy."),
+    ("SSL_CERT_FILE", "", "Certificates to trust in calls over TLS (key set, payloads, `event-trio`), in one file."),
+    ("SSL_CERT_DIR", "", "The same, in a folder."),
     ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`event-trio`: the relay to speak to, as `--url`."),
     ("EVENT_TRIO_CONSUMER_URL", "http://127.0.0.1:8001", "`event-trio dead-letters`: the service, as `--url`."),
     ("EVENT_TRIO_TOKEN", "", "`event-trio`: an operator's token, as `--token`."),
@@ -43,6 +53,8 @@ OTHERS = (
      "and `postgres`."),
     ("TEST_DATABASE_URL", "", "`make test`: a superuser's URL of the Postgres to use."),
     ("TEST_AWS_ENDPOINT_URL", "", "`make test`: the address of the LocalStack to use."),
+    ("TEST_REQUIRE_CONTAINERS", "", "`make test`: `1` lets tests fail that could not have their servers in containers, "
+     "instead of using embedded ones."),
     ("TEST_ALLOW_REMOTE", "", "`make test`: `1` allows the two above to name another machine. The tests create and "
      "delete databases and queues there."),
 )  # fmt: skip

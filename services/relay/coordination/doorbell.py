@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
+from shared.database import DATABASE_FAULTS, Pool, connect, transaction
 from shared.lifecycle import pause
 from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.retry import Backoff
@@ -58,9 +58,7 @@ class DoorbellListener:
         failures = 0
         while not stopping.is_set():
             try:
-                connection = await asyncpg.connect(
-                    self._url, timeout=CONNECT_SECONDS, command_timeout=PROBE_ANSWER_SECONDS, statement_cache_size=0
-                )
+                connection = await connect(self._url, command_timeout=PROBE_ANSWER_SECONDS)
             except DATABASE_FAULTS as error:
                 failures += 1
                 self.trouble = f"no connection to listen on: {type(error).__name__}"
