@@ -15,6 +15,7 @@ import httpx
 import jwt
 import structlog
 
+from ..error_text import describe
 from ..errors import EventTrioError
 
 log = structlog.get_logger(__name__)
@@ -109,9 +110,7 @@ class KeySet:
         try:
             self._keys = _parse(await self._fetch())
         except (OSError, ValueError, LookupError, TypeError, httpx.HTTPError, jwt.PyJWTError) as error:
-            log.warning(
-                "key set could not be read", action="auth.keys_failed", error=f"{type(error).__name__}: {error}"
-            )
+            log.warning("key set could not be read", action="auth.keys_failed", error=describe(error))
             return
         self._read_at = self._tried_at
         log.info("key set read", action="auth.keys_read", keys=len(self._keys))
