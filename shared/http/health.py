@@ -71,7 +71,7 @@ async def assess(checks: Sequence[Check]) -> Readiness:
 
 
 class Assessment:
-    """How the checks went. However many ask at a time, and however often, each check runs once at a time at the most."""
+    """How the checks went. However many ask and however often, a check runs once at a time at the most."""
 
     def __init__(self, checks: Sequence[Check], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._checks = checks

@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from ..database_faults import lock_not_available
 from .attempt import Answer, Attempt, KeyInUse, KeyReused, Repeated
 from .metrics import IdempotencyMetrics
 from .transactions import Fetch
@@ -16,9 +17,6 @@ log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = 5.0
 """How long a request waits for the answer to another one under its key."""
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOCK_NOT_AVAILABLE = "55P03"
 
 LOCK = """
 -- lock: let nobody else answer under a key until the transaction ends
@@ -74,8 +72,7 @@ class Answers:
         try:
             await fetch(LOCK, f"{WAIT_SECONDS:g}s", f"{attempt.principal} {attempt.key}")
         except (DBAPIError, asyncpg.PostgresError) as error:
-            # A session wraps what asyncpg raised.
-            if getattr(getattr(error, "orig", error), "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            if lock_not_available(error):
                 raise KeyInUse from None
             raise
         for fingerprint, status, headers, body, is_expired in await fetch(

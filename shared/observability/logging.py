@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 from ..error_text import describe, render
 
@@ -132,13 +132,13 @@ def _rendering(as_json: bool, output: TextIO) -> list[Processor]:
     ]
 
 
-def _traceback(raised: Any) -> str:
+def _traceback(exc_info: ExcInfo) -> str:
     """Kinds and lines only: an error's text quotes rows, local variables hold them."""
-    return render(raised[1])
+    return render(exc_info[1])
 
 
-def _write_traceback(output: TextIO, raised: Any) -> None:
-    output.write("\n" + _traceback(raised))
+def _write_traceback(output: TextIO, exc_info: ExcInfo) -> None:
+    output.write("\n" + _traceback(exc_info))
 
 
 def _tame_libraries() -> None:

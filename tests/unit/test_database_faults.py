@@ -1,5 +1,7 @@
 """One table says whose fault an error of the database is, however it is wrapped and wherever it comes from."""
 
+from pathlib import Path
+
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -8,10 +10,10 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from shared.database_faults import Fault, fault_of, lock_not_available
 
 CLASSES = {
-    Fault.DATABASE: "08000 08003 08006 08P01 25006 28000 28P01 3D000 53000 53100 53200 53300 57P01 57P02 57P03 58000 58030",
+    Fault.DATABASE: "08000 08003 08006 08P01 25006 28000 28P01 3D000 53000 53100 53200 53300 57P01 57P02 57P03 58030",
     Fault.PASSING: "25P03 25P04 26000 40001 40P01 55006 55P03 57014 72000 XX000 XX001",
     Fault.UNPREPARED: "3F000 42501 42P01",
-    Fault.OWN: "0A000 21000 22001 22003 22021 22P02 23502 23503 23505 23514 25P02 42601 42703 42883 54000 55000 P0001 ZZZZZ",
+    Fault.OWN: "0A000 21000 22001 22003 22021 22P02 23502 23503 23505 23514 25P02 42601 42703 42883 54000 55000 P0001",
 }
 STATES = [(state, fault) for fault, states in CLASSES.items() for state in states.split()]
 
@@ -52,7 +54,7 @@ def test_what_has_no_state_is_told_apart_too(error: BaseException, fault: Fault 
 
 def test_a_missing_file_is_not_the_databases() -> None:
     with pytest.raises(OSError) as caught:
-        open("/nowhere/template.txt")
+        Path("/nowhere/template.txt").read_text()
     assert fault_of(caught.value) is None
 
 
