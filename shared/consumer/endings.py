@@ -14,9 +14,9 @@ from ..inbox.arrival import Arrival
 from ..inbox.deferred import Aside, Status
 from ..inbox.guard import InboxOutcome, Standing
 from .alone import alone
-from .blame import Blame, Progress
 from .event import Event
 from .failures import describe, is_database_failure
+from .judgement import Judge, Progress
 from .outcome import DeadLettered, Deferred, FailurePublished, Ignored, Outcome, Settled, Unavailable
 from .policies import DeadLetter, Ignore, Last, Later, PublishFailure, Rest
 from .reporting import Report
@@ -33,13 +33,13 @@ class Endings:
         self,
         sessions: async_sessionmaker[AsyncSession],
         report: Report,
-        blame: Blame,
+        judge: Judge,
         *,
         after_commit: Callable[[], None],
     ) -> None:
         self._sessions = sessions
         self._report = report
-        self._blame = blame
+        self._judge = judge
         self._after_commit = after_commit
 
     async def bury(
@@ -52,7 +52,7 @@ class Endings:
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
             return await self._unavailable(entry, raised)
         outcome = Settled() if standing is Standing.SETTLED else DeadLettered(reason, aside.error)
-        self._blame.forget(entry.identity)
+        self._judge.forget(entry.identity)
         self._report.settled(entry.identity, outcome, error=error)
         return outcome
 
@@ -65,7 +65,7 @@ class Endings:
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
             return await self._unavailable(work.entry, raised)
         outcome = Settled() if standing is Standing.SETTLED else Deferred(later.after, describe(error))
-        self._blame.forget(work.identity)
+        self._judge.forget(work.identity)
         self._report.settled(work.identity, outcome, error=error)
         return outcome
 
@@ -82,7 +82,7 @@ class Endings:
             standing = await self._settle(work, last, describe(error), route, event)
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
             # Its own writes are part of it, so a mistake in them is its own.
-            put_off = await self._blame.outage(work.identity, raised, Progress(in_database=True, in_handler=True))
+            put_off = await self._judge.outage(work.identity, raised, Progress(in_database=True, in_handler=True))
             if put_off is not None:
                 self._report.postponed(work.identity, put_off)
                 return put_off
@@ -92,7 +92,7 @@ class Endings:
         outcome: Outcome = _of(standing) or (
             Ignored(reason, describe(error)) if isinstance(last, Ignore) else FailurePublished(reason, describe(error))
         )
-        self._blame.forget(work.identity)
+        self._judge.forget(work.identity)
         self._report.settled(work.identity, outcome, error=error)
         return outcome
 
@@ -121,7 +121,7 @@ class Endings:
 
     async def _unavailable(self, entry: Entry, error: Exception) -> Unavailable:
         """What is not the database's is a mistake in this code, and raised again."""
-        outcome = await self._blame.outage(entry.identity, error, Progress(in_database=True))
+        outcome = await self._judge.outage(entry.identity, error, Progress(in_database=True))
         if outcome is None:
             raise error
         self._report.postponed(entry.identity, outcome)

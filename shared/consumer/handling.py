@@ -18,11 +18,11 @@ from ..error_text import field_path
 from ..errors import EventRefused, EventTrioError
 from ..inbox.guard import InboxOutcome, Standing
 from .alone import alone
-from .blame import Blame, Progress
 from .endings import Endings
 from .event import Event
 from .failures import HandlerTimeout, InvalidPayload, Outage, Reject, RetryLater, describe
 from .gate import Gate
+from .judgement import Judge, Progress
 from .outcome import Deferred, Done, Handled, Ignored, Outcome, Retry, Settled, Skipped
 from .payloads import Erased, PayloadReader
 from .policies import Again, Later, last_of, next_step, rest_of, wait_for
@@ -61,12 +61,12 @@ class Handling:
     ) -> None:
         self._router = router
         self._sessions = sessions
-        self._blame = Blame(gate)
+        self._judge = Judge(gate)
         self._report = report
         self._clock = clock
         self._after_commit = after_commit
         self._payloads = payloads
-        self.endings = Endings(sessions, report, self._blame, after_commit=after_commit)
+        self.endings = Endings(sessions, report, self._judge, after_commit=after_commit)
 
     def timeout(self, event_type: str | None) -> float:
         """The longest that a handler of the type may take, in seconds."""
@@ -90,16 +90,16 @@ class Handling:
                 return await self.endings.bury(work.entry, "invalid_payload", error)
             progress.late = limit.expired()
             progress.used_up = progress.late and progress.acted_for > route.timeout / 2
-            if (unavailable := await self._blame.outage(work.identity, error, progress)) is not None:
+            if (unavailable := await self._judge.outage(work.identity, error, progress)) is not None:
                 self._report.postponed(work.identity, unavailable)
                 return unavailable
-            self._blame.forget(work.identity)
+            self._judge.forget(work.identity)
             spent = self._clock.monotonic() - started
             if limit.expired():
                 late = HandlerTimeout(f"the handler took longer than {route.timeout} s")
                 return await self._failed(work, route, late, spent, "timeout", progress.event)
             return await self._failed(work, route, error, spent, "failed", progress.event)
-        self._blame.forget(work.identity)
+        self._judge.forget(work.identity)
         self._report.finished(work.identity, work.envelope, outcome, self._clock.monotonic() - started)
         return outcome
 

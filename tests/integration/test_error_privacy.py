@@ -43,7 +43,8 @@ async def send(session: AsyncSession) -> None:
 
 
 async def look_up(session: AsyncSession) -> None:
-    {}[CANARY]
+    known: dict[str, int] = {}
+    known[CANARY] += 1
 
 
 async def reject(session: AsyncSession) -> None:

@@ -1,4 +1,4 @@
-"""Every way out of a handler is an outcome: none leaves its group running for ever, ends the process or loses events."""
+"""Every way out of a handler is an outcome: none leaves its group running for ever, or ends the process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -116,7 +116,7 @@ async def run(database: TestDatabase, router: Router, subjects: list[str]) -> di
     return dict(await rows(database, "SELECT subject, outcome FROM processed_message"))
 
 
-def routed(where: str, policy: FailurePolicy = DeadLetter()) -> Router:
+def routed(where: str, policy: FailurePolicy) -> Router:
     async def record(session: AsyncSession, event: Event[Counted], acted: Any) -> None:
         if where == "record":
             await leave(event)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.consumer import blame
+from shared.consumer import judgement
 from shared.consumer.event import Event
 from shared.consumer.policies import DeadLetter
 from shared.consumer.router import Router
@@ -105,7 +105,7 @@ async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
 async def test_what_never_gets_through_comes_to_an_end(
     database: TestDatabase, subject: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blame, "PUT_OFF_MOST", 2)
+    monkeypatch.setattr(judgement, "PUT_OFF_MOST", 2)
     holder = await asyncpg.connect(database.url)
     try:
         async with holder.transaction(), consuming(database) as (tested, queue):
@@ -122,9 +122,8 @@ async def test_a_read_only_database_is_left_alone_until_it_takes_writes(database
     """Counted at the server: it is asked now and then, and not by every event again and again."""
     name = database.name
     turn = 'ALTER DATABASE "{name}" SET default_transaction_read_only = {to}'
-    leave = (
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
-    )
+    others = f"datname = '{name}' AND pid <> pg_backend_pid()"
+    leave = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
     async with consuming(database) as (tested, queue):
         first = envelope_of(Counted(), subject="first")
         queue.send(first)
@@ -142,7 +141,7 @@ async def test_a_read_only_database_is_left_alone_until_it_takes_writes(database
         started = asyncio.get_running_loop().time()
 
         async def some_seconds_later() -> bool:
-            return asyncio.get_running_loop().time() - started > 3
+            return asyncio.get_running_loop().time() - started > 2
 
         await eventually(some_seconds_later, timeout=10)
         assert await closed()

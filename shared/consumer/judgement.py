@@ -31,7 +31,7 @@ class Progress:
     """A handler that used up most of the time itself cannot blame the database for what was left."""
 
 
-class Blame:
+class Judge:
     """Tells failures apart. The database as a whole is blamed only when it does not take a write when asked."""
 
     def __init__(self, gate: Gate) -> None:
