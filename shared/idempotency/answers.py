@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from ..database_faults import lock_not_available
+from ..turns import NoTurn, Turns
 from .attempt import Answer, Attempt, KeyInUse, KeyReused, Repeated
 from .metrics import IdempotencyMetrics
 from .transactions import Fetch
@@ -62,6 +65,19 @@ class Answers:
         )
         self._hours = hours
         self._metrics = metrics
+        self._turns = Turns()
+
+    @asynccontextmanager
+    async def turn(self, attempt: Attempt) -> AsyncIterator[None]:
+        """Wait here for requests under the same key, before one takes a connection; raises KeyInUse as `claim` does."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(
+                    self._turns.take((attempt.principal, attempt.key), seconds=WAIT_SECONDS)
+                )
+            except NoTurn:
+                raise KeyInUse from None
+            yield
 
     async def claim(self, fetch: Fetch, attempt: Attempt) -> None:
         """Let nobody else answer under this key until the transaction ends.
