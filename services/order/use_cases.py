@@ -120,7 +120,7 @@ class Orders:
 
         Raises OrderNotFound, VersionPassed, TransitionRefused, EventRefused or NoTurn.
         """
-        # The order's row is locked for one at a time anyway: the others wait here, without a connection.
+        # The order's row is one's at a time anyway: others wait here, without a connection.
         async with self._turns.take(id, seconds=TURN_SECONDS), self._sessions.begin() as session:
             await once.claim(through(session))
             repository = OrderRepository(session)

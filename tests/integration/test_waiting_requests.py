@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from shared.turns import NoTurn, Turns
+from shared.turns import AT_ONCE, NoTurn, Turns
 from tests.support.databases import TestDatabase, fetch
 from tests.support.order_service import ORDER, order_service, place
 from tests.support.waiting import eventually
@@ -38,13 +38,13 @@ async def test_repeats_on_a_locked_order_leave_the_others_their_connections(
         path = f"/v1/orders/{order['id']}/confirm"
         repeats = [asyncio.create_task(api.post(path, headers=header)) for header in headers]
 
-        async def one_waits() -> bool:
-            return len(await fetch(orders_database.url, WAITING)) == 1
+        async def some_wait() -> bool:
+            return len(await fetch(orders_database.url, WAITING)) == AT_ONCE
 
-        await eventually(one_waits)
+        await eventually(some_wait)
         placed = await asyncio.gather(*(api.post("/v1/orders", json=ORDER) for _ in range(40)))
         assert {answer.status_code for answer in placed} == {201}
-        assert await one_waits()
+        assert await some_wait()
         await transaction.rollback()
         answers = [answer.status_code for answer in await asyncio.gather(*repeats)]
         assert answers.count(200) == (40 if keys == "one" else 1)
@@ -53,10 +53,9 @@ async def test_repeats_on_a_locked_order_leave_the_others_their_connections(
 
 async def test_who_waits_too_long_is_told_and_leaves_nothing_behind() -> None:
     turns = Turns()
-    async with turns.take("a", seconds=1), turns.take("b", seconds=1):
+    async with turns.take("a", seconds=1), turns.take("a", seconds=1), turns.take("b", seconds=1):
         with pytest.raises(NoTurn):
-            async with turns.take("a", seconds=0.01):
-                raise AssertionError("two at once")
+            await turns.take("a", seconds=0.01).__aenter__()
     async with turns.take("a", seconds=1):
-        pass
+        assert len(turns._turns) == 1
     assert turns._turns == {}
