@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from .error_text import describe
+from .error_text import told
 from .retry import Backoff
 from .signals import Signals
 
@@ -87,7 +87,7 @@ class Supervisor:
             try:
                 await loop.run(self._stopping)
             except Exception as raised:
-                error = describe(raised)
+                error = told(raised)
                 log.exception("loop failed", action="loop.failed", loop=loop.name)
             if self._stopping.is_set():
                 break

@@ -108,7 +108,7 @@ class KeySet:
         tried_at = self._monotonic()
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                self._keys = _parse(await self._fetch())
+                self._keys = parse_key_set(await self._fetch())
         except Exception as error:  # noqa: BLE001 - whatever the source answers, the keys at hand stay
             log.warning("key set could not be read", action="auth.keys_failed", error=describe(error))
             return
@@ -116,7 +116,8 @@ class KeySet:
         log.info("key set read", action="auth.keys_read", keys=len(self._keys))
 
 
-def _parse(text: str) -> Mapping[str, jwt.PyJWK]:
+def parse_key_set(text: str) -> Mapping[str, jwt.PyJWK]:
+    """The public signing keys of a key set by their id; raises when there is none."""
     keys: dict[str, jwt.PyJWK] = {}
     for entry in json.loads(text)["keys"]:
         try:

@@ -16,6 +16,7 @@ from .key_set import KeySet as KeySet
 from .key_set import KeysUnavailable as KeysUnavailable
 from .key_set import KeyUnknown
 from .key_set import key_set_from as key_set_from
+from .key_set import parse_key_set as parse_key_set
 
 log = structlog.get_logger(__name__)
 
