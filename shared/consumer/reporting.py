@@ -56,17 +56,14 @@ class Report:
     ) -> None:
         """The outcome is committed (or was already); `error` is what brought it about."""
         self._metrics.events.labels(self._label(identity), outcome.name).inc()
+        at = place(error) if error is not None else None
         if isinstance(outcome, DeadLettered):
             self._metrics.dead_letters.labels(outcome.reason).inc()
-            log.error(
-                "event is a dead letter", action="consumer.dead_letter", reason=outcome.reason, **_of(error, facts)
-            )
+            said = describe(error) if error is not None else None
+            log.error("event is a dead letter", action="consumer.dead_letter", reason=outcome.reason, error=said, at=at)
         elif isinstance(outcome, Deferred):
             log.warning(
-                "event put aside",
-                action="consumer.deferred",
-                seconds=outcome.after,
-                **_of(error, {"error": outcome.error, **facts}),
+                "event put aside", action="consumer.deferred", seconds=outcome.after, error=outcome.error, at=at
             )
         elif isinstance(outcome, Ignored | FailurePublished):
             log.warning(
@@ -74,7 +71,8 @@ class Report:
                 action="consumer.gave_up",
                 outcome=outcome.name,
                 reason=outcome.reason,
-                **_of(error, {"error": outcome.error, **facts}),
+                error=outcome.error,
+                at=at,
             )
         else:
             log.info("event settled", action="consumer.settled", outcome=outcome.name, **facts)
@@ -96,7 +94,8 @@ class Report:
                 action="consumer.retry",
                 attempt=attempt,
                 seconds=round(outcome.after, 2),
-                **_of(error, {"error": outcome.error}),
+                error=outcome.error,
+                at=place(error) if error is not None else None,
             )
         elif outcome.whole:
             log.debug("put off until the database is back", action="consumer.put_off", error=outcome.error)
@@ -106,8 +105,3 @@ class Report:
 
     def _label(self, identity: Identity) -> str:
         return identity.type if identity.type is not None and identity.type in self._router.types else "unknown"
-
-
-def _of(error: BaseException | None, facts: dict[str, object]) -> dict[str, object]:
-    """What failed and where, for a log that must not quote its message."""
-    return facts if error is None else {**facts, "error": describe(error), "at": place(error)}

@@ -36,24 +36,24 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[Check]:
     """
     probe, wanted = DatabaseProbe(engine), newest(migrations)
 
-    async def look() -> DatabaseState | None:
+    async def look() -> DatabaseState | Exception:
         try:
             return await probe.look()
         except Exception as error:
             if fault_of(error) is None:
                 raise
-            log.warning("the database cannot be asked", action="health.database_down", error=describe(error))
-            return None
+            return error
 
     async def database() -> str | None:
         state = await look()
-        if state is None:
+        if isinstance(state, Exception):
+            log.warning("the database cannot be asked", action="health.database_down", error=describe(state))
             return "the database cannot be reached, or lets nobody in"
         return READ_ONLY if state.read_only else None
 
     async def migrated() -> str | None:
         state = await look()
-        if state is None:
+        if isinstance(state, Exception):
             return "unknown while the database cannot be reached"
         if state.migration == wanted:
             return None

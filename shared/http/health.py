@@ -147,7 +147,5 @@ async def _run(check: Check) -> str | None:
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:.0f} s"
     except Exception as error:
-        log.warning(
-            "check failed", action="health.check_failed", check=check.name, error=describe(error), exc_info=True
-        )
+        log.exception("check failed", action="health.check_failed", check=check.name, error=describe(error))
         return "it failed; the log says more"

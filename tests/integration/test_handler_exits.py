@@ -25,7 +25,7 @@ async def cancel_oneself() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.cancel()
-    await asyncio.sleep(10)
+    await asyncio.Event().wait()
 
 
 async def raise_cancelled() -> None:
@@ -33,7 +33,7 @@ async def raise_cancelled() -> None:
 
 
 async def wait_for_the_cancelled() -> None:
-    waited = asyncio.create_task(asyncio.sleep(10))
+    waited = asyncio.create_task(asyncio.Event().wait())
     waited.cancel()
     await waited
 
@@ -43,14 +43,14 @@ async def cancel_and_swallow() -> None:
     assert task is not None
     task.cancel()
     try:
-        await asyncio.sleep(10)
+        await asyncio.Event().wait()
     except asyncio.CancelledError:
         raise RuntimeError("swallowed") from None
 
 
 async def fail_in_a_group_of_tasks() -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(asyncio.sleep(10))
+        tasks.create_task(asyncio.Event().wait())
         tasks.create_task(raise_runtime_error())
 
 
@@ -60,7 +60,7 @@ async def raise_runtime_error() -> None:
 
 async def run_into_its_own_timeout() -> None:
     async with asyncio.timeout(0.01):
-        await asyncio.sleep(10)
+        await asyncio.Event().wait()
 
 
 def raising(error: BaseException) -> Way:

@@ -28,8 +28,8 @@ Running = Callable[[TestDatabase, Aws, Topology], AbstractAsyncContextManager[ht
 
 @asynccontextmanager
 async def order(database: TestDatabase, aws: Aws, topology: Topology) -> AsyncIterator[httpx.AsyncClient]:
-    given = {"aws_endpoint_url": aws.endpoint_url, "topology_prefix": topology.prefix, "queue_wait_seconds": 1}
-    async with order_service(database, consuming=True, **given) as api:
+    where = {"aws_endpoint_url": aws.endpoint_url, "topology_prefix": topology.prefix}
+    async with order_service(database, signals=None, consuming=True, queue_wait_seconds=1, **where) as api:
         yield api
 
 
