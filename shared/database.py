@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from .database_faults import DATABASE_FAULTS as DATABASE_FAULTS
 from .database_url import parse
 
 if TYPE_CHECKING:
@@ -20,14 +21,6 @@ else:
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
-
-# What a database that restarts, refuses or is cut off looks like through asyncpg.
-DATABASE_FAULTS: tuple[type[BaseException], ...] = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
-)
 
 
 def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> AsyncEngine:

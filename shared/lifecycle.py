@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from .error_text import told
 from .retry import Backoff
 from .signals import Signals
 
@@ -57,10 +58,8 @@ class Supervisor:
         return dict(self._states)
 
     def unhealthy(self) -> str | None:
-        """A sentence about the loops that are not running, or None."""
-        down = [
-            f"{name} ({state.last_error or 'not started'})" for name, state in self._states.items() if not state.running
-        ]
+        """A sentence about the loops that are not running, or None; the log has what they failed with."""
+        down = [name for name, state in self._states.items() if not state.running]
         return f"loops not running: {', '.join(down)}" if down else None
 
     async def start(self) -> None:
@@ -88,7 +87,7 @@ class Supervisor:
             try:
                 await loop.run(self._stopping)
             except Exception as raised:
-                error = f"{type(raised).__name__}: {raised}"
+                error = told(raised)
                 log.exception("loop failed", action="loop.failed", loop=loop.name)
             if self._stopping.is_set():
                 break

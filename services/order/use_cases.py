@@ -17,6 +17,7 @@ from shared.http.context import RequestContext
 from shared.idempotency.repetition import EVERY_TIME, Repetition
 from shared.idempotency.transactions import through
 from shared.outbox.writer import OutboxWriter
+from shared.turns import Turns
 
 from . import domain, events
 from .domain import Action, Line, Order, OrderId
@@ -35,6 +36,10 @@ class OrderNotFound(EventTrioError):
 
 class EventNotFound(EventTrioError):
     """The order has no such event."""
+
+
+TURN_SECONDS = 5.0
+"""How long a change waits for others of the same order; as long as the database lets one wait for the order's lock."""
 
 
 class VersionPassed(EventTrioError):
@@ -73,6 +78,7 @@ class Orders:
         clock: Clock,
         metrics: OrderMetrics,
     ) -> None:
+        self._turns = Turns()
         self._sessions = sessions
         self._writer = writer
         self._ring = ring
@@ -112,9 +118,10 @@ class Orders:
     ) -> Order:
         """Do something to an order, if it is in one of the `versions` (None: in whichever).
 
-        Raises OrderNotFound, VersionPassed, TransitionRefused or EventRefused.
+        Raises OrderNotFound, VersionPassed, TransitionRefused, EventRefused or NoTurn.
         """
-        async with self._sessions.begin() as session:
+        # The order's row is one's at a time anyway: others wait here, without a connection.
+        async with self._turns.take(id, seconds=TURN_SECONDS), self._sessions.begin() as session:
             await once.claim(through(session))
             repository = OrderRepository(session)
             before = await repository.lock(id, owner)

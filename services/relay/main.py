@@ -207,6 +207,7 @@ async def _assemble(
         find_topic=publisher.check,
         outage=lambda: relay.outage,
         publish_check=lambda: publish_check.trouble or sweeper.trouble,
+        lease=lambda: lanes.trouble,
         paused=overview.paused,
         identity=lambda: identity.trouble,
         doorbell=lambda: doorbell.trouble,

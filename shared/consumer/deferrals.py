@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from ..database_faults import Fault, fault_of
 from ..errors import MalformedEnvelope
 from ..inbox.parked import Parked, take_due
 from ..lifecycle import pause
@@ -73,7 +74,8 @@ class Deferrals:
         except Exception as error:
             if not is_database_failure(error):
                 raise
-            self._gate.close(describe(error))
+            if fault_of(error) is Fault.DATABASE:
+                self._gate.close(describe(error))
             return 0
         if taken:
             try:
@@ -82,7 +84,8 @@ class Deferrals:
                 await asyncio.shield(self._give_back(taken))
                 raise
         self._signals.emit("deferrals.ran", messages=len(taken))
-        return len(taken)
+        # What lost to others is not taken again at once.
+        return len(taken) - len(self._unfinished)
 
     async def _take(self) -> list[Parked]:
         async with self._sessions.begin() as session:
@@ -97,7 +100,8 @@ class Deferrals:
     async def _run(self, parked: Parked) -> None:
         outcome = await self._handle(parked)
         if isinstance(outcome, Unavailable):
-            self._gate.close(outcome.error)
+            if outcome.whole:
+                self._gate.close(outcome.error)
             self._unfinished.append(parked)
 
     async def _handle(self, parked: Parked) -> Outcome:

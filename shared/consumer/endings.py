@@ -9,12 +9,14 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from ..errors import EventTrioError
+from ..error_text import told
 from ..inbox.arrival import Arrival
 from ..inbox.deferred import Aside, Status
 from ..inbox.guard import InboxOutcome, Standing
+from .alone import alone
 from .event import Event
 from .failures import describe, is_database_failure
+from .judgement import Judge, Progress
 from .outcome import DeadLettered, Deferred, FailurePublished, Ignored, Outcome, Settled, Unavailable
 from .policies import DeadLetter, Ignore, Last, Later, PublishFailure, Rest
 from .reporting import Report
@@ -28,35 +30,43 @@ class Endings:
     """Commits an end and tells of it. A database that fails makes any of them Unavailable."""
 
     def __init__(
-        self, sessions: async_sessionmaker[AsyncSession], report: Report, *, after_commit: Callable[[], None]
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        report: Report,
+        judge: Judge,
+        *,
+        after_commit: Callable[[], None],
     ) -> None:
         self._sessions = sessions
         self._report = report
+        self._judge = judge
         self._after_commit = after_commit
 
     async def bury(
         self, entry: Entry, reason: str, error: BaseException, *, attempts: int = 0, rest: Rest = Rest.PASS
     ) -> Outcome:
         """Make it a dead letter."""
-        aside = Aside(Status.DEAD, reason, _told(error), attempts, blocks=rest is Rest.WAIT)
+        aside = Aside(Status.DEAD, reason, told(error), attempts, blocks=rest is Rest.WAIT)
         try:
             standing = await self._put_aside(entry, aside)
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
-            return self._unavailable(entry, raised)
+            return await self._unavailable(entry, raised)
         outcome = Settled() if standing is Standing.SETTLED else DeadLettered(reason, aside.error)
-        self._report.settled(entry.identity, outcome)
+        self._judge.forget(entry.identity)
+        self._report.settled(entry.identity, outcome, error=error)
         return outcome
 
     async def defer(self, work: Work, later: Later, reason: str, error: BaseException) -> Outcome:
         """Put it aside to run again; behind others of its group, if those wait."""
         blocks = later.rest is Rest.WAIT
-        aside = Aside(Status.WAITING, reason, _told(error), work.effort.failures, due_in=later.after, blocks=blocks)
+        aside = Aside(Status.WAITING, reason, told(error), work.effort.failures, due_in=later.after, blocks=blocks)
         try:
             standing = await self._put_aside(work.entry, aside)
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
-            return self._unavailable(work.entry, raised)
+            return await self._unavailable(work.entry, raised)
         outcome = Settled() if standing is Standing.SETTLED else Deferred(later.after, describe(error))
-        self._report.settled(work.identity, outcome)
+        self._judge.forget(work.identity)
+        self._report.settled(work.identity, outcome, error=error)
         return outcome
 
     async def finish(
@@ -71,15 +81,19 @@ class Endings:
         try:
             standing = await self._settle(work, last, describe(error), route, event)
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
-            if is_database_failure(raised):
-                return self._unavailable(work.entry, raised)
+            # Its own writes are part of it, so a mistake in them is its own.
+            put_off = await self._judge.outage(work.identity, raised, Progress(in_database=True, in_handler=True))
+            if put_off is not None:
+                self._report.postponed(work.identity, put_off)
+                return put_off
             log.warning("failure not published", action="consumer.unpublished", error=describe(raised))
             return await self.bury(work.entry, reason, error, attempts=attempts)
         self._after_commit()
         outcome: Outcome = _of(standing) or (
             Ignored(reason, describe(error)) if isinstance(last, Ignore) else FailurePublished(reason, describe(error))
         )
-        self._report.settled(work.identity, outcome)
+        self._judge.forget(work.identity)
+        self._report.settled(work.identity, outcome, error=error)
         return outcome
 
     async def _settle(self, work: Work, last: Last, reason: str, route: AnyRoute, event: Event[Any] | None) -> Standing:
@@ -88,7 +102,8 @@ class Endings:
             standing = await work.entry.begin(session, fresh=said, stale=said)
             if standing is Standing.FRESH and isinstance(last, PublishFailure):
                 assert route.on_failure is not None and event is not None  # noqa: PT018 - asked before
-                await route.on_failure(session, event, reason)
+                on_failure, about = route.on_failure, event
+                await alone(lambda: on_failure(session, about, reason))
         return standing
 
     async def _put_aside(self, entry: Entry, aside: Aside) -> Standing:
@@ -104,10 +119,11 @@ class Endings:
             async with self._sessions.begin() as session:
                 return await bare.put_aside(session, aside)
 
-    def _unavailable(self, entry: Entry, error: BaseException) -> Unavailable:
-        if not is_database_failure(error):
+    async def _unavailable(self, entry: Entry, error: Exception) -> Unavailable:
+        """What is not the database's is a mistake in this code, and raised again."""
+        outcome = await self._judge.outage(entry.identity, error, Progress(in_database=True))
+        if outcome is None:
             raise error
-        outcome = Unavailable(describe(error))
         self._report.postponed(entry.identity, outcome)
         return outcome
 
@@ -116,7 +132,3 @@ def _of(standing: Standing) -> Outcome | None:
     if standing is Standing.SETTLED:
         return Settled()
     return Deferred(None, "its group waits") if standing is Standing.BEHIND else None
-
-
-def _told(error: BaseException) -> str:
-    return str(error) if isinstance(error, EventTrioError) else f"{type(error).__name__}: {error}"

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
+from ..database_faults import Fault, fault_of
+from ..error_text import describe as describe
 from ..errors import EventTrioError
-
-# Classes of SQLSTATE that blame no statement: connection, transaction rollback (deadlock, serialization), resources,
-# operator intervention, system, internal; a transaction that idled too long, a standby (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-_NOT_THE_STATEMENT = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58", "XX")
 
 
 class Reject(EventTrioError):
@@ -41,28 +36,8 @@ class HandlerTimeout(EventTrioError):
 
 
 def is_database_failure(error: BaseException) -> bool:
-    """Whether an error raised while talking to the database says nothing about the event.
+    """Whether an error says nothing about the event: the database is away or refuses, or others were in the way.
 
-    True for lost and refused connections, an exhausted pool, deadlocks, lock timeouts and shutdowns; false for
-    violated constraints, bad values and wrong SQL.
+    False for violated constraints, bad values, wrong SQL, missing grants, and for what the database did not raise.
     """
-    if isinstance(error, PoolTimeout | OSError):
-        return True
-    if isinstance(error, DBAPIError):
-        # Without a statement it was the connecting that failed, whatever Postgres calls it: no such database, a wrong
-        # password. A constraint that is checked at the commit has none either.
-        if error.connection_invalidated or (error.statement is None and not isinstance(error, IntegrityError)):
-            return True
-        state = getattr(error.orig, "sqlstate", None)
-        if state is None:
-            return isinstance(error, OperationalError | InterfaceError)
-        return str(state).startswith(_NOT_THE_STATEMENT)
-    return False
-
-
-def describe(error: BaseException) -> str:
-    """An error for a log line: messages of libraries may quote personal data, so of theirs only the kind is told."""
-    if isinstance(error, EventTrioError):
-        return f"{type(error).__name__}: {error}"
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return type(error).__name__ + (f" ({state})" if state else "")
+    return fault_of(error) in (Fault.DATABASE, Fault.PASSING)

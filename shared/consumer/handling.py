@@ -14,13 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from .. import failpoints
 from ..clock import Clock
 from ..contracts.payload import EventPayload
-from ..errors import EventRefused
+from ..error_text import field_path
+from ..errors import EventRefused, EventTrioError
 from ..inbox.guard import InboxOutcome, Standing
+from .alone import alone
 from .endings import Endings
 from .event import Event
-from .failures import HandlerTimeout, InvalidPayload, Outage, Reject, RetryLater, describe, is_database_failure
+from .failures import HandlerTimeout, InvalidPayload, Outage, Reject, RetryLater, describe
 from .gate import Gate
-from .outcome import Deferred, Done, Handled, Ignored, Outcome, Retry, Settled, Skipped, Unavailable
+from .judgement import Judge, Progress
+from .outcome import Deferred, Done, Handled, Ignored, Outcome, Retry, Settled, Skipped
 from .payloads import Erased, PayloadReader
 from .policies import Again, Later, last_of, next_step, rest_of, wait_for
 from .reporting import Report
@@ -31,12 +34,13 @@ AnyEvent: TypeAlias = Event[Any]
 
 
 @dataclass(slots=True)
-class _Progress:
-    in_database: bool = False
-    in_handler: bool = False
+class _Progress(Progress):
     acted_for: float = 0.0
-    used_up: bool = False
     event: AnyEvent | None = None
+
+
+class TransactionEnded(EventTrioError):
+    """The handler ended the transaction that it was given: only its caller may commit or roll back."""
 
 
 class Handling:
@@ -57,12 +61,12 @@ class Handling:
     ) -> None:
         self._router = router
         self._sessions = sessions
-        self._gate = gate
+        self._judge = Judge(gate)
         self._report = report
         self._clock = clock
         self._after_commit = after_commit
         self._payloads = payloads
-        self.endings = Endings(sessions, report, after_commit=after_commit)
+        self.endings = Endings(sessions, report, self._judge, after_commit=after_commit)
 
     def timeout(self, event_type: str | None) -> float:
         """The longest that a handler of the type may take, in seconds."""
@@ -84,17 +88,18 @@ class Handling:
                 raise
             if isinstance(error, InvalidPayload):
                 return await self.endings.bury(work.entry, "invalid_payload", error)
-            # A handler that used up most of the time itself cannot blame the database for what was left.
-            progress.used_up = limit.expired() and progress.acted_for > route.timeout / 2
-            if await self._is_databases_fault(error, progress, timed_out=limit.expired()):
-                unavailable = Unavailable(describe(error))
+            progress.late = limit.expired()
+            progress.used_up = progress.late and progress.acted_for > route.timeout / 2
+            if (unavailable := await self._judge.outage(work.identity, error, progress)) is not None:
                 self._report.postponed(work.identity, unavailable)
                 return unavailable
+            self._judge.forget(work.identity)
             spent = self._clock.monotonic() - started
             if limit.expired():
                 late = HandlerTimeout(f"the handler took longer than {route.timeout} s")
                 return await self._failed(work, route, late, spent, "timeout", progress.event)
             return await self._failed(work, route, error, spent, "failed", progress.event)
+        self._judge.forget(work.identity)
         self._report.finished(work.identity, work.envelope, outcome, self._clock.monotonic() - started)
         return outcome
 
@@ -117,7 +122,8 @@ class Handling:
         acted: object = None
         if route.act is not None and not (stale and route.stale is Stale.SKIP):
             began = self._clock.monotonic()
-            acted = await route.act(event)
+            act = route.act
+            acted = await alone(lambda: act(event))
             progress.acted_for = self._clock.monotonic() - began
             failpoints.hit("consumer.after_act")
         progress.in_database = True
@@ -148,7 +154,11 @@ class Handling:
             if standing is Standing.STALE and skip:
                 return Skipped()
             progress.in_handler = True
-            await route.record(session, replace(event, stale=standing is Standing.STALE), acted)
+            transaction = session.get_transaction()
+            told = replace(event, stale=standing is Standing.STALE)
+            await alone(lambda: route.record(session, told, acted))
+            if session.get_transaction() is not transaction or transaction is None or not transaction.is_active:
+                raise TransactionEnded
             progress.in_handler = False
             failpoints.hit("consumer.before_commit")
         failpoints.hit("consumer.after_commit")
@@ -210,17 +220,6 @@ class Handling:
             return await self.endings.defer(work, step, reason, error)
         return await self.endings.finish(work, last_of(route.policy), reason, error, route=route, event=event)
 
-    async def _is_databases_fault(self, error: BaseException, progress: _Progress, *, timed_out: bool) -> bool:
-        """Whether to blame the database; where the error alone does not tell, the database is asked."""
-        late = timed_out or isinstance(error, TimeoutError)
-        if late and progress.in_database and not (progress.in_handler or progress.used_up):
-            # On a connection that went dead unnoticed no answer comes, while the next one is answered well.
-            return True
-        unclear = isinstance(error, TimeoutError) or (isinstance(error, OSError) and not progress.in_database)
-        if timed_out or unclear:
-            return not await self._gate.answers()
-        return is_database_failure(error)
-
 
 def _is_cancelled() -> bool:
     """Whether this task is to end, as opposed to a handler that raises CancelledError of its own."""
@@ -231,6 +230,6 @@ def _is_cancelled() -> bool:
 def _without_input(error: ValidationError) -> str:
     """What is wrong with a payload, without its content, which may be personal."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'data'}: {problem['msg']}"
+        f"{field_path(problem['loc'])}: {problem['msg']}"
         for problem in error.errors(include_url=False, include_input=False, include_context=False)
     )

@@ -161,7 +161,7 @@ class Consumer:
         except Exception as error:
             # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
             log.exception("delivery failed", action="consumer.failed", message_id=delivery.message.message_id)
-            outcome = Unavailable(describe(error))
+            outcome = Unavailable(describe(error), whole=False)
         delivery.task = None
         now = self._clock.monotonic()
         match outcome:
@@ -171,7 +171,8 @@ class Consumer:
             case Retry():
                 self._groups.wait(group, now + outcome.after)
             case Unavailable():
-                self._gate.close(outcome.error)
+                if outcome.whole:
+                    self._gate.close(outcome.error)
                 delivery.outages += 1
                 # Jitter is no secret.
                 pause = PUT_OFF.delay(delivery.outages, random.random())  # noqa: S311

@@ -111,6 +111,7 @@ class Net:
                 queue=self._queue.name,
                 event_id=identity.event_id,
                 reason=self._reason,
+                error=aside.error,
             )
         return True
 

@@ -83,9 +83,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The database failed: nobody's attempt. It runs again when the database is back."""
+    """The database failed: nobody's attempt. It runs again when the database is back, if that failed as a `whole`;
+    otherwise this transaction alone lost, to others or to a limit, and its group runs again a little later.
+    """
 
     error: str
+    whole: bool = True
 
     name = "unavailable"
 

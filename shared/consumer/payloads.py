@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import structlog
 
+from ..bounded_answer import AnswerTooLarge, send
 from ..breaker import Breaker, Trip
 from ..clock import Clock
 from ..envelope import Envelope
@@ -43,6 +44,8 @@ class Reading:
     token: str | None = None
     timeout: float = 5.0
     attempts: int = 3
+    largest: int = 4 * 1024 * 1024
+    """The largest answer that is read, in bytes when unpacked."""
     trip: Trip = field(
         default_factory=lambda: Trip(failures=3, backoff=Backoff(first=1.0, factor=2, cap=30.0, jitter=0.5))
     )
@@ -98,7 +101,10 @@ class PayloadReader:
         for attempt in range(1, self._reading.attempts + 1):
             last = attempt == self._reading.attempts
             try:
-                answer = await self._client.get(url, headers=headers, timeout=self._reading.timeout)
+                request = self._client.build_request("GET", url, headers=headers, timeout=self._reading.timeout)
+                answer = await send(self._client, request, largest=self._reading.largest)
+            except AnswerTooLarge as error:
+                raise Reject(f"the publisher's payload is not taken: {error}") from None
             except httpx.TransportError:
                 if last:
                     raise

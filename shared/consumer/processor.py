@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..clock import Clock
+from ..database_faults import Fault, fault_of
 from ..envelope import Envelope
 from ..errors import MalformedEnvelope
 from ..inbox import marks
@@ -100,7 +101,7 @@ class Processor:
                     return None
                 starts = await marks.mark_started(session, self._consumer, identity.event_id)
         except Exception as error:  # noqa: BLE001 - nothing has run yet: only the database can have failed
-            unavailable = Unavailable(describe(error))
+            unavailable = Unavailable(describe(error), whole=fault_of(error) in (Fault.DATABASE, Fault.UNPREPARED))
             self._report.postponed(identity, unavailable)
             return unavailable
         delivery.marked = True

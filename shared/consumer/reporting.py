@@ -8,6 +8,7 @@ import structlog
 
 from ..clock import Clock
 from ..envelope import Envelope
+from ..error_text import describe, place
 from ..inbox.guard import Identity
 from ..signals import Signals
 from .metrics import ConsumerMetrics
@@ -50,14 +51,20 @@ class Report:
             self._metrics.latency.labels(label).observe(latency)
         self.settled(identity, outcome, milliseconds=round(latency * 1000, 1))
 
-    def settled(self, identity: Identity, outcome: Outcome, **facts: object) -> None:
-        """The outcome is committed (or was already)."""
+    def settled(
+        self, identity: Identity, outcome: Outcome, *, error: BaseException | None = None, **facts: object
+    ) -> None:
+        """The outcome is committed (or was already); `error` is what brought it about."""
         self._metrics.events.labels(self._label(identity), outcome.name).inc()
+        at = place(error) if error is not None else None
         if isinstance(outcome, DeadLettered):
             self._metrics.dead_letters.labels(outcome.reason).inc()
-            log.error("event is a dead letter", action="consumer.dead_letter", reason=outcome.reason)
+            said = describe(error) if error is not None else None
+            log.error("event is a dead letter", action="consumer.dead_letter", reason=outcome.reason, error=said, at=at)
         elif isinstance(outcome, Deferred):
-            log.warning("event put aside", action="consumer.deferred", seconds=outcome.after, error=outcome.error)
+            log.warning(
+                "event put aside", action="consumer.deferred", seconds=outcome.after, error=outcome.error, at=at
+            )
         elif isinstance(outcome, Ignored | FailurePublished):
             log.warning(
                 "event settled without its handler",
@@ -65,6 +72,7 @@ class Report:
                 outcome=outcome.name,
                 reason=outcome.reason,
                 error=outcome.error,
+                at=at,
             )
         else:
             log.info("event settled", action="consumer.settled", outcome=outcome.name, **facts)
@@ -87,19 +95,13 @@ class Report:
                 attempt=attempt,
                 seconds=round(outcome.after, 2),
                 error=outcome.error,
-                at=_place(error) if error is not None else None,
+                at=place(error) if error is not None else None,
             )
-        else:
+        elif outcome.whole:
             log.debug("put off until the database is back", action="consumer.put_off", error=outcome.error)
+        else:
+            log.info("put off: others were in the way", action="consumer.lost_to_others", error=outcome.error)
         self._signals.emit("consumer.postponed", event_id=identity.event_id, outcome=outcome.name, error=outcome.error)
 
     def _label(self, identity: Identity) -> str:
         return identity.type if identity.type is not None and identity.type in self._router.types else "unknown"
-
-
-def _place(error: BaseException) -> str | None:
-    """Where an error was raised, for a log that must not quote its message."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace is not None else None

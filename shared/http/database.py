@@ -1,62 +1,88 @@
-"""What a database's state looks like over HTTP: readiness checks, and problems while it cannot be reached."""
+"""What a database's state looks like over HTTP: readiness checks, and problems while it cannot be worked with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
+import asyncpg
+import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..migration import pending
+from ..database_faults import Fault, fault_of, read_only
+from ..database_probe import DatabaseProbe, DatabaseState
+from ..error_text import describe
+from ..migration import newest
 from .health import Check
 from .problems import UNAVAILABLE, HttpProblem, Translation
 
+log = structlog.get_logger(__name__)
+
 RETRY = {"Retry-After": "2"}
 
-# Faults of the moment, by SQLSTATE class (https://www.postgresql.org/docs/current/errcodes-appendix.html):
-# connection, transaction rolled back, insufficient resources, object in use (locks), operator intervention, system.
-PASSING = ("08", "40", "53", "55", "57", "58")
+UNCERTAIN = (
+    "the database did not answer; a change may have been made: repeat it with its Idempotency-Key, or look first"
+)
+READ_ONLY = "the database takes no changes at the moment"
+UNPREPARED = "the database has no tables of this service that it may use, or older ones"
 
 
 def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[Check]:
-    """That the database answers, and that it is at the newest migration of the package."""
+    """That the database answers and takes changes, and that it is at the newest migration of the package.
+
+    Both are one question, on a connection that nobody else uses: a busy pool does not make a service unready. What is
+    newest is read once: it does not change while the code runs.
+    """
+    probe, wanted = DatabaseProbe(engine), newest(migrations)
+
+    async def look() -> DatabaseState | Exception:
+        try:
+            return await probe.look()
+        except Exception as error:
+            if fault_of(error) is None:
+                raise
+            return error
 
     async def database() -> str | None:
-        try:
-            async with engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except (DBAPIError, OSError, PoolExhausted) as error:
-            return f"the database cannot be reached ({type(error).__name__})"
-        return None
+        state = await look()
+        if isinstance(state, Exception):
+            log.warning("the database cannot be asked", action="health.database_down", error=describe(state))
+            return "the database cannot be reached, or lets nobody in"
+        return READ_ONLY if state.read_only else None
 
     async def migrated() -> str | None:
-        try:
-            return await pending(engine, migrations)
-        except (DBAPIError, OSError, PoolExhausted):
+        state = await look()
+        if isinstance(state, Exception):
             return "unknown while the database cannot be reached"
+        if state.migration == wanted:
+            return None
+        return (
+            f"the database is at migration {state.migration or 'none'}, the code needs {wanted}; "
+            "run the service's migrate command"
+        )
 
     return (Check("database", database), Check("migrations", migrated))
 
 
-def database_problems() -> Translation:
-    """Faults that pass become 503; any other error of the database is ours, and unexpected."""
-    return {DBAPIError: _from_driver, PoolExhausted: _unavailable, OSError: _unavailable}
+def database_problems(unprepared: str = UNPREPARED) -> Translation:
+    """What the database refuses or cannot do now becomes 503, whichever driver says it; a mistake of ours does not."""
+    kinds = (DBAPIError, PoolExhausted, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+    def problem(error: Exception) -> HttpProblem | None:
+        match fault_of(error):
+            case Fault.DATABASE | Fault.PASSING:
+                return _unavailable(READ_ONLY if read_only(error) else UNCERTAIN)
+            case Fault.UNPREPARED:
+                return _unavailable(unprepared)
+            case Fault.OWN:
+                return None
+            case None:
+                # Not the database's, but of a connection, of which one more might be had.
+                return _unavailable(UNCERTAIN) if isinstance(error, ConnectionError | TimeoutError) else None
+
+    return dict.fromkeys(kinds, problem)
 
 
-def _from_driver(error: DBAPIError) -> HttpProblem | None:
-    state = getattr(error.orig, "sqlstate", None)
-    if state is not None:
-        return _unavailable(error) if state.startswith(PASSING) else None
-    # Without a state the driver speaks: of a lost connection, or of a value that it cannot send (a ValueError).
-    ours = isinstance(error.orig.__cause__, ValueError) if error.orig is not None else True
-    return None if ours else _unavailable(error)
-
-
-def _unavailable(_: Exception) -> HttpProblem:
-    return HttpProblem(
-        UNAVAILABLE,
-        "the database did not answer; a change may have been made: repeat it with its Idempotency-Key, or look first",
-        headers=RETRY,
-    )
+def _unavailable(detail: str) -> HttpProblem:
+    return HttpProblem(UNAVAILABLE, detail, headers=RETRY)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,22 +13,35 @@ import structlog
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from ..error_text import describe
+
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 3.0
+AWS_FRESH_SECONDS = 5.0
+"""For so long one look at the broker answers everybody: the page is open, and each look costs calls."""
+
+# These pages are open. What a check says is a sentence of ours with names of things that were deployed; what looks like
+# an address, an account or a piece of an error's text came in by mistake, and stays in the log.
+LONGEST = 300
+INTERNAL = re.compile(
+    r"://|arn:|@|\b\d{1,3}(\.\d{1,3}){3}\b|\b[a-z][\w.-]*:\d{2,5}\b|\[Errno|\bpassword\b|[\n\r\x00]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One thing that a service needs.
 
-    `run` returns None when it is fine, else a sentence that names what is missing. What is not `required` makes
-    the service degraded, not unready.
+    `run` returns None when it is fine, else a sentence that names what is missing, the same as long as that is the
+    same: an open page shows it. What is not `required` makes the service degraded, not unready. An answer serves for
+    `fresh_seconds`.
     """
 
     name: str
     run: Callable[[], Awaitable[str | None]]
     required: bool = True
+    fresh_seconds: float = 0.0
 
 
 class CheckResult(BaseModel):
@@ -52,17 +67,60 @@ class Liveness(BaseModel):
 
 async def assess(checks: Sequence[Check]) -> Readiness:
     """Run all checks side by side, each within `CHECK_SECONDS`."""
-    results = await asyncio.gather(*(_run(check) for check in checks))
-    failed = [result for result in results if not result.ok]
-    status: Literal["ready", "degraded", "not_ready"] = "degraded" if failed else "ready"
-    if any(result.required for result in failed):
-        status = "not_ready"
-    return Readiness(status=status, checks={check.name: result for check, result in zip(checks, results, strict=True)})
+    return await Assessment(checks).current()
+
+
+class Assessment:
+    """How the checks went. However many ask and however often, a check runs once at a time at the most."""
+
+    def __init__(self, checks: Sequence[Check], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._checks = checks
+        self._monotonic = monotonic
+        self._fresh: dict[str, tuple[float, str | None]] = {}
+        self._said: dict[str, str] = {}
+        self._running: asyncio.Task[Readiness] | None = None
+
+    async def current(self) -> Readiness:
+        """How they go now, or went a moment ago; who asks while they run waits for the same answer."""
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._assess())
+        return await asyncio.shield(self._running)
+
+    async def _assess(self) -> Readiness:
+        results = await asyncio.gather(*(self._result(check) for check in self._checks))
+        failed = [result for result in results if not result.ok]
+        status: Literal["ready", "degraded", "not_ready"] = "degraded" if failed else "ready"
+        if any(result.required for result in failed):
+            status = "not_ready"
+        named = {check.name: result for check, result in zip(self._checks, results, strict=True)}
+        return Readiness(status=status, checks=named)
+
+    async def _result(self, check: Check) -> CheckResult:
+        looked_at, detail = self._fresh.get(check.name, (None, None))
+        now = self._monotonic()
+        if looked_at is None or now - looked_at >= check.fresh_seconds:
+            detail = self._published(check.name, await _run(check))
+            self._fresh[check.name] = (now, detail)
+        return CheckResult(ok=detail is None, required=check.required, detail=detail)
+
+    def _published(self, name: str, detail: str | None) -> str | None:
+        """What the page may show; the log hears of it when it changes."""
+        if detail != self._said.get(name):
+            if detail is None:
+                del self._said[name]
+                log.info("check is fine again", action="health.check_fine", check=name)
+            else:
+                self._said[name] = detail
+                log.warning("check fails", action="health.check_failing", check=name, detail=detail)
+        if detail is not None and (len(detail) > LONGEST or INTERNAL.search(detail)):
+            return "it fails; the log says why"
+        return detail
 
 
 def health_routes(checks: Sequence[Check]) -> APIRouter:
     """`GET /livez` (no dependency is asked: a restart cures none of them) and `GET /readyz`; both open."""
     router = APIRouter(tags=["health"])
+    assessment = Assessment(checks)
 
     @router.get("/livez", summary="Whether the process is alive")
     async def livez() -> Liveness:
@@ -74,7 +132,7 @@ def health_routes(checks: Sequence[Check]) -> APIRouter:
         responses={503: {"model": Readiness, "description": "Not ready; the checks say why"}},
     )
     async def readyz(response: Response) -> Readiness:
-        readiness = await assess(checks)
+        readiness = await assessment.current()
         if readiness.status == "not_ready":
             response.status_code = 503
         return readiness
@@ -82,16 +140,12 @@ def health_routes(checks: Sequence[Check]) -> APIRouter:
     return router
 
 
-async def _run(check: Check) -> CheckResult:
+async def _run(check: Check) -> str | None:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            detail = await check.run()
+            return await check.run()
     except TimeoutError:
-        detail = f"no answer within {CHECK_SECONDS:.0f} s"
-    except Exception as error:  # noqa: BLE001 - a check that raises is a check that failed
-        # Its text may hold addresses or names of users: this page is open, the log is not.
-        log.warning(
-            "check failed", action="health.check_failed", check=check.name, error=f"{type(error).__name__}: {error}"
-        )
-        detail = f"failed ({type(error).__name__}); the log says more"
-    return CheckResult(ok=detail is None, required=check.required, detail=detail)
+        return f"no answer within {CHECK_SECONDS:.0f} s"
+    except Exception as error:
+        log.exception("check failed", action="health.check_failed", check=check.name, error=describe(error))
+        return "it failed; the log says more"

@@ -54,11 +54,12 @@ class Repeatable:
 
         Raises whatever it raises, KeyReused and KeyInUse among it.
         """
-        once: Repetition[T] = EVERY_TIME
-        if self._key is not None:
-            once = await self._once(self._key, caller, answer)
+        if self._key is None:
+            return _response(answer(await change(EVERY_TIME)))
+        once = await self._once(self._key, caller, answer)
         try:
-            return _response(answer(await change(once)))
+            async with once.answers.turn(once.attempt):
+                return _response(answer(await change(once)))
         except Repeated as repeated:
             return _response(repeated.answer)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from ..database_faults import lock_not_available
+from ..turns import NoTurn, Turns
 from .attempt import Answer, Attempt, KeyInUse, KeyReused, Repeated
 from .metrics import IdempotencyMetrics
 from .transactions import Fetch
@@ -16,9 +20,6 @@ log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = 5.0
 """How long a request waits for the answer to another one under its key."""
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOCK_NOT_AVAILABLE = "55P03"
 
 LOCK = """
 -- lock: let nobody else answer under a key until the transaction ends
@@ -64,6 +65,19 @@ class Answers:
         )
         self._hours = hours
         self._metrics = metrics
+        self._turns = Turns()
+
+    @asynccontextmanager
+    async def turn(self, attempt: Attempt) -> AsyncIterator[None]:
+        """Wait here for requests under the same key, before one takes a connection; raises KeyInUse as `claim` does."""
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(
+                    self._turns.take((attempt.principal, attempt.key), seconds=WAIT_SECONDS)
+                )
+            except NoTurn:
+                raise KeyInUse from None
+            yield
 
     async def claim(self, fetch: Fetch, attempt: Attempt) -> None:
         """Let nobody else answer under this key until the transaction ends.
@@ -74,8 +88,7 @@ class Answers:
         try:
             await fetch(LOCK, f"{WAIT_SECONDS:g}s", f"{attempt.principal} {attempt.key}")
         except (DBAPIError, asyncpg.PostgresError) as error:
-            # A session wraps what asyncpg raised.
-            if getattr(getattr(error, "orig", error), "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            if lock_not_available(error):
                 raise KeyInUse from None
             raise
         for fingerprint, status, headers, body, is_expired in await fetch(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +22,12 @@ async def mark_started(session: AsyncSession, consumer: str, event_id: str) -> i
     ).returning(started_message.c.starts)
     starts: int = (await session.execute(counted)).scalar_one()
     return starts
+
+
+async def try_to_write(session: AsyncSession) -> None:
+    """Write a mark of no message and take it back, to see that the database lets this role write."""
+    await session.execute(insert(started_message).values(consumer="", event_id=str(uuid4())))
+    await session.rollback()
 
 
 async def unmark(session: AsyncSession, consumer: str, event_id: str) -> None:

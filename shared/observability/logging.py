@@ -8,7 +8,9 @@ from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
+
+from ..error_text import describe, render
 
 Format = Literal["auto", "json", "console"]
 
@@ -45,6 +47,7 @@ def configure(service: str, level: str = "info", format: Format = "auto", stream
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.PositionalArgumentsFormatter(),
         _Named(service),
+        _describe_errors,
         _withhold,
     ]
     structlog.configure(
@@ -56,7 +59,7 @@ def configure(service: str, level: str = "info", format: Format = "auto", stream
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*before[:-2], structlog.stdlib.ExtraAdder(), *before[-2:], _without_colours],
+            foreign_pre_chain=[*before[:-3], structlog.stdlib.ExtraAdder(), *before[-3:], _without_colours],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(as_json, output)],
         )
     )
@@ -90,9 +93,25 @@ class _Without(logging.Filter):
         return not str(record.msg).startswith(self._beginnings)
 
 
+class _FirstLine(logging.Filter):
+    """Keeps the first line: asyncio writes what a task raised below it, text and all."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+        return True
+
+
 def _withhold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name in WITHHELD & event.keys():
         event[name] = "[withheld]"
+    return event
+
+
+def _describe_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An error that was given as a value would be written out with its text."""
+    for name, value in event.items():
+        if isinstance(value, BaseException) and name != "exc_info":
+            event[name] = describe(value)
     return event
 
 
@@ -105,12 +124,21 @@ def _rendering(as_json: bool, output: TextIO) -> list[Processor]:
     if as_json:
         return [
             structlog.processors.EventRenamer("message"),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_traceback),
             structlog.processors.JSONRenderer(default=str),
         ]
-    # Plain tracebacks: the renderer's own show local variables, which hold what must not be logged.
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False, exception_formatter=plain)]
+    return [
+        structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False, exception_formatter=_write_traceback)
+    ]
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    """Kinds and lines only: an error's text quotes rows, local variables hold them."""
+    return render(exc_info[1])
+
+
+def _write_traceback(output: TextIO, exc_info: ExcInfo) -> None:
+    output.write("\n" + _traceback(exc_info))
 
 
 def _tame_libraries() -> None:
@@ -123,5 +151,6 @@ def _tame_libraries() -> None:
         logging.getLogger(name).setLevel(level)
     for name, beginnings in NOISE.items():
         logging.getLogger(name).filters = [_Without(beginnings)]
+    logging.getLogger("asyncio").filters = [_FirstLine()]
     for name in SILENT:
         logging.getLogger(name).disabled = True

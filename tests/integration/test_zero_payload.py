@@ -1,5 +1,6 @@
 """An event may carry no payload: it is read where its publisher keeps it, and the handler cannot tell."""
 
+import gzip
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -83,6 +84,14 @@ async def test_full_and_zero_payload_go_through_the_same_handler(database: TestD
         (lambda request: httpx.Response(404), "deferred", [("waiting", "failed", 1)]),
         (
             lambda request: httpx.Response(200, json={"id": "another", "data": {}}),
+            "dead_letter",
+            [("dead", "rejected", 0)],
+        ),
+        (
+            # It comes packed, a thousand times smaller than it is.
+            lambda request: httpx.Response(
+                200, content=gzip.compress(b" " * 9_000_000), headers={"Content-Encoding": "gzip"}
+            ),
             "dead_letter",
             [("dead", "rejected", 0)],
         ),

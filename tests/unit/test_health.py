@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from services.relay.api.readiness import Readings, checks
 from shared.http import health
-from shared.http.health import Check, assess
+from shared.http.health import Assessment, Check, assess
 
 
 async def fine() -> str | None:
@@ -49,3 +50,92 @@ async def test_a_check_that_hangs_fails_in_time(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.01)
     found = await assess([Check("a", hanging), Check("b", fine)])
     assert (found.checks["a"].ok, found.checks["b"].ok) == (False, True)
+
+
+async def test_who_asks_at_one_time_shares_one_look() -> None:
+    looks, release = [], asyncio.Event()
+
+    async def look() -> str | None:
+        looks.append(1)
+        await release.wait()
+        return None
+
+    assessment = Assessment([Check("a", look)])
+    pages = [asyncio.create_task(assessment.current()) for _ in range(50)]
+    await asyncio.sleep(0)
+    pages[0].cancel()
+    release.set()
+    found = await asyncio.gather(*pages[1:])
+    assert {page.status for page in found} == {"ready"}
+    assert len(looks) == 1
+    await assessment.current()
+    assert len(looks) == 2, "an answer is not kept unless that was asked for"
+
+
+async def test_a_look_that_costs_serves_for_some_seconds() -> None:
+    looks: list[float] = []
+    now = [0.0]
+
+    async def look() -> str | None:
+        looks.append(now[0])
+        return None if len(looks) > 1 else "the topic is missing"
+
+    assessment = Assessment([Check("a", look, fresh_seconds=5)], lambda: now[0])
+    for seconds in (0.0, 1.0, 4.9):
+        now[0] = seconds
+        assert (await assessment.current()).status == "not_ready"
+    now[0] = 5.0
+    assert (await assessment.current()).status == "ready"
+    assert looks == [0.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "cannot connect to http://10.0.0.7:8080/secret",
+        "10.0.0.7 refuses",
+        "arn:aws:iam::123456789012:role/relay is not allowed",
+        "db.internal:5432 is away",
+        "ada@example.com was refused",
+        "[Errno 111] Connect call failed",
+        'password authentication failed for user "order_api"',
+        "two\nlines",
+        "x" * 301,
+    ],
+)
+async def test_what_looks_like_the_inside_stays_in_the_log(detail: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def leaking() -> str | None:
+        return detail
+
+    assessment = Assessment([Check("a", leaking)])
+    for _ in range(3):
+        found = await assessment.current()
+        assert found.status == "not_ready"
+        assert found.checks["a"].detail == "it fails; the log says why"
+    said = capsys.readouterr().out
+    assert said.count("health.check_failing") == 1, "it is said when it changes"
+    assert detail.splitlines()[0][:20] in said
+
+
+@pytest.mark.parametrize(
+    ("outage", "said"),
+    [
+        (None, None),
+        ("KMSDisabled", "KMSDisabled"),
+        ("no answer within 5 s", "no answer within 5 s"),
+        ("topic order-events.fifo does not exist; deploy it", "topic order-events.fifo does not exist; deploy it"),
+        ("EndpointConnectionError: Could not connect to http://10.0.0.7:4566/", "EndpointConnectionError"),
+        ("AuthorizationError: User: arn:aws:iam::1:u is not allowed", "AuthorizationError: User"),
+        ("cannot find queue a.fifo: EndpointConnectionError", "cannot find queue a.fifo: EndpointConnectionError"),
+    ],
+)
+async def test_the_relay_tells_of_an_outage_by_its_code(outage: str | None, said: str | None) -> None:
+    async def fine() -> str | None:
+        return None
+
+    def silent() -> str | None:
+        return None
+
+    readings = Readings(fine, fine, lambda: outage, silent, silent, silent, fine, silent, silent)
+    found = await assess(checks(lambda: readings))
+    assert found.checks["broker"].detail == said

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from asyncpg import PostgresError
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
@@ -18,6 +19,13 @@ from shared.http.problems import MEDIA_TYPE, HttpProblem, Kind
 from tests.support.web import client
 
 SECRET = "hunter2-at-10.0.0.7"
+
+# A read-only database, one that lets nobody in, is missing, short of connections, in a deadlock, out of time, without
+# grants; and a violated constraint.
+STATES = {
+    **dict.fromkeys(("25006", "28000", "28P01", "3D000", "53300", "57P03", "40001", "40P01", "57014", "42501"), 503),
+    "23505": 500,
+}
 
 
 class Body(BaseModel):
@@ -57,6 +65,9 @@ def application() -> FastAPI:
             "bad-value": _from_driver(ValueError(SECRET)),
             "lost-connection": _from_driver(None),
             "refused-connection": ConnectionRefusedError(SECRET),
+            "missing-file": FileNotFoundError(2, SECRET, SECRET),
+            **{f"bare-{state}": PostgresError.new({"C": state, "M": SECRET}) for state in STATES},
+            **{f"wrapped-{state}": DBAPIError("SELECT x", {}, _with_sqlstate(state)) for state in STATES},
         }[what]
 
     return create_app(
@@ -133,11 +144,23 @@ async def test_a_bad_body_is_422_with_the_field(api: httpx.AsyncClient, content:
         ("lost-connection", 503, "urn:problem-type:unavailable"),
         ("refused-connection", 503, "urn:problem-type:unavailable"),
         ("database-bug", 500, "urn:problem-type:unexpected"),
+        ("missing-file", 500, "urn:problem-type:unexpected"),
     ],
 )
 async def test_exceptions_become_problems(api: httpx.AsyncClient, what: str, status: int, kind: str) -> None:
     answer = await api.get(f"/raise/{what}")
     assert (answer.status_code, problem(answer)["type"]) == (status, kind)
+
+
+@pytest.mark.parametrize("wrapped", ["bare", "wrapped"])
+@pytest.mark.parametrize(("state", "status"), STATES.items())
+async def test_a_database_that_refuses_is_no_mistake_of_ours(
+    api: httpx.AsyncClient, wrapped: str, state: str, status: int
+) -> None:
+    answer = await api.get(f"/raise/{wrapped}-{state}")
+    assert answer.status_code == status
+    assert problem(answer)["status"] == status
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 async def test_a_problem_has_members_of_its_own(api: httpx.AsyncClient) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from shared.http.conditions import PRECONDITION_FAILED
-from shared.http.database import database_problems
+from shared.http.database import RETRY, database_problems
 from shared.http.idempotency import idempotency_problems
-from shared.http.problems import INVALID_REQUEST, NOT_FOUND, FieldError, HttpProblem, Kind, Translation
+from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, FieldError, HttpProblem, Kind, Translation
+from shared.turns import NoTurn
 
 from ..domain import OrderInvalid, TransitionRefused
 from ..use_cases import EventNotFound, OrderNotFound, VersionPassed
 
+BUSY = "others change this order at the moment; nothing was changed: ask again"
 TRANSITION_REFUSED = Kind("order-state", "The order's state does not allow this", 409)
 
 
@@ -20,6 +22,7 @@ def translation() -> Translation:
         EventNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OrderInvalid: _invalid,
         TransitionRefused: _refused,
+        NoTurn: lambda _: HttpProblem(UNAVAILABLE, BUSY, headers=RETRY),
         VersionPassed: lambda error: HttpProblem(PRECONDITION_FAILED, str(error), version=error.version),
         **idempotency_problems(),
         **database_problems(),

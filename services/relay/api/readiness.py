@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from shared.http.health import Check
+from shared.http.health import AWS_FRESH_SECONDS, Check
+
+REASON = re.compile(r"[^:]+(: [A-Za-z][\w.]*(?=: |$))*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class Readings:
     outage: Callable[[], str | None]
     identity: Callable[[], str | None]
     publish_check: Callable[[], str | None]
+    lease: Callable[[], str | None]
     paused: Callable[[], Awaitable[str | None]]
     doorbell: Callable[[], str | None]
     loops: Callable[[], str | None]
@@ -41,11 +45,18 @@ def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
 
     return (
         Check("outbox", ask(lambda found: found.find_outbox)),
-        Check("topic", ask(lambda found: found.find_topic)),
-        Check("broker", look(lambda found: found.outage)),
+        Check("topic", ask(lambda found: found.find_topic), fresh_seconds=AWS_FRESH_SECONDS),
+        Check("broker", look(lambda found: lambda: _broker(found.outage()))),
         Check("publish-check", look(lambda found: found.publish_check)),
+        Check("lease", look(lambda found: found.lease)),
         Check("loops", look(lambda found: found.loops)),
         Check("broker-identity", look(lambda found: found.identity), required=False),
         Check("paused", ask(lambda found: found.paused), required=False),
         Check("doorbell", look(lambda found: found.doorbell), required=False),
     )
+
+
+def _broker(outage: str | None) -> str | None:
+    """The outage up to its code; what the broker or its client says beside that names accounts and addresses."""
+    found = REASON.match(outage or "")
+    return found[0] if found else None

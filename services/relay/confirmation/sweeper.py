@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from shared.database import DATABASE_FAULTS, Pool, transaction
+from shared.error_text import describe
 from shared.lifecycle import pause
 from shared.signals import Signals
 
@@ -118,7 +119,7 @@ class Sweeper:
                 try:
                     await self.sweep()
                 except DATABASE_FAULTS as error:
-                    log.warning("cannot sweep", action="sweeper.failed", error=f"{type(error).__name__}: {error}")
+                    log.warning("cannot sweep", action="sweeper.failed", error=describe(error))
             await pause(stopping, self._patience.probe if self._probe_id else self._patience.sweep)
 
     async def sweep(self) -> int:

@@ -14,6 +14,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
+from shared.error_text import describe
 from shared.lifecycle import Waker
 from shared.outbox.doorbell import LANES_CHANNEL
 from shared.signals import Signals
@@ -97,6 +98,7 @@ class Lanes:
         self._leaving: set[int] = set()
         self._valid_until = 0.0
         self._waker = Waker()
+        self.trouble: str | None = "the lease was not taken yet"
         self._on_change: list[Callable[[set[int]], None]] = []
 
     def owned(self) -> list[int]:
@@ -128,8 +130,10 @@ class Lanes:
         while not stopping.is_set():
             try:
                 next_look = await self._beat()
+                self.trouble = None
             except DATABASE_FAULTS as error:
-                log.warning("cannot renew the lease", action="lanes.delayed", error=f"{type(error).__name__}: {error}")
+                log.warning("cannot renew the lease", action="lanes.delayed", error=describe(error))
+                self.trouble = "the lease cannot be renewed: the database cannot be reached, or takes no changes"
                 next_look = min(1.0, self._lease / 5)
             await self._waker.rest(stopping, next_look)
 

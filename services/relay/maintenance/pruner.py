@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from shared.database import DATABASE_FAULTS, Pool, transaction
+from shared.error_text import describe
 from shared.lifecycle import pause
 from shared.signals import Signals
 
@@ -53,7 +54,7 @@ class Pruner:
             try:
                 pruned = await self.prune()
             except DATABASE_FAULTS as error:
-                log.warning("cannot prune", action="pruner.failed", error=f"{type(error).__name__}: {error}")
+                log.warning("cannot prune", action="pruner.failed", error=describe(error))
                 pruned = 0
             await pause(stopping, BETWEEN_STEPS_SECONDS if pruned or self._after else BETWEEN_ROUNDS_SECONDS)
 

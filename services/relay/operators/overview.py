@@ -7,7 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database import Pool, transaction
+from shared.database import CONNECT_SECONDS, Pool, transaction
+from shared.database_probe import ask
 
 from ..maintenance.gauge import MEASURE, MOST
 from . import audit
@@ -17,6 +18,13 @@ from .groups import COUNT_HELD, GROUPS_COUNTED
 CONTROL = """
 -- control: whether all is paused
 SELECT paused_at, paused_by, paused_reason FROM outbox_control
+"""
+
+PAUSED = """
+-- paused: who paused all, since when and why
+SELECT format('paused by %s since %sZ: %s', paused_by, to_char(paused_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+              paused_reason)
+FROM outbox_control WHERE paused_at IS NOT NULL
 """
 
 REPLAYS = """
@@ -70,9 +78,9 @@ class Overview:
 
     async def paused(self) -> str | None:
         """That all is paused, since when, by whom and why; None when it is not."""
-        async with transaction(self._pool) as connection:
-            pause = _pause(await connection.fetchrow(CONTROL))
-        return f"paused by {pause.by} since {pause.at:%Y-%m-%d %H:%M:%S}Z: {pause.reason}" if pause else None
+        async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+            found = await ask(connection, PAUSED)
+        return " ".join(found[0][0].split()) if found else None
 
     async def lanes(self) -> tuple[list[RelayState], list[Lane]]:
         """The relays of this outbox, and every lane with its owner."""

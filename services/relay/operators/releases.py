@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
+from shared.error_text import describe
 from shared.lifecycle import Waker
 from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.signals import Signals
@@ -85,7 +86,7 @@ class Releases:
                 try:
                     more = await self.step()
                 except DATABASE_FAULTS as error:
-                    log.warning("cannot release", action="releases.failed", error=f"{type(error).__name__}: {error}")
+                    log.warning("cannot release", action="releases.failed", error=describe(error))
             if not more:
                 await self._waker.rest(stopping, EVERY_SECONDS)
 

@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
+from shared.error_text import describe
 from shared.lifecycle import Waker
 from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.signals import Signals
@@ -143,7 +144,7 @@ class Replays:
                 try:
                     more = await self.step()
                 except DATABASE_FAULTS as error:
-                    log.warning("cannot replay", action="replays.failed", error=f"{type(error).__name__}: {error}")
+                    log.warning("cannot replay", action="replays.failed", error=describe(error))
             if not more:
                 await self._waker.rest(stopping, EVERY_SECONDS)
 

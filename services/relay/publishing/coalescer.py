@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from shared.database import DATABASE_FAULTS
+from shared.error_text import describe
 from shared.errors import BrokerUnavailable
 from shared.retry import Backoff
 
@@ -114,7 +115,7 @@ class Coalescer(Generic[T]):
                     "cannot write yet",
                     action=f"{self.name}.delayed",
                     items=len(batch),
-                    error=f"{type(error).__name__}: {error}",
+                    error=describe(error),
                 )
                 await asyncio.sleep(RETRY.delay(failures, 0.0))
             else:

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
+import structlog
 
-from shared.database import DATABASE_FAULTS, Pool, transaction
+from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
+from shared.database_probe import READ_ONLY, ask
+from shared.error_text import describe
 from shared.outbox.limits import size
 
 from .backlog import PendingEvent, Release
+
+log = structlog.get_logger(__name__)
 
 # Groups looked at in one lane, events taken of one group, and events taken in all by one read. Together they bound
 # the relay's memory (events of 256 KiB at the most), and no lane and no group can crowd out the others.
@@ -70,10 +75,13 @@ READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subj
 )
 
 
-FIND_OUTBOX = """
--- find_outbox: whether the tables are there and may be read
-SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay, outbox_idempotency_key LIMIT 1
-"""
+# Nothing of the tables is read, however large they are: that they are named is enough to be refused.
+FIND_OUTBOX = f"""
+-- find_outbox: whether the tables are there and may be read, and whether the database takes changes
+SELECT {READ_ONLY} WHERE NOT EXISTS (
+    SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay, outbox_idempotency_key WHERE false
+)
+"""  # noqa: S608 - of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +150,16 @@ class OutboxReader:
 async def find_outbox(pool: Pool) -> str | None:
     """What keeps the outbox from being read, or None."""
     try:
-        async with transaction(pool) as connection:
-            await connection.execute(FIND_OUTBOX)
+        async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+            [(read_only,)] = await ask(connection, FIND_OUTBOX)
     except asyncpg.UndefinedTableError:
         return "the database has no outbox, or an older one; run the migrations of the service that owns it"
     except asyncpg.InsufficientPrivilegeError:
         return "this role may not read the outbox; it needs the grants of the relay's role"
     except DATABASE_FAULTS as error:
-        return f"the database cannot be reached ({type(error).__name__})"
-    return None
+        log.warning("the outbox cannot be looked at", action="relay.outbox_down", error=describe(error))
+        return "the database cannot be reached, or lets nobody in"
+    return "the database takes no changes at the moment" if read_only == "t" else None
 
 
 def _event(row: asyncpg.Record) -> PendingEvent:

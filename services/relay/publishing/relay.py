@@ -12,6 +12,7 @@ import structlog
 from shared.breaker import Breaker, Trip
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
+from shared.error_text import describe
 from shared.signals import Signals
 
 from ..coordination.lanes import Lanes
@@ -137,7 +138,7 @@ class Relay:
         try:
             reading = await self._courier.read()
         except DATABASE_FAULTS as error:
-            log.warning("cannot read the outbox", action="relay.read_failed", error=f"{type(error).__name__}: {error}")
+            log.warning("cannot read the outbox", action="relay.read_failed", error=describe(error))
             # A bell that rang before this is not rung again: do not wait for a poll that may be a minute away.
             self._plan_poll(min(READ_AGAIN_SECONDS, self._pace.poll_idle_seconds))
             return

@@ -1,0 +1,142 @@
+"""Whose fault an error of the database is, by one table: the database's, the moment's, or that of what was asked.
+
+Nothing else in this project looks at a SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from types import FrameType
+
+import asyncpg
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+# What can be raised while talking to Postgres through asyncpg, for an `except` around nothing but that.
+DATABASE_FAULTS: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Fault(StrEnum):
+    """What an error of the database says about what to do."""
+
+    DATABASE = "database"
+    """The database as a whole refuses or is away: whatever is asked now fails. Wait for it."""
+    PASSING = "passing"
+    """This transaction lost to others, or to a limit: do it again a little later. The database is well."""
+    UNPREPARED = "unprepared"
+    """Tables or grants are missing: that is for whoever deploys it."""
+    OWN = "own"
+    """What was asked is at fault: a value, a constraint, a mistake in the statement. It fails again."""
+
+
+# The longest beginning that fits counts; what is not named is OWN.
+_BY_STATE: dict[str, Fault] = {
+    "08": Fault.DATABASE,  # connection
+    "25006": Fault.DATABASE,  # a read-only transaction: a standby, a full disk's guard, a fail-over under way
+    "25P03": Fault.PASSING,  # idle in transaction for too long
+    "25P04": Fault.PASSING,  # a transaction that took too long
+    "26000": Fault.PASSING,  # a prepared statement that another server connection has
+    "28": Fault.DATABASE,  # no such role, no login, a wrong password
+    "3D": Fault.DATABASE,  # no such database
+    "3F": Fault.UNPREPARED,  # no such schema
+    "40": Fault.PASSING,  # serialization, deadlock
+    "42501": Fault.UNPREPARED,  # no grant
+    "42P01": Fault.UNPREPARED,  # no such table
+    "53": Fault.DATABASE,  # disk, memory, connections
+    "55006": Fault.PASSING,  # object in use
+    "55P03": Fault.PASSING,  # a lock that was not to be had in time
+    "57": Fault.DATABASE,  # shutting down, starting up
+    "57014": Fault.PASSING,  # cancelled, by a statement timeout or by somebody
+    "58": Fault.DATABASE,  # the server's own system
+    "72": Fault.PASSING,  # a snapshot that is too old
+    "F0": Fault.DATABASE,  # the server's configuration
+    "XX": Fault.PASSING,  # an internal error, of the server or of a pooler in between: nobody knows
+}
+_LENGTHS = (5, 2)
+
+LOCK_NOT_AVAILABLE = "55P03"
+READ_ONLY = "25006"
+
+_MISTAKES = (DataError, IntegrityError, ProgrammingError)
+_DRIVERS = ("asyncpg", "sqlalchemy")
+_CONNECTING = "asyncpg.connect_utils"
+
+
+def fault_of(error: BaseException) -> Fault | None:
+    """Whose fault it is, or None for what the database or its driver did not raise."""
+    if isinstance(error, PoolExhausted):
+        return Fault.PASSING
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return Fault.DATABASE
+        if error.orig is None or (sqlstate(error) is None and isinstance(error, _MISTAKES)):
+            return Fault.OWN
+        return _of_driver(error.orig)
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return _of_driver(error)
+    # The driver lets through what the network raises. A handler's own missing file is an OSError too.
+    if isinstance(error, OSError):
+        return Fault.DATABASE if raised_by_driver(error) else None
+    return None
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE, however the error is wrapped."""
+    state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def lock_not_available(error: BaseException) -> bool:
+    """Whether a lock was not to be had within `lock_timeout`."""
+    return sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
+def read_only(error: BaseException) -> bool:
+    """Whether the database took it for a change, and takes none."""
+    return sqlstate(error) == READ_ONLY
+
+
+def raised_by_driver(error: BaseException) -> bool:
+    """Whether it comes out of the database's driver, be it that the network below it raised it."""
+    frames = list(_frames(error))
+    for frame in reversed(frames):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in _DRIVERS:
+            return True
+        if package not in sys.stdlib_module_names:
+            return False
+    return not frames
+
+
+def _of_driver(error: BaseException) -> Fault:
+    raw = error if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError) else error.__cause__ or error
+    # While connecting, a refusal is the database's, whatever it is called: that it takes no connections has the state
+    # of an object that is not ready.
+    if any(frame.f_globals.get("__name__") == _CONNECTING for frame in _frames(raw)):
+        return Fault.DATABASE
+    # After a migration the plans that a connection has kept fit no more; it drops them, and the next time is well.
+    if isinstance(raw, asyncpg.InvalidCachedStatementError):
+        return Fault.PASSING
+    # Without a server's answer the driver speaks: of a value that it cannot send, of a connection that two tasks use at
+    # once (mistakes, both), or of one that is closed.
+    if isinstance(raw, ValueError | TypeError):
+        return Fault.OWN
+    state = sqlstate(error) or sqlstate(raw)
+    if state is None:
+        text = str(raw)
+        return Fault.OWN if "another operation" in text else Fault.DATABASE if "closed" in text else Fault.PASSING
+    return next((_BY_STATE[state[:length]] for length in _LENGTHS if state[:length] in _BY_STATE), Fault.OWN)
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next

@@ -1,0 +1,164 @@
+"""What may be said of an error: kinds, codes and lines of code, and never what its text quotes."""
+
+import asyncio
+import io
+import json
+import logging as stdlib_logging
+from collections.abc import Callable, Iterator
+
+import aiosmtplib
+import asyncpg
+import pytest
+import structlog
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from shared.consumer.failures import Reject
+from shared.error_text import describe, field_path, place, told
+from shared.observability import logging
+
+CANARY = "ada@example.com"
+
+
+class Model(BaseModel):
+    number: int
+    recipients: dict[str, int] = {}
+
+
+def from_driver() -> asyncpg.PostgresError:
+    return asyncpg.CheckViolationError.new(
+        {
+            "S": "ERROR",
+            "C": "23514",
+            "M": f'new row for relation "orders" violates a check {CANARY}',
+            "D": f"Failing row contains ({CANARY})",
+            "t": "orders",
+            "n": "orders_total_check",
+        }
+    )
+
+
+def wrapped() -> DBAPIError:
+    """As SQLAlchemy wraps it: with the statement and the driver's text in its own."""
+    adapted = type("CheckViolationError", (Exception,), {"sqlstate": "23514"})(f"{CANARY}")
+    adapted.__cause__ = from_driver()
+    error = IntegrityError(f"INSERT INTO orders VALUES ('{CANARY}')", {"a": CANARY}, adapted)
+    error.__cause__ = adapted
+    return error
+
+
+def invalid() -> Exception:
+    with pytest.raises(ValueError) as caught:
+        Model.model_validate({"number": CANARY, "recipients": {CANARY: CANARY}})
+    return caught.value
+
+
+ERRORS: list[tuple[Callable[[], BaseException], str]] = [
+    (from_driver, "CheckViolationError (23514, table orders, constraint orders_total_check)"),
+    (wrapped, "IntegrityError (23514, table orders, constraint orders_total_check)"),
+    (invalid, "ValidationError (number: int_parsing, recipients.?: int_parsing)"),
+    (lambda: aiosmtplib.SMTPRecipientRefused(550, f"no {CANARY}", CANARY), "SMTPRecipientRefused (550)"),
+    (lambda: FileNotFoundError(2, CANARY, CANARY), "FileNotFoundError (ENOENT)"),
+    (lambda: ExceptionGroup(CANARY, [KeyError(CANARY), from_driver()]), "ExceptionGroup (KeyError, CheckViol"),
+    (lambda: KeyError(CANARY), "KeyError"),
+    (lambda: UnicodeEncodeError("ascii", CANARY, 0, 1, CANARY), "UnicodeEncodeError"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), ERRORS)
+def test_kinds_and_codes_are_told_and_no_text(make: Callable[[], BaseException], said: str) -> None:
+    assert describe(make()).startswith(said)
+    assert CANARY not in describe(make())
+
+
+def test_ours_say_what_they_say() -> None:
+    assert describe(Reject("for a reason")) == "Reject: for a reason"
+    assert told(Reject("for a reason")) == "for a reason"
+
+
+def test_the_row_beside_an_event_says_what_its_handler_said_and_not_what_a_library_quotes() -> None:
+    assert told(RuntimeError("never")) == "RuntimeError: never"
+    assert told(RuntimeError()) == "RuntimeError"
+    for make in (from_driver, wrapped, invalid, ERRORS[3][0], ERRORS[5][0]):
+        assert CANARY not in told(make())
+
+
+def test_the_input_names_no_field() -> None:
+    assert field_path(["lines", 0, "quantity"]) == "lines.0.quantity"
+    assert field_path([CANARY, "x" * 100, ""]) == "?.?.?"
+    assert field_path([]) == "data"
+
+
+def test_the_place_is_in_our_own_code_as_near_as_can_be() -> None:
+    with pytest.raises(ValueError) as caught:
+        json.loads("{")
+    assert (place(caught.value) or "").startswith(f"{__name__}:")
+    assert place(ValueError()) is None
+
+
+@pytest.fixture(params=["json", "console"])
+def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What the process writes, in both formats."""
+    root, stream = stdlib_logging.getLogger(), io.StringIO()
+    handlers, level, filters = root.handlers[:], root.level, stdlib_logging.getLogger("asyncio").filters[:]
+    logging.configure("tested", "debug", request.param, stream)
+    yield stream
+    root.handlers, root.level = handlers, level
+    stdlib_logging.getLogger("asyncio").filters = filters
+    stdlib_logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("make", [make for make, _ in ERRORS])
+def test_no_log_line_quotes_an_error(make: Callable[[], BaseException], lines: io.StringIO) -> None:
+    log, library = structlog.get_logger("ours"), stdlib_logging.getLogger("a.library")
+    try:
+        try:
+            raise make()
+        except BaseException as error:
+            raise RuntimeError("while it was handled") from error
+    except RuntimeError as error:
+        log.exception("failed", action="tested.failed")
+        log.error("failed", action="tested.failed", error=error, exc_info=error)
+        library.exception("failed in a library")
+        library.error("failed with %s", "a reason", exc_info=error)
+    said = lines.getvalue()
+    assert said.count("Traceback") >= 8
+    assert f'{__name__.rpartition(".")[2]}.py"' in said.replace('\\"', '"')
+    assert type(make()).__name__ in said
+    assert CANARY not in said
+
+
+async def test_a_task_that_nobody_waited_for_is_not_quoted_either(lines: io.StringIO) -> None:
+    async def fail() -> None:
+        raise from_driver()
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "Task exception was never retrieved", "exception": task.exception(), "future": task}
+    )
+    assert "never retrieved" in lines.getvalue()
+    assert CANARY not in lines.getvalue()
+
+
+def test_an_error_that_quotes_the_one_before_it_is_not_quoted(lines: io.StringIO) -> None:
+    def fail() -> None:
+        try:
+            raise from_driver()
+        except asyncpg.PostgresError as error:
+            raise RuntimeError(f"not stored: {error}") from None
+
+    with pytest.raises(RuntimeError) as caught:
+        fail()
+    structlog.get_logger("ours").error("failed", action="tested.failed", exc_info=caught.value)
+    assert CANARY not in told(caught.value)
+    assert CANARY not in lines.getvalue()
+
+
+def test_an_error_in_the_words_of_our_own_code_is_quoted(lines: io.StringIO) -> None:
+    try:
+        raise RuntimeError("the carrier is unknown")
+    except RuntimeError:
+        structlog.get_logger("ours").exception("failed", action="tested.failed")
+    assert "RuntimeError: the carrier is unknown" in lines.getvalue()
