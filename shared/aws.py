@@ -6,11 +6,13 @@ is a matter of two lines.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aioboto3
 import aiohttp
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
+C = TypeVar("C")
+
+CALL_SECONDS = 5.0
+"""How long a call may take, whatever keeps it. A receive may take as much longer as it waits for messages."""
 # The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
 
@@ -46,20 +52,29 @@ class Aws:
     endpoint_url: str | None = None
 
 
-def sns(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SNSClient]:
-    """A client for SNS whose calls end after about `call_seconds`, without retries of its own."""
-    return _session(aws).client("sns", endpoint_url=aws.endpoint_url, config=_config(call_seconds, connections))
+def sns(
+    aws: Aws, *, call_seconds: float = CALL_SECONDS, connections: int = 20
+) -> AbstractAsyncContextManager[SNSClient]:
+    """A client for SNS whose calls end after `call_seconds`, without retries of its own."""
+    config = _config(call_seconds, call_seconds, connections)
+    return _bounded(_session(aws).client("sns", endpoint_url=aws.endpoint_url, config=config), call_seconds)
 
 
-def sqs(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SQSClient]:
-    """A client for SQS; its read timeout exceeds the longest wait of a receive, as AWS asks."""
-    config = _config(LONGEST_WAIT_SECONDS + call_seconds, connections)
-    return _session(aws).client("sqs", endpoint_url=aws.endpoint_url, config=config)
+def sqs(
+    aws: Aws, *, call_seconds: float = CALL_SECONDS, connections: int = 20
+) -> AbstractAsyncContextManager[SQSClient]:
+    """A client for SQS whose calls end after `call_seconds`, and after the wait for messages with a receive.
+
+    Its read timeout exceeds the longest wait, as AWS asks, so it is no deadline of the other calls.
+    """
+    config = _config(LONGEST_WAIT_SECONDS + call_seconds, call_seconds, connections)
+    return _bounded(_session(aws).client("sqs", endpoint_url=aws.endpoint_url, config=config), call_seconds)
 
 
 def cloudformation(aws: Aws, *, call_seconds: float = 30.0) -> AbstractAsyncContextManager[CloudFormationClient]:
     """A client for CloudFormation."""
-    return _session(aws).client("cloudformation", endpoint_url=aws.endpoint_url, config=_config(call_seconds, 5))
+    config = _config(call_seconds, CALL_SECONDS, 5)
+    return _bounded(_session(aws).client("cloudformation", endpoint_url=aws.endpoint_url, config=config), call_seconds)
 
 
 def error_code(error: BaseException) -> str:
@@ -81,10 +96,28 @@ def _shared_session(region: str, key: str | None) -> aioboto3.Session:
     return aioboto3.Session(aws_access_key_id=key, aws_secret_access_key=key, region_name=region)
 
 
-def _config(read_seconds: float, connections: int) -> AioConfig:
+@asynccontextmanager
+async def _bounded(made: AbstractAsyncContextManager[C], call_seconds: float) -> AsyncIterator[C]:
+    """The client with a deadline over the whole of each call: the SDK's timeouts count each read anew, and leave out
+    the wait for a connection, the name's resolution and the credentials.
+    """
+    async with made as client:
+        # Every operation comes by here, a paginator's too; the library's types do not mention it.
+        bounded: Any = client
+
+        async def call(operation: str, parameters: Mapping[str, Any]) -> Any:
+            wait = parameters.get("WaitTimeSeconds", 0) if operation == "ReceiveMessage" else 0
+            async with asyncio.timeout(wait + call_seconds):
+                return await type(bounded)._make_api_call(bounded, operation, parameters)
+
+        bounded._make_api_call = call
+        yield client
+
+
+def _config(read_seconds: float, connect_seconds: float, connections: int) -> AioConfig:
     # The SDK's retries are off: order and backoff are decided by who calls, who knows the message group.
     return AioConfig(
-        connect_timeout=min(5.0, read_seconds),
+        connect_timeout=connect_seconds,
         read_timeout=read_seconds,
         max_pool_connections=connections,
         retries={"total_max_attempts": 1, "mode": "standard"},
