@@ -64,6 +64,11 @@ class Groups(Generic[T]):
         return self._held
 
     @property
+    def ready(self) -> int:
+        """How many groups could run their first message, but for a slot."""
+        return len(self._ready)
+
+    @property
     def running(self) -> int:
         """How many messages run."""
         return len(self._running)

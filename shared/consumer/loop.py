@@ -38,6 +38,8 @@ from .visibility import Heartbeat
 log = structlog.get_logger(__name__)
 
 PUT_OFF = Backoff(first=0.2, factor=2.0, cap=10.0, jitter=0.5)
+FLUSH_SECONDS = 5.0
+"""How long deletes that fail are repeated at the end, where the drain budget is not used up."""
 STARTS_WHILE_DRAINING = 0.75
 """The share of the drain budget in which messages already in hand are still started."""
 
@@ -93,7 +95,9 @@ class Consumer:
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds
         )
         self._receivers = Receivers(queue, gate, metrics, polling, room=self._room, deliver=self._take_in)
-        self._acknowledgements = Acknowledgements(queue, metrics, signals, on_done=self._receivers.nudge)
+        self._acknowledgements = Acknowledgements(
+            queue, metrics, clock, signals, busy=lambda: self._groups.ready > 0, on_done=self._receivers.nudge
+        )
         self._groups = self._no_groups()
         self._handlers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -119,16 +123,17 @@ class Consumer:
                 ]
                 receiving = tasks.create_task(self._receivers.run(stopping))
                 receiving.add_done_callback(lambda _: self._nudge())
-                await self._dispatch(stopping, receiving)
+                deadline = await self._dispatch(stopping, receiving)
                 receiving.cancel()
                 for task in standing:
                     task.cancel()
-            await self._acknowledgements.flush()
+            left = deadline - self._clock.monotonic()
+            await self._acknowledgements.flush(within=min(left, FLUSH_SECONDS))
         finally:
             await self._abandon_all()
         self._signals.emit("consumer.drained", consumer=self.name)
 
-    async def _dispatch(self, stopping: asyncio.Event, receiving: asyncio.Task[None]) -> None:
+    async def _dispatch(self, stopping: asyncio.Event, receiving: asyncio.Task[None]) -> float:
         deadline: float | None = None
         while True:
             now = self._clock.monotonic()
@@ -138,9 +143,10 @@ class Consumer:
             self._groups.wake(now)
             if self._gate.is_open and may_start:
                 self._start_ready(now)
+            self._acknowledgements.nudge()
             self._measure()
             if deadline is not None and (now >= deadline or (receiving.done() and not self._handlers)):
-                return
+                return deadline
             due = self._groups.next_due() if deadline is None else deadline
             await self._wait_for_change(None if due is None else max(0.0, due - now))
 
@@ -167,7 +173,8 @@ class Consumer:
         match outcome:
             case Handled() | Settled() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
                 self._groups.finish(group)
-                self._acknowledgements.add(delivery.message, last=self._groups.held == 0)
+                last = not self._groups.of(group)
+                self._acknowledgements.add(delivery.message, valid_until=delivery.visible_at, last=last)
             case Retry():
                 self._groups.wait(group, now + outcome.after)
             case Unavailable():
