@@ -19,13 +19,16 @@ from .delivery import Delivery
 from .failures import describe
 from .gate import Gate
 from .groups import Groups
+from .isolation import Isolation
 from .metrics import ConsumerMetrics
 from .outcome import (
+    Apart,
     DeadLettered,
     Deferred,
     FailurePublished,
     Handled,
     Ignored,
+    Outcome,
     Retry,
     Settled,
     Skipped,
@@ -82,6 +85,7 @@ class Consumer:
         clock: Clock,
         signals: Signals,
         limits: Limits | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
         self.name = name
         self._processor = processor
@@ -90,6 +94,7 @@ class Consumer:
         self._clock = clock
         self._signals = signals
         self._limits = limits or Limits()
+        self._isolation = isolation or Isolation()
         polling = self._limits.polling
         self._heartbeat = Heartbeat(
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds
@@ -162,8 +167,11 @@ class Consumer:
             delivery.task.add_done_callback(self._handlers.discard)
 
     async def _handle(self, group: str, delivery: Delivery) -> None:
+        in_place = self._groups.waiting < self._limits.waiting
+        outcome: Outcome | Apart
         try:
-            outcome = await self._processor.process(delivery, in_place=self._groups.waiting < self._limits.waiting)
+            async with self._isolation.alone() if delivery.alone else self._isolation.beside():
+                outcome = await self._processor.process(delivery, in_place=in_place)
         except Exception as error:
             # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
             log.exception("delivery failed", action="consumer.failed", message_id=delivery.message.message_id)
@@ -175,6 +183,9 @@ class Consumer:
                 self._groups.finish(group)
                 last = not self._groups.of(group)
                 self._acknowledgements.add(delivery.message, valid_until=delivery.visible_at, last=last)
+            case Apart():
+                delivery.alone = True
+                self._groups.wait(group, now, alone=True)
             case Retry():
                 self._groups.wait(group, now + outcome.after)
             case Unavailable():
@@ -200,7 +211,7 @@ class Consumer:
                 self._metrics.renewed.inc()
                 log.info("received what is in hand", action="consumer.renewed", message_id=message.message_id)
                 continue
-            self._groups.add(delivery.group, delivery, alone=delivery.suspect)
+            self._groups.add(delivery.group, delivery)
         self._signals.emit("consumer.received", messages=len(messages))
         self._nudge()
 
