@@ -1,6 +1,5 @@
 """Order within groups, and what comes out of it: stale events, suspects."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
