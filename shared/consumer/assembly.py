@@ -18,9 +18,10 @@ from ..queue import Queue
 from ..signals import Signals
 from ..topology import Topology, dead_letters, undelivered
 from .checks import DeploymentCheck
-from .deferrals import Deferrals
+from .deferrals import Deferrals, Pace
 from .gate import Gate
 from .handling import Handling
+from .isolation import Isolation
 from .loop import Consumer, Limits
 from .metrics import ConsumerMetrics
 from .nets import Net
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
+PACE = Pace()
 NET_WAIT_SECONDS = 1
 """The nets are nearly always empty: they are looked into now and then, without a long poll."""
 
@@ -102,9 +104,10 @@ def _wire(
         drain_seconds=settings.drain_seconds * 0.95,
         polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
     )
-    consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits)
+    isolation = Isolation()
+    consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits, isolation)
     name = subscription.consumer
-    deferrals = Deferrals(name, sessions, handling, gate, report, signals)
+    deferrals = Deferrals(name, sessions, handling, gate, report, signals, PACE, isolation)
     upkeep = Upkeep(name, sessions, metrics, signals, retention_hours=hours)
     wait = min(settings.queue_wait_seconds, NET_WAIT_SECONDS)
     nets = [
