@@ -32,6 +32,15 @@ CALL_SECONDS = 5.0
 # The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
 
+
+def drain_for(wait_seconds: float) -> float:
+    """The least time in which whoever waits so long for messages can end: a second more, or a tenth.
+
+    The last receive must not be cut off, for what it takes would stay invisible.
+    """
+    return wait_seconds + max(1.0, wait_seconds / 10)
+
+
 # Everything that a call can raise when the broker, the network or the credentials fail. The last line is for an answer
 # that is none, such as a gateway's page with status 200: the SDK's parsers stumble over it in any of these ways.
 BROKER_FAULTS: tuple[type[BaseException], ...] = (

@@ -101,7 +101,7 @@ def _wire(
         concurrency=settings.concurrency,
         capacity=max(300, settings.concurrency),
         # Its own budget ends before the supervisor's, which would cut it off.
-        drain_seconds=settings.drain_seconds * 0.95,
+        drain_seconds=settings.drain_seconds - min(0.5, settings.drain_seconds / 20),
         polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
     )
     isolation = Isolation()
