@@ -71,6 +71,7 @@ class Deferrals:
         self._report = report
         self._signals = signals
         self._pace = pace or Pace()
+        handling.ensure_kept(self._pace.lease_seconds, how="what was put aside is taken for")
         self._isolation = isolation or Isolation()
         self._found: deque[Due] = deque()
         self._look_at = 0.0

@@ -95,6 +95,7 @@ class Consumer:
         self._signals = signals
         self._limits = limits or Limits()
         self._isolation = isolation or Isolation()
+        processor.ensure_kept(self._limits.hold_seconds, how="its message is held in flight for")
         polling = self._limits.polling
         self._heartbeat = Heartbeat(
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds

@@ -53,6 +53,10 @@ class Processor:
         self._clock = clock
         self._handled_for = None if retention_hours is None else timedelta(hours=retention_hours - MARGIN_HOURS)
 
+    def ensure_kept(self, seconds: float, *, how: str) -> None:
+        """Raise ConfigurationError if a handler may take longer than its message is kept."""
+        self._handling.ensure_kept(seconds, how=how)
+
     async def process(self, delivery: Delivery, *, in_place: bool = True) -> Outcome | Apart:
         """Do with the delivery what can be done now. Only a cancellation or a mistake in this code raises.
 
