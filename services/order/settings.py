@@ -30,7 +30,13 @@ class OrderSettings(ConsumerSettings):
     public_url: str | None = Field(
         None, pattern=r"^https?://[^\s?#]+$", description="Where subscribers find this service; for payloads."
     )
-    database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
+    database_pool_size: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Database connections kept for the API, twice as many at peaks; the consumer has its own, by "
+        "CONCURRENCY.",
+    )
     notification_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+$",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from ..aws import Aws, sns, sqs
 from ..clock import Clock, SystemClock
+from ..database import create_engine
 from ..lifecycle import Loop
 from ..queue import Queue
 from ..signals import Signals
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 PACE = Pace()
+OTHER_LOOPS = 6
+"""Connections at the same time besides those of handlers: what is due is looked for, the database probed, the inbox
+kept, the nets emptied, marks taken back."""
 NET_WAIT_SECONDS = 1
 """The nets are nearly always empty: they are looked into now and then, without a long poll."""
 
@@ -57,6 +61,20 @@ class Consuming:
 
     consumer: Consumer
     loops: tuple[Loop, ...]
+
+
+def consumer_engine(settings: ConsumerSettings, *, application_name: str) -> AsyncEngine:
+    """The connections of a consumer and its loops, and of nobody else.
+
+    None of its handlers ever waits for one, and none keeps one from the service's API.
+    """
+    return create_engine(
+        settings.database_url.get_secret_value(),
+        application_name=application_name,
+        # Kept, or connections come and go with every event of a backlog.
+        pool_size=settings.concurrency,
+        overflow=PACE.concurrency + OTHER_LOOPS,
+    )
 
 
 @asynccontextmanager

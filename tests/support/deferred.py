@@ -21,14 +21,14 @@ ASIDE_ROW = """
 """
 
 
-async def put_aside(database: TestDatabase, events: Sequence[Envelope]) -> None:
+async def put_aside(database: TestDatabase, events: Sequence[Envelope], *, consumer: str = CONSUMER) -> None:
     """The first of each group is due, the others are behind it."""
     seen: set[str] = set()
     inbox, aside = list[tuple[object, ...]](), list[tuple[object, ...]]()
     for event in events:
         status = "behind" if event.partitionkey in seen else "waiting"
         seen.add(event.partitionkey)
-        known = (CONSUMER, str(event.id), event.source, event.subject, event.sequence_number, event.type)
+        known = (consumer, str(event.id), event.source, event.subject, event.sequence_number, event.type)
         inbox.append((*known, event.time))
         aside.append((*known, event.to_bytes(), status))
     connection = await asyncpg.connect(database.url)
