@@ -92,7 +92,7 @@ class Deferrals:
                 self._changed.clear()
                 if not self._found and self._has_room and time.monotonic() >= self._look_at:
                     await self._look()
-                self._begin(stopping)
+                self._begin(stopping, self._pace.burst)
                 await self._rest()
             await self._join()
         finally:
@@ -102,11 +102,11 @@ class Deferrals:
             await self._join()
 
     async def run_due(self) -> int:
-        """Run what is due right now, each group as far as it goes; returns how many messages were started."""
+        """Run what is due right now, of each group one message; returns how many were started."""
         await self._look()
         ran = 0
         while self._found or self._workers:
-            self._begin(asyncio.Event())
+            self._begin(asyncio.Event(), 1)
             done, _ = await asyncio.wait(self._workers.values(), return_when=asyncio.FIRST_COMPLETED)
             ran += sum(worker.result() for worker in done)
             await asyncio.sleep(0)  # so that what is told of its end is known here
@@ -133,7 +133,7 @@ class Deferrals:
         self._found.extend(found)
         self._look_at = now if len(found) == limit else now + self._pace.poll_seconds
 
-    def _begin(self, stopping: asyncio.Event) -> None:
+    def _begin(self, stopping: asyncio.Event, burst: int) -> None:
         """Give groups that were found to workers; of those started before without an end to one at a time."""
         skipped: list[Due] = []
         while self._found and self._has_room:
@@ -143,7 +143,7 @@ class Deferrals:
                 continue
             if due.starts:
                 self._suspect = due.group
-            worker = asyncio.create_task(self._drain(due, stopping))
+            worker = asyncio.create_task(self._drain(due, stopping, burst))
             self._workers[due.group] = worker
             worker.add_done_callback(partial(self._ended, due.group))
         self._found.extendleft(reversed(skipped))
@@ -158,8 +158,8 @@ class Deferrals:
             self._pause(group)
         self._changed.set()
 
-    async def _drain(self, due: Due, stopping: asyncio.Event) -> int:
-        """Run the group's messages in order while they are due; returns how many were started."""
+    async def _drain(self, due: Due, stopping: asyncio.Event, burst: int) -> int:
+        """Run the group's messages in order while they are due, `burst` at the most; returns how many were started."""
         ran = 0
         while not stopping.is_set() and self._gate.is_open:
             async with self._isolation.alone() if due.starts >= ALONE_FROM else self._isolation.beside():
@@ -172,7 +172,7 @@ class Deferrals:
                     break
             self._put_off.pop(due.group, None)
             # Another look tells what else is due; of a group that goes on, too.
-            if due.starts or ran >= self._pace.burst:
+            if due.starts or ran >= burst:
                 self._look_at = 0.0
                 break
         self._signals.emit("deferrals.ran", messages=ran)
