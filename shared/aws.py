@@ -6,9 +6,11 @@ is a matter of two lines.
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aioboto3
 import aiohttp
@@ -23,8 +25,21 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
+C = TypeVar("C")
+
+CALL_SECONDS = 5.0
+"""How long a call may take, whatever keeps it. A receive may take as much longer as it waits for messages."""
 # The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
+
+
+def drain_for(wait_seconds: float) -> float:
+    """The least time in which whoever waits so long for messages can end: a second more, or a tenth.
+
+    The last receive must not be cut off, for what it takes would stay invisible.
+    """
+    return wait_seconds + max(1.0, wait_seconds / 10)
+
 
 # Everything that a call can raise when the broker, the network or the credentials fail. The last line is for an answer
 # that is none, such as a gateway's page with status 200: the SDK's parsers stumble over it in any of these ways.
@@ -54,23 +69,32 @@ class Aws:
         return aws_session.verification(self.endpoint_url)
 
 
-def sns(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SNSClient]:
-    """A client for SNS whose calls end after about `call_seconds`, without retries of its own."""
-    return aws.session.client(
-        "sns", endpoint_url=aws.endpoint_url, verify=aws.verify, config=_config(aws, call_seconds, connections)
-    )
+def sns(
+    aws: Aws, *, call_seconds: float = CALL_SECONDS, connections: int = 20
+) -> AbstractAsyncContextManager[SNSClient]:
+    """A client for SNS whose calls end after `call_seconds`, without retries of its own."""
+    config = _config(aws, call_seconds, call_seconds, connections)
+    made = aws.session.client("sns", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
+    return _bounded(made, call_seconds)
 
 
-def sqs(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> AbstractAsyncContextManager[SQSClient]:
-    """A client for SQS; its read timeout exceeds the longest wait of a receive, as AWS asks."""
-    config = _config(aws, LONGEST_WAIT_SECONDS + call_seconds, connections)
-    return aws.session.client("sqs", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
+def sqs(
+    aws: Aws, *, call_seconds: float = CALL_SECONDS, connections: int = 20
+) -> AbstractAsyncContextManager[SQSClient]:
+    """A client for SQS whose calls end after `call_seconds`, and after the wait for messages with a receive.
+
+    Its read timeout exceeds the longest wait, as AWS asks, so it is no deadline of the other calls.
+    """
+    config = _config(aws, LONGEST_WAIT_SECONDS + call_seconds, call_seconds, connections)
+    made = aws.session.client("sqs", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
+    return _bounded(made, call_seconds)
 
 
 def cloudformation(aws: Aws, *, call_seconds: float = 30.0) -> AbstractAsyncContextManager[CloudFormationClient]:
     """A client for CloudFormation."""
-    config = _config(aws, call_seconds, 5)
-    return aws.session.client("cloudformation", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
+    config = _config(aws, call_seconds, CALL_SECONDS, 5)
+    made = aws.session.client("cloudformation", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
+    return _bounded(made, call_seconds)
 
 
 async def ensure_usable(aws: Aws) -> None:
@@ -96,10 +120,28 @@ def error_code(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _config(aws: Aws, read_seconds: float, connections: int) -> AioConfig:
+@asynccontextmanager
+async def _bounded(made: AbstractAsyncContextManager[C], call_seconds: float) -> AsyncIterator[C]:
+    """The client with a deadline over the whole of each call: the SDK's timeouts count each read anew, and leave out
+    the wait for a connection, the name's resolution and the credentials.
+    """
+    async with made as client:
+        # Every operation comes by here, a paginator's too; the library's types do not mention it.
+        bounded: Any = client
+
+        async def call(operation: str, parameters: Mapping[str, Any]) -> Any:
+            wait = parameters.get("WaitTimeSeconds", 0) if operation == "ReceiveMessage" else 0
+            async with asyncio.timeout(wait + call_seconds):
+                return await type(bounded)._make_api_call(bounded, operation, parameters)
+
+        bounded._make_api_call = call
+        yield client
+
+
+def _config(aws: Aws, read_seconds: float, connect_seconds: float, connections: int) -> AioConfig:
     # The SDK's retries are off: order and backoff are decided by who calls, who knows the message group.
     return AioConfig(
-        connect_timeout=min(5.0, read_seconds),
+        connect_timeout=connect_seconds,
         read_timeout=read_seconds,
         max_pool_connections=connections,
         retries={"total_max_attempts": 1, "mode": "standard"},

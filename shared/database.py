@@ -23,8 +23,9 @@ CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
 
 
-def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> AsyncEngine:
-    """An engine for a plain `postgresql://` URL.
+def create_engine(url: str, *, application_name: str, pool_size: int = 5, overflow: int | None = None) -> AsyncEngine:
+    """An engine for a plain `postgresql://` URL: it keeps `pool_size` connections, and makes `overflow` more at peaks
+    (as many again, unless told).
 
     It prepares statements, so between it and Postgres there may be a pooler in session mode, or none.
     Connections are tested when they are taken from the pool: a restarted database costs no failed request.
@@ -32,7 +33,7 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5) -> Asy
     return create_async_engine(
         "postgresql+asyncpg://",
         pool_size=pool_size,
-        max_overflow=pool_size,
+        max_overflow=pool_size if overflow is None else overflow,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
         # An error's text goes into logs, and parameters hold personal data.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.type_defs import MessageTypeDef
 
+# How SQS says that a receipt handle is good for nothing any more, with the second for FIFO queues; by the last word,
+# for its protocols put different ones before it.
+STALE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidParameterValueException", "MessageNotInflight")
 # AWS: ReceiveMessage, DeleteMessageBatch and ChangeMessageVisibilityBatch take at most ten.
 BATCH = 10
 GONE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "AWS.SimpleQueueService.QueueDoesNotExist")
@@ -33,6 +36,18 @@ class Message:
     receive_count: int
     sent_at: datetime
     attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Message):
+    """A message for which SQS refused what the rest of its batch was granted."""
+
+    code: str = ""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its receipt handle holds no more: to ask again is in vain."""
+        return self.code.replace("#", ".").rpartition(".")[2] in STALE
 
 
 class Queue:
@@ -67,7 +82,7 @@ class Queue:
         return [_message(raw) for raw in answer.get("Messages", [])]
 
     async def delete(self, messages: Iterable[Message]) -> list[Message]:
-        """Delete in batches; returns those that were refused, which will only be delivered once more."""
+        """Delete in batches; returns those that were refused, as `Refused`."""
         url = await self.url()
         refused: list[Message] = []
         for batch in _batches(messages):
@@ -79,11 +94,11 @@ class Queue:
             except BROKER_FAULTS as error:
                 raise self._unavailable("delete from", error) from error
             self._ensure_sqs(answer)
-            refused += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
+            refused += _refused(batch, answer.get("Failed", []))
         return refused
 
     async def extend(self, messages: Iterable[Message], seconds: int) -> list[Message]:
-        """Keep messages invisible for `seconds` from now; returns those for which that was refused."""
+        """Keep messages invisible for `seconds` from now; returns those for which that was refused, as `Refused`."""
         url = await self.url()
         refused: list[Message] = []
         for batch in _batches(messages):
@@ -98,7 +113,7 @@ class Queue:
             except BROKER_FAULTS as error:
                 raise self._unavailable("extend messages of", error) from error
             self._ensure_sqs(answer)
-            refused += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
+            refused += _refused(batch, answer.get("Failed", []))
         return refused
 
     async def attributes(self) -> dict[str, str]:
@@ -151,6 +166,13 @@ def _message(raw: MessageTypeDef) -> Message:
             if "StringValue" in value
         },
     )
+
+
+def _refused(batch: Sequence[Message], failures: Iterable[Mapping[str, Any]]) -> Iterable[Refused]:
+    for failure in failures:
+        message = batch[int(failure["Id"])]
+        known = {each.name: getattr(message, each.name) for each in fields(Message)}
+        yield Refused(**known, code=str(failure.get("Code", "")))
 
 
 def _batches(messages: Iterable[Message]) -> Iterable[Sequence[Message]]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from shared.clock import SystemClock
-from shared.consumer.assembly import Subscription, consuming, ensure_startable
+from shared.consumer.assembly import Subscription, consumer_engine, consuming, ensure_startable
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
@@ -74,12 +74,15 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         pool_size=settings.database_pool_size,
     )
     sessions = async_sessionmaker(engine, expire_on_commit=False)
+    # Apart from the API's: whatever handlers wait for, it answers.
+    consumer_connections = consumer_engine(settings, application_name="notification-consumer")
+    consumer_sessions = async_sessionmaker(consumer_connections, expire_on_commit=False)
     doorbell = Doorbell(settings.database_url.get_secret_value())
     answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     chosen = sender or _sender(settings)
     writer = OutboxWriter(SOURCE, most_bytes=settings.message_bytes)
-    notifier = Notifier(sessions, Templates(), chosen, writer, SystemClock())
+    notifier = Notifier(consumer_sessions, Templates(), chosen, writer, SystemClock())
     routes = router(notifier)
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
@@ -87,7 +90,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with consuming(
-            SUBSCRIPTION, routes, settings, sessions, registry, said, after_commit=doorbell.ring
+            SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=doorbell.ring
         ) as parts:
             loops = (*parts.loops, doorbell, pruner)
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
@@ -99,6 +102,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
             finally:
                 await supervisor.stop()
                 await engine.dispose()
+                await consumer_connections.dispose()
                 running.clear()
                 log.info("notification service stopped", action="service.stopped")
 

@@ -17,11 +17,11 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
 
     http_port: int = Field(8001, ge=0, le=65535, description="The port that the service listens on.")
     database_pool_size: int = Field(
-        20,
+        5,
         ge=1,
         le=100,
-        description="Database connections kept, twice as many at peaks; above CONCURRENCY, or they come and go with "
-        "every event of a backlog.",
+        description="Database connections kept for the API, twice as many at peaks; the consumer has its own, by "
+        "CONCURRENCY.",
     )
     drain_seconds: float = Field(
         25.0,

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from shared.clock import Clock, SystemClock
-from shared.consumer.assembly import Subscription, consuming, ensure_startable
+from shared.consumer.assembly import Subscription, consumer_engine, consuming, ensure_startable
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
@@ -67,6 +67,9 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     url = settings.database_url.get_secret_value()
     engine = create_engine(url, application_name="order-api", pool_size=settings.database_pool_size)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
+    # Apart from the API's: whatever handlers wait for, orders are taken.
+    consumer_connections = consumer_engine(settings, application_name="order-consumer")
+    consumer_sessions = async_sessionmaker(consumer_connections, expire_on_commit=False)
     registry = new_registry()
     metrics = OrderMetrics(registry)
     said = signals or Signals()
@@ -87,7 +90,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
             parts = None
             if settings.consuming:
                 consumer = consuming(
-                    SUBSCRIPTION, routes, settings, sessions, registry, said, after_commit=doorbell.ring
+                    SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=doorbell.ring
                 )
                 parts = await stack.enter_async_context(consumer)
             loops: list[Loop] = [doorbell, pruner, *(parts.loops if parts else ())]
@@ -100,6 +103,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
             finally:
                 await supervisor.stop()
                 await engine.dispose()
+                await consumer_connections.dispose()
                 running.clear()
                 log.info("order service stopped", action="service.stopped")
 

@@ -30,7 +30,13 @@ class OrderSettings(ConsumerSettings, PublisherSettings):
         "", description="Types of events, parted by commas, that carry no payload but say where it can be read."
     )
     public_url: types.HttpUrl | None = Field(None, description="Where subscribers find this service; for payloads.")
-    database_pool_size: int = Field(5, ge=1, le=100, description="Database connections kept; twice as many at peaks.")
+    database_pool_size: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Database connections kept for the API, twice as many at peaks; the consumer has its own, by "
+        "CONCURRENCY.",
+    )
     notification_url: types.HttpUrl | None = Field(
         None,
         description="Where callers find the notification service, for links in an order's events; no links if unset.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from shared.aws import drain_for
 from shared.outbox.settings import PublisherSettings
 from shared.settings import ServiceSettings, whole_database_url
 
@@ -36,7 +37,7 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         "DATABASE_PASSWORD is for both.",
     )
     publish_check_wait_seconds: int = Field(
-        5, ge=1, le=20, description="How long a receive on the publish check waits for a message."
+        5, ge=1, le=20, description="How long a receive on the publish check waits for a message; below DRAIN_SECONDS."
     )
     sweep_seconds: float = Field(300.0, gt=0, le=3600, description="Between searches for events that never came back.")
     retention_hours: float = Field(
@@ -55,6 +56,21 @@ class RelaySettings(ServiceSettings, PublisherSettings):
     @classmethod
     def _is_whole_too(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         return whole_database_url(value, info.data.get("database_password")) if value else None
+
+    @model_validator(mode="after")
+    def _drains_in_time(self) -> RelaySettings:
+        least = drain_for(self.publish_check_wait_seconds)
+        if self.drain_seconds < least:
+            raise ValueError(
+                f"DRAIN_SECONDS ({self.drain_seconds:g}) must be above PUBLISH_CHECK_WAIT_SECONDS "
+                f"({self.publish_check_wait_seconds}), and at least {least:g}, so that the last receive can end"
+            )
+        if self.drain_seconds < self.call_seconds:
+            raise ValueError(
+                f"DRAIN_SECONDS ({self.drain_seconds:g}) must be at least CALL_SECONDS ({self.call_seconds:g}), "
+                "so that it is known of every call at the end whether the broker took its events"
+            )
+        return self
 
     @property
     def replays_by_itself(self) -> bool:

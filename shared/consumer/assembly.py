@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from ..aws import Aws, ensure_usable, sns, sqs
 from ..clock import SystemClock
+from ..database import create_engine
 from ..lifecycle import Loop
 from ..outbound_http import async_client, route
 from ..queue import Queue
 from ..signals import Signals
 from ..topology import Topology, dead_letters, undelivered
 from .checks import DeploymentCheck
-from .deferrals import Deferrals
+from .deferrals import Deferrals, Pace
 from .gate import Gate
 from .handling import Handling
+from .isolation import Isolation
 from .loop import Consumer, Limits
 from .metrics import ConsumerMetrics
 from .nets import Net
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
+PACE = Pace()
+OTHER_LOOPS = 6
+"""Connections at the same time besides those of handlers: what is due is looked for, the database probed, the inbox
+kept, the nets emptied, marks taken back."""
 NET_WAIT_SECONDS = 1
 """The nets are nearly always empty: they are looked into now and then, without a long poll."""
 
@@ -55,6 +61,20 @@ class Consuming:
 
     consumer: Consumer
     loops: tuple[Loop, ...]
+
+
+def consumer_engine(settings: ConsumerSettings, *, application_name: str) -> AsyncEngine:
+    """The connections of a consumer and its loops, and of nobody else.
+
+    None of its handlers ever waits for one, and none keeps one from the service's API.
+    """
+    return create_engine(
+        settings.database_url.get_secret_value(),
+        application_name=application_name,
+        # Kept, or connections come and go with every event of a backlog.
+        pool_size=settings.concurrency,
+        overflow=PACE.concurrency + OTHER_LOOPS,
+    )
 
 
 @asynccontextmanager
@@ -105,12 +125,13 @@ def _wire(
         concurrency=settings.concurrency,
         capacity=max(300, settings.concurrency),
         # Its own budget ends before the supervisor's, which would cut it off.
-        drain_seconds=settings.drain_seconds * 0.95,
+        drain_seconds=settings.drain_seconds - min(0.5, settings.drain_seconds / 20),
         polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
     )
-    consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits)
+    isolation = Isolation()
+    consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits, isolation)
     name = subscription.consumer
-    deferrals = Deferrals(name, sessions, handling, gate, report, signals)
+    deferrals = Deferrals(name, sessions, handling, gate, report, signals, PACE, isolation)
     upkeep = Upkeep(name, sessions, metrics, signals, retention_hours=hours)
     wait = min(settings.queue_wait_seconds, NET_WAIT_SECONDS)
     nets = [

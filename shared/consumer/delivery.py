@@ -24,6 +24,8 @@ class Delivery:
     """How often the database failed under it."""
     marked: bool = False
     """Whether a committed mark says that it was started."""
+    alone: bool = False
+    """Whether a mark was left behind, so that it may run only while nothing else does."""
     task: asyncio.Task[None] | None = None
     """What runs it right now."""
 
@@ -39,7 +41,7 @@ class Delivery:
 
     @property
     def suspect(self) -> bool:
-        """Delivered so often that it may be what kills the process: it runs alone, after a committed mark."""
+        """Delivered so often that it may be what kills the process: it runs after a committed mark."""
         return self.message.receive_count >= SUSPECT_FROM
 
     def renew(self, message: Message, visible_at: float) -> None:

@@ -64,6 +64,11 @@ class Groups(Generic[T]):
         return self._held
 
     @property
+    def ready(self) -> int:
+        """How many groups could run their first message, but for a slot."""
+        return len(self._ready)
+
+    @property
     def running(self) -> int:
         """How many messages run."""
         return len(self._running)
@@ -130,9 +135,13 @@ class Groups(Generic[T]):
         else:
             del self._groups[group]
 
-    def wait(self, group: str, due: float) -> None:
-        """The running message of the group failed: it runs again once `wake` is told a time not before `due`."""
+    def wait(self, group: str, due: float, *, alone: bool = False) -> None:
+        """The running message of the group failed: it runs again once `wake` is told a time not before `due`.
+
+        With `alone` it runs then only while nothing else does.
+        """
         known = self._stop_running(group)
+        known.entries[0].alone |= alone
         known.state = _State.WAITING
         known.due = due
         heapq.heappush(self._due, (due, group))

@@ -72,6 +72,10 @@ class Handling:
         """The longest that a handler of the type may take, in seconds."""
         return self._router.timeout(event_type)
 
+    def ensure_kept(self, seconds: float, *, how: str) -> None:
+        """Raise ConfigurationError if a handler may take longer than its message is kept."""
+        self._router.ensure_kept(seconds, how=how)
+
     async def handle(self, work: Work) -> Outcome:
         """Do what can be done now. Only a cancellation or a mistake in this code raises."""
         route = self._router.find(work.envelope)

@@ -19,13 +19,16 @@ from .delivery import Delivery
 from .failures import describe
 from .gate import Gate
 from .groups import Groups
+from .isolation import Isolation
 from .metrics import ConsumerMetrics
 from .outcome import (
+    Apart,
     DeadLettered,
     Deferred,
     FailurePublished,
     Handled,
     Ignored,
+    Outcome,
     Retry,
     Settled,
     Skipped,
@@ -38,6 +41,8 @@ from .visibility import Heartbeat
 log = structlog.get_logger(__name__)
 
 PUT_OFF = Backoff(first=0.2, factor=2.0, cap=10.0, jitter=0.5)
+FLUSH_SECONDS = 5.0
+"""How long deletes that fail are repeated at the end, where the drain budget is not used up."""
 STARTS_WHILE_DRAINING = 0.75
 """The share of the drain budget in which messages already in hand are still started."""
 
@@ -80,6 +85,7 @@ class Consumer:
         clock: Clock,
         signals: Signals,
         limits: Limits | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
         self.name = name
         self._processor = processor
@@ -88,12 +94,16 @@ class Consumer:
         self._clock = clock
         self._signals = signals
         self._limits = limits or Limits()
+        self._isolation = isolation or Isolation()
+        processor.ensure_kept(self._limits.hold_seconds, how="its message is held in flight for")
         polling = self._limits.polling
         self._heartbeat = Heartbeat(
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds
         )
         self._receivers = Receivers(queue, gate, metrics, polling, room=self._room, deliver=self._take_in)
-        self._acknowledgements = Acknowledgements(queue, metrics, signals, on_done=self._receivers.nudge)
+        self._acknowledgements = Acknowledgements(
+            queue, metrics, clock, signals, busy=lambda: self._groups.ready > 0, on_done=self._receivers.nudge
+        )
         self._groups = self._no_groups()
         self._handlers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -119,16 +129,17 @@ class Consumer:
                 ]
                 receiving = tasks.create_task(self._receivers.run(stopping))
                 receiving.add_done_callback(lambda _: self._nudge())
-                await self._dispatch(stopping, receiving)
+                deadline = await self._dispatch(stopping, receiving)
                 receiving.cancel()
                 for task in standing:
                     task.cancel()
-            await self._acknowledgements.flush()
+            left = deadline - self._clock.monotonic()
+            await self._acknowledgements.flush(within=min(left, FLUSH_SECONDS))
         finally:
             await self._abandon_all()
         self._signals.emit("consumer.drained", consumer=self.name)
 
-    async def _dispatch(self, stopping: asyncio.Event, receiving: asyncio.Task[None]) -> None:
+    async def _dispatch(self, stopping: asyncio.Event, receiving: asyncio.Task[None]) -> float:
         deadline: float | None = None
         while True:
             now = self._clock.monotonic()
@@ -138,9 +149,10 @@ class Consumer:
             self._groups.wake(now)
             if self._gate.is_open and may_start:
                 self._start_ready(now)
+            self._acknowledgements.nudge()
             self._measure()
             if deadline is not None and (now >= deadline or (receiving.done() and not self._handlers)):
-                return
+                return deadline
             due = self._groups.next_due() if deadline is None else deadline
             await self._wait_for_change(None if due is None else max(0.0, due - now))
 
@@ -156,8 +168,11 @@ class Consumer:
             delivery.task.add_done_callback(self._handlers.discard)
 
     async def _handle(self, group: str, delivery: Delivery) -> None:
+        in_place = self._groups.waiting < self._limits.waiting
+        outcome: Outcome | Apart
         try:
-            outcome = await self._processor.process(delivery, in_place=self._groups.waiting < self._limits.waiting)
+            async with self._isolation.alone() if delivery.alone else self._isolation.beside():
+                outcome = await self._processor.process(delivery, in_place=in_place)
         except Exception as error:
             # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
             log.exception("delivery failed", action="consumer.failed", message_id=delivery.message.message_id)
@@ -167,7 +182,11 @@ class Consumer:
         match outcome:
             case Handled() | Settled() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
                 self._groups.finish(group)
-                self._acknowledgements.add(delivery.message, last=self._groups.held == 0)
+                last = not self._groups.of(group)
+                self._acknowledgements.add(delivery.message, valid_until=delivery.visible_at, last=last)
+            case Apart():
+                delivery.alone = True
+                self._groups.wait(group, now, alone=True)
             case Retry():
                 self._groups.wait(group, now + outcome.after)
             case Unavailable():
@@ -194,7 +213,7 @@ class Consumer:
                 self._metrics.renewed.inc()
                 log.info("received what is in hand", action="consumer.renewed", message_id=message.message_id)
                 continue
-            self._groups.add(delivery.group, delivery, alone=delivery.suspect)
+            self._groups.add(delivery.group, delivery)
         self._signals.emit("consumer.received", messages=len(messages))
         self._nudge()
 

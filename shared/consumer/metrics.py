@@ -42,6 +42,12 @@ class ConsumerMetrics:
         self.dead_letters = Counter(
             "consumer_dead_letters_total", "Dead letters, by reason.", ["reason"], registry=registry
         )
+        self.unstorable = Counter(
+            "consumer_unstorable_messages_total",
+            "Attempts to take in a message of a dead-letter queue that the database refuses; it stays there.",
+            ["reason"],
+            registry=registry,
+        )
         self.receiving = Gauge(
             "consumer_receiving", "1 while the consumer can read its queue, else 0.", registry=registry
         )

@@ -30,7 +30,7 @@ class Net:
     """A loop for the supervisor, over one dead-letter queue.
 
     A message is deleted only after its row was committed. One that is in the inbox already was settled: it is just
-    deleted.
+    deleted. One that cannot be stored, whatever is wrong with it, stays in the queue and is tried again.
     """
 
     def __init__(
@@ -79,13 +79,36 @@ class Net:
     async def take_in(self) -> int:
         """One receive; returns how many messages it brought."""
         messages = await self._queue.receive(wait_seconds=self._wait_seconds, visibility_seconds=VISIBILITY_SECONDS)
-        kept = [message for message in messages if await self._keep(message)]
-        if kept:
-            await self._queue.delete(kept)
+        kept: list[Message] = []
+        try:
+            for message in messages:
+                if await self._is_kept(message):
+                    kept.append(message)  # noqa: PERF401 - those before one that fails count too
+        finally:
+            if kept:
+                await self._queue.delete(kept)
         self._signals.emit("net.taken_in", queue=self._queue.name, messages=len(kept))
         return len(messages)
 
-    async def _keep(self, message: Message) -> bool:
+    async def _is_kept(self, message: Message) -> bool:
+        """Whether its row is committed; raises only when the database fails."""
+        try:
+            await self._keep(message)
+        except Exception as error:
+            if is_database_failure(error):
+                raise
+            self._metrics.unstorable.labels(self._reason).inc()
+            log.error(
+                "a message cannot be stored: it stays in its dead-letter queue",
+                action="net.unstorable",
+                queue=self._queue.name,
+                message_id=message.message_id,
+                error=describe(error),
+            )
+            return False
+        return True
+
+    async def _keep(self, message: Message) -> None:
         body = message.body.encode("utf-8", "backslashreplace")
         group = message.group or message.message_id
         try:
@@ -113,7 +136,6 @@ class Net:
                 reason=self._reason,
                 error=aside.error,
             )
-        return True
 
     async def _put_aside(self, arrival: Arrival, aside: Aside) -> Standing:
         async with self._sessions.begin() as session:

@@ -93,5 +93,10 @@ class Unavailable:
     name = "unavailable"
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """It has not run: a process died over it, so it is to run while nothing else does."""
+
+
 Done: TypeAlias = Handled | Settled | Skipped | Ignored | FailurePublished | Deferred | DeadLettered
 Outcome: TypeAlias = Done | Retry | Unavailable

@@ -17,7 +17,7 @@ from ..inbox.guard import Identity, Standing
 from .delivery import Delivery
 from .failures import Reject, describe
 from .handling import Handling
-from .outcome import Outcome, Retry, Unavailable
+from .outcome import Apart, Outcome, Retry, Unavailable
 from .reporting import Report
 from .work import Effort, Work
 
@@ -54,7 +54,11 @@ class Processor:
         self._clock = clock
         self._handled_for = None if retention_hours is None else timedelta(hours=retention_hours - MARGIN_HOURS)
 
-    async def process(self, delivery: Delivery, *, in_place: bool = True) -> Outcome:
+    def ensure_kept(self, seconds: float, *, how: str) -> None:
+        """Raise ConfigurationError if a handler may take longer than its message is kept."""
+        self._handling.ensure_kept(seconds, how=how)
+
+    async def process(self, delivery: Delivery, *, in_place: bool = True) -> Outcome | Apart:
         """Do with the delivery what can be done now. Only a cancellation or a mistake in this code raises.
 
         Unless it may stay `in_place`, it is put aside after a failure, however short the wait is.
@@ -77,12 +81,15 @@ class Processor:
             effort = Effort(delivery.failures, delivery.spent if in_place else None)
             outcome = await self._handling.handle(Work(entry, envelope, effort))
             delivery.failures, delivery.spent = effort.failures, effort.spent or 0.0
+            if isinstance(outcome, Retry) and delivery.marked:
+                # While it waits, a process that dies does not die over it.
+                await self.release(delivery)
             if not isinstance(outcome, Retry | Unavailable):
                 delivery.marked = False
             return outcome
 
     async def release(self, delivery: Delivery) -> None:
-        """Take back the mark of a delivery that is left to expire: the process did not die over it."""
+        """Take back the mark of a delivery that no longer runs: the process did not die over it."""
         try:
             event_id = str(readable(delivery.body).id)
             async with self._sessions.begin() as session:
@@ -91,7 +98,7 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - a mark too many is only a step towards a dead letter
             log.warning("mark not taken back", action="consumer.unmark_failed", error=describe(error))
 
-    async def _mark(self, delivery: Delivery, entry: Arrival) -> Outcome | None:
+    async def _mark(self, delivery: Delivery, entry: Arrival) -> Outcome | Apart | None:
         """Commit that it starts, unless it is settled; an outcome says that it does not start at all."""
         identity = entry.identity
         try:
@@ -99,6 +106,8 @@ class Processor:
                 if await entry.look(session) is Standing.SETTLED:
                     await marks.clear(session, self._consumer, identity.event_id)
                     return None
+                if not delivery.alone and await marks.left_behind(session, self._consumer, identity.event_id):
+                    return Apart()
                 starts = await marks.mark_started(session, self._consumer, identity.event_id)
         except Exception as error:  # noqa: BLE001 - nothing has run yet: only the database can have failed
             unavailable = Unavailable(describe(error), whole=fault_of(error) in (Fault.DATABASE, Fault.UNPREPARED))

@@ -20,6 +20,12 @@ P = TypeVar("P", bound=EventPayload)
 A = TypeVar("A")
 
 
+LONGEST_TIMEOUT = 240.0
+"""The longest that any handler may take, in seconds: messages are kept for longer, in the queue and in the table."""
+COMMIT_SECONDS = 30.0
+"""What the statements around a handler may take besides."""
+
+
 class Stale(Enum):
     """What a handler wants with an event that comes after a later one of its subject was processed."""
 
@@ -86,6 +92,11 @@ class Router:
         key = (payload.type, payload.version)
         if key in self._routes:
             raise ConfigurationError(f"two handlers for {payload.type} version {payload.version}")
+        if not timeout <= LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"the handler of {payload.type} may take {timeout:g} s: that is more than its message is kept for; "
+                f"give it at most {LONGEST_TIMEOUT:g} s"
+            )
         if timeout <= 0:
             raise ConfigurationError(f"the handler of {payload.type} needs a timeout above 0, not {timeout}")
         route = Route(payload, record, act, policy or RetryInPlace(), timeout, stale, on_failure)
@@ -102,6 +113,15 @@ class Router:
     def types(self) -> frozenset[str]:
         """The event types that have a handler."""
         return frozenset(event_type for event_type, _ in self._routes)
+
+    def ensure_kept(self, seconds: float, *, how: str) -> None:
+        """Raise ConfigurationError if a handler may take longer than its message is kept."""
+        longest = max((route.timeout for route in self._routes.values()), default=0.0)
+        if seconds < longest + COMMIT_SECONDS:
+            raise ConfigurationError(
+                f"a handler may take {longest:g} s, and {how} only {seconds:g} s: at least {COMMIT_SECONDS:g} s more "
+                "are needed, or it would be run by somebody else meanwhile"
+            )
 
     def timeout(self, event_type: str | None) -> float:
         """The longest that a handler of the type may take, in seconds."""

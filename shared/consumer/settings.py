@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from .. import setting_types as types
 from ..addresses import http_url
-from ..aws import LONGEST_WAIT_SECONDS
+from ..aws import LONGEST_WAIT_SECONDS, drain_for
 from ..settings import ServiceSettings
 from .overrides import parse_policies
 from .policies import FailurePolicy
@@ -85,11 +85,11 @@ class ConsumerSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _drains_after_the_last_receive(self: S) -> S:
-        if self.drain_seconds <= self.queue_wait_seconds and getattr(self, "consuming", True):
-            # A receive that is cut off still takes messages, which then stay invisible.
+        least = drain_for(self.queue_wait_seconds)
+        if self.drain_seconds < least and getattr(self, "consuming", True):
             raise ValueError(
                 f"DRAIN_SECONDS ({self.drain_seconds:g}) must be above QUEUE_WAIT_SECONDS ({self.queue_wait_seconds}), "
-                "so that the last receive can end"
+                f"and at least {least:g}, so that the last receive can end"
             )
         return self
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
 import structlog
 
 from ..clock import Clock
 from ..errors import BrokerUnavailable
-from ..queue import Queue
+from ..queue import BATCH, Queue, Refused
 from .delivery import Delivery
 from .metrics import ConsumerMetrics
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE = 4
+"""Calls side by side: with a broker that is slow the last message of many must not be too late."""
 SAFETY_SECONDS = 1.0
 """A message counts as lost this much before its visibility ends, for clocks and calls take time."""
 
@@ -56,27 +59,43 @@ class Heartbeat:
         ]
 
     async def beat(self, deliveries: Iterable[Delivery]) -> None:
-        """Extend what is due. What the broker refuses to extend is lost; a broker that fails is only logged."""
+        """Extend what is due, each batch by itself.
+
+        What the broker has given up is lost; a broker that fails, for a batch or a message, is only logged.
+        """
         due = self.due(deliveries)
-        if not due:
-            return
+        for start in range(0, len(due), BATCH * AT_ONCE):
+            batches = [due[at : at + BATCH] for at in range(start, min(start + BATCH * AT_ONCE, len(due)), BATCH)]
+            await asyncio.gather(*(self._extend(batch) for batch in batches))
+
+    async def _extend(self, batch: Sequence[Delivery]) -> None:
         asked_at = self._clock.monotonic()
-        by_handle = {delivery.message.receipt_handle: delivery for delivery in due}
+        by_handle = {delivery.message.receipt_handle: delivery for delivery in batch}
         try:
-            refused = await self._queue.extend([delivery.message for delivery in due], self._seconds)
+            refused = await self._queue.extend([delivery.message for delivery in batch], self._seconds)
         except BrokerUnavailable as error:
-            self._metrics.failed_calls.labels("extend").inc()
-            log.warning("visibility not extended", action="consumer.extend_failed", error=str(error), messages=len(due))
+            self._failed(str(error), len(batch))
             return
+        passing = {
+            message.receipt_handle for message in refused if isinstance(message, Refused) and not message.is_stale
+        }
+        if passing:
+            self._failed("refused for now", len(passing))
+        lost = {message.receipt_handle for message in refused} - passing
         for handle, delivery in by_handle.items():
-            if delivery.message.receipt_handle == handle:  # otherwise it was received again meanwhile
-                delivery.visible_at = self.visible_at(asked_at)
-        for message in refused:
-            delivery = by_handle[message.receipt_handle]
-            if delivery.message.receipt_handle != message.receipt_handle:
+            # Otherwise it was received again meanwhile, or nothing is known.
+            if delivery.message.receipt_handle != handle or handle in passing:
                 continue
-            delivery.visible_at = asked_at
-            self._metrics.failed_calls.labels("extend").inc()
-            log.warning(
-                "visibility had ended", action="consumer.message_lost", message_id=message.message_id, error="refused"
-            )
+            delivery.visible_at = asked_at if handle in lost else self.visible_at(asked_at)
+            if handle in lost:
+                self._metrics.failed_calls.labels("extend").inc()
+                log.warning(
+                    "visibility had ended",
+                    action="consumer.message_lost",
+                    message_id=delivery.message.message_id,
+                    error="refused",
+                )
+
+    def _failed(self, error: str, messages: int) -> None:
+        self._metrics.failed_calls.labels("extend").inc()
+        log.warning("visibility not extended", action="consumer.extend_failed", error=error, messages=messages)

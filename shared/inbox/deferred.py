@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Interval, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, FromClause, Interval, func, insert, literal, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .guard import Identity, InboxOutcome
@@ -80,12 +80,31 @@ async def add(
     )
 
 
+# Written out, or no partial index would serve a statement that is planned once for all values.
+WAITING: ColumnElement[str] = literal_column(f"'{Status.WAITING}'")
+_BEHIND: ColumnElement[str] = literal_column(f"'{Status.BEHIND}'")
+
+
+def of_group(table: FromClause, group: ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The rows of a group, as a range: ordered by group and id they come by the group's index only, and the first is
+    found at once. Asked for by equality and ordered by id they may come by the primary key, past all other groups.
+    """
+    return table.c.message_group >= group, table.c.message_group <= group
+
+
 async def promote(session: AsyncSession, consumer: str, group: str) -> None:
     """Let the oldest message behind run, if nothing is left that it waits for. The caller holds the group's lock."""
     table = deferred_message.c
+    oldest = (
+        select(table.id)
+        .where(table.consumer == consumer, table.blocks, table.status == _BEHIND)
+        .where(*of_group(deferred_message, literal(group)))
+        .order_by(table.message_group, table.id)
+        .limit(1)
+        .scalar_subquery()
+    )
     mine = (table.consumer == consumer, table.message_group == group, table.blocks)
-    oldest = select(func.min(table.id)).where(*mine, table.status == Status.BEHIND).scalar_subquery()
-    in_the_way = select(literal(1)).where(*mine, table.status != Status.BEHIND).exists()
+    in_the_way = select(literal(1)).where(*mine, table.status != _BEHIND).exists()
     await session.execute(
         update(deferred_message)
         .where(table.id == oldest, ~in_the_way)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .table import started_message
+
+
+async def left_behind(session: AsyncSession, consumer: str, event_id: str) -> int:
+    """How many starts of the message have left no trace of an end."""
+    mine = (started_message.c.consumer == consumer, started_message.c.event_id == event_id)
+    return (await session.execute(select(started_message.c.starts).where(*mine))).scalar_one_or_none() or 0
 
 
 async def mark_started(session: AsyncSession, consumer: str, event_id: str) -> int:

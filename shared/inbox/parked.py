@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Text,
+    all_,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .deferred import Aside, Status, in_seconds, promote
+from .deferred import WAITING, Aside, Status, in_seconds, of_group, promote
 from .guard import Identity, InboxOutcome, Standing, is_stale, lock_group
 from .table import deferred_message, processed_message
 
@@ -95,33 +110,67 @@ class Parked:
         return said
 
 
-async def take_due(session: AsyncSession, consumer: str, *, limit: int, lease_seconds: float) -> list[Parked]:
-    """Take up to `limit` messages that are due, of each group the oldest, for so long; to be committed at once."""
-    row, before = deferred_message.alias("row"), deferred_message.alias("before")
-    now = func.now()  # stable, so that the index serves it
-    overtaken = (
-        select(literal(1))
-        .where(before.c.consumer == row.c.consumer, before.c.message_group == row.c.message_group)
-        .where(before.c.id < row.c.id)
-        .where(or_(before.c.blocks, and_(before.c.status == Status.WAITING, before.c.due_at <= now)))
-        .exists()
-    )
-    due = (
-        select(row.c.id)
-        .where(row.c.consumer == consumer, row.c.status == Status.WAITING, row.c.due_at <= now)
-        .where(or_(row.c.taken_until.is_(None), row.c.taken_until < now), ~overtaken)
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A group of which the oldest message in turn is due, and how often that was started without coming to an end."""
+
+    group: str
+    starts: int
+
+
+async def find_due(session: AsyncSession, consumer: str, *, without: Sequence[str], limit: int) -> list[Due]:
+    """Up to `limit` groups of which a message is due, but for those `without`; whose turn is longest due is first."""
+    row = deferred_message.alias("row")
+    found = await session.execute(
+        select(row.c.message_group, row.c.starts)
+        .where(row.c.consumer == consumer, _is_due(row), _is_free(row))
+        .where(row.c.message_group != all_(literal(list(without), ARRAY(Text))))
+        .where(row.c.id == _in_turn(consumer, row.c.message_group))
         .order_by(row.c.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=row)
     )
-    table = deferred_message.c
+    return [Due(each.message_group, each.starts) for each in found]
+
+
+async def start(session: AsyncSession, consumer: str, due: Due, *, lease_seconds: float) -> Parked | None:
+    """Take the oldest message of the group that is due and note that it starts; to be committed before it does.
+
+    None if there is none in turn, somebody else has it, or it was started more often than was said.
+    """
+    table = deferred_message
+    # Asked again of the row itself: whoever had its lock may have put it aside anew. Not in a way that an index serves,
+    # for there is one row.
+    still_due = and_(table.c.status == WAITING, func.coalesce(table.c.due_at, func.now()) <= func.now())
     taken = await session.execute(
-        update(deferred_message)
-        .where(table.id.in_(due.scalar_subquery()))
-        .values(taken_until=in_seconds(lease_seconds), starts=table.starts + 1)
-        .returning(*deferred_message.columns)
+        update(table)
+        .where(table.c.id == _in_turn(consumer, literal(due.group)), still_due, _is_free(table))
+        .where(table.c.starts <= due.starts)
+        .values(taken_until=in_seconds(lease_seconds), starts=table.c.starts + 1)
+        .returning(*table.columns)
     )
-    return [_parked(found) for found in taken]
+    found = taken.first()
+    return None if found is None else _parked(found)
+
+
+def _is_due(table: FromClause) -> ColumnElement[bool]:
+    return and_(table.c.status == WAITING, table.c.due_at <= func.now())  # stable, so that an index serves it
+
+
+def _is_free(table: FromClause) -> ColumnElement[bool]:
+    return or_(table.c.taken_until.is_(None), table.c.taken_until < func.now())
+
+
+def _in_turn(consumer: str, group: ColumnElement[str]) -> ScalarSelect[int]:
+    """The id of the first of a group's messages that is due or that blocks: nothing behind it may run before it."""
+    first = deferred_message.alias("first")
+    return (
+        select(first.c.id)
+        .where(first.c.consumer == consumer, or_(first.c.blocks, _is_due(first)))
+        .where(*of_group(first, group))
+        .order_by(first.c.message_group, first.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _parked(row: object) -> Parked:

@@ -107,7 +107,20 @@ STATEMENTS_V2: tuple[str, ...] = (
     "CREATE INDEX operator_action_event ON operator_action (consumer, event_id, id)",
 )
 
-STATEMENTS_V3: tuple[str, ...] = ()
+STATEMENTS_V3: tuple[str, ...] = (
+    # Answers "was a later event of this subject handled?" without a look at each that was only put aside.
+    "CREATE INDEX processed_message_latest ON processed_message (consumer, subject, source, outcome, sequence)",
+    "DROP INDEX processed_message_order",
+    # Answers "does anything of this group still stand before those behind?" without a look at each of them.
+    """
+    CREATE INDEX deferred_message_blockers ON deferred_message (consumer, message_group)
+    WHERE blocks AND status <> 'behind'
+    """,
+    # A long group that is caught up with leaves its dead rows where the next one is looked for.
+    """
+    ALTER TABLE deferred_message SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)
+    """,
+)
 
 
 def grants(role: str) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
-"""Order within groups, and what comes out of it: stale events, suspects that run alone."""
+"""Order within groups, and what comes out of it: stale events, suspects."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -109,29 +108,6 @@ async def deliver_in_vain(queue: FifoQueue, times: int) -> None:
             await queue.client.change_message_visibility(
                 QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
-
-
-async def test_a_suspect_runs_alone_after_a_committed_mark(database: TestDatabase, queue: FifoQueue) -> None:
-    suspect, other = envelope_of(Counted(), subject="suspect"), envelope_of(Counted(), subject="other")
-    running: set[str] = set()
-    seen: list[tuple[str, set[str], list[tuple[object, ...]]]] = []
-
-    async def act(event: Event[Counted]) -> None:
-        running.add(event.envelope.subject)
-        marks = await rows(database, MARKS)
-        await asyncio.sleep(0.05)
-        seen.append((event.envelope.subject, set(running), marks))
-        running.remove(event.envelope.subject)
-
-    await queue.send(suspect)
-    await deliver_in_vain(queue, 2)
-    await queue.send(other)
-    async with consumer_of(database, queue.reader(), act=act) as tested:
-        await tested.settled(suspect.id, "handled")
-        await tested.settled(other.id, "handled")
-    assert ("suspect", {"suspect"}, [(str(suspect.id), 1)]) in seen
-    assert ("other", {"other"}, []) in seen
-    assert await rows(database, MARKS) == []
 
 
 async def test_an_event_over_which_processes_died_is_a_dead_letter(database: TestDatabase, queue: FifoQueue) -> None:

@@ -17,6 +17,7 @@ from shared.consumer.deferrals import Deferrals, Pace
 from shared.consumer.event import Event
 from shared.consumer.gate import Gate
 from shared.consumer.handling import Handling
+from shared.consumer.isolation import Isolation
 from shared.consumer.loop import Consumer, Limits
 from shared.consumer.metrics import ConsumerMetrics
 from shared.consumer.payloads import PayloadReader
@@ -159,8 +160,9 @@ async def consumer_with(
     report = Report(router, metrics, signals, clock)
     handling = Handling(router, sessions, gate, report, clock, payloads=payloads)
     processor = Processor(CONSUMER, sessions, handling, report, clock, retention_hours=retention_hours)
-    consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits)
-    deferrals = Deferrals(CONSUMER, sessions, handling, gate, report, signals, Pace(poll_seconds=poll_seconds))
+    isolation, pace = Isolation(), Pace(poll_seconds=poll_seconds)
+    consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits, isolation)
+    deferrals = Deferrals(CONSUMER, sessions, handling, gate, report, signals, pace, isolation)
     tested = TestedConsumer(consumer, deferrals, signals, registry, sessions)
     tested.start()
     try:

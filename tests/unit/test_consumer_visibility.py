@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +12,7 @@ from shared.consumer.delivery import Delivery
 from shared.consumer.metrics import ConsumerMetrics
 from shared.consumer.visibility import SAFETY_SECONDS, Heartbeat
 from shared.errors import BrokerUnavailable
-from shared.queue import Message, Queue
+from shared.queue import Message, Queue, Refused
 
 SECONDS = 30
 LIMIT = 100.0
@@ -124,6 +124,39 @@ async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: Fake
     await heartbeat.beat([first, second])
     assert first.is_lost(clock.seconds)
     assert not second.is_lost(clock.seconds)
+
+
+async def test_what_the_broker_refuses_for_now_is_asked_for_again(
+    heartbeat: Heartbeat, clock: Clock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = {"first": "InternalError", "second": "ReceiptHandleIsInvalid"}
+
+    async def extend(messages: Iterable[Message], seconds: int) -> list[Message]:
+        known = [({each.name: getattr(message, each.name) for each in fields(Message)}) for message in messages]
+        return [Refused(**values, code=codes[str(values["message_id"])]) for values in known]
+
+    monkeypatch.setattr(queue, "extend", extend)
+    first, second = delivery("first"), delivery("second")
+    clock.seconds = 15.0
+    await heartbeat.beat([first, second])
+    assert first.visible_at == SECONDS - SAFETY_SECONDS
+    assert second.is_lost(clock.seconds)
+    assert heartbeat.due([first]) == [first]
+
+
+async def test_a_batch_that_fails_says_nothing_of_the_others(
+    heartbeat: Heartbeat, clock: Clock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def extend(messages: Iterable[Message], seconds: int) -> list[Message]:
+        if any(message.message_id == "held-0" for message in messages):
+            raise BrokerUnavailable("throttled")
+        return []
+
+    monkeypatch.setattr(queue, "extend", extend)
+    held = [delivery(f"held-{number}") for number in range(25)]
+    clock.seconds = 15.0
+    await heartbeat.beat(held)
+    assert heartbeat.due(held) == held[:10]
 
 
 async def test_an_answer_about_an_old_receipt_handle_says_nothing_of_what_came_again(

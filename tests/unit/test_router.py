@@ -3,15 +3,26 @@
 from typing import Any, ClassVar
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.clock import SystemClock
+from shared.consumer.deferrals import Deferrals, Pace
 from shared.consumer.event import Event
+from shared.consumer.gate import Gate
+from shared.consumer.handling import Handling
+from shared.consumer.loop import Consumer, Limits
+from shared.consumer.metrics import ConsumerMetrics
 from shared.consumer.policies import RetryInPlace
-from shared.consumer.router import NoRoute, Route, Router, Stale
+from shared.consumer.processor import Processor
+from shared.consumer.reporting import Report
+from shared.consumer.router import COMMIT_SECONDS, LONGEST_TIMEOUT, NoRoute, Route, Router, Stale
 from shared.contracts.payload import EventPayload
 from shared.envelope import Envelope
 from shared.errors import ConfigurationError
+from shared.signals import Signals
 from tests.support.events import envelope_of
+from tests.support.memory_queue import MemoryQueue
 
 
 class Counted(EventPayload):
@@ -62,3 +73,29 @@ def test_wrong_declarations_are_refused() -> None:
         router.handle(Counted, record)
     with pytest.raises(ConfigurationError, match="timeout"):
         router.handle(CountedAnew, record, timeout=0)
+
+
+@pytest.mark.parametrize("timeout", [LONGEST_TIMEOUT + 1, 1000.0, float("inf"), float("nan")])
+def test_a_handler_may_take_no_longer_than_its_message_is_kept(timeout: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"test\.counted may take .* at most 240"):
+        Router().handle(Counted, record, timeout=timeout)
+
+
+def test_a_message_is_kept_for_as_long_as_any_handler_may_take() -> None:
+    assert min(Limits().hold_seconds, Pace().lease_seconds) >= LONGEST_TIMEOUT + COMMIT_SECONDS
+
+
+def test_a_consumer_that_keeps_messages_for_less_than_a_handler_may_take_is_refused() -> None:
+    router = Router()
+    router.handle(Counted, record, timeout=20.0)
+    sessions: Any = None
+    metrics, gate, clock, signals = ConsumerMetrics(CollectorRegistry()), Gate(sessions), SystemClock(), Signals()
+    report = Report(router, metrics, signals, clock)
+    handling = Handling(router, sessions, gate, report, clock)
+    processor = Processor("tested", sessions, handling, report, clock)
+    with pytest.raises(ConfigurationError, match="20 s"):
+        Deferrals("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=30.0))
+    Deferrals("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=50.0))
+    limits = Limits(hold_seconds=30.0)
+    with pytest.raises(ConfigurationError, match="20 s"):
+        Consumer("tested", MemoryQueue(), processor, gate, metrics, clock, signals, limits)

@@ -1,0 +1,186 @@
+"""What was put aside catches up: group beside group, none held up by another, and no process's death charged to all."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from shared.consumer.deferrals import Pace
+from shared.consumer.event import Event
+from shared.consumer.policies import Retry, Unit
+from shared.envelope import Envelope
+from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
+from tests.support.databases import TestDatabase, execute
+from tests.support.deferred import put_aside
+from tests.support.events import envelope_of
+from tests.support.memory_queue import MemoryQueue
+from tests.support.waiting import eventually
+
+HOURLY = Retry(attempts=3, delay=1, unit=Unit.HOURS)
+ROOT = Path(__file__).parents[2]
+# A consumer that dies as soon as it runs what is put aside for the subject `killer`.
+DYING = """
+import asyncio, os, signal, sys
+from tests.support.consuming import consumer_of
+from tests.support.databases import TestDatabase
+from tests.support.memory_queue import MemoryQueue
+
+async def die(event):
+    if event.envelope.subject == "killer":
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.sleep(0.3)
+
+async def main():
+    async with consumer_of(TestDatabase(*sys.argv[1:]), MemoryQueue(), act=die, timeout=60):
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def database(notifications_database: TestDatabase) -> TestDatabase:
+    await make_effects(notifications_database)
+    return notifications_database
+
+
+def events_of(subject: str, count: int) -> list[Envelope]:
+    return [envelope_of(Counted(), subject=subject, sequence=number + 1) for number in range(count)]
+
+
+async def test_a_process_that_dies_over_one_message_put_aside_buries_that_one_alone(database: TestDatabase) -> None:
+    subjects = ["innocent-1", "innocent-2", "killer", *(f"innocent-{number}" for number in range(3, 8))]
+    await put_aside(database, [event for subject in subjects for event in events_of(subject, 1)])
+    for _ in range(3):
+        await die_over_it(database)
+    async with consumer_of(database, MemoryQueue(), policy=HOURLY):
+        await eventually(lambda: waits(database, 0), timeout=20)
+    assert sorted(await effects(database)) == [(f"innocent-{number}", 1) for number in range(1, 8)]
+    dead = await rows(database, "SELECT subject, reason FROM deferred_message WHERE status = 'dead'")
+    assert dead == [("killer", "process_died")]
+
+
+async def die_over_it(database: TestDatabase) -> None:
+    """One process, until its end; what it had taken is free again."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    dying = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", DYING, database.name, database.url),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert await asyncio.wait_for(dying.wait(), 60) == -9
+    finally:
+        if dying.returncode is None:
+            dying.kill()
+            await dying.wait()
+    await execute(database.url, "UPDATE deferred_message SET taken_until = now() - interval '1 second'")
+
+
+async def test_a_slow_handler_holds_up_no_other_group(database: TestDatabase) -> None:
+    """Nor the following events of the groups that go on."""
+    release = asyncio.Event()
+
+    async def act(event: Event[Counted]) -> None:
+        if event.envelope.subject == "slow":
+            await release.wait()
+
+    await put_aside(database, [*events_of("slow", 2), *events_of("quick", 20), *events_of("brisk", 20)])
+    async with consumer_of(database, MemoryQueue(), act=act, policy=HOURLY, timeout=60):
+        await eventually(lambda: waits(database, 2), timeout=20)
+        release.set()
+        await eventually(lambda: waits(database, 0), timeout=20)
+    done = await effects(database)
+    for subject, count in (("slow", 2), ("quick", 20), ("brisk", 20)):
+        assert [sequence for name, sequence in done if name == subject] == list(range(1, count + 1))
+
+
+async def test_long_groups_take_turns_with_those_that_find_no_worker(database: TestDatabase) -> None:
+    """More groups without end than there are workers, and one that comes later."""
+    hot = [event for number in range(10) for event in events_of(f"hot-{number}", 20)]
+    await put_aside(database, [*hot, *events_of("late", 1)])
+    async with consumer_of(database, MemoryQueue(), policy=HOURLY) as tested:
+        tested.deferrals._pace = Pace(poll_seconds=0.05, burst=3)
+        await eventually(lambda: ran(database, "late"), timeout=40)
+        [(left,)] = await rows(database, "SELECT count(*) FROM deferred_message")
+    assert left > 0, "it waited for all the others"
+
+
+async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_message_alone(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, release = asyncio.Event(), asyncio.Event()
+
+    async def act(event: Event[Counted]) -> None:
+        running.set()
+        await release.wait()
+
+    await put_aside(database, [*events_of("broken", 1), *events_of("sound", 1)])
+    async with consumer_of(database, MemoryQueue(), act=act, policy=HOURLY, timeout=60) as tested:
+        handle = tested.deferrals._handling.handle
+
+        async def break_one(work: object) -> object:
+            if getattr(work, "identity").subject == "broken":  # noqa: B009
+                await asyncio.wait_for(running.wait(), 20)
+                raise LookupError("a mistake of this code")
+            return await handle(work)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(tested.deferrals._handling, "handle", break_one)
+        given_back = "SELECT 1 FROM deferred_message WHERE subject = 'broken' AND starts = 0 AND taken_until IS NULL"
+        await asyncio.wait_for(running.wait(), 20)
+        await eventually(lambda: found(database, given_back))
+        taken = "SELECT starts FROM deferred_message WHERE subject = 'sound' AND taken_until > now()"
+        assert await rows(database, taken) == [(1,)]
+        release.set()
+        await eventually(lambda: ran(database, "sound"))
+
+
+READ = """
+    SELECT sum(seq_tup_read + idx_tup_fetch)::int FROM pg_stat_user_tables
+    WHERE relname IN ('deferred_message', 'processed_message')
+"""
+
+
+async def test_what_a_message_costs_does_not_grow_with_its_group(database: TestDatabase) -> None:
+    """Rows looked at for each, with thousands behind it."""
+    handled, some = list[int](), asyncio.Event()
+
+    async def count(event: Event[Counted]) -> None:
+        handled.append(event.envelope.sequence_number)
+        if len(handled) == 20:
+            some.set()
+
+    await put_aside(database, events_of("hot", 3000))
+    connection = await asyncpg.connect(database.url)
+    await connection.execute("VACUUM ANALYZE deferred_message, processed_message")
+    before = await connection.fetchval(READ)
+    async with consumer_of(database, MemoryQueue(), after=count, policy=HOURLY) as tested:
+        await asyncio.wait_for(some.wait(), 30)
+        await tested.drain()
+
+    async def stated() -> int:
+        """Each backend reports when it ends."""
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        return int(await connection.fetchval(READ) or 0) - int(before)
+
+    await eventually(stated)
+    assert await stated() < 30 * len(handled)
+    await connection.close()
+    assert handled == list(range(1, len(handled) + 1))
+
+
+async def found(database: TestDatabase, query: str) -> bool:
+    return bool(await rows(database, query))
+
+
+async def ran(database: TestDatabase, subject: str) -> bool:
+    return any(name == subject for name, _ in await effects(database))
+
+
+async def waits(database: TestDatabase, count: int) -> bool:
+    query = "SELECT count(*) FROM deferred_message WHERE status <> 'dead'"
+    assert await rows(database, query) == [(count,)]
+    return True

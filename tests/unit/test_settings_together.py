@@ -1,0 +1,70 @@
+"""Settings of which each is right and which do not go together are refused at the start, in a sentence."""
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from services.notification.settings import NotificationSettings
+from services.order.settings import OrderSettings
+from services.relay.settings import RelaySettings
+from shared.settings import load
+
+COMMON = {"DATABASE_URL": "postgresql://somebody@127.0.0.1/somewhere", "TOPIC": "order-events"}
+NAMES = ("DRAIN_SECONDS", "QUEUE_WAIT_SECONDS", "PUBLISH_CHECK_WAIT_SECONDS", "CALL_SECONDS", "CONSUMING")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in COMMON.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "told"),
+    [
+        (NotificationSettings, {"DRAIN_SECONDS": "20"}, "QUEUE_WAIT_SECONDS"),
+        (NotificationSettings, {"DRAIN_SECONDS": "20.5"}, "QUEUE_WAIT_SECONDS"),
+        (NotificationSettings, {"DRAIN_SECONDS": "21"}, "QUEUE_WAIT_SECONDS"),
+        (OrderSettings, {"DRAIN_SECONDS": "5.2"}, "QUEUE_WAIT_SECONDS"),
+        (OrderSettings, {"QUEUE_WAIT_SECONDS": "10"}, "QUEUE_WAIT_SECONDS"),
+        (RelaySettings, {"DRAIN_SECONDS": "5.2"}, "PUBLISH_CHECK_WAIT_SECONDS"),
+        (RelaySettings, {"PUBLISH_CHECK_WAIT_SECONDS": "20"}, "PUBLISH_CHECK_WAIT_SECONDS"),
+        (RelaySettings, {"DRAIN_SECONDS": "8", "CALL_SECONDS": "9", "LEASE_SECONDS": "60"}, "CALL_SECONDS"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    settings: type[BaseSettings],
+    given: dict[str, str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as left:
+        load(settings)
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert "DRAIN_SECONDS" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [
+        (NotificationSettings, {}),
+        (NotificationSettings, {"DRAIN_SECONDS": "22"}),
+        (NotificationSettings, {"DRAIN_SECONDS": "2", "QUEUE_WAIT_SECONDS": "1"}),
+        (OrderSettings, {}),
+        (OrderSettings, {"DRAIN_SECONDS": "1", "CONSUMING": "false"}),
+        (RelaySettings, {}),
+        (RelaySettings, {"DRAIN_SECONDS": "5", "PUBLISH_CHECK_WAIT_SECONDS": "1"}),
+    ],
+)
+def test_what_goes_together_is_taken(
+    settings: type[BaseSettings], given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    load(settings)
