@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
+from uuid import UUID
 
 import structlog
 
@@ -16,10 +18,17 @@ from .sender import Sender, SenderDown, SendFailed, SendRefused
 log = structlog.get_logger(__name__)
 
 TRIP = Trip(failures=5, backoff=Backoff(first=2.0, factor=2.0, cap=60.0, jitter=0.5))
+LEAST_SECONDS = 1.0
+DOUBTS = 1000
+"""How many notices are remembered that failed in a way that may be their own fault."""
 
 
 class GuardedSender:
-    """A sender behind a circuit breaker. A refusal is an answer: only failures count, and any answer closes it."""
+    """A sender behind a circuit breaker, which only what is the sender's own failure opens.
+
+    What is said about one notice, good or bad, is an answer, and closes it. When the sender fails over a notice that
+    it had begun with, and others have got through since the same happened to that notice before, it is the notice.
+    """
 
     def __init__(self, sender: Sender, clock: Clock, *, trip: Trip = TRIP) -> None:
         self.channel = sender.channel
@@ -27,23 +36,46 @@ class GuardedSender:
         self._clock = clock
         # Jitter is no secret.
         self._breaker = Breaker(trip, random=random.random)
+        self._sent = 0
+        self._doubts: OrderedDict[UUID, int] = OrderedDict()
 
     async def send(self, notice: Notice) -> None:
-        now = self._clock.monotonic()
-        if not self._breaker.try_call(now):
-            opens_at = self._breaker.opens_at
-            raise SenderDown(max(1.0, opens_at - now) if opens_at is not None else 1.0, self._breaker.reason)
+        if not self._breaker.try_call(self._clock.monotonic()):
+            raise self._down(self._breaker.reason)
         try:
             await self._sender.send(notice)
-        except SendRefused:
-            self._breaker.succeeded()
+        except (SendRefused, SendFailed):
+            self._answered(notice)
             raise
-        except SendFailed as error:
-            if self._breaker.failed(self._clock.monotonic(), str(error)):
-                log.warning("the sender is left alone for a while", action="notification.sender_down", error=str(error))
+        except SenderDown as down:
+            if down.doubtful and self._is_at_fault(notice):
+                self._breaker.undecided()
+                raise SendFailed(f"{down}, while other notices went through") from None
+            if self._breaker.failed(self._clock.monotonic(), str(down)):
+                log.warning("the sender is left alone for a while", action="notification.sender_down", error=str(down))
+            raise self._down(str(down)) from None
+        except BaseException:
+            # Cut off, or a mistake in the code: it says nothing of the sender, and the next call may be the probe.
+            self._breaker.undecided()
             raise
-        except BaseException as error:
-            self._breaker.failed(self._clock.monotonic(), type(error).__name__)
-            raise
+        self._sent += 1
+        self._answered(notice)
+
+    def _answered(self, notice: Notice) -> None:
+        self._doubts.pop(notice.key, None)
         if self._breaker.succeeded():
             log.info("the sender works again", action="notification.sender_up")
+
+    def _is_at_fault(self, notice: Notice) -> bool:
+        """Whether others were sent since the sender last failed over this one."""
+        before = self._doubts.pop(notice.key, self._sent)
+        self._doubts[notice.key] = self._sent
+        while len(self._doubts) > DOUBTS:
+            self._doubts.popitem(last=False)
+        return before < self._sent
+
+    def _down(self, reason: str | None) -> SenderDown:
+        """Tried again as soon as the breaker lets somebody see."""
+        opens_at = self._breaker.opens_at
+        wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
+        return SenderDown(reason, seconds=max(LEAST_SECONDS, wait))
