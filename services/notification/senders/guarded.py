@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
-from uuid import UUID
 
 import structlog
 
+from shared.blame import Blame, Fault
 from shared.breaker import Breaker, Trip
 from shared.clock import Clock
 from shared.retry import Backoff
@@ -19,15 +18,13 @@ log = structlog.get_logger(__name__)
 
 TRIP = Trip(failures=5, backoff=Backoff(first=2.0, factor=2.0, cap=60.0, jitter=0.5))
 LEAST_SECONDS = 1.0
-DOUBTS = 1000
-"""How many notices are remembered that failed in a way that may be their own fault."""
 
 
 class GuardedSender:
     """A sender behind a circuit breaker, which only what is the sender's own failure opens.
 
-    What is said about one notice, good or bad, is an answer, and closes it. When the sender fails over a notice that
-    it had begun with, and others have got through since the same happened to that notice before, it is the notice.
+    What is said about one notice, good or bad, is an answer, and closes it. When the sender fails again and again over
+    a notice that it had begun with, and others get through meanwhile, then it is the notice.
     """
 
     def __init__(self, sender: Sender, clock: Clock, *, trip: Trip = TRIP) -> None:
@@ -36,8 +33,7 @@ class GuardedSender:
         self._clock = clock
         # Jitter is no secret.
         self._breaker = Breaker(trip, random=random.random)
-        self._sent = 0
-        self._doubts: OrderedDict[UUID, int] = OrderedDict()
+        self._blame = Blame()
 
     async def send(self, notice: Notice) -> None:
         if not self._breaker.try_call(self._clock.monotonic()):
@@ -45,34 +41,27 @@ class GuardedSender:
         try:
             await self._sender.send(notice)
         except (SendRefused, SendFailed):
-            self._answered(notice)
+            self._answered(notice, through=False)
             raise
         except SenderDown as down:
-            if down.doubtful and self._is_at_fault(notice):
+            fault = self._blame.failed(notice.key) if down.doubtful else Fault.WHOLE
+            if fault is not Fault.WHOLE:
                 self._breaker.undecided()
-                raise SendFailed(f"{down}, while other notices went through") from None
-            if self._breaker.failed(self._clock.monotonic(), str(down)):
+            elif self._breaker.failed(self._clock.monotonic(), str(down)):
                 log.warning("the sender is left alone for a while", action="notification.sender_down", error=str(down))
+            if fault is Fault.ITEM:
+                raise SendFailed(f"{down}, while other notices went through") from None
             raise self._down(str(down)) from None
         except BaseException:
             # Cut off, or a mistake in the code: it says nothing of the sender, and the next call may be the probe.
             self._breaker.undecided()
             raise
-        self._sent += 1
-        self._answered(notice)
+        self._answered(notice, through=True)
 
-    def _answered(self, notice: Notice) -> None:
-        self._doubts.pop(notice.key, None)
+    def _answered(self, notice: Notice, *, through: bool) -> None:
+        self._blame.answered(notice.key, through=through)
         if self._breaker.succeeded():
             log.info("the sender works again", action="notification.sender_up")
-
-    def _is_at_fault(self, notice: Notice) -> bool:
-        """Whether others were sent since the sender last failed over this one."""
-        before = self._doubts.pop(notice.key, self._sent)
-        self._doubts[notice.key] = self._sent
-        while len(self._doubts) > DOUBTS:
-            self._doubts.popitem(last=False)
-        return before < self._sent
 
     def _down(self, reason: str | None) -> SenderDown:
         """Tried again as soon as the breaker lets somebody see."""
