@@ -107,7 +107,16 @@ STATEMENTS_V2: tuple[str, ...] = (
     "CREATE INDEX operator_action_event ON operator_action (consumer, event_id, id)",
 )
 
-STATEMENTS_V3: tuple[str, ...] = ()
+STATEMENTS_V3: tuple[str, ...] = (
+    # Operators run what waits, too.
+    "ALTER TABLE operator_action DROP CONSTRAINT operator_action_action_check",
+    """
+    ALTER TABLE operator_action ADD CONSTRAINT operator_action_action_check
+    CHECK (action IN ('redrive', 'discard', 'run_now'))
+    """,
+    # Lists what waits, and finds it step by step.
+    "CREATE INDEX deferred_message_pending ON deferred_message (consumer, id) WHERE status <> 'dead'",
+)
 
 
 def grants(role: str) -> tuple[str, ...]:

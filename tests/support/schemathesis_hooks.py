@@ -10,7 +10,7 @@ from shared.mailbox import NotMailable, mailbox
 
 KEY, VERSION = "Idempotency-Key", "If-Match"
 CRITERIA = ("event_id", "subject", "type", "since", "until")
-LETTERS = ("event_id", "type", "group", "failure")
+LETTERS = ("event_id", "type", "group", "failure", "since", "until")
 NOT_CARRIED = dict.fromkeys(map(ord, "\ufffe\uffff"))
 
 
@@ -42,7 +42,7 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
         if case.path.endswith("/replays"):
             body["everything"] = all(body.get(name) is None for name in CRITERIA)
             body["reason"] = body.get("reason") or "why not"
-        if case.path.startswith("/v1/dead-letters/"):
+        if case.path.startswith(("/v1/dead-letters/", "/v1/deferred-messages/")):
             body["all"] = body.get("all") or not any(body.get(name) for name in LETTERS)
     return case
 
