@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Text, literal
 
 from .deferred import Status
 from .table import deferred_message
@@ -49,8 +49,9 @@ class Selection:
             given.append(table.deferred_at >= self.since)
         if self.until is not None:
             given.append(table.deferred_at < self.until)
-        # One status is compared, so that its partial index serves the query.
-        among = table.status == statuses[0] if len(statuses) == 1 else table.status != Status.DEAD
+        # A literal, not a parameter: only then does the partial index of the statuses serve the query.
+        dead = literal(str(Status.DEAD), Text, literal_execute=True)
+        among = table.status == dead if statuses == DEAD else table.status != dead
         return [table.consumer == consumer, among, *given]
 
 
