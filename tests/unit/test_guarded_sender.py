@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -50,7 +51,7 @@ def notice(address: str = "ada@example.com") -> Notice:
 @pytest.mark.parametrize("doubtful", [False, True])
 async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(doubtful: bool) -> None:
     """At low traffic each repetition is a probe: the notice comes again whenever it is told to."""
-    time, sender = Time(), Scripted(lambda _: SenderDown("down", doubtful=doubtful))
+    time, sender = Time(), Scripted(lambda _: SenderDown(1.0, "down", doubtful=doubtful))
     guarded, only, asked = GuardedSender(sender, time), notice(), 0
     while time.seconds < 18 * 60:
         with pytest.raises(SenderDown) as caught:
@@ -79,7 +80,7 @@ async def test_what_is_said_about_one_notice_closes_the_sender_for_nobody(error:
 async def test_a_notice_over_which_the_sender_fails_while_others_go_through_pays_for_it_itself() -> None:
     """A server that hangs up over one mail is not down; that one must come to an end, and leave the rest alone."""
     time, bad = Time(), notice("poison@example.com")
-    sender = Scripted(lambda sent: SenderDown("hung up", doubtful=True) if sent == bad else None)
+    sender = Scripted(lambda sent: SenderDown(1.0, "hung up", doubtful=True) if sent == bad else None)
     guarded = GuardedSender(sender, time)
     for attempt in range(20):
         with pytest.raises(SenderDown if attempt <= CHANCES else SendFailed):
@@ -92,8 +93,17 @@ async def test_a_notice_over_which_the_sender_fails_while_others_go_through_pays
     await guarded.send(notice())
 
 
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), ssl.SSLError(1, "no")])
+async def test_a_connection_that_fails_is_an_outage_whoever_tells_it(error: OSError) -> None:
+    guarded = GuardedSender(Scripted(lambda _: error), Time())
+    for _ in range(6):
+        with pytest.raises(SenderDown) as caught:
+            await guarded.send(notice())
+    assert caught.value.seconds >= 1.0
+
+
 async def test_an_answer_about_a_notice_ends_the_outage() -> None:
-    time, sender = Time(), Scripted(lambda _: SenderDown("down"))
+    time, sender = Time(), Scripted(lambda _: SenderDown(1.0, "down"))
     guarded = GuardedSender(sender, time)
     for _ in range(6):
         with pytest.raises(SenderDown) as caught:
@@ -113,7 +123,7 @@ async def test_a_call_that_comes_to_nothing_says_nothing_and_leaves_the_probe_to
     for _ in range(20):
         with pytest.raises(type(error)):
             await guarded.send(notice())
-    sender.error = lambda _: SenderDown("down")
+    sender.error = lambda _: SenderDown(1.0, "down")
     for _ in range(5):
         with pytest.raises(SenderDown) as caught:
             await guarded.send(notice())

@@ -12,12 +12,11 @@ from shared.clock import Clock
 from shared.retry import Backoff
 
 from ..domain import Notice
-from .sender import Sender, SenderDown, SendFailed, SendRefused
+from .sender import LEAST_SECONDS, Sender, SenderDown, SendFailed, SendRefused
 
 log = structlog.get_logger(__name__)
 
 TRIP = Trip(failures=5, backoff=Backoff(first=2.0, factor=2.0, cap=60.0, jitter=0.5))
-LEAST_SECONDS = 1.0
 
 
 class GuardedSender:
@@ -43,7 +42,9 @@ class GuardedSender:
         except (SendRefused, SendFailed):
             self._answered(notice, through=False)
             raise
-        except SenderDown as down:
+        except (SenderDown, OSError) as error:
+            # An OSError is a connection that failed; a sender need not say so in its own words.
+            down = error if isinstance(error, SenderDown) else SenderDown(LEAST_SECONDS, type(error).__name__)
             fault = self._blame.failed(notice.key) if down.doubtful else Fault.WHOLE
             if fault is not Fault.WHOLE:
                 self._breaker.undecided()
@@ -67,4 +68,4 @@ class GuardedSender:
         """Tried again as soon as the breaker lets somebody see."""
         opens_at = self._breaker.opens_at
         wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
-        return SenderDown(reason, seconds=max(LEAST_SECONDS, wait))
+        return SenderDown(max(LEAST_SECONDS, wait), reason)

@@ -8,6 +8,9 @@ from shared.errors import EventTrioError
 
 from ..domain import Notice
 
+LEAST_SECONDS = 1.0
+"""A channel that is down is not tried again any sooner."""
+
 
 class SendFailed(EventTrioError):
     """This notice could not be sent this time: another attempt may succeed."""
@@ -23,7 +26,7 @@ class SenderDown(EventTrioError):
     It is `doubtful` when the channel had begun with this very notice: then the notice itself may be why.
     """
 
-    def __init__(self, message: str | None = None, *, seconds: float = 1.0, doubtful: bool = False) -> None:
+    def __init__(self, seconds: float, message: str | None = None, *, doubtful: bool = False) -> None:
         super().__init__(message)
         self.seconds = seconds
         self.doubtful = doubtful

@@ -18,7 +18,7 @@ from shared.mailbox import Mailbox, NotMailable, mailbox
 
 from ..domain import Notice
 from .replies import judge, unusable
-from .sender import SenderDown, SendRefused
+from .sender import LEAST_SECONDS, SenderDown, SendRefused
 
 STEP_SECONDS = 10.0
 """How long the server may take over one answer."""
@@ -67,7 +67,7 @@ class SmtpSender:
                 await self._transmit(client, mail, to)
         except TimeoutError:
             took = f"the mail server took longer than {self._mail_seconds:g} s"
-            raise SenderDown(took, doubtful=under_way) from None
+            raise SenderDown(LEAST_SECONDS, took, doubtful=under_way) from None
         await self._leave(client)
 
     async def _open(self) -> aiosmtplib.SMTP:
