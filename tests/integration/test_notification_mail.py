@@ -220,6 +220,22 @@ async def test_an_outage_of_the_mail_server_costs_no_attempt(
     assert len(server.mails) == 1
 
 
+async def test_orders_that_cannot_be_mailed_are_told_and_keep_no_other_waiting(
+    notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, server: MailServer
+) -> None:
+    """As the order service took them before it knew what can be mailed: more of them than open a circuit breaker."""
+    bad = [Order().placed(recipient=address) for address in ["a@[b"] * 6 + ["a@b_c.de", '"a b"@c.de']]
+    good = Order().placed(recipient="ada@예시.com")
+    chosen = {**by_mail(server.port), "failure_policies": policies("retry(attempts=3) then publish_failure")}
+    async with notification_service(notifications_database, aws, prefix, **chosen) as service:
+        for event in (*bad, good):
+            await queue.send(event)
+        for event in bad:
+            await service.settled(event, "failure_published")
+        await service.settled(good)
+    assert server.recipients == ["ada@xn--vv4b11d.com"]
+
+
 async def test_a_recipient_refused_for_good_and_an_outage_end_as_dead_letters(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, server: MailServer
 ) -> None:
