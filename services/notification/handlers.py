@@ -16,6 +16,7 @@ from shared.contracts.orders import (
 )
 
 from .domain import RecipientUnknown
+from .rendering import NotRendered
 from .senders.sender import SenderDown, SendRefused
 from .use_cases import Notifier, Sent
 
@@ -33,8 +34,9 @@ def router(notifier: Notifier) -> Router:
             return await notifier.send(event)
         except SenderDown as down:
             raise Outage(down.seconds, str(down)) from down
-        except (RecipientUnknown, SendRefused) as refused:
-            # No repetition helps: the order.placed that would tell was put aside, or the recipient is wrong.
+        except (RecipientUnknown, NotRendered, SendRefused) as refused:
+            # No repetition helps: the order.placed that would tell was put aside, there is no text, or the recipient
+            # is wrong.
             raise Reject(str(refused)) from refused
 
     routes = Router()

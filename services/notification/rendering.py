@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError
 
 from shared.contracts.orders import OrderEvent
+from shared.errors import EventTrioError
 
 from .domain import DEFAULT_LOCALE, Text, language
 
 FOLDER = Path(__file__).parent / "templates"
+
+
+class NotRendered(EventTrioError):
+    """There is no text about this event: its template is missing, or is no template for it."""
 
 
 class Templates:
@@ -29,10 +34,18 @@ class Templates:
         )
 
     def render(self, event: OrderEvent, locale: str) -> Text:
-        """The text about an event, in the locale's language, or in English where there is none in that language."""
+        """The text about an event, in the locale's language, or in English where there is none in that language.
+
+        Raises NotRendered.
+        """
         wanted = language(locale)
         found = wanted if wanted in self.languages else DEFAULT_LOCALE
-        subject, _, body = self._template(found, event.type).render(event=event).partition("\n")
+        try:
+            rendered = self._template(found, event.type).render(event=event)
+        except (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            # Of a template's mistakes only the kind is told: their messages may quote the event.
+            raise NotRendered(f"the template {found}/{event.type}.txt cannot be used: {type(error).__name__}") from None
+        subject, _, body = rendered.partition("\n")
         return Text(locale=found, subject=subject.strip(), body=body.strip() + "\n")
 
     def _template(self, locale: str, event_type: str) -> Template:

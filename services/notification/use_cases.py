@@ -64,7 +64,7 @@ class Notifier:
         self._clock = clock
 
     async def send(self, event: Event[E]) -> Sent:
-        """Tell the customer. Raises RecipientUnknown, SendFailed or SendRefused."""
+        """Tell the customer. Raises RecipientUnknown, NotRendered, SendFailed, SendRefused or SenderDown."""
         async with self._sessions() as session:
             recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)

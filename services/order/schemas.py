@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
+from shared import mailbox
 from shared.http.body import Body, Integer
 
 from .domain import Line, Order, State
@@ -25,13 +27,28 @@ AmountText = Annotated[
 ]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:@|-]{1,128}$")]
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Address = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$", max_length=254)]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
 ReasonText = Annotated[
     str,
     StringConstraints(
         pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$", max_length=500, strip_whitespace=True
     ),
+]
+
+
+def _mailable(address: str) -> str:
+    try:
+        mailbox.mailbox(address)
+    except mailbox.NotMailable as error:
+        raise PydanticCustomError("not_mailable", "{reason}", {"reason": str(error)}) from None
+    return address
+
+
+# What the schema says is needed and not enough: what is a domain name no pattern tells.
+Address = Annotated[
+    str,
+    AfterValidator(_mailable),
+    WithJsonSchema({"type": "string", "pattern": mailbox.PATTERN, "maxLength": mailbox.MOST_OCTETS}),
 ]
 
 

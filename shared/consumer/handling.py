@@ -175,7 +175,7 @@ class Handling:
         if data is None:
             if self._payloads is None or work.envelope.dataref is None:
                 raise InvalidPayload("the event carries no data, and this consumer reads none elsewhere")
-            found = await self._payloads.read(work.envelope)
+            found = await self._payloads.read(work.envelope, within=route.timeout / 2)
             if isinstance(found, Erased):
                 return None
             data = found

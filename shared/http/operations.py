@@ -6,10 +6,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..idempotency.answers import Answers
 from ..inbox.dead_letters import DeadLetters
+from ..inbox.deferred_messages import DeferredMessages
 from ..inbox.reader import ProcessedMessages
-from . import dead_letters, processed_messages
+from . import dead_letters, deferred_messages, processed_messages
 
-ROUTERS = (processed_messages.router, dead_letters.router)
+ROUTERS = (processed_messages.router, dead_letters.router, deferred_messages.router)
 """Every consuming service has these routes."""
 
 
@@ -17,6 +18,7 @@ def consumer_state(sessions: async_sessionmaker[AsyncSession], consumer: str, an
     """What `ROUTERS` look for on `app.state`. `answers` keeps each change from being made twice under one key."""
     return {
         "dead_letters": DeadLetters(sessions, consumer),
+        "deferred_messages": DeferredMessages(sessions, consumer),
         "processed_messages": ProcessedMessages(sessions, consumer),
         "answers": answers,
     }

@@ -109,6 +109,11 @@ class Answers:
         whose = (attempt.principal, attempt.key, attempt.fingerprint)
         await fetch(self._keep, *whose, answer.status, headers, answer.body)
 
+    async def amend(self, fetch: Fetch, attempt: Attempt, answer: Answer) -> None:
+        """Keep another answer in the place of the one before, if the transaction is committed."""
+        await fetch(self._free, attempt.principal, attempt.key)
+        await self.keep(fetch, attempt, answer)
+
     async def prune(self, fetch: Fetch, limit: int) -> int:
         """Forget up to `limit` of the expired, the oldest first; returns how many."""
         pruned = len(await fetch(self._prune, self._hours, limit))

@@ -23,6 +23,9 @@ class Repetition(Protocol[T_contra]):
     async def keep(self, fetch: Fetch, result: T_contra) -> None:
         """The change was made, with this result."""
 
+    async def amend(self, fetch: Fetch, result: T_contra) -> None:
+        """A change that takes several transactions went on; this is its result so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class Once(Generic[T]):
@@ -40,6 +43,10 @@ class Once(Generic[T]):
         """Keep the answer with the change."""
         await self.answers.keep(fetch, self.attempt, self.answer(result))
 
+    async def amend(self, fetch: Fetch, result: T) -> None:
+        """Keep the answer with the change, in the place of the one that told of less."""
+        await self.answers.amend(fetch, self.attempt, self.answer(result))
+
 
 class EveryTime:
     """A change without a key: nobody could tell that it comes again."""
@@ -48,6 +55,9 @@ class EveryTime:
         """Always go on."""
 
     async def keep(self, fetch: Fetch, result: object) -> None:
+        """Nobody will ask for the answer."""
+
+    async def amend(self, fetch: Fetch, result: object) -> None:
         """Nobody will ask for the answer."""
 
 

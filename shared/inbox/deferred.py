@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Interval, func, insert, literal, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Interval,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .guard import Identity, InboxOutcome
@@ -112,9 +125,32 @@ async def promote(session: AsyncSession, consumer: str, group: str) -> None:
     )
 
 
-def in_seconds(seconds: float | ColumnElement[float]) -> ColumnElement[object]:
-    """A moment by the database's clock."""
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
+async def promote_all(session: AsyncSession, consumer: str, groups: Collection[str]) -> None:
+    """The same for several groups at once. The caller holds the locks of all of them."""
+    behind, other = deferred_message.alias("behind"), deferred_message.alias("other")
+    in_the_way = (
+        select(literal(1))
+        .where(other.c.consumer == behind.c.consumer, other.c.message_group == behind.c.message_group)
+        .where(other.c.blocks, other.c.status != Status.BEHIND)
+        .exists()
+    )
+    oldest = (
+        select(func.min(behind.c.id))
+        .where(behind.c.consumer == consumer, behind.c.message_group.in_(groups), behind.c.blocks)
+        .where(behind.c.status == Status.BEHIND, ~in_the_way)
+        .group_by(behind.c.message_group)
+    )
+    await session.execute(
+        update(deferred_message)
+        .where(deferred_message.c.id.in_(oldest))
+        .values(status=Status.WAITING, due_at=func.clock_timestamp())
+    )
+
+
+def in_seconds(seconds: float | ColumnElement[float], since: datetime | None = None) -> ColumnElement[object]:
+    """A moment by the database's clock, counted from now or from another one."""
+    start: ColumnElement[Any] = func.clock_timestamp() if since is None else literal(since, DateTime(timezone=True))
+    return start + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
 
 
 def storable(text: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, case, exists, func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, case, cast, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..envelope import Envelope
@@ -134,6 +135,14 @@ async def lock_group(session: AsyncSession, consumer: str, group: str) -> None:
     """
     key = func.hashtextextended(f"{consumer}\x1f{group}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+async def try_lock_groups(session: AsyncSession, consumer: str, groups: Iterable[str]) -> set[str]:
+    """Hold those of the groups until the transaction ends that nobody holds; returns them. It waits for none."""
+    group = func.unnest(cast(sorted(groups), ARRAY(Text))).column_valued("message_group")
+    key = func.hashtextextended(literal(f"{consumer}\x1f", Text).concat(group), 0)
+    found = await session.execute(select(group, func.pg_try_advisory_xact_lock(key)))
+    return {name for name, is_held in found if is_held}
 
 
 def _columns(identity: Identity) -> dict[str, object]:

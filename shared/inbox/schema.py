@@ -120,6 +120,14 @@ STATEMENTS_V3: tuple[str, ...] = (
     """
     ALTER TABLE deferred_message SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)
     """,
+    # Operators run what waits, too.
+    "ALTER TABLE operator_action DROP CONSTRAINT operator_action_action_check",
+    """
+    ALTER TABLE operator_action ADD CONSTRAINT operator_action_action_check
+    CHECK (action IN ('redrive', 'discard', 'run_now'))
+    """,
+    # Lists what waits, and finds it step by step.
+    "CREATE INDEX deferred_message_pending ON deferred_message (consumer, id) WHERE status <> 'dead'",
 )
 
 

@@ -12,12 +12,15 @@ from shared.consumer.loop import Limits
 from shared.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
 from shared.consumer.receiving import Polling
 from shared.envelope import Envelope
-from tests.support.consuming import Counted, TestedConsumer, consumer_of, effects, make_effects, nothing, rows
+from shared.inbox.deferred_messages import DeferredMessages, MessageBehind
+from shared.inbox.selection import By, Selection
+from tests.support.consuming import CONSUMER, Counted, TestedConsumer, consumer_of, effects, make_effects, nothing, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.waiting import eventually
 
+BY = By("olga", "the carrier is back")
 HOURLY = Retry(attempts=3, delay=1, unit=Unit.HOURS, backoff=2.0)
 ASIDE = "SELECT sequence, status, attempts, blocks FROM deferred_message ORDER BY id"
 
@@ -93,6 +96,25 @@ async def test_a_wait_of_hours_survives_a_restart_and_the_group_waits_behind_in_
     assert handler.attempts == [1, 2]
     assert await rows(database, "SELECT 1 FROM deferred_message UNION ALL SELECT 1 FROM effect WHERE stale") == []
     assert await rows(database, "SELECT DISTINCT outcome FROM processed_message") == [("handled",)]
+
+
+async def test_an_operator_runs_the_first_of_a_group_now_and_the_rest_follows_in_order(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    handler = Patient()
+    first, second, third = stream("failing", 3)
+    async with consumer_of(database, queue.reader(), policy=HOURLY, act=handler) as tested:
+        await deferred(tested, queue, first, second, third)
+        messages = DeferredMessages(tested.sessions, CONSUMER)
+        with pytest.raises(MessageBehind, match=str(first.id)):
+            await messages.run(Selection(event_id=str(second.id)), BY)
+        await messages.discard(Selection(event_id=str(second.id)), BY)
+        handler.healed = True
+        await messages.run(Selection(group="failing"), BY)
+        await tested.settled(third.id, "handled")
+    assert await effects(database) == [("failing", 1), ("failing", 3)]
+    outcomes = await rows(database, "SELECT outcome FROM processed_message ORDER BY sequence")
+    assert outcomes == [("handled",), ("discarded",), ("handled",)]
 
 
 async def test_later_events_pass_when_the_policy_says_so_and_the_late_one_is_stale(

@@ -1,16 +1,22 @@
 """Mails through a real SMTP server, and what its refusals lead to."""
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
 from services.notification.domain import Notice, Text
-from services.notification.senders.sender import SendFailed, SendRefused
+from services.notification.senders.guarded import GuardedSender
+from services.notification.senders.sender import SenderDown, SendFailed, SendRefused
 from services.notification.senders.smtp import Smtp, SmtpSender
 from shared.aws import Aws
+from shared.clock import SystemClock
 from shared.envelope import new_event_id
+from shared.errors import ConfigurationError
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.mail import MailServer, mail_server
@@ -67,10 +73,12 @@ async def test_a_mail_arrives_and_the_same_notice_has_the_same_id(server: MailSe
         (["450 later"], [], SendFailed),
         ([], ["554 spam"], SendRefused),
         ([], ["451 later"], SendFailed),
-        ([], ["421 closing"], SendFailed),
+        (["421 closing"], [], SenderDown),
+        ([], ["421 closing"], SenderDown),
+        ([], ["452 4.3.1 the disk is full"], SenderDown),
     ],
 )
-async def test_a_refusal_is_for_good_or_for_now(
+async def test_a_refusal_is_for_good_or_for_now_or_no_refusal_of_this_mail(
     recipients: list[str], mails: list[str], raised: type[Exception], server: MailServer
 ) -> None:
     server.to_recipients, server.to_mails = recipients, mails
@@ -80,16 +88,107 @@ async def test_a_refusal_is_for_good_or_for_now(
     assert server.mails == []
 
 
-@pytest.mark.parametrize("address", ["nobody", "a@b\r\nBcc: c@d", "", "a b@c", "x@y@z"])
+@pytest.mark.parametrize("address", ["nobody", "a@b\r\nBcc: c@d", "", "a b@c", "x@y@z", "a@[b", "a\x00@b", "a@b." * 99])
 async def test_what_is_no_address_is_refused_before_it_is_sent(address: str, server: MailServer) -> None:
     with pytest.raises(SendRefused):
         await sender(server.port).send(notice(address))
     assert server.mails == []
 
 
-async def test_a_server_that_is_away_is_a_failure_for_now() -> None:
-    with pytest.raises(SendFailed, match="cannot be used"):
+async def test_an_international_domain_needs_nothing_of_the_server(server: MailServer) -> None:
+    await sender(server.port).send(notice("ada@예시.com"))
+    assert server.recipients == ["ada@xn--vv4b11d.com"]
+    assert server.mails[0]["To"] == "ada@xn--vv4b11d.com"
+
+
+async def test_a_server_without_international_mail_refuses_that_recipient_and_no_other() -> None:
+    with mail_server(utf8=False) as plain:
+        guarded = GuardedSender(sender(plain.port), SystemClock())
+        for _ in range(6):
+            with pytest.raises(SendRefused, match="SMTPUTF8"):
+                await guarded.send(notice("주문@예시.com"))
+        for address in (RECIPIENT, "ada@예시.com"):
+            await guarded.send(notice(address))
+    assert plain.recipients == [RECIPIENT, "ada@xn--vv4b11d.com"]
+
+
+async def test_a_server_with_international_mail_takes_that_recipient(server: MailServer) -> None:
+    await sender(server.port).send(notice("주문@예시.com"))
+    assert server.recipients == ["주문@xn--vv4b11d.com"]
+
+
+@pytest.mark.parametrize("text", ["a\r\nBcc: all@example.com", "\ud800", "\x00 control \x1b", "x" * 5000, "한" * 2000])
+async def test_no_subject_harms_the_mails_of_others(text: str, server: MailServer) -> None:
+    """Such a mail is sent, or refused for good; it adds no header."""
+    guarded = GuardedSender(sender(server.port), SystemClock())
+    for _ in range(6):
+        with contextlib.suppress(SendRefused):
+            await guarded.send(notice(subject=text))
+    await guarded.send(notice())
+    assert {mail["Bcc"] for mail in server.mails} == {None}
+    assert set(server.recipients) == {RECIPIENT}
+
+
+async def test_a_server_that_is_away_is_down() -> None:
+    with pytest.raises(SenderDown, match="cannot be used"):
         await sender(free_port()).send(notice())
+
+
+@pytest.mark.parametrize("greeting", [b"", b"421 busy\r\n", b"554 no mail here\r\n", b"what?\r\n", b"220 hi\r\n"])
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+async def test_a_server_that_takes_the_connection_and_no_more_is_down(
+    greeting: bytes, security: Literal["none", "starttls", "tls"]
+) -> None:
+    """It says nothing more, or hangs up: within the time that a mail may take."""
+
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(greeting)
+
+    hanging = await asyncio.get_running_loop().create_server(Greeting, LOOPBACK, 0)
+    async with hanging:
+        smtp = Smtp(host=LOOPBACK, port=hanging.sockets[0].getsockname()[1], sender=FROM, security=security)
+        with pytest.raises(SenderDown):
+            await SmtpSender(smtp, step_seconds=0.1, mail_seconds=0.2).send(notice())
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"smtp_security": "starttls"}, "SMTPException"),
+        ({"smtp_username": "shop", "smtp_password": "wrong"}, "SMTPException"),
+    ],
+)
+async def test_a_server_that_lacks_what_the_settings_ask_for_is_down(
+    more: dict[str, str], told: str, server: MailServer
+) -> None:
+    asked = {name.removeprefix("smtp_"): value for name, value in more.items()}
+    wanting = SmtpSender(replace(Smtp(LOOPBACK, server.port, FROM, "none"), **asked))  # type: ignore[arg-type]
+    with pytest.raises(SenderDown, match=told):
+        await wanting.send(notice())
+
+
+async def test_a_slow_server_is_down_before_its_handler_runs_out_of_time(server: MailServer) -> None:
+    slow = SmtpSender(Smtp(LOOPBACK, server.port, FROM, "none"), mail_seconds=0.3)
+    server.takes_seconds = 1.0
+    with pytest.raises(SenderDown, match="longer than") as caught:
+        await slow.send(notice())
+    assert caught.value.doubtful
+
+
+@pytest.mark.parametrize(
+    "address", ["", "shop", "a@b, c@d", "shop@[b", "shop@example.com\r\nBcc: a@b", "가게@example.com"]
+)
+def test_a_wrong_address_of_the_sender_is_told_at_the_start(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="SMTP_FROM"):
+        SmtpSender(Smtp(LOOPBACK, 25, address))
+
+
+async def test_the_sender_may_have_a_name(server: MailServer) -> None:
+    named = SmtpSender(Smtp(LOOPBACK, server.port, "Tee & Co <shop@예시.com>", "none"))
+    await named.send(notice())
+    assert server.mails[0]["From"] == '"Tee & Co" <shop@xn--vv4b11d.com>' or "xn--vv4b11d" in server.mails[0]["From"]
 
 
 async def test_a_flaky_server_costs_attempts_and_no_mail(
@@ -104,6 +203,37 @@ async def test_a_flaky_server_costs_attempts_and_no_mail(
     assert shown["channel"] == "email"
     [mail] = server.mails
     assert mail["Message-ID"] == f"<{placed.id}@example.com>"
+
+
+async def test_an_outage_of_the_mail_server_costs_no_attempt(
+    notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue
+) -> None:
+    """Each of its failures is a repetition of the only event, which has one attempt."""
+    placed, port = Order().placed(), free_port()
+    chosen = {**by_mail(port), "failure_policies": policies("retry(attempts=1) then dead_letter")}
+    async with notification_service(notifications_database, aws, prefix, **chosen) as service:
+        await queue.send(placed)
+        down = await service.signals.wait("consumer.postponed", count=2, timeout=20)
+        assert "Outage" in str(down["error"])
+        with mail_server(port=port) as server:
+            await service.settled(placed)
+    assert len(server.mails) == 1
+
+
+async def test_orders_that_cannot_be_mailed_are_told_and_keep_no_other_waiting(
+    notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, server: MailServer
+) -> None:
+    """As the order service took them before it knew what can be mailed: more of them than open a circuit breaker."""
+    bad = [Order().placed(recipient=address) for address in ["a@[b"] * 6 + ["a@b_c.de", '"a b"@c.de']]
+    good = Order().placed(recipient="ada@예시.com")
+    chosen = {**by_mail(server.port), "failure_policies": policies("retry(attempts=3) then publish_failure")}
+    async with notification_service(notifications_database, aws, prefix, **chosen) as service:
+        for event in (*bad, good):
+            await queue.send(event)
+        for event in bad:
+            await service.settled(event, "failure_published")
+        await service.settled(good)
+    assert server.recipients == ["ada@xn--vv4b11d.com"]
 
 
 async def test_a_recipient_refused_for_good_and_an_outage_end_as_dead_letters(

@@ -22,6 +22,7 @@ MATRIX: list[tuple[str, str, dict[str, str] | None, dict[str, int]]] = [
     ("GET", "/v1/notifications/{notification_id}", None, READERS),
     ("GET", "/v1/processed-messages", None, OPERATORS),
     ("GET", "/v1/dead-letters", None, OPERATORS),
+    ("GET", "/v1/deferred-messages", None, OPERATORS),
 ]
 
 

@@ -83,6 +83,8 @@ async def test_what_the_state_does_not_allow_is_a_conflict(
         ({"customer_id": "a b"}, "customer_id"),
         ({"recipient": "no address"}, "recipient"),
         ({"recipient": "ada@example.com\nBcc: all@example.com"}, "recipient"),
+        ({"recipient": "a@[b"}, "recipient"),
+        ({"recipient": f"ada@{'b' * 64}.example"}, "recipient"),
         ({"locale": "English"}, "locale"),
         ({"currency": "EURO"}, "currency"),
         ({"currency": "ZZZ"}, "currency"),
@@ -135,3 +137,16 @@ async def test_what_does_not_exist_is_404(api: httpx.AsyncClient) -> None:
         answer = await api.request(method, path)
         assert answer.status_code == 404, path
         assert answer.json()["type"] == "urn:problem-type:not-found"
+
+
+async def test_an_address_that_cannot_be_mailed_is_told_in_a_sentence(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/v1/orders", json={**ORDER, "recipient": "ada@-example.com"})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == "recipient"
+    assert error["detail"].startswith("the part of an e-mail address after the @ is no domain name")
+
+
+@pytest.mark.parametrize("address", ["ada@예시.com", "주문@예시.com", "o'neil+tea@example.com"])
+async def test_an_international_address_is_taken_as_it_was_given(address: str, api: httpx.AsyncClient) -> None:
+    assert (await place(api, recipient=address))["recipient"] == address

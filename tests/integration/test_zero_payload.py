@@ -82,6 +82,7 @@ async def test_full_and_zero_payload_go_through_the_same_handler(database: TestD
     [
         (lambda request: httpx.Response(410), "ignored", []),
         (lambda request: httpx.Response(404), "deferred", [("waiting", "failed", 1)]),
+        (lambda request: httpx.Response(422), "deferred", [("waiting", "failed", 1)]),
         (
             lambda request: httpx.Response(200, json={"id": "another", "data": {}}),
             "dead_letter",

@@ -1,5 +1,6 @@
 """A mail server of a test's own, which takes, refuses or puts off mails as it is told."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ class MailServer:
     recipients: list[str] = field(default_factory=list)
     to_recipients: list[str] = field(default_factory=list)
     to_mails: list[str] = field(default_factory=list)
+    takes_seconds: float = 0.0
 
     async def handle_RCPT(self, _: Any, __: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         if self.to_recipients:
@@ -30,6 +32,7 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802
+        await asyncio.sleep(self.takes_seconds)
         if self.to_mails:
             return self.to_mails.pop(0)
         parsed = message_from_bytes(envelope.content, policy=policy.default)
@@ -39,10 +42,10 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
-    """Start a server on a free port, and stop it at the end."""
-    server = MailServer(free_port())
-    controller = Controller(server, hostname=LOOPBACK, port=server.port)
+def mail_server(*, port: int | None = None, utf8: bool = True) -> Iterator[MailServer]:
+    """Start a server, with the extension SMTPUTF8 or without it, and stop it at the end."""
+    server = MailServer(port or free_port())
+    controller = Controller(server, hostname=LOOPBACK, port=server.port, enable_SMTPUTF8=utf8)
     controller.start()
     try:
         yield server

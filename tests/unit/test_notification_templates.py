@@ -1,12 +1,13 @@
 """What customers are told, in their language."""
 
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from services.notification.handlers import HANDLED
-from services.notification.rendering import FOLDER, Templates
+from services.notification.rendering import FOLDER, NotRendered, Templates
 from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine, OrderEvent, OrderPlaced
 
 ORDER = UUID("01981a1e-7c5b-7d4e-8a3c-2f1b0c9d8e7f")
@@ -55,3 +56,22 @@ def test_an_unknown_locale_is_written_in_english(locale: str, used: str) -> None
 def test_the_order_is_listed_and_text_is_not_escaped() -> None:
     assert "2 x TEA-1, 12.50 EUR each\n\nTotal: 25.00 EUR" in Templates().render(PLACED, "en").body
     assert "fish & <chips>" in Templates().render(CANCELLED, "en").body
+
+
+@pytest.mark.parametrize(
+    "template", [None, "Order {{ event.nothing }}", "Order {% if", "{{ event.order_id / 2 }}", "{{ event.order_id() }}"]
+)
+def test_a_template_that_cannot_be_used_is_told_without_quoting_the_event(template: str | None, tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    if template is not None:
+        (tmp_path / "en" / "order.placed.txt").write_text(template)
+    with pytest.raises(NotRendered, match=r"en/order\.placed\.txt") as caught:
+        Templates(tmp_path).render(PLACED, "en")
+    assert str(ORDER) not in str(caught.value)
+
+
+def test_a_template_that_is_no_text_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "order.placed.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(NotRendered):
+        Templates(tmp_path).render(PLACED, "en")

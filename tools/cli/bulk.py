@@ -1,4 +1,4 @@
-"""Changes any number of dead letters, call by call: the service changes only so many at once."""
+"""Changes any number of messages that were put aside, call by call: the service changes only so many at once."""
 
 from collections.abc import Mapping
 from time import monotonic, sleep
@@ -13,9 +13,9 @@ MOST = 1000
 class Bulk:
     """One change of all that fits. What fails again meanwhile is not met again: every call begins after the last."""
 
-    def __init__(self, found: Session, verb: str, body: Mapping[str, object]) -> None:
+    def __init__(self, found: Session, verb: str, body: Mapping[str, object], *, at: str = "/v1/dead-letters") -> None:
         self._found = found
-        self._path = f"/v1/dead-letters/{verb}"
+        self._path = f"{at}/{verb}"
         self._body = body
         self._asking = 0
         self.done: list[Answer] = []

@@ -2,7 +2,7 @@
 
 import typer
 
-from tools.cli import dead_letters, outbox, outbox_changes, token
+from tools.cli import dead_letters, deferred, outbox, outbox_changes, token
 
 app = typer.Typer(
     help="Operate event-trio: look at what is stuck, and resolve it.",
@@ -14,6 +14,7 @@ app = typer.Typer(
 outbox.app.add_typer(outbox_changes.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(deferred.app, name="deferred")
 app.add_typer(token.app)
 
 

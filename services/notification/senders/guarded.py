@@ -6,12 +6,13 @@ import random
 
 import structlog
 
+from shared.blame import Blame, Fault
 from shared.breaker import Breaker, Trip
 from shared.clock import Clock
 from shared.retry import Backoff
 
 from ..domain import Notice
-from .sender import Sender, SenderDown, SendFailed, SendRefused
+from .sender import LEAST_SECONDS, Sender, SenderDown, SendFailed, SendRefused
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +20,11 @@ TRIP = Trip(failures=5, backoff=Backoff(first=2.0, factor=2.0, cap=60.0, jitter=
 
 
 class GuardedSender:
-    """A sender behind a circuit breaker. A refusal is an answer: only failures count, and any answer closes it."""
+    """A sender behind a circuit breaker, which only what is the sender's own failure opens.
+
+    What is said about one notice, good or bad, is an answer, and closes it. When the sender fails again and again over
+    a notice that it had begun with, and others get through meanwhile, then it is the notice.
+    """
 
     def __init__(self, sender: Sender, clock: Clock, *, trip: Trip = TRIP) -> None:
         self.channel = sender.channel
@@ -27,23 +32,40 @@ class GuardedSender:
         self._clock = clock
         # Jitter is no secret.
         self._breaker = Breaker(trip, random=random.random)
+        self._blame = Blame()
 
     async def send(self, notice: Notice) -> None:
-        now = self._clock.monotonic()
-        if not self._breaker.try_call(now):
-            opens_at = self._breaker.opens_at
-            raise SenderDown(max(1.0, opens_at - now) if opens_at is not None else 1.0, self._breaker.reason)
+        if not self._breaker.try_call(self._clock.monotonic()):
+            raise self._down(self._breaker.reason)
         try:
             await self._sender.send(notice)
-        except SendRefused:
-            self._breaker.succeeded()
+        except (SendRefused, SendFailed):
+            self._answered(notice, through=False)
             raise
-        except SendFailed as error:
-            if self._breaker.failed(self._clock.monotonic(), str(error)):
-                log.warning("the sender is left alone for a while", action="notification.sender_down", error=str(error))
+        except (SenderDown, OSError) as error:
+            # An OSError is a connection that failed; a sender need not say so in its own words.
+            down = error if isinstance(error, SenderDown) else SenderDown(LEAST_SECONDS, type(error).__name__)
+            fault = self._blame.failed(notice.key) if down.doubtful else Fault.WHOLE
+            if fault is not Fault.WHOLE:
+                self._breaker.undecided()
+            elif self._breaker.failed(self._clock.monotonic(), str(down)):
+                log.warning("the sender is left alone for a while", action="notification.sender_down", error=str(down))
+            if fault is Fault.ITEM:
+                raise SendFailed(f"{down}, while other notices went through") from None
+            raise self._down(str(down)) from None
+        except BaseException:
+            # Cut off, or a mistake in the code: it says nothing of the sender, and the next call may be the probe.
+            self._breaker.undecided()
             raise
-        except BaseException as error:
-            self._breaker.failed(self._clock.monotonic(), type(error).__name__)
-            raise
+        self._answered(notice, through=True)
+
+    def _answered(self, notice: Notice, *, through: bool) -> None:
+        self._blame.answered(notice.key, through=through)
         if self._breaker.succeeded():
             log.info("the sender works again", action="notification.sender_up")
+
+    def _down(self, reason: str | None) -> SenderDown:
+        """Tried again as soon as the breaker lets somebody see."""
+        opens_at = self._breaker.opens_at
+        wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
+        return SenderDown(max(LEAST_SECONDS, wait), reason)

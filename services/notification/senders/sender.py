@@ -8,21 +8,28 @@ from shared.errors import EventTrioError
 
 from ..domain import Notice
 
+LEAST_SECONDS = 1.0
+"""A channel that is down is not tried again any sooner."""
+
 
 class SendFailed(EventTrioError):
-    """It could not be sent this time; another attempt may succeed."""
-
-
-class SenderDown(EventTrioError):
-    """The channel is down as a whole; it is not tried again for so many seconds."""
-
-    def __init__(self, seconds: float, message: str | None = None) -> None:
-        super().__init__(message)
-        self.seconds = seconds
+    """This notice could not be sent this time: another attempt may succeed."""
 
 
 class SendRefused(EventTrioError):
     """It will never be sent: this recipient or this content is refused."""
+
+
+class SenderDown(EventTrioError):
+    """The channel is down as a whole, which is no attempt of any notice; come again after so many seconds.
+
+    It is `doubtful` when the channel had begun with this very notice: then the notice itself may be why.
+    """
+
+    def __init__(self, seconds: float, message: str | None = None, *, doubtful: bool = False) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.doubtful = doubtful
 
 
 class Sender(Protocol):
@@ -34,6 +41,7 @@ class Sender(Protocol):
         """Send a notice; when it returns, the channel has taken it.
 
         The same notice may be sent again after a crash, with the same key, by which a repetition is recognised.
-        Runs outside any database transaction. Raises SendFailed or SendRefused, whose texts name no recipient.
+        Runs outside any database transaction. Raises SendFailed, SendRefused or SenderDown, whose texts name no
+        recipient.
         """
         ...

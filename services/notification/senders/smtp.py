@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime
@@ -12,10 +13,18 @@ from uuid import UUID
 
 import aiosmtplib
 
-from ..domain import Notice
-from .sender import SendFailed, SendRefused
+from shared.errors import ConfigurationError
+from shared.mailbox import Mailbox, NotMailable, mailbox
 
-TIMEOUT_SECONDS = 10.0
+from ..domain import Notice
+from .replies import judge, unusable
+from .sender import LEAST_SECONDS, SenderDown, SendRefused
+
+STEP_SECONDS = 10.0
+"""How long the server may take over one answer."""
+MAIL_SECONDS = 20.0
+"""How long a mail may take in all: below the time that its handler has, or a slow server would cost attempts."""
+GOODBYE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +40,106 @@ class Smtp:
 
 
 class SmtpSender:
-    """One connection per mail. The Message-ID is made of the event's id: a mail sent twice carries the same one."""
+    """One connection per mail. The Message-ID is made of the event's id: a mail sent twice carries the same one.
+
+    Raises ConfigurationError when no mail can come from the sender's own address.
+    """
 
     channel = "email"
 
-    def __init__(self, smtp: Smtp) -> None:
+    def __init__(self, smtp: Smtp, *, step_seconds: float = STEP_SECONDS, mail_seconds: float = MAIL_SECONDS) -> None:
         self._smtp = smtp
+        self._step_seconds = step_seconds
+        self._mail_seconds = mail_seconds
+        self._from = _parsed(smtp.sender)
 
     async def send(self, notice: Notice) -> None:
-        mail = self._compose(notice)
-        smtp = self._smtp
         try:
-            await aiosmtplib.send(
-                mail,
-                sender=smtp.sender,
-                recipients=[notice.address],
+            to = mailbox(notice.address)
+        except NotMailable as error:
+            raise SendRefused(f"the recipient cannot be mailed: {error}") from None
+        mail = self._compose(notice, to)
+        under_way = False
+        try:
+            async with asyncio.timeout(self._mail_seconds):
+                client = await self._open()
+                under_way = True
+                await self._transmit(client, mail, to)
+        except TimeoutError:
+            took = f"the mail server took longer than {self._mail_seconds:g} s"
+            raise SenderDown(LEAST_SECONDS, took, doubtful=under_way) from None
+        await self._leave(client)
+
+    async def _open(self) -> aiosmtplib.SMTP:
+        """A session that takes mails; raises SenderDown."""
+        smtp = self._smtp
+        client: aiosmtplib.SMTP | None = None
+        try:
+            client = aiosmtplib.SMTP(
                 hostname=smtp.host,
                 port=smtp.port,
                 username=smtp.username,
                 password=smtp.password,
                 use_tls=smtp.security == "tls",
                 start_tls=smtp.security == "starttls",
-                timeout=TIMEOUT_SECONDS,
+                timeout=self._step_seconds,
             )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = sorted({refused.code for refused in error.recipients})
-            raise _refused_or_failed("the recipient", min(codes)) from None
-        except aiosmtplib.SMTPDataError as error:
-            raise _refused_or_failed("the mail", error.code) from None
-        except aiosmtplib.SMTPResponseException as error:
-            raise SendFailed(f"the mail server answered {error.code}") from None
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise SendFailed(f"the mail server cannot be used: {type(error).__name__}") from None
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await _greet(client)
+        except BaseException as error:
+            if client is not None:
+                client.close()
+            if isinstance(error, Exception):
+                raise unusable(error) from None
+            raise
+        return client
 
-    def _compose(self, notice: Notice) -> EmailMessage:
-        mail = EmailMessage()
+    async def _transmit(self, client: aiosmtplib.SMTP, mail: EmailMessage, to: Mailbox) -> None:
         try:
-            mail["To"] = Address(addr_spec=notice.address)
-            mail["Subject"] = notice.text.subject
-        except (MessageError, ValueError, IndexError):
-            raise SendRefused("the recipient is no e-mail address, or the subject no header") from None
-        mail["From"] = self._smtp.sender
+            await client.send_message(mail, sender=self._from.addr_spec, recipients=[str(to)])
+        except BaseException as error:
+            client.close()
+            meaning = judge(error) if isinstance(error, Exception) else None
+            if meaning is None:
+                raise
+            raise meaning from None
+
+    async def _leave(self, client: aiosmtplib.SMTP) -> None:
+        """The mail is taken, however the farewell ends."""
+        try:
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=GOODBYE_SECONDS)
+        finally:
+            client.close()
+
+    def _compose(self, notice: Notice, to: Mailbox) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"] = self._from
         mail["Date"] = localtime()
-        mail["Message-ID"] = message_id(notice.key, self._smtp.sender)
+        mail["Message-ID"] = message_id(notice.key, self._from.addr_spec)
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
-        mail["Content-Language"] = notice.text.locale
-        mail.set_content(notice.text.body)
+        try:
+            mail["To"] = Address(username=to.local, domain=to.domain)
+            mail["Subject"] = notice.text.subject
+            mail["Content-Language"] = notice.text.locale
+            mail.set_content(notice.text.body)
+        except Exception as error:  # noqa: BLE001 - the standard parsers raise more than they say: AttributeError, too
+            raise SendRefused(f"no mail can be made of it: {type(error).__name__}") from None
         return mail
+
+
+def _parsed(sender: str) -> Address:
+    try:
+        mail = EmailMessage()
+        mail["From"] = sender
+        (found,) = mail["From"].addresses
+        address = mailbox(found.addr_spec)
+    except Exception as error:
+        raise ConfigurationError("SMTP_FROM must be one e-mail address, as in shop@example.com") from error
+    if not address.is_ascii:
+        raise ConfigurationError("SMTP_FROM must be in ASCII before the @: not every mail server takes more")
+    return Address(found.display_name, address.local, address.domain)
 
 
 def message_id(key: UUID, sender: str) -> str:
@@ -85,8 +147,9 @@ def message_id(key: UUID, sender: str) -> str:
     return f"<{key}@{sender.rpartition('@')[2].rstrip('>') or 'localhost'}>"
 
 
-def _refused_or_failed(what: str, code: int) -> SendRefused | SendFailed:
-    # RFC 5321, section 4.2.1: 5yz is a permanent refusal, 4yz a transient one.
-    if code >= 500:
-        return SendRefused(f"the mail server refused {what} for good ({code})")
-    return SendFailed(f"the mail server refused {what} for now ({code})")
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    """So that a name of this machine's that the server cannot read is not taken for a fault of the mail."""
+    try:
+        await client.ehlo()
+    except aiosmtplib.SMTPHeloError:
+        await client.helo()

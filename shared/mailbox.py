@@ -1,0 +1,79 @@
+"""E-mail addresses that can be mailed: what SMTP can carry (RFC 5321), with international domains (RFC 5891)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import idna
+
+from .errors import EventTrioError
+
+MOST_OCTETS = 254
+"""Of an address: its path is in angle brackets and has at most 256 (RFC 5321, section 4.5.3.1.3)."""
+MOST_LOCAL_OCTETS = 64
+
+PATTERN = r"^[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\]+@[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\]+$"
+"""What every address fits that can be mailed; not all that fits it can."""
+
+# A dot-atom (RFC 5322, section 3.2.3), in which what is not ASCII stands for a letter (RFC 6532). Quoted local parts
+# are legal and in nobody's use but an attacker's.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\u1fff\u2c00-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\U00010000-\U000dffff-]+"
+_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+
+
+class NotMailable(EventTrioError):
+    """No mail can be sent to this address. The message says why and does not quote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An address taken apart, in the form in which it goes over the wire."""
+
+    local: str
+    domain: str
+    """In ASCII: the A-labels of an international domain."""
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether every mail server takes it; others need the extension SMTPUTF8 (RFC 6531)."""
+        return self.local.isascii()
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+def mailbox(address: str) -> Mailbox:
+    """The mailbox of an address; raises NotMailable."""
+    if len(address) > MOST_OCTETS:
+        raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets")
+    local, at, domain = address.rpartition("@")
+    if not at or "@" in local:
+        raise NotMailable("an e-mail address has one @ between a name and a domain, as in ada@example.com")
+    if not _LOCAL.fullmatch(local):
+        raise NotMailable(
+            "the part of an e-mail address before the @ consists of letters, digits and !#$%&'*+-/=?^_`{|}~, "
+            "with single dots between"
+        )
+    if len(_octets(local)) > MOST_LOCAL_OCTETS:
+        raise NotMailable(f"the part of an e-mail address before the @ has at most {MOST_LOCAL_OCTETS} octets")
+    found = Mailbox(local, _domain(domain))
+    if len(_octets(str(found))) > MOST_OCTETS:
+        raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets, its domain in ASCII")
+    return found
+
+
+def _domain(domain: str) -> str:
+    if domain.endswith((".", "\u3002", "\uff0e", "\uff61")):
+        raise NotMailable("the domain of an e-mail address ends without a dot")
+    try:
+        return idna.encode(domain, uts46=True, transitional=False).decode("ascii")
+    except (UnicodeError, ValueError, IndexError):
+        raise NotMailable(
+            "the part of an e-mail address after the @ is no domain name: labels of letters, digits and hyphens, "
+            "with dots between, at most 63 characters each"
+        ) from None
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,62 @@
+"""Which addresses can be mailed, and in which form they go over the wire."""
+
+import re
+
+import pytest
+
+from shared.mailbox import PATTERN, NotMailable, mailbox
+
+LONG_DOMAIN = ".".join(["b" * 62] * 4)
+
+
+@pytest.mark.parametrize(
+    ("address", "sent_to", "is_ascii"),
+    [
+        ("ada@example.com", "ada@example.com", True),
+        ("o'neil+tea=1@EXAMPLE.co.uk", "o'neil+tea=1@example.co.uk", True),
+        ("ada@localhost", "ada@localhost", True),
+        ("ada@예시.com", "ada@xn--vv4b11d.com", True),
+        ("ada@xn--vv4b11d.com", "ada@xn--vv4b11d.com", True),
+        # IDNA 2008 keeps what IDNA 2003, which is Python's own, would turn into another domain.
+        ("ada@straße.de", "ada@xn--strae-oqa.de", True),
+        ("주문@예시.com", "주문@xn--vv4b11d.com", False),
+    ],
+)
+def test_a_domain_is_sent_in_ascii(address: str, sent_to: str, is_ascii: bool) -> None:
+    found = mailbox(address)
+    assert (str(found), found.is_ascii) == (sent_to, is_ascii)
+    assert re.match(PATTERN, address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("", "@", "ada", "@example.com", "ada@", "a@b@c.de", "a b@c.de", " a@b.de", "a@b.de ", "a@b .de"),
+        *("a@[b", "a@[127.0.0.1]", "a@[IPv6:::1]", "a@b]", '"a b"@c.de', '"a"@c.de', "a(x)@b.de", "<a@b.de>"),
+        *("Ada <a@b.de>", "a@b.de,c@d.de", "a@b.de;c@d.de", "a@b.de>", "a\\@b.de", "a:b@c.de"),
+        *(".a@b.de", "a.@b.de", "a..b@c.de", "a@.b.de", "a@b..de", "a@b.de.", "a@b.de。", "a@-b.de", "a@b-.de"),
+        *(
+            "a@b\r\nBcc: c@d.de",
+            "a\r\nRSET\r\n@b.de",
+            "a\n@b.de",
+            "a\x00@b.de",
+            "a@b\x00.de",
+            "a\x7f@b.de",
+            "a\x85@b.de",
+        ),
+        *("a\u2028@b.de", "a\u202e@b.de", "a\u200b@b.de", "a@b\u202e.de", "a@☃.net", "a@xn--a", "a@a_b.de", "a@a%b.de"),
+        *("a\ud800@b.de", "a@b\ud800.de", "a\ufdd0@b.de", "a\uffff@b.de"),
+        *(
+            f"{'a' * 65}@b.de",
+            f"{'가' * 22}@b.de",
+            f"a@{'b' * 64}.de",
+            f"{'a' * 10}@{LONG_DOMAIN}",
+            f"a@{'가' * 60}.de",
+        ),
+    ],
+)
+def test_what_cannot_be_mailed_is_told_without_quoting_it(address: str) -> None:
+    with pytest.raises(NotMailable) as caught:
+        mailbox(address)
+    assert "e-mail address" in str(caught.value)
+    assert not address or address not in str(caught.value) or len(address) < 5
