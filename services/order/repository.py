@@ -37,6 +37,7 @@ class Wanted:
 class RecordedEvent:
     """An order's event, and how far it came. Times are None once the outbox has pruned it.
 
+    What went again was first sent and published before it was last; while it is on its way, only the first is known.
     `republished` counts how often it was sent again; `stale` is one that was sent after a later event of its order.
     """
 
@@ -48,7 +49,9 @@ class RecordedEvent:
     correlation_id: str
     data: dict[str, Any]
     recorded_at: datetime | None
+    first_sent_at: datetime | None
     sent_at: datetime | None
+    first_published_at: datetime | None
     published_at: datetime | None
     held_at: datetime | None
     republished: int
@@ -156,10 +159,16 @@ class OrderRepository:
         overtaken = (
             select(1)
             .where(later.c.source == outbox.source, later.c.subject == outbox.subject)
-            .where(later.c.sequence > outbox.sequence, later.c.sent_at < func.coalesce(outbox.sent_at, func.now()))
+            .where(later.c.sequence > outbox.sequence)
+            .where(func.coalesce(later.c.first_sent_at, later.c.sent_at) < func.coalesce(outbox.sent_at, func.now()))
             .exists()
         )
-        times = (outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at)
+        # When it was first sent is kept beside only since it went again.
+        firsts = (
+            func.coalesce(outbox.first_sent_at, outbox.sent_at).label("first_sent_at"),
+            func.coalesce(outbox.first_published_at, outbox.published_at).label("first_published_at"),
+        )
+        times = (outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at, *firsts)
         marks = (func.coalesce(outbox.republished, 0).label("republished"), overtaken.label("overtaken"))
         statement = (
             select(OrderHistoryRow, *times, *marks)
@@ -226,7 +235,9 @@ def _event(found: Any) -> RecordedEvent:
         correlation_id=row.correlation_id,
         data=row.data,
         recorded_at=found.recorded_at,
+        first_sent_at=found.first_sent_at,
         sent_at=found.sent_at,
+        first_published_at=found.first_published_at,
         published_at=found.published_at,
         held_at=found.held_at,
         republished=found.republished,

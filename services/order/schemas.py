@@ -133,7 +133,10 @@ class EventLinks(BaseModel):
 
 
 class EventView(BaseModel):
-    """An event of an order, and how far it came: recorded → sent → published; held when it waits for an operator."""
+    """An event of an order, and how far it came: recorded → sent → published.
+
+    Its status is `held` when its message group waits for an operator of the outbox, whatever the order's own state is.
+    """
 
     id: UUID
     type: str = Field(examples=["order.placed"])
@@ -143,9 +146,13 @@ class EventView(BaseModel):
     correlation_id: str
     status: Literal["recorded", "sent", "published", "held"]
     recorded_at: datetime | None
-    sent_at: datetime | None = Field(description="When the broker accepted it.")
-    published_at: datetime | None = Field(description="When it was seen to arrive in a queue.")
-    held_at: datetime | None = Field(description="Since when it waits for an operator.")
+    first_sent_at: datetime | None = Field(description="When the broker first accepted it.")
+    sent_at: datetime | None = Field(description="When the broker last accepted it; null while it is to go again.")
+    first_published_at: datetime | None = Field(description="When it was first seen to arrive in a queue.")
+    published_at: datetime | None = Field(description="When it was last seen to; null while it is to go again.")
+    held_at: datetime | None = Field(
+        description="Since when its message group waits for an operator; the order's own state is another thing."
+    )
     republished: int = Field(description="How often it was sent again because it seemed lost, or on demand.")
     stale: bool = Field(description="Whether it was sent again after a later event of the order.")
     links: EventLinks

@@ -40,6 +40,7 @@ from .confirmation.publish_check import PublishCheck
 from .confirmation.sweeper import Patience, Sweeper
 from .coordination.doorbell import DoorbellListener
 from .coordination.lanes import Lanes
+from .maintenance.audit_pruner import AuditPruner
 from .maintenance.gauge import BacklogGauge
 from .maintenance.pruner import Pruner
 from .metrics import RelayMetrics
@@ -190,11 +191,25 @@ async def _assemble(
 
     doorbell = DoorbellListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
+    audit_pruner = AuditPruner(pool, retention_days=settings.audit_retention_days, signals=signals)
     answers = Answers(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     key_pruner = KeyPruner(answers, of_pool(pool), signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
-        [lanes, relay, publish_check, sweeper, holds, replays, releases, pruner, key_pruner, doorbell, gauge],
+        [
+            lanes,
+            relay,
+            publish_check,
+            sweeper,
+            holds,
+            replays,
+            releases,
+            pruner,
+            audit_pruner,
+            key_pruner,
+            doorbell,
+            gauge,
+        ],
         drain_seconds=settings.drain_seconds,
         signals=signals,
     )

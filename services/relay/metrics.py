@@ -11,13 +11,19 @@ class RelayMetrics:
     """One instance per process, in the registry that its /metrics page shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.pending = Gauge("outbox_pending_events", "Events not sent yet (counted up to a bound).", registry=registry)
+        self.pending = Gauge(
+            "outbox_pending_events",
+            "Events not sent yet, among the oldest 10,000 that are not published: at 10,000 in all, there may be more.",
+            registry=registry,
+        )
         self.oldest = Gauge(
-            "outbox_oldest_pending_age_seconds", "Age of the oldest event that is not sent yet.", registry=registry
+            "outbox_oldest_pending_age_seconds",
+            "Age of the oldest event that is not sent yet, among the oldest 10,000 that are not published.",
+            registry=registry,
         )
         self.unconfirmed = Gauge(
             "outbox_unconfirmed_events",
-            "Events sent and not seen on the publish check (counted up to a bound).",
+            "Events sent and not seen on the publish check, among the oldest 10,000 that are not published.",
             registry=registry,
         )
         self.waiting_groups = Gauge(

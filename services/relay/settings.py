@@ -46,6 +46,9 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         le=87_600,
         description="How long published events are kept; at least as long as the queues keep messages.",
     )
+    audit_retention_days: float = Field(
+        365.0, gt=0, description="How long it is kept who changed what of the outbox, and which replays there were."
+    )
     new_broker: Literal["auto", "replay", "report"] = Field(
         "auto",
         description="When the broker is not the one it was: let everything go again, or say so; `auto` is `replay` "

@@ -122,7 +122,68 @@ KEYS = "outbox_idempotency_key"
 
 STATEMENTS_V2: tuple[str, ...] = idempotency.statements(KEYS)
 
-STATEMENTS_V3: tuple[str, ...] = ()
+STATEMENTS_V3: tuple[str, ...] = (
+    # Groups are found by byte order, which no upgrade of the C library changes; the lane is made anew, because a
+    # column that another is generated from cannot be altered. What goes again keeps when it first went.
+    f"""
+    ALTER TABLE outbox_event
+        DROP COLUMN lane,
+        ALTER COLUMN source TYPE text COLLATE "C",
+        ALTER COLUMN subject TYPE text COLLATE "C",
+        ADD COLUMN lane smallint NOT NULL
+            GENERATED ALWAYS AS (get_byte(decode(md5(subject), 'hex'), 0) % {LANES}) STORED,
+        ADD COLUMN first_sent_at timestamptz,
+        ADD COLUMN first_published_at timestamptz
+    """,
+    """
+    CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
+    WHERE published_at IS NULL AND held_at IS NULL
+    """,
+    # What has waited longest, for figures. It changes when the one above does, so it costs no heap-only update. Every
+    # id is above 0: only a statement that says so may be planned with this index, and no other is led astray by it.
+    """
+    CREATE INDEX outbox_event_oldest ON outbox_event (recorded_at)
+    WHERE published_at IS NULL AND held_at IS NULL AND id > 0
+    """,
+    # What was recorded when, for replays of a time.
+    "CREATE INDEX outbox_event_recorded ON outbox_event (recorded_at, id)",
+    'ALTER TABLE outbox_release ALTER COLUMN subject TYPE text COLLATE "C"',
+    'ALTER TABLE outbox_audit ALTER COLUMN subject TYPE text COLLATE "C"',
+    f"""
+    ALTER TABLE {KEYS}
+        ALTER COLUMN principal TYPE text COLLATE "C",
+        ALTER COLUMN key TYPE text COLLATE "C"
+    """,
+    # Groups that an operator holds, whether or not anything of them waits.
+    f"""
+    CREATE TABLE outbox_hold (
+        subject text COLLATE "C" PRIMARY KEY,
+        lane smallint NOT NULL GENERATED ALWAYS AS (get_byte(decode(md5(subject), 'hex'), 0) % {LANES}) STORED,
+        held_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        held_by text NOT NULL,
+        reason text NOT NULL
+    )
+    """,
+    # A replay of one group says which; the place where it began tells how far it is; and one may be cancelled.
+    """
+    ALTER TABLE outbox_replay
+        ADD COLUMN subject text COLLATE "C",
+        ADD COLUMN from_id bigint NOT NULL DEFAULT 0,
+        ADD COLUMN from_at timestamptz,
+        ADD COLUMN after_at timestamptz,
+        ADD COLUMN until_at timestamptz,
+        ADD COLUMN cancelled_at timestamptz,
+        ADD COLUMN cancelled_by text
+    """,
+    # The audit keeps what a discarded event was, and not what it said: that may be personal.
+    """
+    UPDATE outbox_audit
+    SET details = jsonb_set(details, '{row,size}', to_jsonb(coalesce(
+            octet_length(details #>> '{row,envelope}'), length(details #>> '{row,envelope_hex}') / 2, 0
+        ))) #- '{row,envelope}' #- '{row,envelope_hex}'
+    WHERE details #> '{row,envelope}' IS NOT NULL
+    """,
+)
 
 # What the relay may change of an event: its state, never what it says.
 STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"
@@ -149,4 +210,9 @@ def grants_v2(*, relay: str) -> tuple[str, ...]:
 
 def grants_v3(*, writer: str, relay: str) -> tuple[str, ...]:
     """What both need besides, since the third version of the outbox."""
-    return ()
+    return (
+        f"GRANT UPDATE (first_sent_at, first_published_at) ON outbox_event TO {relay}",
+        f"GRANT SELECT, INSERT, DELETE, UPDATE ON outbox_hold TO {relay}",
+        # What was done long ago is forgotten, too.
+        f"GRANT DELETE ON outbox_audit, outbox_replay TO {relay}",
+    )

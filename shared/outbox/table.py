@@ -28,4 +28,6 @@ outbox_event = Table(
     Column("held_at", DateTime(timezone=True)),
     Column("held_reason", Text),
     Column("last_error", Text),
+    Column("first_sent_at", DateTime(timezone=True)),
+    Column("first_published_at", DateTime(timezone=True)),
 )

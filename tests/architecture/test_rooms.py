@@ -24,6 +24,7 @@ SQL_ROOMS = (
     "services/*/migrations/*.py",
     # The relay is made of SQL; each of its loops has its own statements.
     "services/relay/publishing/outbox_reader.py",
+    "services/relay/publishing/barriers.py",
     "services/relay/publishing/outbox_marks.py",
     "services/relay/confirmation/sweeper.py",
     "services/relay/confirmation/broker_identity.py",
@@ -31,12 +32,14 @@ SQL_ROOMS = (
     "services/relay/coordination/doorbell.py",
     "services/relay/operators/holds.py",
     "services/relay/operators/replays.py",
+    "services/relay/operators/replay_walks.py",
     "services/relay/operators/operations.py",
     "services/relay/operators/releases.py",
     "services/relay/operators/overview.py",
     "services/relay/operators/groups.py",
     "services/relay/operators/audit.py",
     "services/relay/maintenance/pruner.py",
+    "services/relay/maintenance/audit_pruner.py",
     "services/relay/maintenance/gauge.py",
 )
 AWS_ROOMS = ("shared/aws.py", "shared/aws_session.py", "shared/queue.py", "services/relay/publishing/publisher.py")

@@ -11,6 +11,7 @@ OUTBOX = {
     "outbox_control",
     "outbox_replay",
     "outbox_release",
+    "outbox_hold",
     "outbox_audit",
     "outbox_idempotency_key",
 }

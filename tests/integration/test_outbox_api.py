@@ -24,10 +24,11 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("GET", f"/v1/outbox/events/{EVENT}", None, 404),
     ("GET", "/v1/outbox/replays/1", None, 404),
     ("GET", "/v1/outbox/audit", None, 200),
-    ("POST", "/v1/outbox/groups/a/hold", BECAUSE, 404),
     ("POST", "/v1/outbox/groups/a/release", BECAUSE, 404),
+    ("POST", "/v1/outbox/groups/a/hold", BECAUSE, 200),
     ("POST", f"/v1/outbox/events/{EVENT}/discard", BECAUSE, 404),
     ("POST", "/v1/outbox/replays", {"everything": True}, 200),
+    ("POST", "/v1/outbox/replays/1/cancel", BECAUSE, 404),
     ("POST", "/v1/outbox/pause", BECAUSE, 200),
     ("POST", "/v1/outbox/resume", BECAUSE, 200),
 ]
@@ -61,7 +62,7 @@ async def test_every_route_serves_operators_and_nobody_else(outbox_database: Tes
             assert answer.status_code == allowed, (method, path, answer.text)
         document = (await api.get("/openapi.json")).json()
     rows = await query(outbox_database.url, "SELECT actor, action FROM outbox_audit ORDER BY id")
-    assert [tuple(row) for row in rows] == [("olga", "pause"), ("olga", "resume")]
+    assert [tuple(row) for row in rows] == [("olga", "hold"), ("olga", "pause"), ("olga", "resume")]
     shown = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     generic = {(m, p.replace("groups/a", "groups/{subject}").replace(EVENT, "{event_id}")) for m, p, _, _ in ROUTES}
     generic = {(method, path.replace("replays/1", "replays/{id}")) for method, path in generic}

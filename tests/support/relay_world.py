@@ -50,7 +50,9 @@ class World:
 
     async def open(self, relays: int) -> None:
         """An empty outbox and so many relays, each with its share of the lanes."""
-        await self.execute("TRUNCATE outbox_event, outbox_replay, outbox_release, outbox_audit RESTART IDENTITY")
+        await self.execute(
+            "TRUNCATE outbox_event, outbox_replay, outbox_release, outbox_hold, outbox_audit RESTART IDENTITY"
+        )
         await self.execute("UPDATE outbox_lane SET owner = NULL, token = token + 1")
         self.relays = [self._new_relay(number) for number in range(relays)]
         for relay in self.relays:

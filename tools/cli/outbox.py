@@ -60,21 +60,22 @@ def lanes(context: typer.Context, url: Url = RELAY_URL, token: Token = None, jso
 def held(
     context: typer.Context, limit: Limit = 50, url: Url = RELAY_URL, token: Token = None, json: AsJson = False
 ) -> None:
-    """List the groups that wait for a person, and why."""
+    """List the message groups that wait for a person, and why (not orders that are held)."""
     with session(context, url, token, json) as found:
         page = found.api.list("/v1/outbox/held-groups", {}, limit=limit)
         if json:
             found.screen.json(page)
             return
         rows = [
-            (group["subject"], group["cause"] or group["head"], str(group["head_sequence"]), count(group["behind"]),
-             moment(group["since"]), "being released" if group["releasing"] else group["reason"])
+            (group["subject"], group["cause"] or group["head"] or "", str(group["head_sequence"] or ""),
+             count(group["behind"]), moment(group["since"]),
+             "being released" if group["releasing"] else group["reason"])
             for group in page["items"]
         ]  # fmt: skip
         if rows:
             found.screen.table(("group", "event", "sequence", "behind", "since", "reason"), rows)
         else:
-            found.screen.note("no group is held")
+            found.screen.note("no message group is held")
         _note_more(found, page)
 
 
@@ -142,8 +143,10 @@ def _show_event(screen: Screen, event: dict[str, Any]) -> None:
             "caused by": event["causation_id"] or "",
             "size": f"{event['size']:,} bytes",
             "recorded": moment(event["recorded_at"]),
-            "sent": moment(event["sent_at"]),
-            "published": moment(event["published_at"]),
+            "sent": moment(event["first_sent_at"]),
+            "published": moment(event["first_published_at"]),
+            "last sent": moment(event["sent_at"]) if event["republished"] else "",
+            "last published": moment(event["published_at"]) if event["republished"] else "",
             "held": moment(event["held_at"]),
             "held because": event["held_reason"] or "",
             "discarded": moment(event["discarded_at"]),

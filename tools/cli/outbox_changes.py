@@ -24,14 +24,15 @@ def hold(
     context: typer.Context, group: Group, reason: Reason, yes: Yes = False,
     url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Hold a group: nothing of it is sent until it is released."""
+    """Hold a message group: nothing of it is sent until it is released, though nothing of it may wait yet.
+
+    The order itself does not change: "held" as a state of an order is another thing.
+    """
     with session(context, url, token, json) as found:
         found.confirm(f"Hold group {group}?", yes=yes)
         answer = found.api.post(f"/v1/outbox/groups/{segment(group)}/hold", {"reason": reason})
-        _done(
-            found, answer, f"held {answer['events']} events; what a relay has in hand may still go for "
-            f"{answer['settles_in_seconds']:.0f} s"
-        )  # fmt: skip
+        held = f"held {answer['events']} events" if answer["events"] else "held; nothing of it waits yet"
+        _done(found, answer, f"{held}; what a relay has in hand may still go for {answer['settles_in_seconds']:.0f} s")
 
 
 @app.command()
@@ -39,7 +40,7 @@ def release(
     context: typer.Context, group: Group, reason: Reason, yes: Yes = False, wait: Wait = True,
     url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Let a held group go, in the order of its events."""
+    """Let a held message group go, in the order of its events."""
     with session(context, url, token, json) as found:
         path = f"/v1/outbox/groups/{segment(group)}"
         found.confirm(f"Release group {group}?", yes=yes)
@@ -101,17 +102,30 @@ def replay(
         chosen = {**criteria, "everything": everything}
         counted = found.api.post("/v1/outbox/replays", {**chosen, "dry_run": True})
         if dry_run:
-            _done(found, counted, f"{counted['events']:,} events would go again")
+            _done(found, counted, f"{_events(counted)} would go again")
             return
-        if not counted["events"]:
+        if not counted["events"] and not counted.get("at_least"):
             raise CommandFailed("no event that was sent fits, so nothing would go again")
-        found.screen.note(f"{counted['events']:,} events go again, before anything new is sent")
+        found.screen.note(f"{_events(counted)} go again, before anything new of their groups is sent")
         found.confirm("Go on?", yes=yes)
         asked = found.api.post("/v1/outbox/replays", {**chosen, "dry_run": False, "reason": reason})
         path = f"/v1/outbox/replays/{asked['replay']}"
         state = _await_replay(found, path) if wait else found.api.get(path)
-        done = f"{state['replayed']:,} events are on their way again" if state["finished_at"] else "asked for"
-        _done(found, state, f"replay {state['id']}: {done}")
+        _done(found, state, f"replay {state['id']}: {_outcome(state)}")
+
+
+@app.command()
+def cancel(
+    context: typer.Context,
+    replay: Annotated[int, typer.Argument(min=1, help="The replay's number; `status` shows it.", show_default=False)],
+    reason: Reason, yes: Yes = False, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+) -> None:  # fmt: skip
+    """Cancel a replay: nothing more goes again; what is on its way again goes all the same."""
+    with session(context, url, token, json) as found:
+        found.confirm(f"Cancel replay {replay}?", yes=yes)
+        answer = found.api.post(f"/v1/outbox/replays/{replay}/cancel", {"reason": reason})
+        gone = f"; {answer['replayed']:,} events are on their way again all the same" if answer["replayed"] else ""
+        _done(found, answer, f"replay {replay}: cancelled{gone}")
 
 
 @app.command()
@@ -143,6 +157,17 @@ def _done(found: Session, answer: dict[str, Any], text: str) -> None:
         found.screen.json(answer)
     else:
         found.screen.line(text)
+
+
+def _events(counted: dict[str, Any]) -> str:
+    """How many, as text: "3 events", or "200,000 events or more"."""
+    return f"{counted['events']:,} events{' or more' if counted.get('at_least') else ''}"
+
+
+def _outcome(state: dict[str, Any]) -> str:
+    if state["cancelled_at"]:
+        return f"cancelled by {state['cancelled_by']} after {state['replayed']:,} events"
+    return f"{state['replayed']:,} events are on their way again" if state["finished_at"] else "asked for"
 
 
 def _await_release(found: Session, path: str, answer: dict[str, Any]) -> dict[str, Any]:

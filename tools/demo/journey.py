@@ -74,8 +74,8 @@ class Journeys:
                     type=event["type"],
                     sequence=event["sequence"],
                     recorded=datetime.fromisoformat(event["recorded_at"]),
-                    sent=_time(event["sent_at"]),
-                    published=_time(event["published_at"]),
+                    sent=_time(event["first_sent_at"]),
+                    published=_time(event["first_published_at"]),
                     handled=handling.at if handling else None,
                     outcome=handling.outcome if handling else None,
                 )

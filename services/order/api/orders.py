@@ -114,7 +114,7 @@ async def cancel_order(order_id: UUID, body: Reason, caller: Canceller, orders: 
 
 @router.post("/{order_id}/hold", summary="Hold an order", responses=CHANGE, response_model=OrderView)
 async def hold_order(order_id: UUID, body: Reason, caller: Operator, orders: ChangingOf) -> Response:
-    """placed or confirmed → held."""
+    """placed or confirmed → held: a state of the order, whose events go all the same; it holds no message group."""
     return await orders.change(order_id, Action.HOLD, caller, reason=body.reason)
 
 

@@ -56,7 +56,7 @@ async def list_held_groups(
     limit: Limit = 20,
     cursor: Annotated[str, Query(pattern=SUBJECT, description="`next_cursor` of the page before.")] = "",
 ) -> HeldGroupPage:
-    """Groups that wait for a person, why, and how many events wait in each."""
+    """Message groups that wait for a person, why, and how many events wait in each. Held orders are another thing."""
     found = await groups.held_groups(after=cursor, limit=limit + 1)
     shown = found[:limit]
     more = shown[-1].subject if len(found) > limit else None

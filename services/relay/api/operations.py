@@ -1,12 +1,12 @@
-"""Routes that change: hold, release, discard, replay, pause, resume."""
+"""Routes that change: hold, release, discard, replay, cancel, pause, resume."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from shared.http.idempotency import IN_USE, REUSED, RepeatableOf, answer_with
 from shared.http.openapi import problems
@@ -16,9 +16,11 @@ from shared.idempotency.attempt import Answer
 
 from ..operators.audit import Decision
 from ..operators.operations import Discarded
+from ..operators.replays import AtLeast
 from .dependencies import OperationsOf, Operator, Subject
 from .problems import OUTBOX_STATE
 from .schemas import (
+    CancelAnswer,
     DiscardAnswer,
     DiscardRequest,
     HoldAnswer,
@@ -53,7 +55,10 @@ REPLAY: dict[int | str, dict[str, Any]] = {
 async def hold_group(
     subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: RepeatableOf
 ) -> Response:
-    """Nothing of it is sent until it is released. What a relay has in hand may still go."""
+    """Nothing of the message group is sent until it is released, be it that nothing of it waits yet.
+
+    What a relay has in hand may still go. An order that is `held` is another thing: a state of the order itself.
+    """
 
     def answer(events: int) -> Answer:
         settles = operations.settling_seconds
@@ -101,18 +106,34 @@ async def discard_event(
 async def request_replay(
     body: ReplayRequest, caller: Operator, operations: OperationsOf, request: Request, repeatable: RepeatableOf
 ) -> ReplayAnswer | Response:
-    """Counts by default; with `dry_run` false they go again, per group in order, before anything new is sent."""
+    """Counts by default; with `dry_run` false they go again, per group in order and before anything new of it."""
     if body.dry_run or body.reason is None:
         events = await operations.count_replay(body.criteria())
-        return ReplayAnswer(dry_run=True, events=events, replay=None)
+        return ReplayAnswer(dry_run=True, events=events, at_least=isinstance(events, AtLeast), replay=None)
 
     def answer(asked: tuple[int, int]) -> Answer:
         job, events = asked
         address = str(request.app.url_path_for("read_replay", id=str(job)))
-        return answer_with(ReplayAnswer(dry_run=False, events=events, replay=job), 202, Location=address)
+        asked_for = ReplayAnswer(dry_run=False, events=events, at_least=isinstance(events, AtLeast), replay=job)
+        return answer_with(asked_for, 202, Location=address)
 
     replay = partial(operations.replay, body.criteria(), _decision(caller, body.reason))
     return await repeatable.respond(caller, lambda once: replay(once=once), answer)
+
+
+@router.post("/replays/{id}/cancel", summary="Cancel a replay", responses=CHANGE, response_model=CancelAnswer)
+async def cancel_replay(
+    id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+    body: Reason,
+    caller: Operator,
+    operations: OperationsOf,
+    repeatable: RepeatableOf,
+) -> Response:
+    """Nothing more goes again; what went back to its lanes before goes all the same, and the groups go on."""
+    cancel = partial(operations.cancel_replay, id, _decision(caller, body.reason))
+    return await repeatable.respond(
+        caller, lambda once: cancel(once=once), lambda replayed: answer_with(CancelAnswer(replay=id, replayed=replayed))
+    )
 
 
 @router.post("/pause", summary="Pause the outbox", responses=SWITCH, response_model=PausedAnswer)

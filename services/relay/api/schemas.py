@@ -86,7 +86,9 @@ class ReplayView(View):
     criteria: dict[str, str]
     replayed: int = Field(description="How many events went back to their lanes so far.")
     progress: float = Field(ge=0, le=1)
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(description="When it was done, or cancelled.")
+    cancelled_at: datetime | None
+    cancelled_by: str | None
 
 
 class ReplayAnswer(BaseModel):
@@ -94,19 +96,35 @@ class ReplayAnswer(BaseModel):
 
     dry_run: bool
     events: int = Field(description="How many events are chosen as things stand.")
+    at_least: bool = Field(
+        False,
+        description="Given when counting stopped at a bound: there may be more.",
+        exclude_if=lambda value: not value,
+    )
     replay: int | None = Field(description="Its number: `GET /v1/outbox/replays/{id}` says how far it is.")
+
+
+class CancelAnswer(BaseModel):
+    """A replay was cancelled; what went back to its lanes before goes all the same."""
+
+    replay: int
+    replayed: int = Field(description="How many events had gone back to their lanes.")
 
 
 class StatusView(View):
     """The outbox as a whole."""
 
-    pending: CountView = Field(description="Recorded and not sent; held events are not counted.")
-    unconfirmed: CountView = Field(description="Sent, and not seen on the publish check.")
-    oldest_pending_seconds: float | None
+    pending: CountView = Field(
+        description="Recorded and not sent, among the oldest 10,000 not published; held events are not counted."
+    )
+    unconfirmed: CountView = Field(description="Sent, and not seen on the publish check, among the same.")
+    oldest_pending_seconds: float | None = Field(description="Age of the oldest of those that are not sent.")
     held_groups: CountView
     relays: int = Field(description="Relays that are alive.")
     paused: PauseView | None
-    replay: ReplayView | None = Field(description="The unfinished replay, if there is one; nothing new is sent then.")
+    replay: ReplayView | None = Field(
+        description="The unfinished replay whose turn it is; nothing new of the groups that it concerns is sent then."
+    )
 
 
 class LaneView(View):
@@ -140,9 +158,9 @@ class HeldGroupView(View):
 
     subject: str
     lane: int
-    head: UUID = Field(description="Its first event.")
-    head_sequence: int
-    head_type: str
+    head: UUID | None = Field(description="Its first held event; null when it is held and nothing of it came yet.")
+    head_sequence: int | None
+    head_type: str | None
     cause: UUID | None = Field(description="The event for which it is held.")
     reason: str
     since: datetime
@@ -214,8 +232,10 @@ class EventView(View):
     lane: int
     owner: UUID | None = Field(description="The relay that has its lane.")
     recorded_at: datetime
-    sent_at: datetime | None
-    published_at: datetime | None
+    first_sent_at: datetime | None = Field(description="When the broker first accepted it.")
+    sent_at: datetime | None = Field(description="When it last did; null while it is to go again.")
+    first_published_at: datetime | None = Field(description="When it was first seen to arrive in a queue.")
+    published_at: datetime | None = Field(description="When it last was; null while it is to go again.")
     held_at: datetime | None
     discarded_at: datetime | None
     held_reason: str | None
@@ -231,10 +251,12 @@ class EventView(View):
 
 
 class HoldAnswer(BaseModel):
-    """A group was held."""
+    """A message group is held, and with it what is still to come of it."""
 
     subject: str
-    events: int = Field(description="How many of its events were held at once; a relay follows up with the rest.")
+    events: int = Field(
+        description="How many of its events were held at once, perhaps none; a relay follows up with the rest."
+    )
     settles_in_seconds: float = Field(description="For so long, what a relay has in hand may still go.")
 
 

@@ -43,7 +43,8 @@ SELECT max(e.sent_at) FROM outbox_event e WHERE e.published_at IS NOT NULL
 
 RETURN_LOST = """
 -- return_lost: unconfirmed for too long, while something sent well after them is confirmed
-UPDATE outbox_event e SET sent_at = NULL, broker_message_id = NULL, republished = e.republished + 1, attempts = 0
+UPDATE outbox_event e SET first_sent_at = coalesce(e.first_sent_at, e.sent_at), sent_at = NULL,
+    broker_message_id = NULL, republished = e.republished + 1, attempts = 0
 WHERE e.id IN (
     SELECT o.id FROM outbox_event o
     WHERE o.published_at IS NULL AND o.held_at IS NULL
@@ -56,7 +57,8 @@ RETURNING e.event_id
 
 RETURN_OLDEST = """
 -- return_oldest: as a probe, the one that was sent first
-UPDATE outbox_event e SET sent_at = NULL, broker_message_id = NULL, republished = e.republished + 1, attempts = 0
+UPDATE outbox_event e SET first_sent_at = coalesce(e.first_sent_at, e.sent_at), sent_at = NULL,
+    broker_message_id = NULL, republished = e.republished + 1, attempts = 0
 WHERE e.id IN (
     SELECT o.id FROM outbox_event o
     WHERE o.published_at IS NULL AND o.held_at IS NULL

@@ -15,16 +15,17 @@ from ..metrics import RelayMetrics
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
-# A backlog of millions is not counted to its end every few seconds: the figure stops at this bound.
-MOST = 100_000
+# A backlog of millions is not counted to its end every few seconds: only so many of the oldest are.
+MOST = 10_000
 
 MEASURE = """
--- measure: how much waits, since when, and how much is sent but not confirmed
-SELECT count(*) FILTER (WHERE sent_at IS NULL) AS pending,
-       count(*) FILTER (WHERE sent_at IS NOT NULL) AS unconfirmed,
-       extract(epoch FROM clock_timestamp() - min(recorded_at) FILTER (WHERE sent_at IS NULL))::float8 AS age
+-- measure: of what is not published, the oldest up to a bound: how much waits, since when, and how much is unconfirmed
+SELECT count(*) FILTER (WHERE e.sent_at IS NULL) AS pending,
+       count(*) FILTER (WHERE e.sent_at IS NOT NULL) AS unconfirmed,
+       extract(epoch FROM clock_timestamp() - min(e.recorded_at) FILTER (WHERE e.sent_at IS NULL))::float8 AS age
 FROM (
-    SELECT sent_at, recorded_at FROM outbox_event WHERE published_at IS NULL AND held_at IS NULL LIMIT $1
+    SELECT sent_at, recorded_at FROM outbox_event WHERE published_at IS NULL AND held_at IS NULL AND id > 0
+    ORDER BY recorded_at LIMIT $1
 ) AS e
 """
 

@@ -1,4 +1,4 @@
-"""Who changed what of an outbox, and why; a discarded event is kept here, whole."""
+"""Who changed what of an outbox, and why; what a discarded event was is kept here, but not what it said."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from uuid import UUID
 import asyncpg
 
 from shared.database import Connection, Pool, transaction
+from shared.envelope import Envelope
+from shared.errors import MalformedEnvelope
+from shared.outbox.limits import size
 
 from .findings import AuditEntry
 
 DISCARD = "discard"
-# What a discarded event was; it holds the payload, so it is shown to nobody who only asks what was done.
+# What a discarded event was, for whoever asks for that event.
 ROW = "row"
-TIMES = ("recorded_at", "sent_at", "published_at", "held_at")
+# Where the payload is, which may be personal: the audit outlives it.
+PAYLOAD = "envelope"
+TIMES = ("recorded_at", "first_sent_at", "sent_at", "first_published_at", "published_at", "held_at")
 
 RECORD = """
 -- record: keep who did what, and why
@@ -93,42 +98,48 @@ async def history(connection: Connection, event_id: UUID, subject: str | None, *
     )
 
 
-def freeze(row: asyncpg.Record, columns: Sequence[str]) -> Mapping[str, Any]:
-    """A row of the outbox as JSON. The envelope is kept as the text that it is, or in hexadecimal if it is none."""
-    frozen: dict[str, Any] = {}
+def freeze(row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
+    """What a row of the outbox says of an event, as JSON: all but its payload, and what of the envelope is none."""
+    envelope, attributes = row[PAYLOAD], attributes_of(row["attributes"])
+    frozen: dict[str, Any] = {**traces(envelope), "attributes": attributes, "size": size(envelope, attributes)}
     for name in columns:
         value = row[name]
-        if isinstance(value, bytes):
-            frozen[name] = _text(value)
-            frozen["envelope_hex"] = value.hex() if frozen[name] is None else None
-        elif name == "attributes":
-            frozen[name] = json.loads(value)
-        elif isinstance(value, datetime):
+        if name in frozen or name == PAYLOAD:
+            continue
+        if isinstance(value, datetime):
             frozen[name] = value.isoformat()
         else:
             frozen[name] = str(value) if isinstance(value, UUID) else value
     return frozen
 
 
+def attributes_of(text: str) -> dict[str, str]:
+    """The attributes of a row as they are shown: what somebody wrote past the writer need not be attributes at all."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        return {}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
+
+
+def traces(envelope: bytes) -> dict[str, str | None]:
+    """To what else an event belongs, as its envelope says; of one that cannot be read nothing is known."""
+    try:
+        read = Envelope.parse(envelope)
+    except MalformedEnvelope:
+        return {"correlation_id": None, "causation_id": None}
+    return {"correlation_id": read.correlationid, "causation_id": read.causationid}
+
+
 def _thaw(frozen: Mapping[str, Any]) -> Mapping[str, Any]:
-    text, hexadecimal = frozen["envelope"], frozen["envelope_hex"]
     return {
+        # What was discarded before these were kept.
+        "correlation_id": None,
+        "causation_id": None,
         **frozen,
-        **{name: datetime.fromisoformat(frozen[name]) if frozen[name] else None for name in TIMES},
+        **{name: datetime.fromisoformat(frozen[name]) if frozen.get(name) else None for name in TIMES},
         "event_id": UUID(frozen["event_id"]),
-        "envelope": text.encode() if text is not None else bytes.fromhex(hexadecimal),
-        "attributes": json.dumps(frozen["attributes"]),
         "owner": None,
     }
-
-
-def _text(value: bytes) -> str | None:
-    """The bytes as text that a jsonb can hold (which has no place for U+0000), or None."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return None
-    return None if "\x00" in text else text
 
 
 def _entry(row: asyncpg.Record) -> AuditEntry:

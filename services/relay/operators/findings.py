@@ -54,6 +54,8 @@ class Replay:
     replayed: int
     progress: float
     finished_at: datetime | None
+    cancelled_at: datetime | None
+    cancelled_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +110,16 @@ class WaitingEvent:
 
 @dataclass(frozen=True, slots=True)
 class HeldGroup:
-    """A group that waits for a person, and why; `cause` is the event for which it is held, if it is one."""
+    """A group that waits for a person, and why; `cause` is the event for which it is held, if it is one.
+
+    It has no head when an operator holds it and nothing of it was recorded since.
+    """
 
     subject: str
     lane: int
-    head: UUID
-    head_sequence: int
-    head_type: str
+    head: UUID | None
+    head_sequence: int | None
+    head_type: str | None
     cause: UUID | None
     reason: str
     since: datetime
@@ -160,7 +165,9 @@ class EventLife:
     lane: int
     owner: UUID | None
     recorded_at: datetime
+    first_sent_at: datetime | None
     sent_at: datetime | None
+    first_published_at: datetime | None
     published_at: datetime | None
     held_at: datetime | None
     discarded_at: datetime | None

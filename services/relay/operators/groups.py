@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,11 @@ from uuid import UUID
 import asyncpg
 
 from shared.database import Pool, transaction
-from shared.envelope import Envelope
-from shared.errors import MalformedEnvelope
 from shared.outbox.limits import size
 
 from . import audit
 from .findings import AuditEntry, Count, EventLife, GroupState, HeldGroup, State, WaitingEvent
+from .holds import NEXT_HELD
 
 # Bounds of what is counted and shown: a look must cost the same whatever the backlog.
 GROUPS_COUNTED = 1000
@@ -24,47 +22,46 @@ BEHIND_COUNTED = 1000
 # The event for which a group is held is its first, or near it: those behind it say "behind <event>".
 CAUSE_AMONG = 100
 AUDIT_SHOWN = 50
-# What is shown of an event as its row has it.
+# What is shown of an event as its row or its envelope has it.
 SHOWN = (
     *("event_id", "source", "subject", "sequence", "lane", "owner", "recorded_at", "sent_at", "published_at"),
     *("held_at", "held_reason", "attempts", "republished", "last_error", "broker_message_id"),
+    *("correlation_id", "causation_id", "size", "attributes"),
 )
 
-HELD_SUBJECTS = """
+HELD_SUBJECTS = f"""
 WITH RECURSIVE held(subject, turn) AS (
-    (SELECT e.subject, 1 FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject > $1
-     ORDER BY e.subject LIMIT 1)
+    SELECT {NEXT_HELD.format(after="$1::text")}, 1
     UNION ALL
-    SELECT next.subject, held.turn + 1 FROM held CROSS JOIN LATERAL (
-        SELECT e.subject FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject > held.subject
-        ORDER BY e.subject LIMIT 1
-    ) AS next
-    WHERE held.turn < $2
+    SELECT {NEXT_HELD.format(after="held.subject")}, held.turn + 1 FROM held
+    WHERE held.turn < $2 AND held.subject IS NOT NULL
 )
-"""
+"""  # noqa: S608 - constants only
 
 COUNT_HELD = f"""
 -- count_held: groups that wait for a person, up to a bound{HELD_SUBJECTS}
-SELECT count(*) FROM held
+SELECT count(held.subject) FROM held
 """  # noqa: S608 - constants only
 
 HELD = f"""
 -- held: groups that wait for a person, by subject, and why{HELD_SUBJECTS}
-SELECT held.subject, head.lane, head.event_id AS head, head.sequence AS head_sequence,
+SELECT held.subject, coalesce(head.lane, hold.lane) AS lane, head.event_id AS head, head.sequence AS head_sequence,
        head.attributes ->> 'type' AS head_type, cause.event_id AS cause,
-       coalesce(cause.held_reason, head.held_reason, '') AS reason, coalesce(cause.held_at, head.held_at) AS since,
+       coalesce(cause.held_reason, head.held_reason, 'held by ' || hold.held_by || ': ' || hold.reason, '') AS reason,
+       coalesce(cause.held_at, head.held_at, hold.held_at) AS since,
        (SELECT count(*) FROM (
             (SELECT FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = held.subject LIMIT $3 + 1)
             UNION ALL
-            (SELECT FROM outbox_event e WHERE e.lane = head.lane AND e.subject = held.subject
+            (SELECT FROM outbox_event e WHERE e.lane = coalesce(head.lane, hold.lane) AND e.subject = held.subject
                AND e.published_at IS NULL AND e.held_at IS NULL AND e.sent_at IS NULL LIMIT $3 + 1)
-        ) AS waiting) - 1 AS behind,
+        ) AS waiting) - num_nonnulls(head.event_id) AS behind,
        EXISTS (SELECT FROM outbox_release r WHERE r.subject = held.subject) AS releasing
 FROM held
-CROSS JOIN LATERAL (
+LEFT JOIN outbox_hold AS hold ON hold.subject = held.subject
+LEFT JOIN LATERAL (
     SELECT e.* FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = held.subject
     ORDER BY e.sequence LIMIT 1
-) AS head
+) AS head ON true
 LEFT JOIN LATERAL (
     SELECT first.event_id, first.held_reason, first.held_at FROM (
         SELECT e.event_id, e.sequence, e.held_reason, e.held_at FROM outbox_event e
@@ -72,16 +69,17 @@ LEFT JOIN LATERAL (
     ) AS first
     WHERE first.held_reason NOT LIKE 'behind %' ORDER BY first.sequence LIMIT 1
 ) AS cause ON true
+WHERE held.subject IS NOT NULL
 ORDER BY held.turn
 """  # noqa: S608 - constants only
 
 # The same for one group: a list begins behind a subject, this with it.
-HELD_ONE = HELD.replace("e.subject > $1", "e.subject = $1")
+HELD_ONE = HELD.replace("e.subject > $1", "e.subject = $1").replace("h.subject > $1", "h.subject = $1")
 
 # Held events are in one index and those that wait in another; both are short for any one group, or read in order.
 GROUP = """
 -- group: what of one group is not published yet, by sequence
-SELECT g.*, l.owner FROM (
+SELECT g.* FROM (
     (SELECT e.event_id, e.sequence, e.lane, e.attributes, e.recorded_at, e.sent_at, e.published_at, e.held_at,
             e.held_reason, e.attempts, e.last_error
      FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = $1 ORDER BY e.sequence LIMIT $3)
@@ -90,7 +88,12 @@ SELECT g.*, l.owner FROM (
             e.held_reason, e.attempts, e.last_error
      FROM outbox_event e WHERE e.lane = $2 AND e.subject = $1 AND e.published_at IS NULL AND e.held_at IS NULL
      ORDER BY e.sequence LIMIT $3)
-) AS g JOIN outbox_lane l ON l.lane = g.lane ORDER BY g.sequence LIMIT $3
+) AS g ORDER BY g.sequence LIMIT $3
+"""
+
+OWNER = """
+-- owner: who owns a lane
+SELECT owner FROM outbox_lane WHERE lane = $1
 """
 
 EVENT = """
@@ -112,22 +115,26 @@ class Groups:
         return [_held(row) for row in rows]
 
     async def group(self, subject: str, lane: int, *, limit: int) -> GroupState | None:
-        """What of a group waits, up to `limit` events; None when nothing does."""
+        """What of a group waits, up to `limit` events; None when nothing does and nobody holds it."""
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(GROUP, subject, lane, limit)
             held = await connection.fetchrow(HELD_ONE, subject, 1, BEHIND_COUNTED)
-        if not rows:
+            owner = await connection.fetchval(OWNER, lane)
+        if not rows and held is None:
             return None
         events = tuple(_waiting(row) for row in rows)
-        return GroupState(subject, lane, rows[0]["owner"], _held(held) if held else None, events)
+        return GroupState(subject, lane, owner, _held(held) if held else None, events)
 
     async def event(self, event_id: UUID) -> EventLife | None:
         """One event's life, from the outbox or, once discarded, from the audit; None when neither knows it."""
         async with transaction(self._pool) as connection:
             row = await connection.fetchrow(EVENT, event_id)
             past = await audit.history(connection, event_id, row["subject"] if row else None, limit=AUDIT_SHOWN)
-        found: Mapping[str, Any] | None = row if row is not None else past.discarded
-        return _life(found, None if row is not None else past.discarded_at, past.entries) if found is not None else None
+        if row is not None:
+            return _life(row, past.entries)
+        if past.discarded is None or past.discarded_at is None:
+            return None
+        return _known_life(past.discarded, State.DISCARDED, past.discarded_at, past.entries)
 
 
 def _held(row: asyncpg.Record) -> HeldGroup:
@@ -136,7 +143,7 @@ def _held(row: asyncpg.Record) -> HeldGroup:
         lane=row["lane"],
         head=row["head"],
         head_sequence=row["head_sequence"],
-        head_type=row["head_type"] or "",
+        head_type=row["head_type"] or "" if row["head"] else None,
         cause=row["cause"],
         reason=row["reason"],
         since=row["since"],
@@ -160,27 +167,26 @@ def _waiting(row: asyncpg.Record) -> WaitingEvent:
     )
 
 
-def _life(row: Mapping[str, Any], discarded_at: datetime | None, entries: tuple[AuditEntry, ...]) -> EventLife:
-    attributes: dict[str, str] = json.loads(row["attributes"])
-    try:
-        envelope: Envelope | None = Envelope.parse(row["envelope"])
-    except MalformedEnvelope:
-        envelope = None
+def _life(row: asyncpg.Record, entries: tuple[AuditEntry, ...]) -> EventLife:
+    attributes = audit.attributes_of(row["attributes"])
+    envelope = row["envelope"]
+    known = {**dict(row), **audit.traces(envelope), "attributes": attributes, "size": size(envelope, attributes)}
+    return _known_life(known, _state(row), None, entries)
+
+
+def _known_life(
+    known: Mapping[str, Any], state: State, discarded_at: datetime | None, entries: tuple[AuditEntry, ...]
+) -> EventLife:
+    # When it was first sent and published is kept since it went again.
+    firsts = {f"first_{name}": known[f"first_{name}"] or known[name] for name in ("sent_at", "published_at")}
+    facts: dict[str, Any] = {**{name: known[name] for name in SHOWN}, **firsts}
     return EventLife(
-        **{name: row[name] for name in SHOWN},
-        type=_type(row),
-        state=State.DISCARDED if discarded_at else _state(row),
-        discarded_at=discarded_at,
-        correlation_id=envelope.correlationid if envelope else None,
-        causation_id=envelope.causationid if envelope else None,
-        size=size(row["envelope"], attributes),
-        attributes=attributes,
-        audit=entries,
+        **facts, type=known["attributes"].get("type", ""), state=state, discarded_at=discarded_at, audit=entries
     )
 
 
-def _type(row: Mapping[str, Any]) -> str:
-    return str(json.loads(row["attributes"]).get("type", ""))
+def _type(row: asyncpg.Record) -> str:
+    return audit.attributes_of(row["attributes"]).get("type", "")
 
 
 def _state(row: Mapping[str, Any]) -> State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,15 +11,16 @@ import asyncpg
 import structlog
 
 from shared.database import Connection, Pool, transaction
-from shared.errors import EventTrioError
 from shared.idempotency.repetition import EVERY_TIME, Repetition
 from shared.outbox.doorbell import CHANNEL
 from shared.outbox.schema import LANES
 
 from ..publishing.backlog import FRESH_SECONDS
-from . import audit, releases, replays
+from . import audit, holds, releases
 from .audit import Decision
-from .replays import Criteria
+from .errors import NotInOutbox as NotInOutbox
+from .errors import OperationRefused as OperationRefused
+from .replay_requests import ReplayRequests
 
 log = structlog.get_logger(__name__)
 
@@ -76,14 +76,6 @@ UPDATE outbox_event SET held_reason = $2 WHERE id = (
 )
 """
 
-# One event, or the events of one group, are found by an index: then a replay need not look at every row.
-NARROW = """
--- narrow: let a replay begin and end where its events are
-UPDATE outbox_replay SET after_id = coalesce(found.first - 1, until_id), until_id = coalesce(found.last, until_id)
-FROM (SELECT min(id) AS first, max(id) AS last FROM outbox_event WHERE event_id = $2) AS found
-WHERE outbox_replay.id = $1
-"""
-
 PAUSE = """
 -- pause: nothing is read any more
 UPDATE outbox_control SET paused_at = clock_timestamp(), paused_by = $1, paused_reason = $2 WHERE paused_at IS NULL
@@ -93,18 +85,6 @@ RESUME = """
 -- resume: reading goes on
 UPDATE outbox_control SET paused_at = NULL, paused_by = NULL, paused_reason = NULL WHERE paused_at IS NOT NULL
 """
-
-
-class NotInOutbox(EventTrioError):
-    """There is no such thing in this outbox."""
-
-
-class OperationRefused(EventTrioError):
-    """The outbox's state does not allow this, or not yet; `retry_after` is in seconds."""
-
-    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +100,7 @@ def lane_of(subject: str) -> int:
     return hashlib.md5(subject.encode(), usedforsecurity=False).digest()[0] % LANES
 
 
-class Operations:
+class Operations(ReplayRequests):
     """Every call may raise NotInOutbox, OperationRefused, or what the database raises; then nothing was changed.
 
     A change that is made `once` keeps its answer in its own transaction; asked for again it raises Repeated, KeyReused
@@ -128,7 +108,7 @@ class Operations:
     """
 
     def __init__(self, pool: Pool, *, call_seconds: float) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._call_seconds = call_seconds
 
     @property
@@ -139,18 +119,20 @@ class Operations:
     async def hold(self, subject: str, decision: Decision, *, once: Repetition[int] = EVERY_TIME) -> int:
         """Hold a group until somebody releases it; returns how many of its events were held at once.
 
-        What a relay has in hand may still go, for `settling_seconds`.
+        Nothing of it need wait: then what comes is held as it comes. What a relay has in hand may still go, for
+        `settling_seconds`.
         """
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)
             cancelled = await releases.cancel(connection, subject)
             if not cancelled and (held := await connection.fetchval(IS_HELD, subject)) is not None:
                 raise OperationRefused(f"the group is held already: {held}")
-            reason = f"held by {decision.actor}: {decision.reason}"
+            if not cancelled and (ahead := await holds.placed(connection, subject)) is not None:
+                raise OperationRefused(f"the group is held already: {ahead}")
+            await holds.place(connection, subject, actor=decision.actor, why=decision.reason)
+            reason = holds.reason(decision.actor, decision.reason)
             status = await connection.execute(HOLD, lane_of(subject), subject, reason, HELD_AT_ONCE)
             events = _affected(status)
-            if not events and not (cancelled and await connection.fetchval(IS_HELD, subject) is not None):
-                raise NotInOutbox("no event of this group waits to be sent, so there is nothing to hold")
             await audit.record(connection, "hold", decision, subject=subject, details={"events": events})
             await once.keep(connection.fetch, events)
         log.info("group held by an operator", action="operations.hold", subject=subject, actor=decision.actor)
@@ -160,7 +142,8 @@ class Operations:
         """Let a held group go; a relay does it in steps, and sends nothing of the group before all of it is free."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)
-            if await connection.fetchval(IS_HELD, subject) is None:
+            lifted = await holds.lift(connection, subject)
+            if not lifted and await connection.fetchval(IS_HELD, subject) is None:
                 raise NotInOutbox("this group is not held")
             if not await releases.request(connection, subject, actor=decision.actor):
                 raise OperationRefused("the group is being released already")
@@ -171,7 +154,7 @@ class Operations:
     async def discard(
         self, event_id: UUID, decision: Decision, *, keep_held: bool = False, once: Repetition[Discarded] = EVERY_TIME
     ) -> Discarded:
-        """Take a held event out of the outbox, for good; the audit keeps it whole.
+        """Take a held event out of the outbox, for good; the audit keeps what it was, but not its payload.
 
         If its group was held for it alone, the rest is let go, unless it is to be kept held. Only what was held for
         `settling_seconds` can be discarded: a call that is still under way would bring it to the broker after all,
@@ -210,31 +193,6 @@ class Operations:
         )
         return done
 
-    async def count_replay(self, criteria: Criteria) -> int:
-        """How many events a replay would send again."""
-        async with transaction(self._pool) as connection:
-            return await replays.count(connection, criteria)
-
-    async def replay(
-        self, criteria: Criteria, decision: Decision, *, once: Repetition[tuple[int, int]] = EVERY_TIME
-    ) -> tuple[int, int]:
-        """Ask for a replay; returns its number and how many events it chooses as things stand."""
-        async with transaction(self._pool) as connection:
-            await once.claim(connection.fetch)
-            chosen = await replays.count(connection, criteria)
-            if not chosen:
-                raise NotInOutbox("no event that was sent fits, so nothing would go again")
-            job = await replays.request(connection, criteria, actor=decision.actor, reason=decision.reason)
-            if criteria.event_id is not None:
-                await connection.execute(NARROW, job, criteria.event_id)
-            details = {"job": job, "events": chosen, "criteria": json.loads(criteria.to_json())}
-            await audit.record(
-                connection, "replay", decision, subject=criteria.subject, event_id=criteria.event_id, details=details
-            )
-            await once.keep(connection.fetch, (job, chosen))
-        log.warning("replay asked for", action="operations.replay", job=job, events=chosen, actor=decision.actor)
-        return job, chosen
-
     async def pause(self, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
         """Send nothing any more until resumed; what relays have in hand still goes."""
         async with transaction(self._pool) as connection:
@@ -271,6 +229,9 @@ class Operations:
     ) -> bool:
         """Whether the rest of a discarded event's group may go; what stays held keeps a reason."""
         subject = row["subject"]
+        if await holds.placed(connection, subject) is not None:
+            # Somebody holds the group, not this event.
+            return False
         if row["held_reason"].startswith("behind ") or await connection.fetchval(OTHER_CAUSE, subject):
             return False
         # Those behind may be held by now, or not yet.

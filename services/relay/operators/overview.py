@@ -29,7 +29,11 @@ FROM outbox_control WHERE paused_at IS NOT NULL
 
 REPLAYS = """
 -- replays: one by its number, or the unfinished one whose turn it is
-SELECT id, requested_at, requested_by, reason, criteria, after_id, until_id, replayed, finished_at
+SELECT id, requested_at, requested_by, reason, criteria, replayed, finished_at, cancelled_at, cancelled_by,
+       coalesce(
+           extract(epoch FROM after_at - from_at) / nullif(extract(epoch FROM until_at - from_at), 0),
+           (after_id - from_id)::numeric / nullif(until_id - from_id, 0), 0
+       )::float8 AS progress
 FROM outbox_replay WHERE CASE WHEN $1::bigint IS NULL THEN finished_at IS NULL ELSE id = $1 END ORDER BY id LIMIT 1
 """
 
@@ -118,6 +122,8 @@ def _replay(row: asyncpg.Record | None) -> Replay | None:
         reason=row["reason"],
         criteria=json.loads(row["criteria"]),
         replayed=row["replayed"],
-        progress=1.0 if row["finished_at"] else min(1.0, row["after_id"] / max(1, row["until_id"])),
+        progress=1.0 if row["finished_at"] and not row["cancelled_at"] else max(0.0, min(1.0, row["progress"])),
         finished_at=row["finished_at"],
+        cancelled_at=row["cancelled_at"],
+        cancelled_by=row["cancelled_by"],
     )

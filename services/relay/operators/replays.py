@@ -1,13 +1,10 @@
-"""Lets events go again that were sent before: a persistent job, done in bounded steps, before anything new."""
+"""Lets events go again that were sent before: a persistent job, in bounded steps, before anything new of a group."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
 
 import asyncpg
 import structlog
@@ -19,105 +16,91 @@ from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
 from shared.signals import Signals
 
 from ..metrics import RelayMetrics
+from .replay_walks import Criteria as Criteria
+from .replay_walks import Walk, walk_of
 
 log = structlog.get_logger(__name__)
 
-# Rows looked at in one step.
+# Rows looked at in one step, and when events are counted: a look costs the same whatever the table holds.
 STEP = 5000
+COUNTED = 100_000
 EVERY_SECONDS = 5.0
 LANE = 0
+ALWAYS = datetime.max.replace(tzinfo=UTC)
 
-CHOSEN = """
-    e.sent_at IS NOT NULL
-    AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
-    AND ($5::text IS NULL OR e.attributes ->> 'type' = $5)
-    AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
+NOW = """
+-- now: the time by the database's clock
+SELECT clock_timestamp()
 """
-
-COUNT = f"""
--- count: how many events a replay would choose
-SELECT count(*) FROM outbox_event e WHERE e.id > $1 AND e.id <= $2 AND {CHOSEN}
-"""  # noqa: S608 - constants only
-
-REPLAY = f"""
--- replay: of the next rows by id, those that are chosen are pending again
-WITH looked AS (
-    SELECT id FROM outbox_event WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $8
-), returned AS (
-    UPDATE outbox_event e
-    SET sent_at = NULL, published_at = NULL, broker_message_id = NULL, attempts = 0, republished = e.republished + 1
-    FROM looked WHERE e.id = looked.id AND {CHOSEN}
-    RETURNING 1
-)
-SELECT coalesce(max(id), $2) AS last, count(*) < $8 AS done, (SELECT count(*) FROM returned) AS replayed FROM looked
-"""  # noqa: S608 - constants only
 
 REQUEST = """
 -- request: put a replay down, for whoever owns the lane
-INSERT INTO outbox_replay (requested_by, reason, criteria, until_id)
-SELECT $1, $2, $3::jsonb, coalesce(max(id), 0) FROM outbox_event RETURNING id
+INSERT INTO outbox_replay (
+    requested_by, reason, criteria, requested_at, subject, from_id, after_id, until_id, from_at, after_at, until_at,
+    finished_at
+)
+VALUES ($1, $2, $3::jsonb, $4, $5, $6, $6, $7, $8, $8, $9, CASE WHEN $10 THEN clock_timestamp() END) RETURNING id
+"""
+
+CANCEL = """
+-- cancel: nothing more goes again; waits for a step that is under way
+UPDATE outbox_replay SET finished_at = clock_timestamp(), cancelled_at = clock_timestamp(), cancelled_by = $2
+WHERE id = $1 AND finished_at IS NULL RETURNING replayed
+"""
+
+STATE = """
+-- state: whether there is a replay of this number, and which group alone it concerns
+SELECT subject FROM outbox_replay WHERE id = $1
 """
 
 UNFINISHED = """
 -- unfinished: the replay whose turn it is
-SELECT id, criteria, after_id, until_id FROM outbox_replay WHERE finished_at IS NULL ORDER BY id LIMIT 1
-FOR UPDATE SKIP LOCKED
+SELECT id, criteria, subject, requested_at, after_id, until_id, after_at, until_at FROM outbox_replay
+WHERE finished_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 ADVANCE = """
 -- advance: a step of a replay is done
-UPDATE outbox_replay SET after_id = $2, replayed = replayed + $3,
-    finished_at = CASE WHEN $4 THEN clock_timestamp() END
+UPDATE outbox_replay SET after_id = coalesce($2, after_id), after_at = coalesce($3, after_at),
+    replayed = replayed + $4, finished_at = CASE WHEN $5 THEN clock_timestamp() END
 WHERE id = $1 RETURNING replayed
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Criteria:
-    """Which of the events that were sent go again; what is None does not matter."""
-
-    event_id: UUID | None = None
-    subject: str | None = None
-    type: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def to_json(self) -> str:
-        """For the job's row."""
-        values = {name: getattr(self, name) for name in ("event_id", "subject", "type", "since", "until")}
-        return json.dumps({name: str(value) for name, value in values.items() if value is not None})
-
-    @classmethod
-    def from_json(cls, text: str) -> Criteria:
-        """From the job's row."""
-        found: dict[str, str] = json.loads(text)
-        return cls(
-            event_id=UUID(found["event_id"]) if "event_id" in found else None,
-            subject=found.get("subject"),
-            type=found.get("type"),
-            since=datetime.fromisoformat(found["since"]) if "since" in found else None,
-            until=datetime.fromisoformat(found["until"]) if "until" in found else None,
-        )
-
-    def arguments(self) -> tuple[object, ...]:
-        """As the statements take them, from $3 on."""
-        return (self.event_id, self.subject, self.type, self.since, self.until)
+class AtLeast(int):
+    """A number at which counting stopped: there may be more."""
 
 
 async def count(connection: Connection, criteria: Criteria) -> int:
-    """How many events would go again."""
-    chosen: int = await connection.fetchval(COUNT, 0, 2**62, *criteria.arguments())
-    return chosen
+    """How many events would go again; an AtLeast when it was not counted to the end."""
+    now: datetime = await connection.fetchval(NOW)
+    walk = await walk_of(connection, criteria, now)
+    chosen, cut = await walk.count(connection, criteria, now, most=COUNTED)
+    return AtLeast(chosen) if cut else chosen
 
 
 async def request(connection: Connection, criteria: Criteria, *, actor: str, reason: str) -> int:
     """Ask for a replay, in the caller's transaction; returns the job's number.
 
-    From its commit on nothing is read until the job is done: per group, what goes again goes before what is new.
+    From its commit on nothing of a group that it concerns is read until its events are pending again: per group, what
+    goes again goes before what is new. Of all other groups reading goes on.
     """
-    job: int = await connection.fetchval(REQUEST, actor, reason, criteria.to_json())
+    now: datetime = await connection.fetchval(NOW)
+    walk = await walk_of(connection, criteria, now)
+    job: int = await connection.fetchval(
+        REQUEST, actor, reason, criteria.to_json(), now,
+        walk.subject, walk.after, walk.until, walk.after_at, walk.until_at, walk.empty,
+    )  # fmt: skip
     await connection.execute(f"NOTIFY {LANES_CHANNEL}")
     return job
+
+
+async def cancel(connection: Connection, job: int, *, actor: str) -> int | None:
+    """Stop a replay, in the caller's transaction; how many events it had returned, or None if it is over."""
+    replayed: int | None = await connection.fetchval(CANCEL, job, actor)
+    if replayed is not None:
+        await connection.execute(f"NOTIFY {CHANNEL}")
+    return replayed
 
 
 class Replays:
@@ -155,7 +138,14 @@ class Replays:
             if job is None:
                 return False
             row = await self._replay(connection, job)
-            total: int = await connection.fetchval(ADVANCE, job["id"], row["last"], row["replayed"], row["done"])
+            total: int = await connection.fetchval(
+                ADVANCE,
+                job["id"],
+                row["last"],
+                row["last_at"] if job["after_at"] else None,
+                row["replayed"],
+                row["done"],
+            )
             if row["done"]:
                 await connection.execute(f"NOTIFY {CHANNEL}")
         self._metrics.republished.labels(reason="replay").inc(row["replayed"])
@@ -166,7 +156,7 @@ class Replays:
 
     async def _replay(self, connection: Connection, job: asyncpg.Record) -> asyncpg.Record:
         criteria = Criteria.from_json(job["criteria"])
-        row: asyncpg.Record = await connection.fetchrow(
-            REPLAY, job["after_id"], job["until_id"], *criteria.arguments(), STEP
-        )
-        return row
+        walk = Walk(job["after_id"], job["until_id"], job["after_at"], job["until_at"], job["subject"])
+        # Whatever a broker had that is no more goes again, however late that was recorded.
+        sent_by = job["requested_at"] if criteria != Criteria() else ALWAYS
+        return await walk.step(connection, criteria, sent_by, most=STEP)

@@ -9,21 +9,25 @@ from uuid import UUID
 from shared.database import Pool, transaction
 
 # Rows are locked in the order of their ids first: two relays that mark overlapping events would deadlock otherwise.
-# An acknowledgement is recorded by whoever has it, lease or no lease, unless the event was since republished.
+# An acknowledgement is recorded by whoever has it, lease or no lease, unless the event was since republished; and also
+# when the event's confirmation came first, within a call's time: only the acknowledgement knows when it was sent, and
+# the next event of its group was sent after that.
 MARK_SENT = """
 -- mark_sent: the broker acknowledged these, so many seconds ago
 WITH acknowledged AS (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::float8[]) AS a(id, republished, message_id, age)
 ), locked AS (
-    SELECT e.id, a.message_id, a.age FROM outbox_event e JOIN acknowledged a USING (id)
-    WHERE e.sent_at IS NULL AND e.republished = a.republished
+    SELECT e.id, a.message_id, a.age, e.sent_at IS NULL AS news FROM outbox_event e JOIN acknowledged a USING (id)
+    WHERE e.republished = a.republished AND (
+        e.sent_at IS NULL OR e.broker_message_id IS NULL AND e.published_at > clock_timestamp() - interval '2 minutes'
+    )
     ORDER BY e.id FOR NO KEY UPDATE OF e
 )
 UPDATE outbox_event e
-SET sent_at = greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second'),
+SET sent_at = least(e.published_at, greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second')),
     broker_message_id = locked.message_id, last_error = NULL, held_at = NULL, held_reason = NULL
 FROM locked WHERE e.id = locked.id
-RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited
+RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited, locked.news
 """
 
 MARK_FAILED = """
@@ -103,7 +107,7 @@ class OutboxMarks:
                 [a.message_id for a in acknowledgements],
                 [a.age for a in acknowledgements],
             )
-        return [row["waited"] for row in rows]
+        return [row["waited"] for row in rows if row["news"]]
 
     async def mark_failed(self, failures: Sequence[Failure]) -> None:
         """Count an attempt and keep the error; without effect where the lane is another relay's by now."""

@@ -15,6 +15,7 @@ from shared.error_text import describe
 from shared.outbox.limits import size
 
 from .backlog import PendingEvent, Release
+from .barriers import MAY_GO, NOT_ALL_GOES_AGAIN
 
 log = structlog.get_logger(__name__)
 
@@ -29,13 +30,13 @@ EVENTS = 1000
 # single event. Nothing is read while all is paused, and a group of which any event is held is passed by: it is then the
 # first held one at or behind itself in the index. (Asked for with `=`, a planner that sees most rows held in one group
 # reads the whole table.)
-READ_HEADS = """
+READ_HEADS = f"""
 -- read_heads: the unsent events at the head of each group, lane by lane
 SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.envelope, event.attributes,
        event.republished
 FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS lanes(lane, after, turn)
 JOIN outbox_control AS control
-  ON control.paused_at IS NULL AND NOT EXISTS (SELECT FROM outbox_replay r WHERE r.finished_at IS NULL)
+  ON control.paused_at IS NULL AND {NOT_ALL_GOES_AGAIN}
 CROSS JOIN LATERAL (
     WITH RECURSIVE hop(subject, ordinal) AS (
         (SELECT e.subject, 1 FROM outbox_event e
@@ -62,12 +63,13 @@ LEFT JOIN LATERAL (
           WHERE held.held_at IS NOT NULL AND held.subject >= groups.subject
           ORDER BY held.subject, held.sequence LIMIT 1
       )
+      AND {MAY_GO}
     ORDER BY e.sequence
     LIMIT $5
 ) AS event ON true
 WHERE event.id IS NOT NULL OR groups.ordinal = $3
 LIMIT $6
-"""
+"""  # noqa: S608 - constants only
 
 # With `release=confirmed` only the very first unpublished event of a group counts, and only if it was not sent yet.
 READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subject", "AND groups.subject").replace(
@@ -79,7 +81,8 @@ READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subj
 FIND_OUTBOX = f"""
 -- find_outbox: whether the tables are there and may be read, and whether the database takes changes
 SELECT {READ_ONLY} WHERE NOT EXISTS (
-    SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay, outbox_idempotency_key WHERE false
+    SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay, outbox_hold, outbox_idempotency_key
+    WHERE false
 )
 """  # noqa: S608 - of constants
 

@@ -1,0 +1,173 @@
+"""Where the events are that a replay chooses, and how it comes by all of them in bounded steps along an index."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from shared.database import Connection
+
+from ..publishing.barriers import SOURCES
+
+# What was not sent yet when it was asked for needs no replay.
+CHOSEN = """
+    e.sent_at <= $8
+    AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
+    AND ($5::text IS NULL OR e.attributes ->> 'type' = $5)
+    AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
+"""
+
+# All of an outbox by id; one group by sequence, where two sources that share one are in the same step; a time by when
+# it was recorded: as long as clocks are set, that is not the order of ids.
+BY_ID = "SELECT e.*, e.id AS place FROM outbox_event e WHERE e.id > $1 AND e.id <= $2 ORDER BY e.id LIMIT $9"
+BY_SEQUENCE = f"""SELECT found.*, found.sequence AS place FROM unnest({SOURCES}) AS sources(source) CROSS JOIN LATERAL (
+        SELECT e.* FROM outbox_event e
+        WHERE e.source = sources.source AND e.subject = $4 AND e.sequence > $1 AND e.sequence <= $2
+        ORDER BY e.sequence LIMIT $9
+    ) AS found ORDER BY found.sequence FETCH FIRST $9 ROWS WITH TIES"""  # noqa: S608 - constants only
+BY_TIME = """SELECT e.*, e.id AS place FROM outbox_event e
+    WHERE (e.recorded_at, e.id) > ($10, $1) AND e.recorded_at <= $11 AND e.id <= $2
+    ORDER BY e.recorded_at, e.id LIMIT $9"""
+
+COUNT = """
+-- count: how many events a replay would choose, and whether it was counted to the end
+SELECT count(*) FILTER (WHERE {chosen}) AS chosen, count(*) >= $9 AS cut FROM ({walk}) AS e
+"""
+
+# Ids as an array: whatever a planner thinks of the table, it looks them up one by one.
+STEP = """
+-- step: of the next rows those that are chosen are pending again; when they were first sent is kept
+WITH looked AS (
+    SELECT e.id, e.place, e.recorded_at, ({chosen}) AS chosen FROM ({walk}) AS e
+), locked AS (
+    SELECT e.id FROM outbox_event e
+    WHERE e.id = ANY (ARRAY(SELECT looked.id FROM looked WHERE looked.chosen)) AND e.sent_at IS NOT NULL
+    ORDER BY e.id FOR NO KEY UPDATE
+), returned AS (
+    UPDATE outbox_event e
+    SET first_sent_at = coalesce(e.first_sent_at, e.sent_at), sent_at = NULL,
+        first_published_at = coalesce(e.first_published_at, e.published_at), published_at = NULL,
+        broker_message_id = NULL, attempts = 0, republished = e.republished + 1
+    WHERE e.id = ANY (ARRAY(SELECT locked.id FROM locked))
+    RETURNING 1
+)
+SELECT max({place}) AS last, max(recorded_at) AS last_at, count(*) < $9 AS done,
+       (SELECT count(*) FROM returned) AS replayed
+FROM looked
+"""
+
+LAST = """
+-- last: the highest id there is
+SELECT id FROM outbox_event ORDER BY id DESC LIMIT 1
+"""
+
+OLDEST = """
+-- oldest: when the first event was recorded that is still there
+SELECT recorded_at FROM outbox_event ORDER BY recorded_at, id LIMIT 1
+"""
+
+OF_EVENT = """
+-- of_event: where one event is
+SELECT id, subject FROM outbox_event WHERE event_id = $1
+"""
+
+LAST_OF_GROUP = f"""
+-- last_of_group: the highest sequence of a group
+SELECT max(found.sequence) FROM unnest({SOURCES}) AS sources(source) CROSS JOIN LATERAL (
+    SELECT sequence FROM outbox_event WHERE source = sources.source AND subject = $1 ORDER BY sequence DESC LIMIT 1
+) AS found
+"""  # noqa: S608 - constants only
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """Which of the events that were sent go again; what is None does not matter."""
+
+    event_id: UUID | None = None
+    subject: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def to_json(self) -> str:
+        """For the job's row."""
+        values = {name: getattr(self, name) for name in ("event_id", "subject", "type", "since", "until")}
+        return json.dumps({name: str(value) for name, value in values.items() if value is not None})
+
+    @classmethod
+    def from_json(cls, text: str) -> Criteria:
+        """From the job's row."""
+        found: dict[str, str] = json.loads(text)
+        return cls(
+            event_id=UUID(found["event_id"]) if "event_id" in found else None,
+            subject=found.get("subject"),
+            type=found.get("type"),
+            since=datetime.fromisoformat(found["since"]) if "since" in found else None,
+            until=datetime.fromisoformat(found["until"]) if "until" in found else None,
+        )
+
+    def arguments(self) -> tuple[object, ...]:
+        """As the statements of walks take them, from $3 on."""
+        return (self.event_id, self.subject, self.type, self.since, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The way through the outbox: behind `after`, up to `until`; in time, if it goes by time.
+
+    It meets every event that is chosen, and may meet others. `subject` is the one group that it concerns.
+    """
+
+    after: int
+    until: int
+    after_at: datetime | None = None
+    until_at: datetime | None = None
+    subject: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing on it."""
+        return self.after_at is None and self.after >= self.until
+
+    async def count(
+        self, connection: Connection, criteria: Criteria, sent_by: datetime, *, most: int
+    ) -> tuple[int, bool]:
+        """How many of the first events on it are chosen, and whether there may be more behind them."""
+        row = await connection.fetchrow(self._made(COUNT, criteria), *self._arguments(criteria, sent_by, most))
+        return row["chosen"], row["cut"]
+
+    async def step(self, connection: Connection, criteria: Criteria, sent_by: datetime, *, most: int) -> asyncpg.Record:
+        """Let the chosen ones among the next events go again; says how far that is."""
+        row: asyncpg.Record = await connection.fetchrow(
+            self._made(STEP, criteria), *self._arguments(criteria, sent_by, most)
+        )
+        return row
+
+    def _made(self, statement: str, criteria: Criteria) -> str:
+        if self.after_at is not None:
+            last = "id) FILTER (WHERE recorded_at = (SELECT max(recorded_at) FROM looked)"
+            return statement.format(chosen=CHOSEN, walk=BY_TIME, place=last)
+        by_sequence = self.subject is not None and criteria.event_id is None
+        return statement.format(chosen=CHOSEN, walk=BY_SEQUENCE if by_sequence else BY_ID, place="place")
+
+    def _arguments(self, criteria: Criteria, sent_by: datetime, most: int) -> tuple[object, ...]:
+        times = () if self.after_at is None else (self.after_at, self.until_at)
+        return (self.after, self.until, *criteria.arguments(), sent_by, most, *times)
+
+
+async def walk_of(connection: Connection, criteria: Criteria, now: datetime) -> Walk:
+    """The shortest way to the chosen events of those that were recorded until now."""
+    if criteria.event_id is not None:
+        row = await connection.fetchrow(OF_EVENT, criteria.event_id)
+        return Walk(row["id"] - 1, row["id"], subject=row["subject"]) if row else Walk(0, 0)
+    if criteria.subject is not None:
+        return Walk(0, await connection.fetchval(LAST_OF_GROUP, criteria.subject) or 0, subject=criteria.subject)
+    last: int = await connection.fetchval(LAST) or 0
+    if criteria.since is None and criteria.until is None:
+        return Walk(0, last)
+    first: datetime | None = criteria.since or await connection.fetchval(OLDEST)
+    return Walk(0, last, first or now, min(criteria.until or now, now))

@@ -1,0 +1,28 @@
+"""The pages say up to which bounds an outbox is looked at; here they are held to the code."""
+
+from pathlib import Path
+
+import pytest
+
+from services.relay.maintenance import gauge
+from services.relay.operators import replays
+from services.relay.publishing import barriers
+from tests.support.sources import ROOT
+
+OPERATE, EXPLAINED = Path("docs/how-to/operate-the-outbox.md"), Path("docs/explanation/outbox-and-relay.md")
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (OPERATE, f"{gauge.MOST:,} events that are not published"),
+        (EXPLAINED, f"oldest {gauge.MOST:,} events that are not published"),
+        (Path("docs/reference/metrics.md"), f"oldest {gauge.MOST:,}"),
+        (Path("services/relay/api/schemas.py"), f"oldest {gauge.MOST:,} not published"),
+        (OPERATE, f"stops after {replays.COUNTED:,} events"),
+        (EXPLAINED, f"at most {replays.COUNTED:,} events, and walks in steps of {replays.STEP:,}"),
+        (OPERATE, f"keeps {barriers.LOOKED_AT}\nevents or more"),
+    ],
+)
+def test_a_bound_is_what_the_page_says(page: Path, said: str) -> None:
+    assert said in (ROOT / page).read_text()
