@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from .api import inspection, operations
 from .api.problems import translation
 from .api.readiness import Readings, checks
 from .confirmation.broker_identity import BrokerIdentity
+from .confirmation.control_watch import ControlWatch
+from .confirmation.emptiness import Emptiness
 from .confirmation.publish_check import PublishCheck
 from .confirmation.sweeper import Patience, Sweeper
 from .coordination.doorbell import DoorbellListener
@@ -42,6 +45,7 @@ from .coordination.lanes import Lanes
 from .maintenance.gauge import BacklogGauge
 from .maintenance.pruner import Pruner
 from .metrics import RelayMetrics
+from .operators.acceptances import Acceptances
 from .operators.groups import Groups
 from .operators.holds import Holds
 from .operators.operations import Operations
@@ -125,7 +129,14 @@ async def _assemble(
     topic_client = await stack.enter_async_context(sns(aws, call_seconds=settings.call_seconds))
     queue_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
     check_queue = Queue(queue_client, names.publish_check(settings.topic))
-    identity = BrokerIdentity(pool, automatic=settings.replays_by_itself, signals=signals)
+    identity = BrokerIdentity(
+        pool,
+        check_queue,
+        relay_id=relay_id,
+        automatic=settings.replays_by_itself,
+        on_new=lambda: publisher.forget(),
+        signals=signals,
+    )
     publisher = Publisher(
         topic_client,
         check_queue,
@@ -164,6 +175,7 @@ async def _assemble(
         metrics=metrics,
         signals=signals,
     )
+    emptiness = Emptiness(patience.later)
     publish_check = PublishCheck(
         check_queue,
         marks,
@@ -173,11 +185,21 @@ async def _assemble(
         signals=signals,
         # Only then does a group wait for it.
         on_published=relay.ring if settings.release is Release.CONFIRMED else lambda: None,
-        on_trouble=publisher.forget,
+        # The check's trouble is its own; but behind it there may be another broker.
+        on_trouble=identity.doubt,
+        emptiness=emptiness,
     )
     sweeper = Sweeper(
-        pool, patience, may_sweep=lanes.may_send, metrics=metrics, signals=signals, on_returned=relay.ring
+        pool,
+        patience,
+        may_sweep=lanes.may_send,
+        metrics=metrics,
+        signals=signals,
+        on_returned=relay.ring,
+        emptied=lambda: emptiness.since(time.monotonic()),
+        sends=lambda: relay.outage is None,
     )
+    watch = ControlWatch(pool, metrics)
     holds = Holds(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     replays = Replays(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     releases = Releases(pool, may_work=lanes.may_send, signals=signals)
@@ -193,7 +215,21 @@ async def _assemble(
     key_pruner = KeyPruner(answers, of_pool(pool), signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
-        [lanes, relay, publish_check, sweeper, holds, replays, releases, pruner, key_pruner, doorbell, gauge],
+        [
+            lanes,
+            relay,
+            publish_check,
+            identity,
+            sweeper,
+            watch,
+            holds,
+            replays,
+            releases,
+            pruner,
+            key_pruner,
+            doorbell,
+            gauge,
+        ],
         drain_seconds=settings.drain_seconds,
         signals=signals,
     )
@@ -205,15 +241,16 @@ async def _assemble(
         find_outbox=lambda: find_outbox(pool),
         find_topic=publisher.check,
         outage=lambda: relay.outage,
-        publish_check=lambda: publish_check.trouble or sweeper.trouble,
+        publish_check=lambda: publish_check.trouble or watch.check,
         paused=overview.paused,
-        identity=lambda: identity.trouble,
+        identity=lambda: watch.broker or identity.trouble,
         doorbell=lambda: doorbell.trouble,
         loops=supervisor.unhealthy,
     )
     routes = {
         "overview": overview,
         "groups": Groups(operators),
+        "acceptances": Acceptances(operators),
         "operations": Operations(operators, call_seconds=settings.call_seconds),
         "answers": answers,
     }

@@ -25,7 +25,9 @@ SQL_ROOMS = (
     # The relay is made of SQL; each of its loops has its own statements.
     "services/relay/publishing/outbox_reader.py",
     "services/relay/publishing/outbox_marks.py",
-    "services/relay/confirmation/sweeper.py",
+    "services/relay/confirmation/unconfirmed.py",
+    "services/relay/confirmation/probes.py",
+    "services/relay/confirmation/control_watch.py",
     "services/relay/confirmation/broker_identity.py",
     "services/relay/coordination/lanes.py",
     "services/relay/coordination/doorbell.py",
@@ -36,6 +38,7 @@ SQL_ROOMS = (
     "services/relay/operators/overview.py",
     "services/relay/operators/groups.py",
     "services/relay/operators/audit.py",
+    "services/relay/operators/brokers.py",
     "services/relay/maintenance/pruner.py",
     "services/relay/maintenance/gauge.py",
 )

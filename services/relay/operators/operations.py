@@ -18,7 +18,7 @@ from shared.outbox.doorbell import CHANNEL
 from shared.outbox.schema import LANES
 
 from ..publishing.backlog import FRESH_SECONDS
-from . import audit, releases, replays
+from . import audit, brokers, releases, replays
 from .audit import Decision
 from .replays import Criteria
 
@@ -228,6 +228,8 @@ class Operations:
             if criteria.event_id is not None:
                 await connection.execute(NARROW, job, criteria.event_id)
             details = {"job": job, "events": chosen, "criteria": json.loads(criteria.to_json())}
+            if brokers.decides(criteria) and (accepted := await brokers.accept(connection)):
+                details["broker"] = accepted
             await audit.record(
                 connection, "replay", decision, subject=criteria.subject, event_id=criteria.event_id, details=details
             )

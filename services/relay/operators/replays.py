@@ -27,7 +27,7 @@ EVERY_SECONDS = 5.0
 LANE = 0
 
 CHOSEN = """
-    e.sent_at IS NOT NULL
+    (e.sent_at IS NOT NULL OR $8::boolean)
     AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
     AND ($5::text IS NULL OR e.attributes ->> 'type' = $5)
     AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
@@ -41,14 +41,14 @@ SELECT count(*) FROM outbox_event e WHERE e.id > $1 AND e.id <= $2 AND {CHOSEN}
 REPLAY = f"""
 -- replay: of the next rows by id, those that are chosen are pending again
 WITH looked AS (
-    SELECT id FROM outbox_event WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $8
+    SELECT id FROM outbox_event WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $9
 ), returned AS (
     UPDATE outbox_event e
     SET sent_at = NULL, published_at = NULL, broker_message_id = NULL, attempts = 0, republished = e.republished + 1
     FROM looked WHERE e.id = looked.id AND {CHOSEN}
     RETURNING 1
 )
-SELECT coalesce(max(id), $2) AS last, count(*) < $8 AS done, (SELECT count(*) FROM returned) AS replayed FROM looked
+SELECT coalesce(max(id), $2) AS last, count(*) < $9 AS done, (SELECT count(*) FROM returned) AS replayed FROM looked
 """  # noqa: S608 - constants only
 
 REQUEST = """
@@ -73,18 +73,23 @@ WHERE id = $1 RETURNING replayed
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which of the events that were sent go again; what is None does not matter."""
+    """Which of the events that were sent go again; what is None does not matter.
+
+    `unsent` makes of those that were not sent others, too: whatever an earlier broker answers of them is void.
+    """
 
     event_id: UUID | None = None
     subject: str | None = None
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    unsent: bool = False
 
     def to_json(self) -> str:
         """For the job's row."""
         values = {name: getattr(self, name) for name in ("event_id", "subject", "type", "since", "until")}
-        return json.dumps({name: str(value) for name, value in values.items() if value is not None})
+        written = {name: str(value) for name, value in values.items() if value is not None}
+        return json.dumps(written | ({"unsent": "true"} if self.unsent else {}))
 
     @classmethod
     def from_json(cls, text: str) -> Criteria:
@@ -96,11 +101,12 @@ class Criteria:
             type=found.get("type"),
             since=datetime.fromisoformat(found["since"]) if "since" in found else None,
             until=datetime.fromisoformat(found["until"]) if "until" in found else None,
+            unsent="unsent" in found,
         )
 
     def arguments(self) -> tuple[object, ...]:
         """As the statements take them, from $3 on."""
-        return (self.event_id, self.subject, self.type, self.since, self.until)
+        return (self.event_id, self.subject, self.type, self.since, self.until, self.unsent)
 
 
 async def count(connection: Connection, criteria: Criteria) -> int:
