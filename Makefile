@@ -67,8 +67,8 @@ test-stress: bootstrap ## run the long tests: searches of schedules, relays kill
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
 .PHONY: test-scale
-test-scale: bootstrap ## look at the outbox's read among a million rows (ROWS=... for another number)
-	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py
+test-scale: bootstrap ## look at the outbox's statements among a million rows (ROWS=... for another number)
+	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_confirmation_scale.py
 
 .PHONY: mutants
 mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)
