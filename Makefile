@@ -71,8 +71,8 @@ test-stress: bootstrap ## run the long tests: searches of schedules, relays kill
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
 .PHONY: test-scale
-test-scale: bootstrap ## look at an outbox of a million rows: what reads, counts, measures or replays (ROWS=... for another number)
-	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_outbox_scale_operations.py
+test-scale: bootstrap ## look at an outbox of a million rows: what reads, counts, confirms, sweeps or replays (ROWS=... for another number)
+	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_outbox_scale_operations.py tests/integration/test_confirmation_scale.py
 
 .PHONY: mutants
 mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)

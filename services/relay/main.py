@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from .api import inspection, operations
 from .api.problems import translation
 from .api.readiness import Readings, checks
 from .confirmation.broker_identity import BrokerIdentity
+from .confirmation.control_watch import ControlWatch
+from .confirmation.emptiness import Emptiness
 from .confirmation.publish_check import PublishCheck
 from .confirmation.sweeper import Patience, Sweeper
 from .coordination.doorbell import DoorbellListener
@@ -44,6 +47,7 @@ from .maintenance.audit_pruner import AuditPruner
 from .maintenance.gauge import BacklogGauge
 from .maintenance.pruner import Pruner
 from .metrics import RelayMetrics
+from .operators.acceptances import Acceptances
 from .operators.groups import Groups
 from .operators.holds import Holds
 from .operators.operations import Operations
@@ -127,7 +131,14 @@ async def _assemble(
     topic_client = await stack.enter_async_context(sns(aws, call_seconds=settings.call_seconds))
     queue_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
     check_queue = Queue(queue_client, names.publish_check(settings.topic))
-    identity = BrokerIdentity(pool, automatic=settings.replays_by_itself, signals=signals)
+    identity = BrokerIdentity(
+        pool,
+        check_queue,
+        relay_id=relay_id,
+        automatic=settings.replays_by_itself,
+        on_new=lambda: publisher.forget(),
+        signals=signals,
+    )
     publisher = Publisher(
         topic_client,
         check_queue,
@@ -166,6 +177,7 @@ async def _assemble(
         metrics=metrics,
         signals=signals,
     )
+    emptiness = Emptiness(patience.later)
     publish_check = PublishCheck(
         check_queue,
         marks,
@@ -175,11 +187,21 @@ async def _assemble(
         signals=signals,
         # Only then does a group wait for it.
         on_published=relay.ring if settings.release is Release.CONFIRMED else lambda: None,
-        on_trouble=publisher.forget,
+        # The check's trouble is its own; but behind it there may be another broker.
+        on_trouble=identity.doubt,
+        emptiness=emptiness,
     )
     sweeper = Sweeper(
-        pool, patience, may_sweep=lanes.may_send, metrics=metrics, signals=signals, on_returned=relay.ring
+        pool,
+        patience,
+        may_sweep=lanes.may_send,
+        metrics=metrics,
+        signals=signals,
+        on_returned=relay.ring,
+        emptied=lambda: emptiness.since(time.monotonic()),
+        sends=lambda: relay.outage is None,
     )
+    watch = ControlWatch(pool, metrics)
     holds = Holds(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     replays = Replays(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     releases = Releases(pool, may_work=lanes.may_send, signals=signals)
@@ -200,7 +222,9 @@ async def _assemble(
             lanes,
             relay,
             publish_check,
+            identity,
             sweeper,
+            watch,
             holds,
             replays,
             releases,
@@ -221,16 +245,17 @@ async def _assemble(
         find_outbox=lambda: find_outbox(pool),
         find_topic=publisher.check,
         outage=lambda: relay.outage,
-        publish_check=lambda: publish_check.trouble or sweeper.trouble,
+        publish_check=lambda: publish_check.trouble or watch.check,
         lease=lambda: lanes.trouble,
         paused=overview.paused,
-        identity=lambda: identity.trouble,
+        identity=lambda: watch.broker or identity.trouble,
         doorbell=lambda: doorbell.trouble,
         loops=supervisor.unhealthy,
     )
     routes = {
         "overview": overview,
         "groups": Groups(operators),
+        "acceptances": Acceptances(operators),
         "operations": Operations(operators, call_seconds=settings.call_seconds),
         "answers": answers,
     }

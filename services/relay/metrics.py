@@ -37,6 +37,17 @@ class RelayMetrics:
             "1 while nothing sent comes back through the publish check.",
             registry=registry,
         )
+        self.confirmation_lag = Gauge(
+            "outbox_confirmation_lag_seconds",
+            "Age of the oldest event that was sent and is not confirmed, of the group that is worst; "
+            "measured by the relay that sweeps, 0 elsewhere.",
+            registry=registry,
+        )
+        self.broker_unaccepted = Gauge(
+            "outbox_broker_unaccepted",
+            "1 while a new broker was seen and nobody decided what goes again.",
+            registry=registry,
+        )
         self.reads = Counter("outbox_reads", "Reads of the outbox.", registry=registry)
         self.calls = Counter("outbox_publish_calls", "PublishBatch calls.", ["outcome"], registry=registry)
         self.entries = Counter(

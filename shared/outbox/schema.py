@@ -183,6 +183,20 @@ STATEMENTS_V3: tuple[str, ...] = (
         ))) #- '{row,envelope}' #- '{row,envelope_hex}'
     WHERE details #> '{row,envelope}' IS NOT NULL
     """,
+    # What is known of the broker and of the way back from it, by all relays and over their restarts: the broker that an
+    # operator has to decide about; when the last confirmation came, and of what was sent when; the probes under way,
+    # and since when none comes back.
+    """
+    ALTER TABLE outbox_control
+        ADD COLUMN broker_seen text,
+        ADD COLUMN broker_seen_at timestamptz,
+        ADD COLUMN broker_seen_by text,
+        ADD COLUMN confirmed_at timestamptz,
+        ADD COLUMN confirmed_sent_at timestamptz,
+        ADD COLUMN probes uuid[] NOT NULL DEFAULT '{}',
+        ADD COLUMN probed_at timestamptz,
+        ADD COLUMN check_broken_at timestamptz
+    """,
 )
 
 # What the relay may change of an event: its state, never what it says.

@@ -125,6 +125,14 @@ async def test_pause_and_resume(relay_url: str) -> None:
     assert (await outbox(relay_url, "resume", *WHY, "--yes")).out == "resumed\n"
 
 
+async def test_a_new_broker_is_accepted(relay_url: str, outbox_database: TestDatabase) -> None:
+    refused = await outbox(relay_url, "accept-broker", *WHY, "--yes")
+    assert (refused.status, refused.err) == (1, "error: no new broker waits to be accepted\n")
+    await query(outbox_database.url, "UPDATE outbox_control SET broker_seen = '7', broker_seen_at = now() RETURNING 1")
+    accepted = await outbox(relay_url, "accept-broker", *WHY, "--yes")
+    assert (accepted.status, accepted.out) == (0, "accepted\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -13,7 +13,7 @@ from services.relay.operators.audit import Decision
 from services.relay.operators.groups import Groups
 from services.relay.operators.operations import Operations
 from services.relay.operators.replays import Criteria, Replays
-from services.relay.publishing.outbox_marks import Acknowledgement, OutboxMarks
+from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
 from shared.database import Pool
 from shared.signals import Signals
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
@@ -81,7 +81,7 @@ async def test_events_of_a_group_were_sent_in_their_order_though_a_confirmation_
     )
     rows = await query(outbox_database.url, "SELECT id FROM outbox_event ORDER BY sequence")
     marks = OutboxMarks(relay_pool, uuid4())
-    await marks.mark_published([events[0].id])
+    await marks.mark_published([Confirmation(events[0].id)])
     # Both are recorded together, the first of them sent two seconds ago, the second one second ago.
     acknowledgements = [Acknowledgement(row["id"], 0, f"m-{row['id']}", 2.0 - n) for n, row in enumerate(rows)]
     assert len(await marks.mark_sent(acknowledgements)) == 1

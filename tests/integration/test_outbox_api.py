@@ -31,6 +31,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("POST", "/v1/outbox/replays/1/cancel", BECAUSE, 404),
     ("POST", "/v1/outbox/pause", BECAUSE, 200),
     ("POST", "/v1/outbox/resume", BECAUSE, 200),
+    ("POST", "/v1/outbox/broker/accept", BECAUSE, 409),
 ]
 
 

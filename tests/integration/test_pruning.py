@@ -10,7 +10,7 @@ from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.maintenance.pruner import PRUNE, STEP, Pruner
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.backlog import Release
-from services.relay.publishing.outbox_marks import Acknowledgement, OutboxMarks
+from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
 from services.relay.publishing.outbox_reader import OutboxReader
 from shared.outbox.schema import LANES
 from shared.signals import Signals
@@ -61,7 +61,9 @@ async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDataba
         marks = OutboxMarks(relays, uuid4())
         sent = [Acknowledgement(event.id, 0, "m", 0.0) for event in reading.events]
         assert len(await marks.mark_sent([Acknowledgement(over["id"], 0, "late", 0.0), *sent])) == 2
-        assert [p.event_id for p in await marks.mark_published([over["event_id"], new.id])] == [new.id]
+        assert [
+            p.event_id for p in await marks.mark_published([Confirmation(over["event_id"]), Confirmation(new.id)])
+        ] == [new.id]
         sweeper = Sweeper(
             relays,
             Patience(),

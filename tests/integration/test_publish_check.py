@@ -12,7 +12,7 @@ from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.maintenance.pruner import Pruner
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing.outbox_marks import Acknowledgement, OutboxMarks
+from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
 from shared.aws import Aws, sns, sqs
 from shared.database import Pool
 from shared.queue import Queue
@@ -65,7 +65,7 @@ async def test_a_confirmation_before_the_acknowledgement_counts_and_is_not_undon
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
     marks = OutboxMarks(relay_pool, uuid4())
-    (news,) = await marks.mark_published([envelope.id])
+    (news,) = await marks.mark_published([Confirmation(envelope.id)])
     assert news.event_id == envelope.id
     assert news.since_sent == pytest.approx(0, abs=0.01)
     assert await marks.mark_sent([Acknowledgement(1, 0, "m-1", 0.5)]) == []
@@ -77,10 +77,10 @@ async def test_unknown_and_repeated_confirmations_change_nothing(
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
     marks = OutboxMarks(relay_pool, uuid4())
-    assert await marks.mark_published([uuid4()]) == []
-    assert len(await marks.mark_published([envelope.id, uuid4()])) == 1
+    assert await marks.mark_published([Confirmation(uuid4())]) == []
+    assert len(await marks.mark_published([Confirmation(envelope.id), Confirmation(uuid4())])) == 1
     before = await query(outbox_database.url, "SELECT * FROM outbox_event")
-    assert await marks.mark_published([envelope.id]) == []
+    assert await marks.mark_published([Confirmation(envelope.id)]) == []
     assert await query(outbox_database.url, "SELECT * FROM outbox_event") == before
 
 

@@ -1,5 +1,6 @@
 """Whatever writers, relays and broker do, and whenever they die: nothing is lost, and each group is accepted in order.
 
+A broker may be replaced by one with nothing in it, a hot group may come back slowly, and what is called lost must be.
 Searches the space of schedules with Hypothesis over the real reader, marks, backlog, courier and sweeper on a real
 Postgres. `make mutants` plants known mistakes into a copy of the code and expects this very search to find each.
 """
@@ -58,11 +59,11 @@ class RelayMachine(RuleBasedStateMachine):
     @rule(relay=RELAY)
     def read_and_send(self, relay: int) -> None:
         self.run(self.world.relays[relay].courier.read())
-        self.world.send(self.world.relays[relay])
+        self.run(self.world.send(self.world.relays[relay]))
 
     @rule(relay=RELAY)
     def send(self, relay: int) -> None:
-        self.world.send(self.world.relays[relay])
+        self.run(self.world.send(self.world.relays[relay]))
 
     @rule(number=st.integers(0, 3), refused=INDEXES, for_good=st.booleans(), lost=INDEXES)
     def broker_processes(self, number: int, refused: list[int], for_good: bool, lost: list[int]) -> None:
@@ -84,7 +85,7 @@ class RelayMachine(RuleBasedStateMachine):
         """The usual way in one step, so that a search goes far: read, send, processed, answered, and maybe recorded."""
         carrier = self.world.relays[relay]
         self.run(carrier.courier.read())
-        if self.world.send(carrier):
+        if self.run(self.world.send(carrier)):
             call = self.world.calls[-1]
             self.world.broker.process(call, [(index, for_good) for index in refused], lost, self.world.sequences)
             self.run(self.world.answer(call, lose=False))
@@ -98,7 +99,7 @@ class RelayMachine(RuleBasedStateMachine):
         for _ in range(2):
             self.run(world.write(group, late=False))
         self.run(carrier.courier.read())
-        if world.send(carrier):
+        if self.run(world.send(carrier)):
             call = world.calls[-1]
             verdicts = [(index, for_good) for index, event in enumerate(call.batch) if event.subject == group]
             world.broker.process(call, verdicts, [], world.sequences)
@@ -112,6 +113,50 @@ class RelayMachine(RuleBasedStateMachine):
     @rule(relay=RELAY, count=st.integers(1, 5))
     def confirm(self, relay: int, count: int) -> None:
         self.run(self.world.confirm(self.world.relays[relay], count))
+
+    @rule(relay=RELAY, count=st.integers(1, 5))
+    def receive(self, relay: int, count: int) -> None:
+        self.run(self.world.receive(self.world.relays[relay], count))
+
+    @rule(relay=RELAY, group=GROUPS, lost=st.sets(st.integers(0, 4), max_size=2), confirmed=st.integers(0, 4))
+    def a_hot_group_comes_back_slowly(self, relay: int, group: str, lost: set[int], confirmed: int) -> None:
+        """Several events of a group are sent, some are lost, few come back; and then somebody looks for losses."""
+        world, carrier = self.world, self.world.relays[relay]
+        for number in range(5):
+            self.run(world.write(group, late=False))
+            self.run(carrier.courier.read())
+            if self.run(world.send(carrier)):
+                call = world.calls[-1]
+                vanish = [i for i, event in enumerate(call.batch) if event.subject == group and number in lost]
+                world.broker.process(call, [], vanish, world.sequences)
+                self.run(world.answer(call, lose=False))
+            self.run(world.record(carrier))
+        self.run(world.confirm(carrier, confirmed))
+        self.run(world.sweep())
+
+    @rule(relay=RELAY, group=GROUPS, acknowledged=st.booleans(), received=st.integers(0, 3))
+    def a_new_broker(self, relay: int, group: str, acknowledged: bool, received: int) -> None:
+        """What the old one acknowledged or gave back one relay records only after the other has met the new one."""
+        world, carrier, late = self.world, self.world.relays[relay], self.world.relays[1 - relay]
+        for _ in range(2):
+            self.run(world.write(group, late=False))
+        if acknowledged:
+            self.run(world.take_over(late, carrier.lanes.owned()))
+            self.carry(1 - relay, [], False, [], False)
+        self.run(world.receive(late, received))
+        self.run(world.replace_broker())
+        self.run(world.take_over(carrier, late.lanes.owned()))
+        for _ in range(2):
+            self.run(carrier.courier.read())
+            self.run(world.send(carrier))
+        self.run(world.do_replays())
+        self.run(world.record(late))
+        self.run(world.confirm(late, 0))
+        self.carry(relay, [], False, [], True)
+
+    @rule()
+    def replay(self) -> None:
+        self.run(self.world.do_replays())
 
     @rule(relay=RELAY)
     def crash(self, relay: int) -> None:
@@ -151,7 +196,7 @@ class RelayMachine(RuleBasedStateMachine):
         for _ in range(2):
             self.run(world.write(group, late=False))
         self.run(world.relays[relay].courier.read())
-        world.send(world.relays[relay])
+        self.run(world.send(world.relays[relay]))
         self.run(world.hold(group))
         self.run(world.discard_head(group))
         self.run(world.release_all())
@@ -172,7 +217,7 @@ class RelayMachine(RuleBasedStateMachine):
         for row in self.run(self.world.rows()):
             event_id = str(row["event_id"])
             if row["published_at"]:
-                assert row["event_id"] in self.world.confirmed
+                assert (row["event_id"], row["republished"]) in self.world.confirmed, "published, and never came back"
             elif row["sent_at"]:
                 assert row["republished"] in self.world.broker.acknowledged[event_id], "sent, and never acknowledged"
 

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from services.relay.publishing.backlog import BATCH_BYTES, BATCH_ENTRIES, PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
+from tests.support.check_queue_model import CheckQueue
 
 
 @dataclass(eq=False)
@@ -28,10 +28,15 @@ class Broker:
     """Per group the sequences in the order of their first acceptance."""
     delivered: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Per group the sequences in the order of their first delivery to subscribers: what was lost is not in it."""
-    check_queue: list[UUID] = field(default_factory=list)
+    check_queue: CheckQueue = field(default_factory=CheckQueue)
     deduplication_ids: set[str] = field(default_factory=set)
     acknowledged: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """Per event id the republish counts under which it was accepted."""
+    """Per event id the republish counts under which it was accepted, by this broker or one before it."""
+    created: int = 1
+
+    def replaced(self) -> "Broker":
+        """Another broker, with nothing in it."""
+        return Broker(acknowledged=self.acknowledged, created=self.created + 1)
 
     def process(
         self, call: Call, refused: Iterable[tuple[int, bool]], lost: Iterable[int], sequences: dict[str, int]
@@ -66,4 +71,4 @@ class Broker:
             return
         if sequence not in self.delivered[event.subject]:
             self.delivered[event.subject].append(sequence)
-        self.check_queue.append(UUID(event.event_id))
+        self.check_queue.put(event.event_id, event.republished, event.subject)

@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.publishing.courier import Courier, Receipt
 from services.relay.publishing.outbox_marks import OutboxMarks
+from tests.support.check_queue_model import Arrival
 
 
 @dataclass
@@ -49,4 +51,9 @@ class Relay:
     courier: Courier
     marks: OutboxMarks
     lanes: BelievedLanes
+    identity: BrokerIdentity
+    met: int = 0
+    """Which broker it has met: it sends nothing to another one."""
     unrecorded: list[Receipt] = field(default_factory=list)
+    in_hand: list[Arrival] = field(default_factory=list)
+    """What it received from the publish check and has not recorded."""

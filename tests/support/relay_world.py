@@ -2,31 +2,34 @@
 
 from collections import defaultdict
 from contextlib import suppress
+from datetime import timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
 import asyncpg
 from prometheus_client import CollectorRegistry
 
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
 from services.relay.operators.releases import Releases
+from services.relay.operators.replays import Replays
 from services.relay.publishing.backlog import Backlog, Release
 from services.relay.publishing.courier import Courier
 from services.relay.publishing.outbox_marks import OutboxMarks
 from services.relay.publishing.outbox_reader import OutboxReader
-from services.relay.publishing.outcome import Outage
+from services.relay.publishing.outcome import Outage, Unsent
 from shared.database import Connection, Pool
 from shared.outbox.schema import LANES
+from shared.queue import Queue
 from shared.signals import Signals
 from tests.support.broker_model import Broker, Call
 from tests.support.relay_parts import BelievedLanes, ModelClock, Relay
+from tests.support.sweeping_model import sweep
 
 CALL_SECONDS = 5.0
 DECISION = Decision(actor="model", reason="to see what happens")
-# Nobody waits here: whatever was sent and is not confirmed counts as lost at once, which only makes more republishes.
-IMPATIENT = Patience(lost_after=0.0, later=0.0, probe=0.0)
 
 
 class World:
@@ -45,7 +48,7 @@ class World:
         self.committed: dict[str, list[int]] = defaultdict(list)
         self.late: dict[str, tuple[Connection, list[int]]] = {}
         self.discarded: dict[str, set[int]] = defaultdict(set)
-        self.confirmed: set[UUID] = set()
+        self.confirmed: set[tuple[UUID, int]] = set()
         self.relays: list[Relay] = []
 
     async def open(self, relays: int) -> None:
@@ -54,8 +57,11 @@ class World:
             "TRUNCATE outbox_event, outbox_replay, outbox_release, outbox_hold, outbox_audit RESTART IDENTITY"
         )
         await self.execute("UPDATE outbox_lane SET owner = NULL, token = token + 1")
+        await self.execute("UPDATE outbox_control SET broker = '1', probes = '{}', check_broken_at = NULL,"
+                           " confirmed_at = NULL, confirmed_sent_at = NULL")  # fmt: skip
         self.relays = [self._new_relay(number) for number in range(relays)]
         for relay in self.relays:
+            relay.met = self.broker.created
             await self.take_over(relay, [lane for lane in range(LANES) if lane % relays == relay.number])
 
     async def close(self) -> None:
@@ -111,9 +117,14 @@ class World:
         relay.lanes.tokens = {row["lane"]: row["token"] for row in rows}
         relay.courier.forget(lost)
 
-    def send(self, relay: Relay) -> bool:
-        """Begin a call, if there is anything to send."""
+    async def send(self, relay: Relay) -> bool:
+        """Begin a call, if there is anything to send; before a broker that it has not met a relay only meets it."""
         batch = relay.courier.take()
+        if batch and relay.met != self.broker.created:
+            known = await relay.identity.meet(str(self.broker.created))
+            relay.met = self.broker.created if known else relay.met
+            await relay.courier.settle(batch, Unsent() if known else Outage("what it lost goes first"))
+            return False
         if batch:
             self.calls.append(Call(relay.number, batch))
         return bool(batch)
@@ -138,27 +149,43 @@ class World:
         for call in self.calls:
             call.abandoned = call.abandoned or call.relay == relay.number
         lanes = list(relay.lanes.tokens)
+        self.broker.check_queue.give_back(relay.relay_id)
         self.relays[relay.number] = self._new_relay(relay.number)
         await self.take_over(self.relays[relay.number], lanes)
 
+    async def replace_broker(self) -> None:
+        """Another one, with nothing in it; calls that the old one had not processed come to nothing."""
+        self.broker = self.broker.replaced()
+        for call in [call for call in self.calls if call.answer is None]:
+            call.answer = Outage("connection lost")
+            if call.abandoned:
+                self.calls.remove(call)
+
+    async def do_replays(self) -> None:
+        """What a new broker lost goes again; nothing is read before that."""
+        replays = Replays(self.pool, may_work=lambda _: True, metrics=_metrics(), signals=Signals())
+        while await replays.step():
+            pass
+
+    async def receive(self, relay: Relay, count: int) -> None:
+        """The relay reads from the publish check, and has not recorded it yet."""
+        relay.in_hand += self.broker.check_queue.receive(relay.relay_id, count)
+
     async def confirm(self, relay: Relay, count: int) -> None:
-        """The relay reads from the publish check."""
-        taken, self.broker.check_queue = self.broker.check_queue[:count], self.broker.check_queue[count:]
+        """The relay reads from the publish check, and records what it has."""
+        await self.receive(relay, count)
+        taken, relay.in_hand = relay.in_hand, []
         if taken:
-            self.confirmed |= set(taken)
-            await relay.marks.mark_published(taken)
+            confirmations = [arrival.confirmation for arrival in taken]
+            self.confirmed |= {(c.event_id, c.republished) for c in confirmations}
+            # So that it is kept when this was sent, however soon it comes after the one before.
+            await self.execute("UPDATE outbox_control SET confirmed_at = NULL")
+            await relay.marks.mark_published(confirmations)
+            self.broker.check_queue.delete(taken)
 
     async def sweep(self) -> int:
-        """The sweeper goes round, and has no patience."""
-        sweeper = Sweeper(
-            self.pool,
-            IMPATIENT,
-            may_sweep=lambda _: True,
-            metrics=_metrics(),
-            signals=Signals(),
-            on_returned=lambda: None,
-        )
-        return await sweeper.sweep()
+        """The sweeper goes round."""
+        return await sweep(self.pool, self.broker.check_queue)
 
     async def be_patient(self) -> None:
         """Wait for as long as an operator who discards has to."""
@@ -172,8 +199,12 @@ class World:
                 await self.answer(call, lose=call.answer is None)
         self.calls.clear()
         await self.execute(
-            "UPDATE outbox_event SET held_at = held_at - $1::float8 * interval '1 second' WHERE held_at IS NOT NULL",
-            seconds,
+            "UPDATE outbox_event SET held_at = held_at - $1::interval, sent_at = sent_at - $1,"
+            " recorded_at = recorded_at - $1",
+            timedelta(seconds=seconds),
+        )
+        await self.execute(
+            "UPDATE outbox_control SET confirmed_sent_at = confirmed_sent_at - $1::interval", timedelta(seconds=seconds)
         )
 
     async def hold(self, group: str) -> None:
@@ -220,18 +251,20 @@ class World:
         for other in others:
             await self.notice(other)
             await self.record(other)
+            await self.confirm(other, 0)
         for _ in range(200):
+            await self.do_replays()
             await self.release_all()
             await self.record(carrier)
             await carrier.courier.read()
-            while self.send(carrier):
+            while await self.send(carrier):
                 pass
             for call in list(self.calls):
                 self.broker.process(call, (), (), self.sequences)
                 await self.answer(call, lose=False)
             await self.record(carrier)
             await self.confirm(carrier, 1000)
-            if all(row["published_at"] for row in await self.rows()):
+            if carrier.met == self.broker.created and all(row["published_at"] for row in await self.rows()):
                 return
             self.clock.seconds += 61.0
             await self.sweep()
@@ -253,7 +286,11 @@ class World:
             clock=self.clock,
             metrics=_metrics(),
         )
-        return Relay(number, relay_id, courier, marks, lanes)
+        queue = cast(Queue, None)
+        identity = BrokerIdentity(
+            self.pool, queue, relay_id=relay_id, automatic=True, on_new=lambda: None, signals=Signals()
+        )
+        return Relay(number, relay_id, courier, marks, lanes, identity)
 
 
 def _metrics() -> RelayMetrics:

@@ -152,6 +152,17 @@ def resume(
         _done(found, found.api.post("/v1/outbox/resume", {"reason": reason}), "resumed")
 
 
+@app.command("accept-broker")
+def accept_broker(
+    context: typer.Context, reason: Reason, yes: Yes = False,
+    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+) -> None:  # fmt: skip
+    """Say that nothing has to go again to a broker that is new."""
+    with session(context, url, token, json) as found:
+        found.confirm("Accept the new broker, and send nothing again?", yes=yes)
+        _done(found, found.api.post("/v1/outbox/broker/accept", {"reason": reason}), "accepted")
+
+
 def _done(found: Session, answer: dict[str, Any], text: str) -> None:
     if found.screen.as_json:
         found.screen.json(answer)

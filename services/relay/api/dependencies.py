@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from shared.http.authorization import Require
 from shared.http.tokens import Principal, Role
 
+from ..operators.acceptances import Acceptances
 from ..operators.groups import Groups
 from ..operators.operations import Operations
 from ..operators.overview import Overview
@@ -26,8 +27,13 @@ def _operations(request: Request) -> Operations:
     return cast(Operations, request.app.state.operations)
 
 
+def _acceptances(request: Request) -> Acceptances:
+    return cast(Acceptances, request.app.state.acceptances)
+
+
 OverviewOf = Annotated[Overview, Depends(_overview)]
 GroupsOf = Annotated[Groups, Depends(_groups)]
+AcceptancesOf = Annotated[Acceptances, Depends(_acceptances)]
 OperationsOf = Annotated[Operations, Depends(_operations)]
 Operator = Annotated[Principal, Depends(Require(Role.OPERATOR))]
 

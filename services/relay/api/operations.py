@@ -1,4 +1,4 @@
-"""Routes that change: hold, release, discard, replay, cancel, pause, resume."""
+"""Routes that change: hold, release, discard, replay, cancel, pause, resume, accept a new broker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from shared.idempotency.attempt import Answer
 from ..operators.audit import Decision
 from ..operators.operations import Discarded
 from ..operators.replays import AtLeast
-from .dependencies import OperationsOf, Operator, Subject
+from .dependencies import AcceptancesOf, OperationsOf, Operator, Subject
 from .problems import OUTBOX_STATE
 from .schemas import (
+    AcceptedAnswer,
     CancelAnswer,
     DiscardAnswer,
     DiscardRequest,
@@ -151,6 +152,17 @@ async def resume_outbox(body: Reason, caller: Operator, operations: OperationsOf
     resume = partial(operations.resume, _decision(caller, body.reason))
     return await repeatable.respond(
         caller, lambda once: resume(once=once), lambda _: answer_with(PausedAnswer(paused=False))
+    )
+
+
+@router.post("/broker/accept", summary="Accept a new broker", responses=SWITCH, response_model=AcceptedAnswer)
+async def accept_broker(
+    body: Reason, caller: Operator, acceptances: AcceptancesOf, repeatable: RepeatableOf
+) -> Response:
+    """Nothing goes again by this. Ask for a replay instead if the broker lost what subscribers had not read."""
+    accept = partial(acceptances.accept_broker, _decision(caller, body.reason))
+    return await repeatable.respond(
+        caller, lambda once: accept(once=once), lambda broker: answer_with(AcceptedAnswer(broker=broker))
     )
 
 

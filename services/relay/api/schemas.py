@@ -279,3 +279,9 @@ class PausedAnswer(BaseModel):
     """Whether the outbox is paused now."""
 
     paused: bool
+
+
+class AcceptedAnswer(BaseModel):
+    """A new broker is known now."""
+
+    broker: str = Field(description="When its publish-check queue was created, in seconds since 1970.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -17,19 +19,23 @@ from shared.signals import Signals
 
 from ..metrics import RelayMetrics
 from ..publishing.coalescer import Coalescer
-from ..publishing.outbox_marks import OutboxMarks
+from ..publishing.outbox_marks import Confirmation, OutboxMarks
+from .deletions import VISIBILITY_SECONDS, Deletions
+from .emptiness import Emptiness, is_empty
 
 log = structlog.get_logger(__name__)
 
-VISIBILITY_SECONDS = 30
 MOST = 500
-# Under load confirmations are recorded that often; with `release=confirmed` groups wait for them, so more often.
+# Under load confirmations of many groups are recorded that often, hundreds in a statement. What a group waits for is
+# recorded at once: with `release=confirmed` each, and else the hot ones.
 RECORD_SECONDS = 0.5
-HURRIED_SECONDS = 0.02
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 PAUSE_SECONDS = 0.2
 # While confirmations come in one by one, that long for the next receive to bring several.
 GATHER_SECONDS = 0.2
+# Receives at the same time while the queue is full, and how long those beside the first wait for a message.
+RECEIVERS = 4
+BESIDE_SECONDS = 1
 
 
 class PublishCheck:
@@ -51,6 +57,7 @@ class PublishCheck:
         signals: Signals,
         on_published: Callable[[], None],
         on_trouble: Callable[[], None],
+        emptiness: Emptiness | None = None,
     ) -> None:
         self._queue = queue
         self._marks = marks
@@ -60,46 +67,89 @@ class PublishCheck:
         self._on_published = on_published
         self._on_trouble = on_trouble
         self._hurried = hurried
+        self._emptiness = emptiness
         self.trouble: str | None = "not asked yet"
+        self._deletions = Deletions(queue)
+        self._beside: set[asyncio.Task[None]] = set()
         self._confirmer: Coalescer[Message] = Coalescer(
-            "publish_check.record",
-            self._confirm,
-            most=MOST,
-            interval=HURRIED_SECONDS if hurried else RECORD_SECONDS,
+            "publish_check.record", self._confirm, most=MOST, interval=RECORD_SECONDS, shortest=0.0, hurry=self._hurry
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Confirm until asked to stop; the outstanding receive is let finish, or what it takes would stay hidden."""
+        """Confirm until asked to stop; the outstanding receives are let finish, or what they take would stay hidden."""
         confirmer = asyncio.create_task(self._confirmer.run())
         failures = 0
         try:
             while not stopping.is_set():
-                if self._confirmer.full:
+                if self._full:
                     await pause(stopping, PAUSE_SECONDS)
                     continue
                 # While in trouble, and at first, it does not wait for messages: to see early that the queue is there.
                 wait = 0 if self.trouble is not None else self._wait_seconds
                 try:
-                    messages = await self._queue.receive(wait_seconds=wait, visibility_seconds=VISIBILITY_SECONDS)
+                    messages = await self._receive(wait)
                 except BrokerUnavailable as error:
                     failures += 1
                     if self.trouble != str(error):
                         log.warning("cannot read the publish check", action="publish_check.down", reason=str(error))
                     self.trouble = str(error)
                     self._on_trouble()
-                    await pause(stopping, RETRY.delay(failures, 0.0))
+                    await pause(stopping, RETRY.delay(failures, random.random()))  # noqa: S311 - no secret
                     continue
                 failures, self.trouble = 0, None
-                self._confirmer.add(messages)
-                if 0 < len(messages) < BATCH and not self._hurried:
+                if len(messages) == BATCH and len(self._beside) < RECEIVERS - 1:
+                    self._start_beside(stopping)
+                if 0 < len(messages) < BATCH and not self._hurry():
                     await pause(stopping, GATHER_SECONDS)
+            await asyncio.gather(*self._beside)
             await self._confirmer.drained()
+            await self._deletions.drained()
         finally:
             confirmer.cancel()
+            self._deletions.cancel()
+            for task in self._beside:
+                task.cancel()
+
+    @property
+    def _full(self) -> bool:
+        return self._confirmer.full or self._deletions.in_hand >= 5 * MOST
+
+    def _hurry(self) -> bool:
+        return self._hurried or self._deletions.hot
+
+    async def _receive(self, wait_seconds: int) -> list[Message]:
+        began, idle = time.monotonic(), not self._deletions.in_hand
+        messages = await self._queue.receive(wait_seconds=wait_seconds, visibility_seconds=VISIBILITY_SECONDS)
+        self._deletions.received(messages)
+        self._confirmer.add(messages)
+        if not messages and wait_seconds and idle and not self._deletions.in_hand:
+            await self._observe_emptiness(began)
+        return messages
+
+    def _start_beside(self, stopping: asyncio.Event) -> None:
+        task = asyncio.create_task(self._receive_beside(stopping))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _receive_beside(self, stopping: asyncio.Event) -> None:
+        """One more receive after the other, as long as the queue is full."""
+        try:
+            while not stopping.is_set() and not self._full:
+                if len(await self._receive(BESIDE_SECONDS)) < BATCH:
+                    return
+        except BrokerUnavailable:
+            # The first one meets the same, and tells.
+            return
+
+    async def _observe_emptiness(self, began: float) -> None:
+        if self._emptiness is None or not self._emptiness.wanted(began):
+            return
+        if is_empty(await self._queue.attributes()) and not self._deletions.in_hand:
+            self._emptiness.observe(began)
 
     async def _confirm(self, messages: Sequence[Message]) -> None:
-        event_ids = [event_id for message in messages if (event_id := self._event_id(message))]
-        news = await self._marks.mark_published(event_ids)
+        confirmations = [found for message in messages if (found := self._confirmation(message))]
+        news = await self._marks.mark_published(confirmations) if confirmations else []
         for publication in news:
             self._metrics.published.labels(type=publication.type).inc()
             self._metrics.end_to_end.observe(publication.since_recorded)
@@ -108,15 +158,13 @@ class PublishCheck:
         if news:
             self._on_published()
         # Only now: a message deleted before its event is marked would be a confirmation lost.
-        try:
-            await self._queue.delete(messages)
-        except BrokerUnavailable as error:
-            log.warning("confirmations come again", action="publish_check.not_deleted", reason=str(error))
+        self._deletions.delete(messages)
 
-    def _event_id(self, message: Message) -> UUID | None:
+    def _confirmation(self, message: Message) -> Confirmation | None:
         try:
-            return Envelope.parse(message.body).id
-        except MalformedEnvelope as error:
+            event_id = Envelope.parse(message.body).id
+            return Confirmation(event_id, _sending(event_id, message.deduplication_id))
+        except (MalformedEnvelope, ValueError) as error:
             self._metrics.foreign.inc()
             log.warning(
                 "no event of ours on the publish check",
@@ -125,3 +173,14 @@ class PublishCheck:
                 reason=str(error),
             )
             return None
+
+
+def _sending(event_id: UUID, deduplication_id: str) -> int:
+    """Which sending of the event this is: 0 is the first, which has the event's id alone; `<id>.<n>` is another one.
+
+    Raises ValueError when no relay sent it.
+    """
+    sent_id, _, number = deduplication_id.partition(".")
+    if sent_id != str(event_id) or (number and not number.isdecimal()):
+        raise ValueError("its deduplication id is not that of a relay")
+    return int(number or 0)

@@ -3,82 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import datetime, timedelta
 
-import asyncpg
 import structlog
 
-from shared.database import DATABASE_FAULTS, Pool, transaction
+from shared.database import DATABASE_FAULTS, Pool
 from shared.error_text import describe
 from shared.lifecycle import pause
 from shared.signals import Signals
 
 from ..metrics import RelayMetrics
+from .probes import Probes, WayBack
+from .unconfirmed import STEP, WALK_FROM, Evidence, Head, Range, Unconfirmed
 
 log = structlog.get_logger(__name__)
 
 # FIFO deduplication swallows a repeat for at least five minutes (AWS: sns fifo-message-dedup): earlier nothing is lost.
 LOST_AFTER_SECONDS = 360.0
-# Something sent so much later that is confirmed shows that the check works and the event is lost.
+# So long after an event was sent it lies in the check queue, and AWS's counts of that queue have become true.
 LATER_SECONDS = 60.0
 PROBE_SECONDS = 60.0
-STEP = 1000
+# Each probe that comes back lets twice as many go, up to so many.
+MOST_PROBES = 512
+# So often the oldest unconfirmed event is looked for between two sweeps; never for more than a small share of the time.
+MEASURE_SECONDS = 30.0
+SHARE = 0.05
+# So many runs of events are looked at of one group in one sweep.
+MOST_RUNS = 50
 # The relay that owns this lane sweeps; so there is one at a time, mostly, and nothing else to agree upon.
 SWEEPING_LANE = 0
-
-OVERDUE = """
--- overdue: when the oldest event that was sent so long ago and is not confirmed was sent
-SELECT min(e.sent_at) FROM outbox_event e
-WHERE e.published_at IS NULL AND e.held_at IS NULL AND e.sent_at < clock_timestamp() - $1::float8 * interval '1 second'
-"""
-
-# Reads the whole table, but only when something is overdue, which is rare.
-CONFIRMED = """
--- confirmed: when the last event that is confirmed was sent
-SELECT max(e.sent_at) FROM outbox_event e WHERE e.published_at IS NOT NULL
-"""
-
-RETURN_LOST = """
--- return_lost: unconfirmed for too long, while something sent well after them is confirmed
-UPDATE outbox_event e SET first_sent_at = coalesce(e.first_sent_at, e.sent_at), sent_at = NULL,
-    broker_message_id = NULL, republished = e.republished + 1, attempts = 0
-WHERE e.id IN (
-    SELECT o.id FROM outbox_event o
-    WHERE o.published_at IS NULL AND o.held_at IS NULL
-      AND o.sent_at < clock_timestamp() - $1::float8 * interval '1 second'
-      AND o.sent_at < $2::timestamptz - $3::float8 * interval '1 second'
-    ORDER BY o.id LIMIT $4 FOR NO KEY UPDATE
-)
-RETURNING e.event_id
-"""
-
-RETURN_OLDEST = """
--- return_oldest: as a probe, the one that was sent first
-UPDATE outbox_event e SET first_sent_at = coalesce(e.first_sent_at, e.sent_at), sent_at = NULL,
-    broker_message_id = NULL, republished = e.republished + 1, attempts = 0
-WHERE e.id IN (
-    SELECT o.id FROM outbox_event o
-    WHERE o.published_at IS NULL AND o.held_at IS NULL
-      AND o.sent_at < clock_timestamp() - $1::float8 * interval '1 second'
-    ORDER BY o.sent_at, o.id LIMIT 1 FOR NO KEY UPDATE
-)
-RETURNING e.event_id
-"""
-
-
-PROBE_STATE = """
--- probe_state: what became of a probe
-SELECT e.sent_at, e.published_at, extract(epoch FROM clock_timestamp() - e.sent_at)::float8 AS age
-FROM outbox_event e WHERE e.event_id = $1
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: between sweeps, until an event counts as lost, by which a later one is later, and for a probe."""
+    """Seconds: between sweeps, until an event counts as lost, until it must be in the check queue, and for a probe."""
 
     sweep: float = 300.0
     lost_after: float = LOST_AFTER_SECONDS
@@ -87,10 +48,11 @@ class Patience:
 
 
 class Sweeper:
-    """Tells lost events from a broken check.
+    """Calls an event lost only on proof, for a check that is slow is no loss.
 
-    If something sent later came back, what did not is lost and goes again. If nothing did, only the oldest goes
-    again, as a probe; as long as no probe comes back the check itself is broken, and nothing but probes is sent.
+    It is proven by a later event of its group that came back, or by a check queue that was seen empty after the event
+    must have been in it, while the check works. If neither is known, the oldest event goes again, as a probe, and as
+    long as nothing comes back after a probe the check itself is broken, and nothing but probes is sent.
     """
 
     name = "sweeper"
@@ -104,85 +66,180 @@ class Sweeper:
         metrics: RelayMetrics,
         signals: Signals,
         on_returned: Callable[[], None],
+        emptied: Callable[[], float | None] = lambda: None,
+        sends: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._pool = pool
+        """`emptied` is how long ago the check queue was surely empty; `sends` is whether a probe could go at all."""
+        self._unconfirmed = Unconfirmed(pool)
+        self._probes = Probes(pool)
         self._patience = patience
         self._may_sweep = may_sweep
         self._metrics = metrics
         self._signals = signals
         self._on_returned = on_returned
-        self._probe_id: UUID | None = None
+        self._emptied = emptied
+        self._sends = sends
+        self._suspects = False
         self.trouble: str | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sweep now and then until asked to stop; sooner while a probe is under way."""
+        """Sweep now and then until asked to stop; sooner while a probe is under way or events wait for a proof."""
+        next_sweep = 0.0
         while not stopping.is_set():
-            if self._may_sweep(SWEEPING_LANE):
-                try:
+            began = time.monotonic()
+            try:
+                if not self._may_sweep(SWEEPING_LANE):
+                    self._metrics.confirmation_lag.set(0)
+                elif began >= next_sweep:
+                    next_sweep = began + self._patience.sweep
                     await self.sweep()
-                except DATABASE_FAULTS as error:
-                    log.warning("cannot sweep", action="sweeper.failed", error=describe(error))
-            await pause(stopping, self._patience.probe if self._probe_id else self._patience.sweep)
+                    if self._suspects:
+                        next_sweep = min(next_sweep, time.monotonic() + self._patience.probe / 4)
+                else:
+                    await self.measure()
+            except DATABASE_FAULTS as error:
+                log.warning("cannot sweep", action="sweeper.failed", error=describe(error))
+            now = time.monotonic()
+            rest = min(MEASURE_SECONDS, max(0.0, next_sweep - now), self._patience.sweep)
+            await pause(stopping, max(rest, (now - began) / SHARE, 0.05))
+
+    async def measure(self) -> float:
+        """The age of the oldest event that was sent and is not confirmed, of whatever group, in seconds."""
+        oldest, after = 0.0, WALK_FROM
+        while True:
+            heads = await self._unconfirmed.heads(after)
+            oldest = max([oldest, *(head.age for head in heads.found)])
+            if heads.next is None:
+                break
+            after = heads.next
+        self._metrics.confirmation_lag.set(oldest)
+        return oldest
 
     async def sweep(self) -> int:
         """One sweep; returns how many events went back to their lane."""
-        async with transaction(self._pool) as connection:
-            overdue: datetime | None = await connection.fetchval(OVERDUE, self._patience.lost_after)
-            confirmed: datetime | None = None
-            if overdue or self._probe_id:
-                confirmed = await connection.fetchval(CONFIRMED)
-            probe = await connection.fetchrow(PROBE_STATE, self._probe_id) if self._probe_id else None
-        under_way = self._judge_probe(probe, confirmed)
-        returned = 0
-        if overdue and confirmed and (confirmed - overdue).total_seconds() >= self._patience.later:
-            returned = await self._return_lost(confirmed)
-        elif overdue and not under_way:
-            returned = await self._send_probe()
-        self._signals.emit("sweeper.swept", returned=returned)
-        return returned
-
-    def _judge_probe(self, probe: asyncpg.Record | None, confirmed: datetime | None) -> bool:
-        """Whether a probe is still under way; says so when it did not come back in time."""
-        if probe is None or probe["published_at"] or (confirmed and probe["sent_at"] and confirmed > probe["sent_at"]):
-            self._probe_id = None
-            self._set_trouble(None)
-            return False
-        if probe["sent_at"] is None or probe["age"] < self._patience.probe:
-            return True
-        self._set_trouble("the publish check is broken: what is sent does not come back")
-        return False
-
-    async def _return_lost(self, confirmed: datetime) -> int:
-        patience = self._patience
-        returned = 0
+        state = await self._probes.state()
+        may_go = await self._judge(state)
+        unseen_until = self._unseen_until(state)
+        lost, oldest, after = 0, 0.0, WALK_FROM
+        suspects: list[Head] = []
         while True:
-            async with transaction(self._pool) as connection:
-                rows = await connection.fetch(RETURN_LOST, patience.lost_after, confirmed, patience.later, STEP)
-            returned += len(rows)
-            self._metrics.republished.labels(reason="lost").inc(len(rows))
-            for row in rows:
-                log.warning(
-                    "event lost by the broker; it goes again", action="sweeper.lost", event_id=str(row["event_id"])
-                )
-            if len(rows) < STEP:
+            heads = await self._unconfirmed.heads(after)
+            oldest = max([oldest, *(head.age for head in heads.found)])
+            overdue = [head for head in heads.found if head.age >= self._patience.lost_after]
+            ranges, unproven = await self._look_for_proof(overdue, unseen_until)
+            lost += await self._return_lost(ranges)
+            suspects = sorted([*suspects, *unproven], key=lambda head: head.sent_at)[:MOST_PROBES]
+            if heads.next is None:
                 break
-        if returned:
+            after = heads.next
+        self._metrics.confirmation_lag.set(oldest)
+        probes = await self._send_probes(suspects[:may_go]) if may_go and not state.stopped and self._sends() else 0
+        self._suspects = bool(suspects or probes or (state.size and not may_go))
+        if lost or probes:
             self._on_returned()
-        return returned
+        self._signals.emit("sweeper.swept", returned=lost + probes, lost=lost, probes=probes)
+        return lost + probes
 
-    async def _send_probe(self) -> int:
-        async with transaction(self._pool) as connection:
-            probe: UUID | None = await connection.fetchval(RETURN_OLDEST, self._patience.lost_after)
-        if probe is None:
+    async def _judge(self, state: WayBack) -> int:
+        """What became of the probes; returns how many may go now.
+
+        A probe that cannot go, because its group was held or its lane has no relay, is not waited for; nor does one
+        that left the outbox say that the check works.
+        """
+        patience = self._patience.probe
+        self._say(broken=state.broken is not None)
+        if state.broken is not None and state.confirmed is not None and state.confirmed < state.broken:
+            await self._find(broken=False)
+        if not state.size or not (state.out or state.back):
+            return 1
+        if not state.out:
+            await self._probes.keep([])
+            await self._find(broken=False)
+            return min(2 * state.size, MOST_PROBES)
+        if state.oldest is None:
+            return 0 if state.probed is not None and state.probed < patience else 1
+        if state.oldest < patience:
             return 0
-        self._probe_id = probe
-        self._metrics.republished.labels(reason="probe").inc()
-        log.warning("nothing comes back; one event goes again as a probe", action="sweeper.probe", event_id=str(probe))
-        self._on_returned()
+        if state.confirmed is not None and state.confirmed < state.oldest:
+            # Others come back: the check works, and is slow, or lost the probe as well. No haste.
+            await self._probes.keep([])
+            return state.size // 2 if state.back > state.out else 0
+        await self._find(broken=True)
         return 1
 
-    def _set_trouble(self, trouble: str | None) -> None:
+    def _unseen_until(self, state: WayBack) -> datetime | None:
+        """What was sent until then and is not confirmed is lost, since the queue was empty later; None: nobody knows.
+
+        An empty queue proves nothing of a check that is broken: something sent later must have come back.
+        """
+        emptied = self._emptied()
+        if emptied is None or state.broken is not None or state.confirmed_sent_at is None:
+            return None
+        return min(state.confirmed_sent_at, state.now - timedelta(seconds=emptied + self._patience.later))
+
+    async def _look_for_proof(
+        self, overdue: Sequence[Head], unseen_until: datetime | None
+    ) -> tuple[list[Range], list[Head]]:
+        """What is proven lost of these groups, and the heads of those that may be."""
+        ranges: list[Range] = []
+        suspects: list[Head] = []
+        looking = [(head, head.sequence) for head in overdue]
+        for run in range(MOST_RUNS):
+            if not looking:
+                break
+            heads, starts = [head for head, _ in looking], [start for _, start in looking]
+            found = await self._unconfirmed.evidence(heads, starts)
+            looking = []
+            for head, start, evidence in zip(heads, starts, found, strict=True):
+                if evidence.proof is not None and evidence.proof >= head.sent_at:
+                    ranges.append(Range(head, head.sequence, evidence.proven, evidence.proof))
+                elif unseen_until is not None and head.sent_at <= unseen_until:
+                    ranges.append(Range(head, start, evidence.last, unseen_until))
+                elif run == 0 and self._may_be_lost(evidence):
+                    suspects.append(head)
+                if evidence.goes_on and evidence.last_sent is not None:
+                    looking.append((head, evidence.last + 1))
+        proven = {span.head.event_id for span in ranges}
+        return ranges, [head for head in suspects if head.event_id not in proven]
+
+    def _may_be_lost(self, evidence: Evidence) -> bool:
+        """A group whose confirmations come is read slowly and has lost nothing; in a held one a probe could not go."""
+        moves = evidence.moved is not None and evidence.moved < self._patience.lost_after
+        return not moves and not evidence.held
+
+    async def _return_lost(self, ranges: Sequence[Range]) -> int:
+        returned = 0
+        while ranges:
+            lost = await self._unconfirmed.give_back(ranges, lost_after=self._patience.lost_after)
+            returned += len(lost)
+            self._metrics.republished.labels(reason="lost").inc(len(lost))
+            for event_id in lost:
+                log.warning("event lost by the broker; it goes again", action="sweeper.lost", event_id=str(event_id))
+                self._signals.emit("sweeper.lost", event_id=event_id)
+            if len(lost) < STEP:
+                break
+        return returned
+
+    async def _send_probes(self, heads: Sequence[Head]) -> int:
+        if not heads:
+            return 0
+        ranges = [Range(head, head.sequence, head.sequence, head.sent_at) for head in heads]
+        probes = await self._unconfirmed.give_back(ranges, lost_after=self._patience.lost_after)
+        await self._probes.keep(probes)
+        self._metrics.republished.labels(reason="probe").inc(len(probes))
+        for probe in probes:
+            log.warning(
+                "no proof of a loss; the event goes again as a probe", action="sweeper.probe", event_id=str(probe)
+            )
+        return len(probes)
+
+    async def _find(self, *, broken: bool) -> None:
+        await self._probes.keep_broken(broken)
+        self._say(broken=broken)
+
+    def _say(self, *, broken: bool) -> None:
+        trouble = "the publish check is broken: what is sent does not come back" if broken else None
         if trouble and self.trouble is None:
             log.error(trouble, action="sweeper.check_broken")
         self.trouble = trouble
-        self._metrics.check_broken.set(1 if trouble else 0)
+        self._metrics.check_broken.set(1 if broken else 0)

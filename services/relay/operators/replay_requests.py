@@ -9,7 +9,7 @@ import structlog
 from shared.database import Pool, transaction
 from shared.idempotency.repetition import EVERY_TIME, Repetition
 
-from . import audit, replays
+from . import audit, brokers, replays
 from .audit import Decision
 from .errors import NotInOutbox, OperationRefused
 from .replays import AtLeast, Criteria
@@ -39,6 +39,8 @@ class ReplayRequests:
                 raise NotInOutbox("no event that was sent fits, so nothing would go again")
             job = await replays.request(connection, criteria, actor=decision.actor, reason=decision.reason)
             details = {"job": job, "events": chosen, "criteria": json.loads(criteria.to_json())}
+            if brokers.decides(criteria) and (accepted := await brokers.accept(connection)):
+                details["broker"] = accepted
             await audit.record(
                 connection, "replay", decision, subject=criteria.subject, event_id=criteria.event_id, details=details
             )

@@ -13,9 +13,9 @@ from shared.database import Connection
 
 from ..publishing.barriers import SOURCES
 
-# What was not sent yet when it was asked for needs no replay.
+# What was not sent yet when it was asked for needs no replay, unless $8 is null: then all is chosen, sent or not.
 CHOSEN = """
-    e.sent_at <= $8
+    ($8::timestamptz IS NULL OR e.sent_at <= $8)
     AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
     AND ($5::text IS NULL OR e.attributes ->> 'type' = $5)
     AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
@@ -45,7 +45,8 @@ WITH looked AS (
     SELECT e.id, e.place, e.recorded_at, ({chosen}) AS chosen FROM ({walk}) AS e
 ), locked AS (
     SELECT e.id FROM outbox_event e
-    WHERE e.id = ANY (ARRAY(SELECT looked.id FROM looked WHERE looked.chosen)) AND e.sent_at IS NOT NULL
+    WHERE e.id = ANY (ARRAY(SELECT looked.id FROM looked WHERE looked.chosen))
+      AND (e.sent_at IS NOT NULL OR $8::timestamptz IS NULL)
     ORDER BY e.id FOR NO KEY UPDATE
 ), returned AS (
     UPDATE outbox_event e
@@ -85,18 +86,23 @@ SELECT max(found.sequence) FROM unnest({SOURCES}) AS sources(source) CROSS JOIN 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which of the events that were sent go again; what is None does not matter."""
+    """Which of the events that were sent go again; what is None does not matter.
+
+    `unsent` makes of those that were not sent others, too: whatever an earlier broker answers of them is void.
+    """
 
     event_id: UUID | None = None
     subject: str | None = None
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    unsent: bool = False
 
     def to_json(self) -> str:
         """For the job's row."""
         values = {name: getattr(self, name) for name in ("event_id", "subject", "type", "since", "until")}
-        return json.dumps({name: str(value) for name, value in values.items() if value is not None})
+        written = {name: str(value) for name, value in values.items() if value is not None}
+        return json.dumps(written | ({"unsent": "true"} if self.unsent else {}))
 
     @classmethod
     def from_json(cls, text: str) -> Criteria:
@@ -108,6 +114,7 @@ class Criteria:
             type=found.get("type"),
             since=datetime.fromisoformat(found["since"]) if "since" in found else None,
             until=datetime.fromisoformat(found["until"]) if "until" in found else None,
+            unsent="unsent" in found,
         )
 
     def arguments(self) -> tuple[object, ...]:
@@ -156,7 +163,8 @@ class Walk:
 
     def _arguments(self, criteria: Criteria, sent_by: datetime, most: int) -> tuple[object, ...]:
         times = () if self.after_at is None else (self.after_at, self.until_at)
-        return (self.after, self.until, *criteria.arguments(), sent_by, most, *times)
+        chosen_until = None if criteria.unsent else sent_by
+        return (self.after, self.until, *criteria.arguments(), chosen_until, most, *times)
 
 
 async def walk_of(connection: Connection, criteria: Criteria, now: datetime) -> Walk:

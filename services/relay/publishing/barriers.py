@@ -21,7 +21,9 @@ SOURCES = """ARRAY(
 )"""
 
 # When all that was sent goes again, everything waits.
-NOT_ALL_GOES_AGAIN = "NOT EXISTS (SELECT FROM outbox_replay r WHERE r.finished_at IS NULL AND r.criteria = '{}')"
+NOT_ALL_GOES_AGAIN = """
+NOT EXISTS (SELECT FROM outbox_replay r WHERE r.finished_at IS NULL AND r.criteria - 'unsent' = '{}')
+""".strip()
 
 # What an operator holds before anything of it waits. Once something does, it is held itself.
 HELD_AHEAD = """

@@ -26,7 +26,7 @@ class Coalescer(Generic[T]):
     """Items go in one by one or in handfuls and come out in batches; a batch that fails is tried again until it works.
 
     The first item after a while is written at once; under load a write begins at the most every `interval` seconds,
-    or every `SHORTEST_SECONDS` while `hurry` says that somebody waits for it.
+    or every `shortest` seconds while `hurry` says that somebody waits for it.
     """
 
     def __init__(
@@ -36,12 +36,14 @@ class Coalescer(Generic[T]):
         *,
         most: int,
         interval: float,
+        shortest: float = SHORTEST_SECONDS,
         hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self._write = write
         self._most = most
         self._interval = interval
+        self._shortest = shortest
         self._hurry = hurry
         self._items: deque[T] = deque()
         self._changed = asyncio.Event()
@@ -92,7 +94,7 @@ class Coalescer(Generic[T]):
     async def _wait_for_more(self) -> None:
         loop = asyncio.get_running_loop()
         while len(self._items) < self._most:
-            least = SHORTEST_SECONDS if self._hurry() else self._interval
+            least = self._shortest if self._hurry() else self._interval
             wait = self._written_at + least - loop.time()
             if wait <= 0:
                 return

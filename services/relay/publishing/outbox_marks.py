@@ -45,19 +45,33 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outb
 WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
 """
 
+# Only what came back of the latest sending confirms it: what an earlier broker had is not what the one of now has. When
+# the last confirmation came, and of what was sent when, is kept in one row, written once a second at the most.
 MARK_PUBLISHED = """
 -- mark_published: these came back through the publish check
-WITH locked AS (
-    SELECT e.id FROM outbox_event e WHERE e.event_id = ANY ($1::uuid[]) AND e.published_at IS NULL
-    ORDER BY e.id FOR NO KEY UPDATE
+WITH confirmed AS (
+    SELECT * FROM unnest($1::uuid[], $2::integer[]) AS c(event_id, republished)
+), locked AS (
+    SELECT e.id FROM outbox_event e JOIN confirmed c USING (event_id)
+    WHERE e.republished = c.republished AND e.published_at IS NULL
+    ORDER BY e.id FOR NO KEY UPDATE OF e
+), published AS (
+    UPDATE outbox_event e
+    SET published_at = clock_timestamp(), sent_at = coalesce(e.sent_at, clock_timestamp()), last_error = NULL,
+        held_at = NULL, held_reason = NULL
+    FROM locked WHERE e.id = locked.id
+    RETURNING e.event_id, e.attributes, e.recorded_at, e.sent_at, e.published_at
+), noted AS (
+    UPDATE outbox_control c
+    SET confirmed_at = clock_timestamp(), confirmed_sent_at = greatest(c.confirmed_sent_at, newest.sent_at)
+    FROM (SELECT max(p.sent_at) AS sent_at FROM published p) AS newest
+    WHERE newest.sent_at IS NOT NULL
+      AND (c.confirmed_at IS NULL OR c.confirmed_at < clock_timestamp() - interval '1 second')
 )
-UPDATE outbox_event e
-SET published_at = clock_timestamp(), sent_at = coalesce(e.sent_at, clock_timestamp()), last_error = NULL,
-    held_at = NULL, held_reason = NULL
-FROM locked WHERE e.id = locked.id
-RETURNING e.event_id, e.attributes ->> 'type' AS type,
-          extract(epoch FROM e.published_at - e.recorded_at)::float8 AS since_recorded,
-          extract(epoch FROM e.published_at - e.sent_at)::float8 AS since_sent
+SELECT p.event_id, p.attributes ->> 'type' AS type,
+       extract(epoch FROM p.published_at - p.recorded_at)::float8 AS since_recorded,
+       extract(epoch FROM p.published_at - p.sent_at)::float8 AS since_sent
+FROM published p
 """
 
 
@@ -78,6 +92,14 @@ class Failure:
     id: int
     token: int
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """An event that came back, of the sending that its deduplication id names: 0 is the first."""
+
+    event_id: UUID
+    republished: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +149,15 @@ class OutboxMarks:
                 self._relay_id,
             )
 
-    async def mark_published(self, event_ids: Sequence[UUID]) -> list[Publication]:
-        """Record confirmations; returns those that were news. Unknown and repeated ids change nothing."""
+    async def mark_published(self, confirmations: Sequence[Confirmation]) -> list[Publication]:
+        """Record confirmations; returns those that were news.
+
+        Unknown and repeated ones change nothing, nor do those of a sending that is not the event's latest.
+        """
         async with transaction(self._pool) as connection:
-            rows = await connection.fetch(MARK_PUBLISHED, list(event_ids))
+            rows = await connection.fetch(
+                MARK_PUBLISHED, [c.event_id for c in confirmations], [c.republished for c in confirmations]
+            )
         return [
             Publication(row["event_id"], row["type"] or "", row["since_recorded"], row["since_sent"]) for row in rows
         ]

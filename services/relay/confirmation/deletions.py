@@ -1,0 +1,121 @@
+"""Deletes confirmations that are recorded, promptly: SQS gives no more of a group while ten of it are in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from shared.errors import BrokerUnavailable
+from shared.queue import BATCH, Message, Queue
+from shared.retry import Backoff
+
+log = structlog.get_logger(__name__)
+
+VISIBILITY_SECONDS = 30
+# A receipt is good for as long as its message stays invisible; a delete after that would be refused.
+VALID_SECONDS = VISIBILITY_SECONDS - 5
+# Calls at the same time.
+CALLS = 4
+# So many of one group in hand: then the group has more, probably, and waits for the delete.
+HOT = 5
+RETRY = Backoff(first=0.1, factor=2, cap=2.0, jitter=0.5)
+
+
+class Deletions:
+    """Knows what was received and is not yet deleted, and deletes beside the recording, hot groups first."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._received: dict[str, tuple[str, float]] = {}
+        self._groups: Counter[str] = Counter()
+        self._hot: set[str] = set()
+        self._calls = asyncio.Semaphore(CALLS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    @property
+    def in_hand(self) -> int:
+        """How many messages were received and are not yet deleted, nor given up."""
+        return len(self._received)
+
+    @property
+    def hot(self) -> bool:
+        """Whether a group probably waits for what is in hand of it."""
+        return bool(self._hot)
+
+    def received(self, messages: Sequence[Message]) -> None:
+        """Take note of what is in hand now."""
+        now = time.monotonic()
+        for message in messages:
+            self._received[message.receipt_handle] = (message.group, now)
+            self._groups[message.group] += 1
+            if self._groups[message.group] >= HOT:
+                self._hot.add(message.group)
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        """Delete these, beside whatever goes on."""
+        ordered = sorted(messages, key=lambda message: message.group not in self._hot)
+        for start in range(0, len(ordered), BATCH):
+            task = asyncio.create_task(self._delete(ordered[start : start + BATCH]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def drained(self) -> None:
+        """Wait until what is to be deleted is; what cannot be is not tried again, and comes once more."""
+        self._draining = True
+        await asyncio.gather(*self._tasks)
+
+    def cancel(self) -> None:
+        """Give up, and forget what was in hand."""
+        for task in self._tasks:
+            task.cancel()
+        self._received.clear()
+        self._groups.clear()
+        self._hot.clear()
+
+    async def _delete(self, messages: Sequence[Message]) -> None:
+        """Until they are deleted, or their receipts are worth nothing any more: then they are delivered again."""
+        left, failures = list(messages), 0
+        try:
+            while True:
+                reason = "refused"
+                try:
+                    async with self._calls:
+                        refused = await self._queue.delete(left)
+                except BrokerUnavailable as error:
+                    refused, reason = left, str(error)
+                gone = {message.receipt_handle for message in refused}
+                self._forget([message for message in left if message.receipt_handle not in gone])
+                left, failures = self._valid(refused), failures + 1
+                if not left:
+                    return
+                if failures == 1:
+                    log.warning("confirmations are not deleted yet", action="publish_check.not_deleted", reason=reason)
+                if self._draining:
+                    return
+                await asyncio.sleep(RETRY.delay(failures, random.random()))  # noqa: S311 - no secret
+        finally:
+            self._forget(left)
+
+    def _valid(self, messages: Sequence[Message]) -> list[Message]:
+        earliest = time.monotonic() - VALID_SECONDS
+        valid = [m for m in messages if self._received.get(m.receipt_handle, ("", 0.0))[1] > earliest]
+        keys = {message.receipt_handle for message in valid}
+        self._forget([message for message in messages if message.receipt_handle not in keys])
+        return valid
+
+    def _forget(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            group, _ = self._received.pop(message.receipt_handle, (None, 0.0))
+            if group is None:
+                continue
+            self._groups[group] -= 1
+            if self._groups[group] < HOT:
+                self._hot.discard(group)
+            if not self._groups[group]:
+                del self._groups[group]

@@ -1,0 +1,165 @@
+"""A broker that is not the one that was known: the database keeps it until somebody decides, for every relay."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import cast
+from uuid import uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.relay.confirmation.broker_identity import BrokerIdentity
+from services.relay.confirmation.control_watch import ControlWatch
+from services.relay.metrics import RelayMetrics
+from services.relay.operators.acceptances import Acceptances
+from services.relay.operators.audit import Decision
+from services.relay.operators.operations import OperationRefused, Operations
+from services.relay.operators.replays import Criteria, Replays
+from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
+from shared.aws import Aws
+from shared.database import Pool
+from shared.errors import BrokerUnavailable
+from shared.queue import Queue
+from shared.signals import Signals
+from shared.topology import Topology
+from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import pool, query, record
+from tests.support.relays import running, settings
+from tests.support.waiting import eventually
+
+OLGA = Decision("olga", "because")
+
+
+@pytest.fixture
+async def relay_pool(outbox_database: TestDatabase) -> AsyncIterator[Pool]:
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        yield made
+
+
+def identity(made: Pool, *, automatic: bool) -> BrokerIdentity:
+    """That of one relay's process."""
+    return BrokerIdentity(
+        made, cast(Queue, None), relay_id=uuid4(), automatic=automatic, on_new=lambda: None, signals=Signals()
+    )
+
+
+async def known(database: TestDatabase) -> tuple[str | None, str | None]:
+    (row,) = await query(database.url, "SELECT broker, broker_seen FROM outbox_control")
+    return row["broker"], row["broker_seen"]
+
+
+async def actions(database: TestDatabase) -> list[str]:
+    return [row["action"] for row in await query(database.url, "SELECT action FROM outbox_audit ORDER BY id")]
+
+
+async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
+    """Whether a relay that begins now says that somebody has to decide, on its page and in its figure."""
+    metrics = RelayMetrics(CollectorRegistry())
+    watch = ControlWatch(made, metrics)
+    await watch.look()
+    return watch.broker is not None and "accept-broker" in watch.broker, metrics.broker_unaccepted._value.get()
+
+
+async def test_what_one_relay_saw_all_say_until_somebody_decides(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    assert await identity(relay_pool, automatic=False).meet("100")
+    assert await seen_by_a_relay(relay_pool) == (False, 0)
+    for _ in range(3):
+        assert await identity(relay_pool, automatic=False).meet("200"), "nothing waits for the decision"
+    assert await known(outbox_database) == ("100", "200")
+    assert await seen_by_a_relay(relay_pool) == (True, 1)
+    assert await actions(outbox_database) == ["broker-seen"], "once, whoever sees it"
+    assert await Acceptances(relay_pool).accept_broker(OLGA) == "200"
+    assert await known(outbox_database) == ("200", None)
+    assert await seen_by_a_relay(relay_pool) == (False, 0)
+    with pytest.raises(OperationRefused):
+        await Acceptances(relay_pool).accept_broker(OLGA)
+    (row,) = await query(outbox_database.url, "SELECT actor, reason, details FROM outbox_audit WHERE actor = 'olga'")
+    assert (row["reason"], json.loads(row["details"])) == ("because", {"broker": "200"})
+
+
+@pytest.mark.parametrize(
+    ("criteria", "decides"),
+    [
+        (Criteria(since=datetime(2020, 1, 1, tzinfo=UTC)), True),
+        (Criteria(), True),
+        (Criteria(subject="a"), False),
+        (Criteria(type="order.placed"), False),
+    ],
+)
+async def test_a_replay_of_all_groups_decides(
+    outbox_database: TestDatabase, relay_pool: Pool, criteria: Criteria, decides: bool
+) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+    await query(outbox_database.url, "UPDATE outbox_event SET sent_at = now() RETURNING 1")
+    for created in ("100", "200"):
+        await identity(relay_pool, automatic=False).meet(created)
+    await Operations(relay_pool, call_seconds=5.0).replay(criteria, OLGA)
+    assert await known(outbox_database) == (("200", None) if decides else ("100", "200"))
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+async def test_relays_that_see_two_brokers_do_not_make_all_go_again_in_turns(
+    outbox_database: TestDatabase, relay_pool: Pool, automatic: bool
+) -> None:
+    one, other = identity(relay_pool, automatic=automatic), identity(relay_pool, automatic=automatic)
+    assert await one.meet("200")
+    for _ in range(3):
+        assert await other.meet("199")
+        assert await one.meet("200")
+    assert await query(outbox_database.url, "SELECT 1 FROM outbox_replay") == []
+    assert "older" in (other.trouble or "")
+    assert one.trouble is None
+    assert await other.meet("1000") is not automatic, "a number, not a text"
+    replays = await query(outbox_database.url, "SELECT 1 FROM outbox_replay")
+    assert len(replays) == (1 if automatic else 0)
+    assert await one.meet("200")
+    assert await query(outbox_database.url, "SELECT 1 FROM outbox_replay") == replays
+
+
+async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    """A call and a confirmation that straddle the change: the event was not recorded as sent when all went again."""
+    answered, returned = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
+    marks = OutboxMarks(relay_pool, uuid4())
+    await identity(relay_pool, automatic=True).meet("100")
+    assert not await identity(relay_pool, automatic=True).meet("200")
+    replays = Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    while await replays.step():
+        pass
+    assert await marks.mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []
+    assert await marks.mark_published([Confirmation(returned.id), Confirmation(answered.id)]) == []
+    rows = await query(outbox_database.url, "SELECT sent_at, published_at, republished FROM outbox_event")
+    assert [tuple(row) for row in rows] == [(None, None, 1), (None, None, 1)]
+    assert len(await marks.mark_published([Confirmation(returned.id, 1)])) == 1
+
+
+async def test_trouble_of_the_check_is_not_the_publishers(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receives fail from some moment on: events are sent as before, and the check says that it cannot be read."""
+    made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
+    async with running(made) as signals:
+        await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
+        await signals.wait("relay.published")
+        forgotten: list[str] = []
+        monkeypatch.setattr(
+            "services.relay.publishing.publisher.Publisher.forget", lambda _: forgotten.append("the topic")
+        )
+        monkeypatch.setattr(Queue, "receive", lambda *_, **__: _refused())
+        await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 2), ("a", 3)])
+        await signals.wait("relay.sent", count=3)
+
+        async def counted() -> bool:
+            rows = await query(outbox_database.url, "SELECT count(*) FROM outbox_event WHERE sent_at IS NOT NULL")
+            return bool(rows[0][0] == 3)
+
+        await eventually(counted)
+        assert forgotten == []
+
+
+async def _refused() -> list[object]:
+    raise BrokerUnavailable("refused")
