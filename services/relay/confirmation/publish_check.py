@@ -87,7 +87,7 @@ class PublishCheck:
                         log.warning("cannot read the publish check", action="publish_check.down", reason=str(error))
                     self.trouble = str(error)
                     self._on_trouble()
-                    await pause(stopping, RETRY.delay(failures, 0.0))
+                    await pause(stopping, RETRY.delay(failures))
                     continue
                 failures, self.trouble = 0, None
                 self._confirmer.add(messages)

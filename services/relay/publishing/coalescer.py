@@ -116,7 +116,7 @@ class Coalescer(Generic[T]):
                     items=len(batch),
                     error=f"{type(error).__name__}: {error}",
                 )
-                await asyncio.sleep(RETRY.delay(failures, 0.0))
+                await asyncio.sleep(RETRY.delay(failures))
             else:
                 self._healthy.set()
                 return
