@@ -7,10 +7,11 @@ is a matter of two lines.
 from __future__ import annotations
 
 import os
+import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
 import aiohttp
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
+LOCALSTACK_ACCOUNT = "000000000000"
 
 # Everything that a call can raise when the broker, the network or the credentials fail. The last line is for an answer
 # that is none, such as a gateway's page with status 200: the SDK's parsers stumble over it in any of these ways.
@@ -60,6 +62,21 @@ def sqs(aws: Aws, *, call_seconds: float = 5.0, connections: int = 20) -> Abstra
 def cloudformation(aws: Aws, *, call_seconds: float = 30.0) -> AbstractAsyncContextManager[CloudFormationClient]:
     """A client for CloudFormation."""
     return _session(aws).client("cloudformation", endpoint_url=aws.endpoint_url, config=_config(call_seconds, 5))
+
+
+async def topic_arn(aws: Aws, name: str, *, call_seconds: float = 5.0) -> str:
+    """The ARN of a topic of ours, whether or not it exists.
+
+    It says whose we are by asking STS, which needs no permission; LocalStack says so by the key, or has one account.
+    """
+    if aws.endpoint_url is not None:
+        key = os.environ.get("AWS_ACCESS_KEY_ID", "")
+        account = key if re.fullmatch(r"\d{12}", key) else LOCALSTACK_ACCOUNT
+        return f"arn:aws:sns:{aws.region}:{account}:{name}"
+    made: AbstractAsyncContextManager[Any] = _session(aws).client("sts", config=_config(call_seconds, 1))
+    async with made as client:
+        _, partition, _, _, account, _ = (await client.get_caller_identity())["Arn"].split(":", 5)
+    return f"arn:{partition}:sns:{aws.region}:{account}:{name}"
 
 
 def error_code(error: BaseException) -> str:

@@ -31,6 +31,11 @@ class RelayMetrics:
             "1 while nothing sent comes back through the publish check.",
             registry=registry,
         )
+        self.in_flight_limit = Gauge(
+            "outbox_calls_in_flight_limit",
+            "Calls that may be in flight at once; below BATCHES_IN_FLIGHT while the broker throttles.",
+            registry=registry,
+        )
         self.reads = Counter("outbox_reads", "Reads of the outbox.", registry=registry)
         self.calls = Counter("outbox_publish_calls", "PublishBatch calls.", ["outcome"], registry=registry)
         self.entries = Counter(

@@ -42,8 +42,7 @@ STATEMENTS_V1: tuple[str, ...] = (
         autovacuum_vacuum_cost_delay = 0
     )
     """,
-    # The only index that an event leaves, and only once: `sent_at` is in none, so marking an event as sent can be
-    # a heap-only update.
+    # An event leaves it when it is published or held.
     """
     CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
     WHERE published_at IS NULL AND held_at IS NULL
@@ -122,7 +121,14 @@ KEYS = "outbox_idempotency_key"
 
 STATEMENTS_V2: tuple[str, ...] = idempotency.statements(KEYS)
 
-STATEMENTS_V3: tuple[str, ...] = ()
+STATEMENTS_V3: tuple[str, ...] = (
+    # What is still to be sent, and nothing else: groups that only wait for their confirmation are not in the way of
+    # whoever looks for work. Whatever is published was sent, so `published_at` is not asked for here.
+    """
+    CREATE INDEX outbox_event_pending_unsent ON outbox_event (lane, subject, sequence)
+    WHERE sent_at IS NULL AND held_at IS NULL
+    """,
+)
 
 # What the relay may change of an event: its state, never what it says.
 STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"

@@ -123,7 +123,9 @@ class World:
         if call.answer is not None:
             self.calls.remove(call)
         call.abandoned = True
-        relay.unrecorded += await relay.courier.settle(call.batch, heard)
+        settled = relay.courier.settle(call.batch, heard)
+        relay.unrecorded += settled.receipts
+        await relay.courier.note(settled.failed)
 
     async def record(self, relay: Relay) -> None:
         """Acknowledgements are recorded."""

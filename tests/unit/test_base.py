@@ -1,6 +1,7 @@
 """Backoff, signals, settings, names and the supervisor: what everything else stands on."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_a_backoff_draws_its_jitter_itself() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"first": 0}, {"cap": 0.01}, {"factor": 0.5}, {"jitter": 2}])
-def test_backoff_checks_its_own_knobs(wrong: dict[str, float]) -> None:
+def test_backoff_checks_its_own_knobs(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Backoff(**wrong)
 

@@ -161,7 +161,7 @@ def _waiting(row: asyncpg.Record) -> WaitingEvent:
 
 
 def _life(row: Mapping[str, Any], discarded_at: datetime | None, entries: tuple[AuditEntry, ...]) -> EventLife:
-    attributes: dict[str, str] = json.loads(row["attributes"])
+    attributes = _attributes(row)
     try:
         envelope: Envelope | None = Envelope.parse(row["envelope"])
     except MalformedEnvelope:
@@ -180,7 +180,17 @@ def _life(row: Mapping[str, Any], discarded_at: datetime | None, entries: tuple[
 
 
 def _type(row: Mapping[str, Any]) -> str:
-    return str(json.loads(row["attributes"]).get("type", ""))
+    return _attributes(row).get("type", "")
+
+
+def _attributes(row: Mapping[str, Any]) -> dict[str, str]:
+    """As texts, whatever somebody has written there: what is held for its attributes can be looked at."""
+    try:
+        found = json.loads(row["attributes"])
+    except (ValueError, RecursionError):
+        return {}
+    named = found if isinstance(found, dict) else {}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in named.items()}
 
 
 def _state(row: Mapping[str, Any]) -> State:
