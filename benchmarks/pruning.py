@@ -25,7 +25,7 @@ from benchmarks.ratios import compare
 from benchmarks.stub_broker import StubBroker
 from services.relay.main import build
 from services.relay.settings import RelaySettings
-from shared.outbox.schema import STATEMENTS_V1
+from shared.outbox.schema import STATEMENTS_V1, STATEMENTS_V2, STATEMENTS_V3
 from tools.embedded.postgres import EmbeddedPostgres
 
 SEED = "seed"
@@ -68,9 +68,9 @@ class Load:
 
 def main(
     pairs: int = typer.Option(20, min=2, help="Pairs of a run with the pruner at work and one with it at rest."),
-    events: int = typer.Option(8000, min=1000, help="Events that a run publishes."),
-    stock: int = typer.Option(40_000, min=5000, help="Events of which the retention is over, before each run."),
-    most_minutes: float = typer.Option(8.0, min=0.5, help="Begin no further pair after that."),
+    events: int = typer.Option(8000, min=100, help="Events that a run publishes."),
+    stock: int = typer.Option(40_000, min=500, help="Events of which the retention is over, before each run."),
+    most_minutes: float = typer.Option(8.0, min=0.1, help="Begin no further pair after that."),
 ) -> None:
     """Print the rate with the pruner at work as a ratio to the rate with it at rest, and the noise beside it."""
     structlog.configure(processors=[_drop])
@@ -114,16 +114,21 @@ def _conclude(ratios: Sequence[float], noise: Sequence[float], pruned: Sequence[
 
 async def _run(admin_url: str, load: Load, retention_hours: float) -> Run:
     async with _database(admin_url) as url:
-        broker = StubBroker(load.events)
-        settings = RelaySettings(
-            database_url=url, topic="benchmark", retention_hours=retention_hours, publish_check_wait_seconds=1
-        )
-        with broker.in_place():
-            app = build(settings)
-            async with app.router.lifespan_context(app):
-                async with asyncio.timeout(RUN_SECONDS):
-                    await broker.done.wait()
-                left = await _left(url)
+        return await publish(url, load, retention_hours)
+
+
+async def publish(url: str, load: Load, retention_hours: float) -> Run:
+    """Publish what `fill` has put into this database, and see how much the pruner deletes meanwhile."""
+    broker = StubBroker(load.events)
+    settings = RelaySettings(
+        database_url=url, topic="benchmark", retention_hours=retention_hours, publish_check_wait_seconds=1
+    )
+    with broker.in_place():
+        app = build(settings)
+        async with app.router.lifespan_context(app):
+            async with asyncio.timeout(RUN_SECONDS):
+                await broker.done.wait()
+            left = await _left(url)
     if retention_hours == AT_WORK and left == 0:
         raise typer.BadParameter("the stock was used up before all was published: make --stock larger")
     return Run(load.events / (broker.last_confirmed_at - broker.first_call_at), load.stock - left)
@@ -139,10 +144,15 @@ async def _left(url: str) -> int:
 
 async def _make_seed(admin_url: str, load: Load) -> None:
     await _execute(admin_url, f"CREATE DATABASE {SEED}")
-    connection = await asyncpg.connect(_url(admin_url, SEED), command_timeout=120)
+    for statement in (*STATEMENTS_V1, *STATEMENTS_V2, *STATEMENTS_V3):
+        await _execute(_url(admin_url, SEED), statement)
+    await fill(_url(admin_url, SEED), load)
+
+
+async def fill(url: str, load: Load) -> None:
+    """Put events to publish, and others of which the retention is over, into this database."""
+    connection = await asyncpg.connect(url, command_timeout=120)
     try:
-        for statement in STATEMENTS_V1:
-            await connection.execute(statement)
         each = load.events // load.groups
         await connection.execute(FILL, load.stock // 10, 10, "over-", AGE_HOURS)
         await connection.execute(FILL, load.groups, each, "new-", 0)

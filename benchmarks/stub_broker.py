@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+ANSWERED = {"ResponseMetadata": {"RequestId": "stub", "HTTPStatusCode": 200}}
+"""As every answer of AWS has it, by which the relay knows one."""
+
 
 class StubBroker:
     """Plays both clients of a relay. It is done when `expected` events were confirmed, which is when they are deleted.
@@ -40,7 +43,9 @@ class StubBroker:
         self.first_call_at = self.first_call_at or time.monotonic()
         self._queue.extend(entry["Message"] for entry in PublishBatchRequestEntries)
         self._arrived.set()
-        return {"Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in PublishBatchRequestEntries]}
+        return ANSWERED | {
+            "Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in PublishBatchRequestEntries]
+        }
 
     async def receive_message(self, *, MaxNumberOfMessages: int, WaitTimeSeconds: int, **_: object) -> Any:  # noqa: N803
         if not self._queue:
@@ -49,24 +54,26 @@ class StubBroker:
                 async with asyncio.timeout(WaitTimeSeconds):
                     await self._arrived.wait()
             except TimeoutError:
-                return {}
+                return ANSWERED
         bodies = [self._queue.popleft() for _ in range(min(MaxNumberOfMessages, len(self._queue)))]
         # A receive that never waits would keep every other task from running.
         await asyncio.sleep(0)
-        return {"Messages": [{"Body": body, "ReceiptHandle": "r"} for body in bodies]}
+        return ANSWERED | {"Messages": [{"Body": body, "ReceiptHandle": "r"} for body in bodies]}
 
     async def delete_message_batch(self, *, Entries: list[dict[str, Any]], **_: object) -> Any:  # noqa: N803
         self._left -= len(Entries)
         if self._left <= 0 and not self.done.is_set():
             self.last_confirmed_at = time.monotonic()
             self.done.set()
-        return {}
+        return ANSWERED
 
     async def get_queue_url(self, **_: object) -> Any:
-        return {"QueueUrl": "stub"}
+        return ANSWERED | {"QueueUrl": "stub"}
 
     async def get_queue_attributes(self, **_: object) -> Any:
-        return {"Attributes": {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:stub", "CreatedTimestamp": "1"}}
+        return ANSWERED | {
+            "Attributes": {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:stub", "CreatedTimestamp": "1"}
+        }
 
     async def get_topic_attributes(self, **_: object) -> Any:
-        return {"Attributes": {}}
+        return ANSWERED | {"Attributes": {}}

@@ -211,7 +211,7 @@ class Stacks:
             if time.monotonic() > deadline:
                 raise StackFailed(f"{complaint} after {self._patience.limit:g} s")
             attempt += 1
-            await asyncio.sleep(self._patience.poll.delay(attempt, 0.0))
+            await asyncio.sleep(self._patience.poll.delay(attempt))
 
     async def _failure(self, stack_id: str, name: str, stack: Stack | None, meant: str) -> StackFailed:
         status, reason = (stack.status, stack.reason) if stack else ("gone", "")
@@ -240,7 +240,7 @@ class Stacks:
             except ClientError as error:
                 if error_code(error) not in THROTTLED + STUMBLED:
                     raise
-                await asyncio.sleep(self._patience.poll.delay(attempt, 0.0))
+                await asyncio.sleep(self._patience.poll.delay(attempt))
         return await call()
 
 

@@ -7,6 +7,8 @@ is a matter of two lines.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ CALL_SECONDS = 5.0
 """How long a call may take, whatever keeps it. A receive may take as much longer as it waits for messages."""
 # The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
+LOCALSTACK_ACCOUNT = "000000000000"
 
 
 def drain_for(wait_seconds: float) -> float:
@@ -111,6 +114,22 @@ async def ensure_usable(aws: Aws) -> None:
             pass
     except (BotoCoreError, OSError, ValueError) as error:
         raise aws_session.sentence(error) from None
+
+
+async def topic_arn(aws: Aws, name: str, *, call_seconds: float = CALL_SECONDS) -> str:
+    """The ARN of a topic of ours, whether or not it exists.
+
+    It says whose we are by asking STS, which needs no permission; LocalStack says so by the key, or has one account.
+    """
+    if aws.endpoint_url is not None:
+        key = os.environ.get("AWS_ACCESS_KEY_ID", "")
+        account = key if re.fullmatch(r"\d{12}", key) else LOCALSTACK_ACCOUNT
+        return f"arn:aws:sns:{aws.region}:{account}:{name}"
+    config = _config(aws, call_seconds, call_seconds, 1)
+    made: AbstractAsyncContextManager[Any] = aws.session.client("sts", verify=aws.verify, config=config)
+    async with _bounded(made, call_seconds) as client:
+        _, partition, _, _, account, _ = (await client.get_caller_identity())["Arn"].split(":", 5)
+    return f"arn:{partition}:sns:{aws.region}:{account}:{name}"
 
 
 def error_code(error: BaseException) -> str:

@@ -32,7 +32,7 @@ class Trip:
 class Breaker:
     """Counts failures of the whole; closes by itself at the first success. Times are monotonic seconds."""
 
-    def __init__(self, trip: Trip, *, random: Callable[[], float]) -> None:
+    def __init__(self, trip: Trip, *, random: Callable[[], float] | None = None) -> None:
         self._trip = trip
         self._random = random
         self._failures = 0
@@ -92,5 +92,6 @@ class Breaker:
             return False
         opened = self.reason is None
         self.reason = reason
-        self._until = now + self._trip.backoff.delay(self._failures - self._trip.failures + 1, self._random())
+        chance = self._random() if self._random else None
+        self._until = now + self._trip.backoff.delay(self._failures - self._trip.failures + 1, chance)
         return opened

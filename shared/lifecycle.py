@@ -94,7 +94,7 @@ class Supervisor:
             failures += 1
             self._states[loop.name] = LoopState(running=False, failures=failures, last_error=error)
             self._signals.emit("loop.failed", loop=loop.name, error=error)
-            await pause(self._stopping, RESTART.delay(failures, 0.0))
+            await pause(self._stopping, RESTART.delay(failures))
         self._states[loop.name] = LoopState(running=False, failures=failures, last_error="stopped")
 
 

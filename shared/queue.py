@@ -58,6 +58,8 @@ class Queue:
 
     def __init__(self, client: SQSClient, name: str) -> None:
         self.name = name
+        self.missing = False
+        """Whether the last call found no such queue."""
         self._client = client
         self._url: str | None = None
 
@@ -131,6 +133,7 @@ class Queue:
         if self._url is None:
             try:
                 self._url = (await self._client.get_queue_url(QueueName=self.name))["QueueUrl"]
+                self.missing = False
             except BROKER_FAULTS as error:
                 raise self._unavailable("find", error) from error
         return self._url
@@ -143,7 +146,8 @@ class Queue:
 
     def _unavailable(self, action: str, error: BaseException) -> BrokerUnavailable:
         code = error_code(error)
-        if code in GONE:
+        self.missing = code in GONE
+        if self.missing:
             self._url = None
             return BrokerUnavailable(f"queue {self.name} does not exist; deploy the topology")
         return BrokerUnavailable(f"cannot {action} queue {self.name}: {code}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +13,14 @@ class Backoff:
 
     The random share keeps many waiters from coming back at the same instant
     (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+    The backoff draws it itself, so that no caller can forget to; `random` answers from [0, 1).
     """
 
     first: float = 0.1
     factor: float = 2.0
     cap: float = 30.0
     jitter: float = 0.5
+    random: Callable[[], float] = field(default=random.random, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.first <= 0 or self.cap < self.first:
@@ -26,10 +30,13 @@ class Backoff:
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is a share from 0 to 1, not {self.jitter}")
 
-    def delay(self, attempt: int, random: float) -> float:
-        """Seconds to wait after the given failed attempt (counted from 1); `random` is from [0, 1)."""
+    def delay(self, attempt: int, random: float | None = None) -> float:
+        """Seconds to wait after the given failed attempt (counted from 1).
+
+        `random`, from [0, 1), is for who decides it himself, as a test does.
+        """
         if attempt < 1:
             raise ValueError(f"attempts are counted from 1, not {attempt}")
         # The exponent is bounded: a group that fails for days must not overflow a float.
         whole = min(self.cap, self.first * self.factor ** min(attempt - 1, 64))
-        return whole * (1 - self.jitter * random)
+        return whole * (1 - self.jitter * (self.random() if random is None else random))

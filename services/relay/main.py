@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from shared.aws import Aws, ensure_usable, sns, sqs
+from shared.aws import Aws, ensure_usable, sns, sqs, topic_arn
 from shared.clock import SystemClock
 from shared.database import Pool, create_pool
 from shared.envelope import new_event_id
@@ -65,6 +65,12 @@ from .settings import RelaySettings
 log = structlog.get_logger(__name__)
 
 CONNECTIONS = 6
+# How long sending waits for the check queue, where a new broker is given everything again.
+CHECK_PATIENCE_SECONDS = 10.0
+# Of the SDK's, beyond those of the calls in flight: the readiness page asks, too.
+SPARE_CONNECTIONS = 4
+# Of its own for the lease: it is renewed in time, whatever sweeps and replays do with the others.
+LEASE_CONNECTIONS = 1
 # Apart from the others: whatever an operator asks for, the relay's own work has its connections.
 OPERATOR_CONNECTIONS = 2
 
@@ -76,6 +82,7 @@ class Parts:
     supervisor: Supervisor
     readings: Readings
     routes: Mapping[str, object]
+    leave: Callable[[], Awaitable[None]]
 
 
 def build(settings: RelaySettings, *, signals: Signals | None = None, patience: Patience | None = None) -> FastAPI:
@@ -83,8 +90,12 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
 
     Raises ConfigurationError when the settings do not go together.
     """
-    if settings.call_seconds >= settings.lease_seconds:
-        raise ConfigurationError("CALL_SECONDS must be below LEASE_SECONDS: a call ends before its lane is another's")
+    if settings.call_seconds >= settings.lease_seconds * 2 / 3:
+        raise ConfigurationError(
+            f"CALL_SECONDS ({settings.call_seconds:g}) must be below two thirds of LEASE_SECONDS "
+            f"({settings.lease_seconds:g}): the lease is renewed when a third of it is over, and a call that could "
+            "outlast it does not begin; make CALL_SECONDS smaller or LEASE_SECONDS larger"
+        )
     known = authenticator(settings)
     registry = new_registry()
     said = signals or Signals()
@@ -103,6 +114,8 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
                 yield
             finally:
                 await made.supervisor.stop()
+                # As a rule the relay has done so itself; not, if it was between two starts.
+                await made.leave()
                 parts.clear()
                 log.info("relay stopped", action="service.stopped", topic=settings.topic)
 
@@ -128,7 +141,12 @@ async def _assemble(
     listen_url = (settings.doorbell_database_url or settings.database_url).get_secret_value()
 
     pool: Pool = await stack.enter_async_context(create_pool(url, application_name="relay", max_size=CONNECTIONS))
-    topic_client = await stack.enter_async_context(sns(aws, call_seconds=settings.call_seconds))
+    lease_pool: Pool = await stack.enter_async_context(
+        create_pool(url, application_name="relay-lease", max_size=LEASE_CONNECTIONS)
+    )
+    topic_client = await stack.enter_async_context(
+        sns(aws, call_seconds=settings.call_seconds, connections=settings.batches_in_flight + SPARE_CONNECTIONS)
+    )
     queue_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
     check_queue = Queue(queue_client, names.publish_check(settings.topic))
     identity = BrokerIdentity(
@@ -145,12 +163,15 @@ async def _assemble(
         names.topic(settings.topic),
         call_seconds=settings.call_seconds,
         meet=identity.meet,
+        locate=lambda: topic_arn(aws, names.topic(settings.topic), call_seconds=settings.call_seconds / 2),
+        # Only there it matters which goes first: what a new broker lost, or what is new.
+        patience=CHECK_PATIENCE_SECONDS if settings.replays_by_itself else 0.0,
     )
 
     marks = OutboxMarks(pool, relay_id)
-    backlog = Backlog(settings.release)
+    backlog = Backlog(settings.release, batch_bytes=settings.message_bytes)
     lanes = Lanes(
-        pool,
+        lease_pool,
         relay_id,
         lease_seconds=settings.lease_seconds,
         call_seconds=settings.call_seconds,
@@ -159,7 +180,7 @@ async def _assemble(
         signals=signals,
     )
     courier = Courier(
-        reader=OutboxReader(pool, settings.release),
+        reader=OutboxReader(pool, settings.release, most_bytes=settings.message_bytes),
         marks=marks,
         lanes=lanes,
         backlog=backlog,
@@ -259,7 +280,7 @@ async def _assemble(
         "operations": Operations(operators, call_seconds=settings.call_seconds),
         "answers": answers,
     }
-    return Parts(supervisor, readings, routes)
+    return Parts(supervisor, readings, routes, relay.leave)
 
 
 def run() -> None:

@@ -48,6 +48,11 @@ class RelayMetrics:
             "1 while a new broker was seen and nobody decided what goes again.",
             registry=registry,
         )
+        self.in_flight_limit = Gauge(
+            "outbox_calls_in_flight_limit",
+            "Calls that may be in flight at once; below BATCHES_IN_FLIGHT while the broker throttles.",
+            registry=registry,
+        )
         self.reads = Counter("outbox_reads", "Reads of the outbox.", registry=registry)
         self.calls = Counter("outbox_publish_calls", "PublishBatch calls.", ["outcome"], registry=registry)
         self.entries = Counter(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING
 
 import structlog
@@ -64,8 +63,7 @@ class DeploymentCheck:
             except BrokerUnavailable as error:
                 failures += 1
                 log.debug("the deployment cannot be checked", action="deployment.unknown", error=str(error))
-                # Jitter is no secret.
-                await pause(stopping, BROKER_DOWN.delay(failures, random.random()))  # noqa: S311
+                await pause(stopping, BROKER_DOWN.delay(failures))
                 continue
             failures = 0
             await pause(stopping, AGAIN_SECONDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -238,8 +237,7 @@ class Deferrals:
     def _pause(self, group: str) -> None:
         """Leave a group alone for a while that cannot come to an end."""
         failures = 1 + self._put_off.get(group, (0, 0.0))[0]
-        # Jitter is no secret.
-        delay = PUT_OFF.delay(failures, random.random())  # noqa: S311
+        delay = PUT_OFF.delay(failures)
         self._put_off[group] = (failures, time.monotonic() + delay)
 
     async def _join(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 
@@ -96,5 +95,4 @@ class Gate:
 
 
 async def _wait(failures: int) -> None:
-    # Jitter is no secret.
-    await asyncio.sleep(PROBE.delay(failures, random.random()))  # noqa: S311
+    await asyncio.sleep(PROBE.delay(failures))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -193,8 +192,7 @@ class Consumer:
                 if outcome.whole:
                     self._gate.close(outcome.error)
                 delivery.outages += 1
-                # Jitter is no secret.
-                pause = PUT_OFF.delay(delivery.outages, random.random())  # noqa: S311
+                pause = PUT_OFF.delay(delivery.outages)
                 self._groups.wait(group, now + pause)
             case _:
                 assert_never(outcome)

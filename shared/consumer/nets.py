@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -70,8 +69,7 @@ class Net:
                 log.debug(
                     "dead-letter queue not read", action="net.failed", queue=self._queue.name, error=describe(error)
                 )
-                # Jitter is no secret.
-                await pause(stopping, BROKER_DOWN.delay(failures, random.random()))  # noqa: S311
+                await pause(stopping, BROKER_DOWN.delay(failures))
                 continue
             if not taken:
                 await pause(stopping, self._idle_seconds)

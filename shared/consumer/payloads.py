@@ -162,5 +162,5 @@ class PayloadReader:
             else:
                 if last or not answer.is_server_error:
                     return answer
-            await asyncio.sleep(AGAIN.delay(attempt, random.random()))  # noqa: S311 - jitter is no secret
+            await asyncio.sleep(AGAIN.delay(attempt))
         raise AssertionError("the last attempt returns or raises")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,8 +91,7 @@ class Receivers:
             except BrokerUnavailable as error:
                 failures += 1
                 self._in_trouble(str(error))
-                # Jitter is no secret.
-                await pause(stopping, BROKER_DOWN.delay(failures, random.random()))  # noqa: S311
+                await pause(stopping, BROKER_DOWN.delay(failures))
                 continue
             failures = 0
             if full and not stopping.is_set():

@@ -42,8 +42,7 @@ STATEMENTS_V1: tuple[str, ...] = (
         autovacuum_vacuum_cost_delay = 0
     )
     """,
-    # The only index that an event leaves, and only once: `sent_at` is in none, so marking an event as sent can be
-    # a heap-only update.
+    # An event leaves it when it is published or held.
     """
     CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
     WHERE published_at IS NULL AND held_at IS NULL
@@ -196,6 +195,12 @@ STATEMENTS_V3: tuple[str, ...] = (
         ADD COLUMN probes uuid[] NOT NULL DEFAULT '{}',
         ADD COLUMN probed_at timestamptz,
         ADD COLUMN check_broken_at timestamptz
+    """,
+    # What is still to be sent, and nothing else: groups that only wait for their confirmation are not in the way of
+    # whoever looks for work. Whatever is published was sent, so `published_at` is not asked for here.
+    """
+    CREATE INDEX outbox_event_pending_unsent ON outbox_event (lane, subject, sequence)
+    WHERE sent_at IS NULL AND held_at IS NULL
     """,
 )
 

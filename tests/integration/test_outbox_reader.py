@@ -122,7 +122,7 @@ async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_datab
     )  # fmt: skip
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan on outbox_event" not in text
-    assert "outbox_event_pending" in text
+    assert "outbox_event_pending_unsent" in text
 
 
 async def test_a_relay_says_what_its_database_lacks(outbox_database: TestDatabase) -> None:

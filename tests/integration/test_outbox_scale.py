@@ -13,9 +13,10 @@ from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader
 from shared.outbox.schema import LANES
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
-from tests.support.outbox import query, record
+from tests.support.outbox import fill, pool, query, record
 
 ROWS = int(os.environ.get("OUTBOX_ROWS", "60000"))
+UNCONFIRMED_GROUPS, UNCONFIRMED_BEFORE = 75_000, 20_000
 # Pages touched by one read of a handful of groups, whatever the table's size: a B-tree grows by levels, not by pages.
 MOST_BUFFERS = 1500
 
@@ -46,6 +47,50 @@ async def test_a_read_touches_few_pages(outbox_database: TestDatabase, around: s
     print(f"{around}, {release}, {ROWS} rows: {touched} pages, {plan['Execution Time']:.1f} ms")  # noqa: T201
     assert plan["Plan"]["Actual Rows"] >= 20
     assert touched <= MOST_BUFFERS, f"{touched} pages"
+
+
+UNCONFIRMED = """
+INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes, sent_at)
+SELECT gen_random_uuid(), '/tests', {subject}, {sequence}, 'x', '{{}}', now() FROM generate_series(1, $1) n RETURNING 1
+"""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("release", list(Release))
+async def test_what_waits_for_its_confirmation_is_in_nobodys_way(
+    outbox_database: TestDatabase, release: Release
+) -> None:
+    """Many groups before a new event, and many events before the head of its own group."""
+    many = UNCONFIRMED.format(subject="'s-' || n", sequence="1")
+    before = UNCONFIRMED.format(subject="'hot'", sequence="n")
+    await query(outbox_database.url, f"WITH i AS ({many}) SELECT count(*) FROM i", UNCONFIRMED_GROUPS)
+    await query(outbox_database.url, f"WITH i AS ({before}) SELECT count(*) FROM i", UNCONFIRMED_BEFORE)
+    await query(outbox_database.url, "VACUUM ANALYZE outbox_event")
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("zz-new", 1), ("hot", UNCONFIRMED_BEFORE + 1)])
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        reading = await OutboxReader(made, release).read(range(LANES), known=[])
+    expected = ["hot", "zz-new"] if release is Release.ACKNOWLEDGED else ["zz-new"]
+    assert sorted(event.subject for event in reading.events) == expected
+    assert reading.exhausted
+    plan = await explain(outbox_database.url_for(OUTBOX_RELAY), release)
+    touched = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    print(f"unconfirmed, {release}: {touched} pages, {plan['Execution Time']:.1f} ms")  # noqa: T201
+    assert touched <= MOST_BUFFERS, f"{touched} pages"
+
+
+async def test_a_lane_of_many_groups_that_wait_is_not_looked_through_again_and_again(
+    outbox_database: TestDatabase,
+) -> None:
+    """Groups that are known, because they wait for another attempt: the read comes to its end, and says so."""
+    await fill(outbox_database.url, 64 * GROUPS * 3)
+    rows = await query(outbox_database.url, "SELECT DISTINCT subject FROM outbox_event")
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        reader = OutboxReader(made, Release.ACKNOWLEDGED)
+        for _ in range(3):
+            reads = 1
+            while not (await reader.read(range(LANES), known=[row["subject"] for row in rows])).exhausted:
+                reads += 1
+                assert reads <= 10, "never exhausted"
 
 
 async def explain(url: str, release: Release) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from services.relay.publishing.backlog import BATCH_BYTES, BATCH_ENTRIES, PendingEvent
+from services.relay.publishing.backlog import BATCH_ENTRIES, PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
+from shared.outbox.limits import DEFAULT_BYTES
 from tests.support.check_queue_model import CheckQueue
 
 
@@ -46,7 +47,7 @@ class Broker:
         vanished = set(lost)
         outcomes: list[Outcome] = []
         assert len(call.batch) <= BATCH_ENTRIES
-        assert sum(event.size for event in call.batch) <= BATCH_BYTES
+        assert sum(event.size for event in call.batch) <= DEFAULT_BYTES
         assert len({event.subject for event in call.batch}) == len(call.batch), "two events of a group in one batch"
         for index, event in enumerate(call.batch):
             if index in verdicts:

@@ -123,7 +123,7 @@ class World:
         if batch and relay.met != self.broker.created:
             known = await relay.identity.meet(str(self.broker.created))
             relay.met = self.broker.created if known else relay.met
-            await relay.courier.settle(batch, Unsent() if known else Outage("what it lost goes first"))
+            relay.courier.settle(batch, Unsent() if known else Outage("what it lost goes first"))
             return False
         if batch:
             self.calls.append(Call(relay.number, batch))
@@ -136,7 +136,9 @@ class World:
         if call.answer is not None:
             self.calls.remove(call)
         call.abandoned = True
-        relay.unrecorded += await relay.courier.settle(call.batch, heard)
+        settled = relay.courier.settle(call.batch, heard)
+        relay.unrecorded += settled.receipts
+        await relay.courier.note(settled.failed)
 
     async def record(self, relay: Relay) -> None:
         """Acknowledgements are recorded."""

@@ -5,7 +5,8 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.relay.publishing.backlog import BATCH_BYTES, BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
+from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
+from shared.outbox.limits import DEFAULT_BYTES
 from shared.retry import Backoff
 
 NOW = 0.0
@@ -99,7 +100,7 @@ def test_an_event_to_be_tried_alone_goes_in_a_batch_of_one() -> None:
 
 def test_a_batch_stays_within_the_bytes_and_what_did_not_fit_goes_first() -> None:
     backlog = Backlog()
-    backlog.load([event("a", 1, size=BATCH_BYTES - 100), event("b", 2, size=200), event("c", 3, size=100)], NOW)
+    backlog.load([event("a", 1, size=DEFAULT_BYTES - 100), event("b", 2, size=200), event("c", 3, size=100)], NOW)
     assert [e.id for e in backlog.take(always, NOW)] == [1, 3]
     assert [e.id for e in backlog.take(always, NOW)] == [2]
 
@@ -154,7 +155,7 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
         batch = backlog.take(always, now)
         assert len(batch) <= BATCH_ENTRIES
         assert len({e.subject for e in batch}) == len(batch)
-        assert sum(e.size for e in batch) <= BATCH_BYTES
+        assert sum(e.size for e in batch) <= DEFAULT_BYTES
         for taken in batch:
             match next(turn, "accepted"):
                 case "accepted":
@@ -173,3 +174,11 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
     assert not any(outbox.values()), "something was never sent"
     for subject, ids in accepted.items():
         assert ids == sorted(ids), subject
+
+
+def test_a_batch_carries_what_the_topic_takes() -> None:
+    """The limit of a message is the limit of a batch, too (AWS: `MaximumMessageSize`)."""
+    small, large = Backlog(batch_bytes=2048), Backlog(batch_bytes=1024 * 1024)
+    for backlog, expected in ((small, [2]), (large, [4])):
+        backlog.load([event(subject, n, size=1000) for n, subject in enumerate("abcd", 1)], NOW)
+        assert [len(backlog.take(lambda lane: True, NOW))] == expected

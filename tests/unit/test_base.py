@@ -1,6 +1,7 @@
 """Backoff, signals, settings, names and the supervisor: what everything else stands on."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,16 @@ def test_backoff_grows_to_its_cap_and_jitter_only_shortens() -> None:
     assert backoff.delay(3, 0.999) == pytest.approx(2.002)
 
 
+def test_a_backoff_draws_its_jitter_itself() -> None:
+    backoff = Backoff(first=1, factor=2, cap=10, jitter=0.5)
+    waits = [backoff.delay(1) for _ in range(100)]
+    assert len(set(waits)) > 50
+    assert all(0.5 < wait <= 1 for wait in waits)
+    assert Backoff(first=1, factor=2, cap=10, jitter=0.5, random=lambda: 0.5).delay(1) == 0.75
+
+
 @pytest.mark.parametrize("wrong", [{"first": 0}, {"cap": 0.01}, {"factor": 0.5}, {"jitter": 2}])
-def test_backoff_checks_its_own_knobs(wrong: dict[str, float]) -> None:
+def test_backoff_checks_its_own_knobs(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Backoff(**wrong)
 

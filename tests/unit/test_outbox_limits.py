@@ -26,16 +26,29 @@ def test_the_limit_counts_attributes_and_is_exact() -> None:
         ("\ufffe".encode(), "o-1", {}, "U\\+FFFE"),
         (b"x", "", {}, "message group"),
         (b"x", "a b", {}, "message group"),
+        (b"x", "a\n", {}, "message group"),
         (b"x", "김", {}, "message group"),
         (b"x", "a" * 129, {}, "129 characters"),
         (b"x", "o-1", {f"a{i}": "x" for i in range(11)}, "11 attributes"),
         (b"x", "o-1", {"type": ""}, "'type' is empty"),
         (b"x", "o-1", {"AWS.x": "x"}, "name of an attribute"),
         (b"x", "o-1", {"a..b": "x"}, "name of an attribute"),
+        (b"x", "o-1", {"a\n": "x"}, "name of an attribute"),
+        (b"x", "o-1", {"": "x"}, "name of an attribute"),
+        (b"x", "o-1", {"n": "a\x00"}, "'n' is empty or has"),
+        (b"\xff", "o-1", {}, "no UTF-8"),
+        (b"x", "o-1", {"n": 5}, "'n' is no text but of type int"),
+        (b"x", "o-1", {"n": None}, "'n' is no text but of type NoneType"),
+        (b"x", "o-1", {"n": {"m": "x"}}, "'n' is no text but of type dict"),
+        (b"x", "o-1", {"n": True}, "'n' is no text but of type bool"),
+        (b"x", "o-1", ["type"], "of type list"),
+        (b"x", "o-1", "type", "of type str"),
+        (b"x", "o-1", 5, "of type int"),
+        (b"x", "o-1", None, "of type NoneType"),
     ],
 )
 def test_what_the_broker_would_refuse_or_drop_is_refused(
-    body: bytes, group: str, attributes: dict[str, str], says: str
+    body: bytes, group: str, attributes: object, says: str
 ) -> None:
     with pytest.raises(EventRefused, match=says):
         check(body, group=group, attributes=attributes)

@@ -3,7 +3,16 @@
 import pytest
 
 from services.relay.coordination.lanes import share
-from services.relay.publishing.outcome import Outage, Permanent, Refused, Transient, classify_call, classify_entry
+from services.relay.publishing.outcome import (
+    Blocked,
+    Outage,
+    Permanent,
+    Refused,
+    Throttled,
+    Transient,
+    classify_call,
+    classify_entry,
+)
 from shared.outbox.schema import LANES
 
 
@@ -12,7 +21,7 @@ def test_an_entry_refused_for_what_it_is_will_never_pass(code: str) -> None:
     assert classify_entry(code, "no") == Permanent(f"{code}: no")
 
 
-@pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable", "Throttled", "NeverSeenBefore"])
+@pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable", "NeverSeenBefore"])
 def test_any_other_failed_entry_is_tried_again(code: str) -> None:
     assert classify_entry(code, "") == Transient(code)
 
@@ -25,10 +34,36 @@ def test_a_call_refused_for_its_content_is_taken_apart(code: str) -> None:
 @pytest.mark.parametrize(
     "code",
     ["NotFound", "AuthorizationError", "AccessDenied", "KMSDisabled", "KMSAccessDenied", "ExpiredToken",
-     "InvalidClientTokenId", "SignatureDoesNotMatch", "Throttling", "InternalError", "NeverSeenBefore"],
+     "InvalidClientTokenId", "SignatureDoesNotMatch", "InternalError", "ServiceUnavailable", "NeverSeenBefore"],
 )  # fmt: skip
 def test_missing_things_permissions_keys_credentials_and_unknown_codes_are_outages(code: str) -> None:
     assert isinstance(classify_call(code, ""), Outage)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["Throttling", "ThrottlingException", "ThrottledException", "Throttled", "RequestThrottled",
+     "RequestThrottledException", "TooManyRequests", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown",
+     "ProvisionedThroughputExceededException", "KMSThrottling", "KMS.ThrottlingException", "LimitExceededException",
+     "com.amazonaws.sns#ThrottlingException", "KMSThrottlingException"],
+)  # fmt: skip
+def test_throttling_is_neither_an_outage_nor_an_events_fault(code: str) -> None:
+    assert classify_entry(code, "slower") == Throttled(f"{code}: slower")
+    assert classify_call(code, "") == Throttled(code)
+
+
+def test_throttling_is_told_by_the_status_too() -> None:
+    assert isinstance(classify_call("Whatever", "", 429), Throttled)
+    assert isinstance(classify_call("ServiceUnavailable", "", 503), Outage)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["NotFound", "AuthorizationError", "AccessDenied", "KMSDisabled", "KMSAccessDenied", "KMSInvalidState",
+     "KMSNotFound", "ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidSecurity"],
+)  # fmt: skip
+def test_an_entry_refused_for_our_standing_is_not_to_blame(code: str) -> None:
+    assert classify_entry(code, "") == Blocked(code)
 
 
 @pytest.mark.parametrize("relays", range(1, 9))

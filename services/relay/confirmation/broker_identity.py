@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Callable
 from uuid import UUID
 
@@ -100,7 +99,7 @@ class BrokerIdentity:
             except FAULTS:
                 # Whoever reads the queue says what is wrong with it.
                 self._doubted, failures = True, failures + 1
-                await pause(stopping, RETRY.delay(failures, random.random()))  # noqa: S311 - no secret
+                await pause(stopping, RETRY.delay(failures))
 
     async def meet(self, created: str) -> bool:
         """Take note of the broker's identity; False when what it lost must go first, so that nothing may be sent yet.

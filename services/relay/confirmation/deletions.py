@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -98,7 +97,7 @@ class Deletions:
                     log.warning("confirmations are not deleted yet", action="publish_check.not_deleted", reason=reason)
                 if self._draining:
                     return
-                await asyncio.sleep(RETRY.delay(failures, random.random()))  # noqa: S311 - no secret
+                await asyncio.sleep(RETRY.delay(failures))
         finally:
             self._forget(left)
 

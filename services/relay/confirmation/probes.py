@@ -15,7 +15,9 @@ STATE = """
 SELECT c.confirmed_sent_at, clock_timestamp() AS now, cardinality(c.probes) AS size,
        extract(epoch FROM clock_timestamp() - c.confirmed_at)::float8 AS confirmed,
        extract(epoch FROM clock_timestamp() - c.probed_at)::float8 AS probed,
-       c.paused_at IS NOT NULL OR EXISTS (SELECT FROM outbox_replay r WHERE r.finished_at IS NULL) AS stopped,
+       c.paused_at IS NOT NULL OR EXISTS (
+           SELECT FROM outbox_replay r WHERE r.finished_at IS NULL AND r.criteria - 'unsent' = '{}'
+       ) AS stopped,
        extract(epoch FROM clock_timestamp() - c.check_broken_at)::float8 AS broken,
        p.out, p.back, p.oldest
 FROM outbox_control c CROSS JOIN LATERAL (

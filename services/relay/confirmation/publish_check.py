@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -94,7 +93,7 @@ class PublishCheck:
                         log.warning("cannot read the publish check", action="publish_check.down", reason=str(error))
                     self.trouble = str(error)
                     self._on_trouble()
-                    await pause(stopping, RETRY.delay(failures, random.random()))  # noqa: S311 - no secret
+                    await pause(stopping, RETRY.delay(failures))
                     continue
                 failures, self.trouble = 0, None
                 if len(messages) == BATCH and len(self._beside) < RECEIVERS - 1:

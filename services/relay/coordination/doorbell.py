@@ -62,7 +62,7 @@ class DoorbellListener:
             except DATABASE_FAULTS as error:
                 failures += 1
                 self.trouble = f"no connection to listen on: {type(error).__name__}"
-                await pause(stopping, RETRY.delay(failures, 0.0))
+                await pause(stopping, RETRY.delay(failures))
                 continue
             try:
                 await self._listen(connection, stopping)
@@ -71,7 +71,7 @@ class DoorbellListener:
                 failures += 1
                 self.trouble = f"the doorbell is deaf: {type(error).__name__}"
                 log.warning("the doorbell is deaf; polling goes on", action="doorbell.deaf", error=type(error).__name__)
-                await pause(stopping, RETRY.delay(failures, 0.0))
+                await pause(stopping, RETRY.delay(failures))
             finally:
                 connection.terminate()
 

@@ -97,6 +97,7 @@ class Lanes:
         self._tokens: dict[int, int] = {}
         self._leaving: set[int] = set()
         self._valid_until = 0.0
+        self._left = False
         self._waker = Waker()
         self.trouble: str | None = "the lease was not taken yet"
         self._on_change: list[Callable[[set[int]], None]] = []
@@ -138,7 +139,9 @@ class Lanes:
             await self._waker.rest(stopping, next_look)
 
     async def leave(self) -> None:
-        """Hand every lane over, now; what was in flight must be done by then."""
+        """Hand every lane over, now; what was in flight should be done by then. To do so again does nothing."""
+        if self._left:
+            return
         lanes = list(self._tokens)
         self._change({}, lost=set(lanes))
         try:
@@ -153,6 +156,7 @@ class Lanes:
                 error=type(error).__name__,
             )
             return
+        self._left = True
         log.info("lanes handed over", action="lanes.handed_over", lanes=len(lanes))
         self._signals.emit("lanes.handed_over", relay_id=self._relay_id)
 
@@ -160,6 +164,7 @@ class Lanes:
         """Renew, claim, give up; returns in how many seconds to look again."""
         began = self._clock.monotonic()
         first = not self._tokens
+        self._left = False
         async with transaction(self._pool) as connection:
             await connection.execute(BEAT, self._relay_id)
             rows = await connection.fetch(ALIVE, self._lease)

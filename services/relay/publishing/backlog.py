@@ -6,16 +6,19 @@ Everything here is arithmetic on what was read from the outbox: no database, no 
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from shared.outbox.limits import DEFAULT_BYTES
 from shared.retry import Backoff
 
-# AWS: API_PublishBatch: ten entries, 256 KiB in all, attributes included.
+from .pending_event import PendingEvent as PendingEvent
+from .rests import Rests
+
+# AWS: API_PublishBatch: ten entries, and in all, attributes included, as many bytes as the topic takes for one.
 BATCH_ENTRIES = 10
-BATCH_BYTES = 256 * 1024
 
 
 class Release(StrEnum):
@@ -25,67 +28,55 @@ class Release(StrEnum):
     CONFIRMED = "confirmed"
 
 
-@dataclass(frozen=True, slots=True)
-class PendingEvent:
-    """An event that is recorded and not yet sent, as the outbox has it."""
-
-    id: int
-    event_id: str
-    subject: str
-    lane: int
-    body: bytes
-    attributes: dict[str, str]
-    size: int
-    republished: int = 0
-
-    @property
-    def deduplication_id(self) -> str:
-        """The event's id; after a deliberate republish another one, or FIFO deduplication would swallow it."""
-        return f"{self.event_id}.{self.republished}" if self.republished else self.event_id
-
-
 @dataclass(slots=True)
 class _Group:
     lane: int
     read_at: float
+    alone: bool = False
     waiting: deque[PendingEvent] = field(default_factory=deque)
     in_flight: PendingEvent | None = None
     unrecorded: int = 0
+    throttled: int = 0
     more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    lane: int
-    until: float
-    failures: int
 
 
 # What was read so long ago is read again rather than sent: an operator may have held or discarded it since, and who
 # discards waits that long (and a call's deadline) for whatever may still be under way.
 FRESH_SECONDS = 5.0
-# A group that was to be tried again, and of which nothing was read since, is somebody else's affair by now.
-FORGET_AFTER_SECONDS = 600.0
+# So many groups whose calls came to nothing are remembered.
+MOST_TRIED = 1000
 
 
 class Backlog:
     """The events in hand. A group is in it as long as anything of it waits, is in flight or is not yet recorded.
 
     A group that is in it must not be read again (`known`): what was acknowledged but not recorded would look unsent.
+    A group is in `_ready` or `_paused` only while it is in `_groups` and something of it waits.
     """
 
-    def __init__(self, release: Release = Release.ACKNOWLEDGED, *, random: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        release: Release = Release.ACKNOWLEDGED,
+        *,
+        batch_bytes: int = DEFAULT_BYTES,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        """`batch_bytes` is the most that one call may carry: the topic's `MaximumMessageSize`."""
         self._release = release
+        self._batch_bytes = batch_bytes
         self._random = random
         self._groups: dict[str, _Group] = {}
-        self._ready: deque[str] = deque()
-        self._resting: dict[str, _Rest] = {}
-        self._alone: set[str] = set()
+        self._ready: OrderedDict[str, None] = OrderedDict()
+        self._paused: dict[str, float] = {}
+        self._rests = Rests(random)
+        self._tried: OrderedDict[str, None] = OrderedDict()
+        self._unsendable: list[PendingEvent] = []
+        self._waiting = 0
 
     @property
     def waiting(self) -> int:
         """How many events in hand have not been sent."""
-        return sum(len(group.waiting) for group in self._groups.values())
+        return self._waiting
 
     @property
     def in_hand(self) -> int:
@@ -94,7 +85,7 @@ class Backlog:
 
     @property
     def ready(self) -> int:
-        """About how many groups have an event that may go; never fewer than there are."""
+        """How many groups have an event that may go, if their lane may."""
         return len(self._ready)
 
     @property
@@ -105,14 +96,23 @@ class Backlog:
     @property
     def resting(self) -> int:
         """How many groups wait for another attempt."""
-        return len(self._resting)
+        return len(self._rests)
+
+    def counts(self) -> dict[str, int]:
+        """The sizes of all that is kept, to show that it is bounded."""
+        return {
+            "groups": len(self._groups),
+            "ready": len(self._ready),
+            "paused": len(self._paused),
+            "resting": len(self._rests),
+            "tried": len(self._tried),
+            "unsendable": len(self._unsendable),
+            "waiting": self._waiting,
+        }
 
     def known(self, now: float) -> list[str]:
         """The groups not to be read: those in hand, and those whose wait is not over."""
-        for subject in [s for s, rest in self._resting.items() if rest.until < now - FORGET_AFTER_SECONDS]:
-            if subject not in self._groups:
-                del self._resting[subject]
-        return [*self._groups, *(subject for subject, rest in self._resting.items() if rest.until > now)]
+        return [*self._groups, *self._rests.under_way(now)]
 
     def busy(self, lane: int) -> bool:
         """Whether anything of that lane is in flight or not yet recorded."""
@@ -120,65 +120,90 @@ class Backlog:
 
     def wakes_at(self, now: float) -> float | None:
         """When the next resting group may be read again, if one rests."""
-        return min((rest.until for rest in self._resting.values() if rest.until > now), default=None)
+        return self._rests.next_end(now)
+
+    def resumes_at(self, now: float) -> float | None:
+        """When the next throttled group may go on, if one waits for that."""
+        return min((until for until in self._paused.values() if until > now), default=None)
 
     def load(self, events: Iterable[PendingEvent], read_at: float, *, window: int = 0) -> None:
         """Take in events: per group in sequence order, from its head on; `read_at` is when reading began.
 
-        A group of which the read took `window` events has probably more.
+        A group of which the read took `window` events has probably more. Whose last call came to nothing goes last.
         """
         fresh: set[str] = set()
         for event in events:
-            if event.subject not in self._groups:
-                self._groups[event.subject] = _Group(event.lane, read_at)
-                self._ready.append(event.subject)
-                fresh.add(event.subject)
-            if event.subject in fresh:
-                group = self._groups[event.subject]
+            subject = event.subject
+            if subject not in self._groups:
+                self._groups[subject] = _Group(event.lane, read_at, alone=self._rests.goes_alone(subject))
+                fresh.add(subject)
+                if subject not in self._tried:
+                    self._ready[subject] = None
+            if subject in fresh:
+                group = self._groups[subject]
                 group.waiting.append(event)
                 group.more = len(group.waiting) == window
+                self._waiting += 1
+        for subject in self._tried:
+            if subject in fresh:
+                self._ready[subject] = None
 
     def take(self, may_send: Callable[[int], bool], now: float) -> list[PendingEvent]:
-        """The next batch, at most one event of a group; empty when nothing may go. `may_send` asks for a lane."""
+        """The next batch, at most one event of a group; `may_send` asks for a lane. What is at fault is left out."""
+        for subject in [s for s, until in self._paused.items() if until <= now]:
+            del self._paused[subject]
+            self._ready[subject] = None
         batch: list[PendingEvent] = []
-        room = BATCH_BYTES
+        room = self._batch_bytes
         put_back: list[str] = []
         for _ in range(len(self._ready)):
             if len(batch) == BATCH_ENTRIES:
                 break
-            subject = self._ready.popleft()
-            group = self._groups.get(subject)
-            if group is None or not group.waiting or group.in_flight:
-                continue
+            subject, _ = self._ready.popitem(last=False)
+            group = self._groups[subject]
             if now - group.read_at > FRESH_SECONDS:
                 self._set_down(subject)
                 continue
             head = group.waiting[0]
-            alone = subject in self._alone
-            if not may_send(group.lane) or head.size > room or (alone and batch):
+            unsendable = head.fault is not None
+            unfit = head.size > room or (group.alone and bool(batch))
+            if not may_send(group.lane) or (unfit and not unsendable):
                 put_back.append(subject)
                 continue
             group.in_flight = group.waiting.popleft()
+            self._waiting -= 1
+            if unsendable:
+                self._unsendable.append(head)
+                continue
             batch.append(head)
             room -= head.size
-            if alone:
+            if group.alone:
                 break
         # Whoever did not fit goes first next time.
-        self._ready.extendleft(reversed(put_back))
+        for subject in reversed(put_back):
+            self._ready[subject] = None
+            self._ready.move_to_end(subject, last=False)
         return batch
+
+    def take_unsendable(self) -> list[PendingEvent]:
+        """The heads of groups that came to their turn and cannot be sent; they are in flight, to be held."""
+        taken, self._unsendable = self._unsendable, []
+        return taken
 
     def accepted(self, event: PendingEvent) -> None:
         """The broker has it: it must be recorded, and its group may go on as the release says."""
         group = self._groups[event.subject]
         group.in_flight = None
         group.unrecorded += 1
-        self._resting.pop(event.subject, None)
-        self._alone.discard(event.subject)
+        group.throttled = 0
+        group.alone = False
+        self._rests.end(event.subject)
+        self._tried.clear()
         if self._release is Release.CONFIRMED:
             # What comes next is read again once the outbox says that this one is published.
-            group.waiting.clear()
+            self._forget_waiting(event.subject)
         elif group.waiting:
-            self._ready.append(event.subject)
+            self._ready[event.subject] = None
 
     def recorded(self, event: PendingEvent) -> None:
         """The outbox knows that it was sent."""
@@ -186,45 +211,75 @@ class Backlog:
         group.unrecorded -= 1
         self._forget_if_done(event.subject)
 
-    def failed(self, event: PendingEvent, now: float, backoff: Backoff) -> None:
-        """It was not accepted: its group rests as `backoff` says and is then read afresh."""
-        subject = event.subject
-        rest = self._resting.get(subject)
-        failures = rest.failures + 1 if rest else 1
-        wait = backoff.delay(failures, self._random())
-        self._resting[subject] = _Rest(event.lane, now + wait, failures)
-        self._set_down(subject)
+    def failed(self, event: PendingEvent, now: float, backoff: Backoff, *, alone: bool = False) -> None:
+        """It was not accepted: its group rests as `backoff` says and is then read afresh, to go `alone` if need be."""
+        self._rests.add(event.subject, event.lane, now, backoff, alone=alone)
+        self._set_down(event.subject)
+
+    def throttled(self, event: PendingEvent, now: float, backoff: Backoff) -> None:
+        """It was too much at once: its group stays in hand and goes on soon, with this event first."""
+        group = self._groups[event.subject]
+        group.in_flight = None
+        group.throttled += 1
+        group.waiting.appendleft(event)
+        self._waiting += 1
+        self._paused[event.subject] = now + backoff.delay(group.throttled, self._random())
 
     def isolate(self, event: PendingEvent) -> None:
         """Its call was refused: it goes again in a call of its own, to learn whether it is to blame."""
         group = self._groups[event.subject]
         group.in_flight = None
+        group.alone = True
         group.waiting.appendleft(event)
-        self._alone.add(event.subject)
-        self._ready.append(event.subject)
+        self._waiting += 1
+        self._ready[event.subject] = None
 
     def put_down(self, event: PendingEvent) -> None:
         """Its call came to nothing through no fault of its own: its group is to be read again."""
+        self._tried[event.subject] = None
+        self._tried.move_to_end(event.subject)
+        if len(self._tried) > MOST_TRIED:
+            self._tried.popitem(last=False)
         self._set_down(event.subject)
+
+    def abandon(self, event: PendingEvent) -> bool:
+        """Put it down if it is still in flight: nobody came to an end with it. True if it was."""
+        group = self._groups.get(event.subject)
+        if group is None or group.in_flight is not event:
+            return False
+        self.put_down(event)
+        return True
+
+    def reset(self) -> None:
+        """Forget everything, what is in flight too: whoever begins anew knows nothing of it."""
+        for kept in (self._groups, self._ready, self._paused, self._rests, self._tried, self._unsendable):
+            kept.clear()
+        self._waiting = 0
 
     def clear(self) -> None:
         """Forget all that waits; what is in flight still comes back."""
-        self.drop({group.lane for group in self._groups.values()})
+        self.drop({group.lane for group in self._groups.values()}, resting=False)
 
-    def drop(self, lanes: Iterable[int]) -> None:
+    def drop(self, lanes: Iterable[int], *, resting: bool = True) -> None:
         """Forget what waits in lanes that are no longer ours; what is in flight still comes back."""
         gone = set(lanes)
         for subject in [s for s, g in self._groups.items() if g.lane in gone]:
-            self._groups[subject].waiting.clear()
+            self._forget_waiting(subject)
             self._forget_if_done(subject)
-        for subject in [s for s, rest in self._resting.items() if rest.lane in gone]:
-            del self._resting[subject]
+        if resting:
+            self._rests.drop(gone)
 
     def _set_down(self, subject: str) -> None:
-        group = self._groups[subject]
-        group.in_flight = None
-        group.waiting.clear()
+        self._groups[subject].in_flight = None
+        self._forget_waiting(subject)
         self._forget_if_done(subject)
+
+    def _forget_waiting(self, subject: str) -> None:
+        group = self._groups[subject]
+        self._waiting -= len(group.waiting)
+        group.waiting.clear()
+        self._ready.pop(subject, None)
+        self._paused.pop(subject, None)
 
     def _forget_if_done(self, subject: str) -> None:
         group = self._groups[subject]

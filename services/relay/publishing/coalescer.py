@@ -119,7 +119,7 @@ class Coalescer(Generic[T]):
                     items=len(batch),
                     error=describe(error),
                 )
-                await asyncio.sleep(RETRY.delay(failures, 0.0))
+                await asyncio.sleep(RETRY.delay(failures))
             else:
                 self._healthy.set()
                 return

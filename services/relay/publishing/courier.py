@@ -17,11 +17,27 @@ from ..metrics import RelayMetrics
 from .backlog import Backlog, PendingEvent
 from .outbox_marks import Acknowledgement, Failure, OutboxMarks
 from .outbox_reader import WINDOW, OutboxReader, Reading
-from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Transient, Unsent
+from .outcome import (
+    Accepted,
+    Answered,
+    Blocked,
+    CallOutcome,
+    Outage,
+    Permanent,
+    Refused,
+    Suspected,
+    Throttled,
+    Transient,
+    Unsent,
+)
 
 log = structlog.get_logger(__name__)
 
 GROUP = Backoff(first=0.2, factor=2, cap=60.0, jitter=0.5)
+# Nobody knows yet who is to blame: it goes again soon, and then less and less often.
+SUSPECT = Backoff(first=0.2, factor=2, cap=30.0, jitter=0.5)
+# It is in the limit of calls in flight that a broker which throttles is spared; the group need not wait long for it.
+THROTTLED = Backoff(first=0.01, factor=2, cap=2.0, jitter=0.5)
 # Held for good: its group is read again only to find that it is held, or that somebody decided.
 HELD = Backoff(first=1.0, factor=1, cap=1.0, jitter=0.5)
 ERROR_CHARACTERS = 500
@@ -54,6 +70,14 @@ class Receipt:
     event: PendingEvent
     message_id: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is to be written down after a call: acknowledgements, and failures (see `note`)."""
+
+    receipts: list[Receipt]
+    failed: list[tuple[PendingEvent, Transient | Permanent]]
 
 
 class Courier:
@@ -93,26 +117,35 @@ class Courier:
         """The next batch to send; empty when nothing may go."""
         return self._backlog.take(self._lanes.may_send, self._clock.monotonic())
 
-    async def settle(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> list[Receipt]:
-        """Draw the conclusions from the broker's answer; returns what is now to be recorded."""
-        receipts: list[Receipt] = []
+    def take_unsendable(self) -> Settled | None:
+        """Events that came to their turn and that the broker cannot carry, to be noted; None when there are none."""
+        found = self._backlog.take_unsendable()
+        return Settled([], [(event, Permanent(event.fault or "")) for event in found]) if found else None
+
+    def settle(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> Settled:
+        """Draw the conclusions from the broker's answer. What failed stays in hand until it is noted."""
+        settled = Settled([], [])
+        now = self._clock.monotonic()
         match answer:
             case Answered(outcomes):
-                failed: list[tuple[PendingEvent, Transient | Permanent]] = []
-                now = self._clock.monotonic()
+                if any(isinstance(outcome, Accepted) for outcome in outcomes):
+                    failpoints.hit("relay.acknowledged")
                 for event, outcome in zip(batch, outcomes, strict=True):
                     match outcome:
                         case Accepted(message_id):
-                            failpoints.hit("relay.acknowledged")
                             self._backlog.accepted(event)
-                            receipts.append(Receipt(event, message_id, now))
+                            settled.receipts.append(Receipt(event, message_id, now))
                         case Transient() | Permanent():
-                            failed.append((event, outcome))
+                            settled.failed.append((event, outcome))
+                        case Throttled():
+                            self._throttle(event, now)
+                        case Suspected(reason) | Blocked(reason):
+                            self._rest(event, reason, now)
                         case _:
                             assert_never(outcome)
-                await self._note(failed)
-            case Refused(reason) if len(batch) == 1:
-                await self._note([(batch[0], Permanent(reason))])
+            case Throttled():
+                for event in batch:
+                    self._throttle(event, now)
             case Refused(reason):
                 log.warning("batch refused; its events go one by one", action="relay.batch_refused", reason=reason)
                 for event in batch:
@@ -125,7 +158,15 @@ class Courier:
             case _:
                 assert_never(answer)
         self._backlog.drop({event.lane for event in batch if not self._lanes.owns(event.lane)})
-        return receipts
+        return settled
+
+    def abandon(self, events: Iterable[PendingEvent]) -> bool:
+        """Put down what nobody came to an end with; True if there was any."""
+        return sum(self._backlog.abandon(event) for event in events) > 0
+
+    def start_afresh(self) -> None:
+        """Forget everything in hand: it is read again."""
+        self._backlog.reset()
 
     async def record(self, receipts: Sequence[Receipt]) -> None:
         """Record acknowledgements; raises what the database raises, and may then be repeated."""
@@ -139,7 +180,7 @@ class Courier:
             self._backlog.recorded(receipt.event)
             self._count(receipt.event, "accepted")
 
-    async def _note(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
+    async def note(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
         """The groups of these wait, or are held; the error is kept where a person can see it."""
         if not failed:
             return
@@ -165,9 +206,28 @@ class Courier:
         except DATABASE_FAULTS as error:
             # Not noted is not lost: the event is read, tried and refused once more.
             log.warning("cannot note failures", action="relay.note_failed", error=type(error).__name__)
-        now = self._clock.monotonic()
-        for event, outcome in failed:
-            self._backlog.failed(event, now, HELD if isinstance(outcome, Permanent) else GROUP)
+        except Exception:
+            log.exception("cannot note failures", action="relay.note_failed")
+        finally:
+            now = self._clock.monotonic()
+            for event, outcome in failed:
+                self._backlog.failed(event, now, HELD if isinstance(outcome, Permanent) else GROUP)
+            self._metrics.waiting_groups.set(self._backlog.resting)
+
+    def _throttle(self, event: PendingEvent, now: float) -> None:
+        self._count(event, "throttled")
+        self._backlog.throttled(event, now, THROTTLED)
+
+    def _rest(self, event: PendingEvent, reason: str, now: float) -> None:
+        self._count(event, "refused")
+        log.warning(
+            "event refused, and nothing shows yet whether it is to blame; it goes again alone",
+            action="relay.refused",
+            event_id=event.event_id,
+            subject=event.subject,
+            reason=reason[:ERROR_CHARACTERS],
+        )
+        self._backlog.failed(event, now, SUSPECT, alone=True)
         self._metrics.waiting_groups.set(self._backlog.resting)
 
     def _count(self, event: PendingEvent, outcome: str) -> None:

@@ -126,7 +126,7 @@ class OutboxMarks:
                 MARK_SENT,
                 [a.id for a in acknowledgements],
                 [a.republished for a in acknowledgements],
-                [a.message_id for a in acknowledgements],
+                [_storable(a.message_id) for a in acknowledgements],
                 [a.age for a in acknowledgements],
             )
         return [row["waited"] for row in rows if row["news"]]
@@ -145,7 +145,7 @@ class OutboxMarks:
                 statement,
                 [f.id for f in failures],
                 [f.token for f in failures],
-                [f.error for f in failures],
+                [_storable(f.error) for f in failures],
                 self._relay_id,
             )
 
@@ -161,3 +161,8 @@ class OutboxMarks:
         return [
             Publication(row["event_id"], row["type"] or "", row["since_recorded"], row["since_sent"]) for row in rows
         ]
+
+
+def _storable(text: str) -> str:
+    """The broker's words as Postgres takes them: one odd character must not keep a whole batch from being written."""
+    return text.replace("\x00", "").encode(errors="replace").decode()

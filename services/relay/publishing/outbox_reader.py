@@ -12,7 +12,8 @@ import structlog
 from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
 from shared.database_probe import READ_ONLY, ask
 from shared.error_text import describe
-from shared.outbox.limits import size
+from shared.errors import EventRefused
+from shared.outbox.limits import DEFAULT_BYTES, check, size
 
 from .backlog import PendingEvent, Release
 from .barriers import MAY_GO, NOT_ALL_GOES_AGAIN
@@ -20,33 +21,36 @@ from .barriers import MAY_GO, NOT_ALL_GOES_AGAIN
 log = structlog.get_logger(__name__)
 
 # Groups looked at in one lane, events taken of one group, and events taken in all by one read. Together they bound
-# the relay's memory (events of 256 KiB at the most), and no lane and no group can crowd out the others.
+# the relay's memory (fewer events where they may be larger than 256 KiB), and no lane or group crowds out the others.
 GROUPS = 32
 WINDOW = 12
 EVENTS = 1000
 
 # By state, never by "id > last": a number that was taken early may be committed late. The groups of a lane are found by
 # hopping through the index from one subject to the next, so a group with a million events costs no more than one with a
-# single event. Nothing is read while all is paused, and a group of which any event is held is passed by: it is then the
+# single event; and through the index of what is not sent, so groups that only wait for their confirmation cost nothing.
+# (Whatever is published was sent, so that is not asked; asked for, the other index would do as well, and does not.)
+# Where a read goes on it looks at the last group again, or one without a name would never be found.
+# Nothing is read while all is paused, and a group of which any event is held is passed by: it is then the
 # first held one at or behind itself in the index. (Asked for with `=`, a planner that sees most rows held in one group
 # reads the whole table.)
 READ_HEADS = f"""
 -- read_heads: the unsent events at the head of each group, lane by lane
-SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.envelope, event.attributes,
-       event.republished
+SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.bytes, event.envelope,
+       event.attributes, event.republished
 FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS lanes(lane, after, turn)
 JOIN outbox_control AS control
   ON control.paused_at IS NULL AND {NOT_ALL_GOES_AGAIN}
 CROSS JOIN LATERAL (
     WITH RECURSIVE hop(subject, ordinal) AS (
-        (SELECT e.subject, 1 FROM outbox_event e
-         WHERE e.lane = lanes.lane AND e.published_at IS NULL AND e.held_at IS NULL AND e.subject > lanes.after
+        (SELECT e.subject, CASE WHEN lanes.after = '' THEN 1 ELSE 0 END FROM outbox_event e
+         WHERE e.lane = lanes.lane AND e.sent_at IS NULL AND e.held_at IS NULL AND e.subject >= lanes.after
          ORDER BY e.subject LIMIT 1)
         UNION ALL
         SELECT next.subject, hop.ordinal + 1
         FROM hop CROSS JOIN LATERAL (
             SELECT e.subject FROM outbox_event e
-            WHERE e.lane = lanes.lane AND e.published_at IS NULL AND e.held_at IS NULL AND e.subject > hop.subject
+            WHERE e.lane = lanes.lane AND e.sent_at IS NULL AND e.held_at IS NULL AND e.subject > hop.subject
             ORDER BY e.subject LIMIT 1
         ) AS next
         WHERE hop.ordinal < $3
@@ -54,10 +58,12 @@ CROSS JOIN LATERAL (
     SELECT lanes.lane, hop.subject, hop.ordinal FROM hop
 ) AS groups
 LEFT JOIN LATERAL (
-    SELECT e.id, e.event_id, e.envelope, e.attributes, e.republished
+    SELECT e.id, e.event_id, octet_length(e.envelope) AS bytes,
+           CASE WHEN octet_length(e.envelope) <= $7 THEN e.envelope END AS envelope,
+           e.attributes, e.republished
     FROM outbox_event e
-    WHERE e.lane = groups.lane AND e.subject = groups.subject AND e.published_at IS NULL AND e.held_at IS NULL
-      AND e.sent_at IS NULL AND groups.subject <> ALL ($4::text[])
+    WHERE e.lane = groups.lane AND e.subject = groups.subject AND e.sent_at IS NULL AND e.held_at IS NULL
+      AND groups.subject <> ALL ($4::text[])
       AND groups.subject IS DISTINCT FROM (
           SELECT held.subject FROM outbox_event held
           WHERE held.held_at IS NOT NULL AND held.subject >= groups.subject
@@ -72,9 +78,9 @@ LIMIT $6
 """  # noqa: S608 - constants only
 
 # With `release=confirmed` only the very first unpublished event of a group counts, and only if it was not sent yet.
-READ_CONFIRMED_HEADS = READ_HEADS.replace("AND e.sent_at IS NULL AND groups.subject", "AND groups.subject").replace(
-    "SELECT e.id, e.event_id,", "SELECT CASE WHEN e.sent_at IS NULL THEN e.id END AS id, e.event_id,"
-)
+READ_CONFIRMED_HEADS = READ_HEADS.replace(
+    "e.subject = groups.subject AND e.sent_at IS NULL", "e.subject = groups.subject AND e.published_at IS NULL"
+).replace("SELECT e.id, e.event_id,", "SELECT CASE WHEN e.sent_at IS NULL THEN e.id END AS id, e.event_id,")
 
 
 # Nothing of the tables is read, however large they are: that they are named is enough to be refused.
@@ -93,18 +99,22 @@ class Reading:
 
     events: tuple[PendingEvent, ...]
     exhausted: bool
-    """Whether every lane was looked through to its end, so that a read right after this one finds nothing."""
+    """Whether every lane was looked through to its end by now, so that a read right after this one finds nothing."""
 
 
 class OutboxReader:
     """Reads the outbox in turns: where a read was cut short, the next one goes on."""
 
-    def __init__(self, pool: Pool, release: Release) -> None:
+    def __init__(self, pool: Pool, release: Release, *, most_bytes: int = DEFAULT_BYTES) -> None:
+        """`most_bytes` is the largest event that the topic takes; what is larger is not even read."""
         self._pool = pool
+        self._most_bytes = most_bytes
+        self._most_events = min(EVENTS, EVENTS * DEFAULT_BYTES // most_bytes)
         self._statement = self.statement(release)
         self._window = 1 if release is Release.CONFIRMED else WINDOW
         self._after: dict[int, str] = {}
         self._first = 0
+        self._unseen: set[int] = set()
 
     @staticmethod
     def statement(release: Release) -> str:
@@ -116,7 +126,7 @@ class OutboxReader:
         order = self._turn(lanes)
         if not order:
             return Reading((), exhausted=True)
-        started_inside = any(self._after.get(lane) for lane in order)
+        self._begin_round(order)
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(
                 self._statement,
@@ -125,12 +135,20 @@ class OutboxReader:
                 GROUPS,
                 list(known),
                 self._window,
-                EVENTS,
+                self._most_events,
+                self._most_bytes,
             )
-        cut = len(rows) == EVENTS
+        cut = len(rows) == self._most_events
         self._remember(rows, order, cut=cut)
-        events = tuple(_event(row) for row in rows if row["id"] is not None)
-        return Reading(events, exhausted=not (cut or started_inside or any(self._after.values())))
+        events = tuple(_event(row, self._most_bytes) for row in rows if row["id"] is not None)
+        return Reading(events, exhausted=not self._unseen)
+
+    def _begin_round(self, order: Sequence[int]) -> None:
+        """A round looks through every lane once, in as many reads as it takes; a new one begins at every beginning."""
+        self._unseen &= set(order)
+        if not self._unseen:
+            self._after.clear()
+            self._unseen = set(order)
 
     def _turn(self, lanes: Iterable[int]) -> list[int]:
         ordered = sorted(lanes)
@@ -148,6 +166,8 @@ class OutboxReader:
             self._after.pop(lane, None)
             if lane in ends:
                 self._after[lane] = ends[lane]
+            else:
+                self._unseen.discard(lane)
 
 
 async def find_outbox(pool: Pool) -> str | None:
@@ -165,15 +185,30 @@ async def find_outbox(pool: Pool) -> str | None:
     return "the database takes no changes at the moment" if read_only == "t" else None
 
 
-def _event(row: asyncpg.Record) -> PendingEvent:
-    attributes: dict[str, str] = json.loads(row["attributes"])
+def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
+    """The row as an event; whatever is wrong with it is its own fault, and no other row's."""
+    attributes: dict[str, str] = {}
+    body: bytes = row["envelope"] or b""
+    fault: str | None = None
+    try:
+        if row["bytes"] > most_bytes:
+            raise EventRefused(f"the event is {row['bytes']} bytes; the topic takes {most_bytes} (MESSAGE_BYTES)")
+        read = json.loads(row["attributes"])
+        check(body, group=row["subject"], attributes=read, most=most_bytes)
+        attributes = read
+    except EventRefused as error:
+        fault = str(error)
+    except (ValueError, RecursionError) as error:
+        # JSON that Postgres takes and Python does not: a number of ten thousand digits, or a list ten thousand deep.
+        fault = f"the attributes cannot be read: {error}"
     return PendingEvent(
         id=row["id"],
         event_id=str(row["event_id"]),
         subject=row["subject"],
         lane=row["lane"],
-        body=row["envelope"],
+        body=b"" if fault else body,
         attributes=attributes,
-        size=size(row["envelope"], attributes),
+        size=0 if fault else size(body, attributes),
         republished=row["republished"],
+        fault=fault,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,13 +22,34 @@ class Transient:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttled:
+    """Too much was asked for at once; it goes again soon, and fewer calls are in flight. No attempt is burnt."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Refused for what is no event's fault: access, keys, credentials, something missing. No attempt is burnt."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """Refused for what it is, and nothing shows yet that the broker would take another: it goes again, alone."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Permanent:
     """It will never work as it is; only a person can decide what becomes of the event."""
 
     reason: str
 
 
-Outcome: TypeAlias = Accepted | Transient | Permanent
+Outcome: TypeAlias = Accepted | Transient | Throttled | Blocked | Suspected | Permanent
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +61,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker refused the call as a whole because of something in it; which entry is to blame, it does not say."""
+    """The call was refused as a whole because of something in it; which entry is to blame, nobody says."""
 
     reason: str
+    by_broker: bool = True
+    """False when no request could be made of it, so that the broker has no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +80,7 @@ class Unsent:
     """There was no call: what was to be sent was read before it was known who the broker is, and is read again."""
 
 
-CallOutcome: TypeAlias = Answered | Refused | Outage | Unsent
+CallOutcome: TypeAlias = Answered | Refused | Throttled | Outage | Unsent
 
 # AWS: API_PublishBatch, Errors, and BatchResultErrorEntry. An entry refused for what it is:
 FAULT_OF_THE_ENTRY = frozenset(
@@ -82,6 +106,25 @@ FAULT_OF_THE_CALL = FAULT_OF_THE_ENTRY | {
 }
 # An entry that met a passing trouble of the broker's.
 PASSING = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable", "RequestTimeout"})
+# An entry refused for our standing with the broker, or for what is missing there: every other would be refused, too.
+FAULT_OF_THE_STANDING = re.compile(
+    r"NotFound|Authoriz|AccessDenied|^Forbidden|KMS|Expired|Token|Credential|Signature|Security|OptInRequired"
+    r"|UnrecognizedClient|SubscriptionRequired|InvalidAccessKeyId",
+    re.IGNORECASE,
+)
+# Too much at once, in all the ways in which AWS's services say so (SNS, SQS, KMS behind them, and gateways).
+THROTTLING = re.compile(
+    r"(^|[.#])(KMS)?(Request|EC2)?Throttl(ing|ed)(Exception|Error)?$"
+    r"|(^|[.#])(TooManyRequests|RequestLimitExceeded|SlowDown|ProvisionedThroughputExceeded|BandwidthLimitExceeded"
+    r"|LimitExceeded|PriorRequestNotComplete)(Exception|Error)?$",
+    re.IGNORECASE,
+)
+TOO_MANY_REQUESTS = 429
+
+
+def throttles(code: str, status: int | None = None) -> bool:
+    """Whether the broker asks for fewer calls, by its code or by the HTTP status."""
+    return status == TOO_MANY_REQUESTS or THROTTLING.search(code) is not None
 
 
 def classify_entry(code: str, message: str) -> Outcome:
@@ -90,10 +133,16 @@ def classify_entry(code: str, message: str) -> Outcome:
     Codes that are not known are transient: to give up on an event for a word never seen before would lose it.
     """
     reason = f"{code}: {message}" if message else code
-    return Permanent(reason) if code in FAULT_OF_THE_ENTRY else Transient(reason)
+    if code in FAULT_OF_THE_ENTRY:
+        return Permanent(reason)
+    if throttles(code):
+        return Throttled(reason)
+    return Blocked(reason) if FAULT_OF_THE_STANDING.search(code) else Transient(reason)
 
 
-def classify_call(code: str, message: str) -> Refused | Outage:
+def classify_call(code: str, message: str, status: int | None = None) -> Refused | Throttled | Outage:
     """The outcome of a call that failed as a whole; whatever is not plainly the call's fault is an outage."""
     reason = f"{code}: {message}" if message else code
+    if throttles(code, status):
+        return Throttled(reason)
     return Refused(reason) if code in FAULT_OF_THE_CALL else Outage(reason)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import structlog
 from botocore.exceptions import ClientError, ParamValidationError
 
 from shared.aws import BROKER_FAULTS, error_code
@@ -32,16 +34,27 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns.type_defs import PublishBatchRequestEntryTypeDef, PublishBatchResponseTypeDef
 
 
+log = structlog.get_logger(__name__)
+
 FAULTS: tuple[type[BaseException], ...] = (*BROKER_FAULTS, *DATABASE_FAULTS)
+# What the SDK stumbles over: a request that it cannot make, or an answer that is none.
+STUMBLES = (LookupError, AttributeError, TypeError, ValueError)
 # What cannot be understood is quoted by the SDK in full, be it a whole page.
 REASON_CHARACTERS = 300
+# While the check queue cannot be read, it is looked for again that often.
+LOOK_AGAIN_SECONDS = 30.0
+
+_made: ContextVar[list[bool]] = ContextVar("made")
+"""Of the call under way, whether the SDK has made a request of it."""
 
 
 class Publisher:
     """Publishes to one topic.
 
     The topic's ARN is taken from the publish-check queue's: same account, same region. So the relay needs no
-    permission to list topics, and no account number among its settings.
+    permission to list topics, and no account number among its settings. `locate` finds it where that queue cannot be
+    read, for what ails the check is no reason not to publish; but `patience` seconds are waited for it first, where
+    a new broker is to be given what the old one lost, and only the check queue tells that it is new.
     """
 
     def __init__(
@@ -52,18 +65,30 @@ class Publisher:
         *,
         call_seconds: float,
         meet: Callable[[str], Awaitable[bool]],
+        locate: Callable[[], Awaitable[str]] | None = None,
+        patience: float = 0.0,
     ) -> None:
         self._client = client
         self._publish_check = publish_check
         self._topic = topic
         self._call_seconds = call_seconds
         self._meet = meet
+        self._locate = locate
+        self._patience = patience
         self._arn: str | None = None
+        self._met = False
+        self._missed_since: float | None = None
+        self._look_again_at = 0.0
         self._attaching = asyncio.Lock()
+        # A stand-in for the client, in tests, may have no events; then nobody knows whether a request was made.
+        events = getattr(getattr(client, "meta", None), "events", None)
+        self._tells = events is not None
+        if events is not None:
+            events.register("before-call.sns.PublishBatch", _note_request)
 
     def forget(self) -> None:
         """The broker was away: look again before the next call whether it is the one it was."""
-        self._arn = None
+        self._met = False
 
     async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         """One PublishBatch of at most ten events, bounded in time; raises nothing that broker or database cause."""
@@ -74,35 +99,50 @@ class Publisher:
 
     async def _publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         try:
-            entries = [_entry(str(i), event) for i, event in enumerate(events)]
-        except UnicodeDecodeError as error:
-            return Refused(f"a body is no text: {error.reason}")
-        try:
             async with asyncio.timeout(self._call_seconds):
-                if self._arn is None:
+                if self._must_attach():
                     return await self._attach()
-                answer = await self._client.publish_batch(TopicArn=self._arn, PublishBatchRequestEntries=entries)
-                return Answered(tuple(_outcomes(answer, len(events))))
+                answer = await self._call(events, self._arn or "")
         except BrokerUnavailable as error:
             return Outage(str(error))
-        except ParamValidationError as error:
-            # The SDK would not make a request of it: that is an event's fault, and nobody else waits for it.
-            return Refused(str(error)[:REASON_CHARACTERS])
+        except TimeoutError:
+            answer = Outage(f"no answer within {self._call_seconds} s")
+        except FAULTS as error:
+            return Outage(_reason(error))
+        if isinstance(answer, Outage):
+            # Whoever answers next may be another: then it is waited for its check queue once more.
+            self._missed_since = None
+        return answer
+
+    async def _call(self, events: Sequence[PendingEvent], arn: str) -> CallOutcome:
+        made = [False]
+        _made.set(made)
+        try:
+            entries = [_entry(str(i), event) for i, event in enumerate(events)]
+            answer = await self._client.publish_batch(TopicArn=arn, PublishBatchRequestEntries=entries)
+            return Answered(tuple(_outcomes(answer, len(events))))
+        except (ParamValidationError, UnicodeDecodeError) as error:
+            # No request could be made of it: that is an event's fault, and nobody else waits for it.
+            return Refused(str(error)[:REASON_CHARACTERS], by_broker=False)
         except ClientError as error:
             code = error_code(error)
             if code in ("NotFound", "NotFoundException"):
                 return Outage(f"topic {self._topic} does not exist; deploy the topology")
-            return classify_call(code, str(error.response.get("Error", {}).get("Message", "")))
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return classify_call(code, str(error.response.get("Error", {}).get("Message", "")), status)
         except TimeoutError:
-            return Outage(f"no answer within {self._call_seconds} s")
+            raise
+        except STUMBLES as error:
+            if made[0]:
+                return Outage(_reason(error))
+            return Refused(_reason(error), by_broker=not self._tells)
         except FAULTS as error:
-            return Outage(f"{type(error).__name__}: {error}"[:REASON_CHARACTERS])
+            return Outage(_reason(error))
 
     async def check(self) -> str | None:
         """What keeps the topic from being used, or None."""
         try:
-            arn, _ = await self._find()
-            await self._client.get_topic_attributes(TopicArn=arn)
+            await self._client.get_topic_attributes(TopicArn=await self._find_topic())
         except BrokerUnavailable as error:
             return str(error)
         except BROKER_FAULTS as error:
@@ -113,21 +153,75 @@ class Publisher:
             )
         return None
 
+    def _must_attach(self) -> bool:
+        return not self._met or (self._missed_since is not None and _now() >= self._look_again_at)
+
     async def _attach(self) -> CallOutcome:
         # Another relay, or a call at the same moment, may have met the new broker first: whoever comes after finds it
         # known, and has in hand what was read before anybody asked for that which the broker lost.
         async with self._attaching:
-            if self._arn is None:
-                arn, created = await self._find()
-                if not await self._meet(created):
+            if not self._must_attach():
+                return Unsent()
+            try:
+                self._arn, created = await self._ask_check_queue()
+            except BrokerUnavailable as error:
+                await self._do_without_check(error)
+            else:
+                self._missed_since, self._look_again_at = None, 0.0
+                self._met = await self._meet(created)
+                if not self._met:
                     return Outage("the broker is new; what it lost goes first")
-                self._arn = arn
         return Unsent()
 
-    async def _find(self) -> tuple[str, str]:
-        attributes = await self._publish_check.attributes()
+    async def _do_without_check(self, trouble: BrokerUnavailable) -> None:
+        if self._locate is None:
+            raise trouble
+        if self._missed_since is None:
+            self._missed_since = _now()
+        if _now() < self._missed_since + self._patience:
+            raise trouble
+        self._arn = self._arn or await self._locate()
+        log.warning(
+            "the publish check cannot be read; events are sent without it",
+            action="relay.without_check",
+            reason=str(trouble),
+        )
+        self._met, self._look_again_at = True, _now() + LOOK_AGAIN_SECONDS
+
+    async def _find_topic(self) -> str:
+        if self._arn is not None:
+            return self._arn
+        try:
+            arn, _ = await self._ask_check_queue()
+        except BrokerUnavailable:
+            if self._locate is None:
+                raise
+            return await self._locate()
+        return arn
+
+    async def _ask_check_queue(self) -> tuple[str, str]:
+        """Where the topic is, and when the queue was made; in half the time of a call, for there may be more to do."""
+        try:
+            async with asyncio.timeout(self._call_seconds / 2):
+                attributes = await self._publish_check.attributes()
+        except TimeoutError:
+            raise BrokerUnavailable("the publish-check queue does not answer") from None
         account = attributes["QueueArn"].rpartition(":")[0].replace(":sqs:", ":sns:", 1)
         return f"{account}:{self._topic}", attributes["CreatedTimestamp"]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
+
+
+def _note_request(**_: object) -> None:
+    """The SDK has made a request of what it was given: whatever fails from now on is not the events' doing."""
+    if (made := _made.get(None)) is not None:
+        made[0] = True
 
 
 def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDef:
@@ -145,8 +239,9 @@ def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDe
 def _outcomes(answer: PublishBatchResponseTypeDef, count: int) -> list[Outcome]:
     # HTTP 200 says nothing about a single entry, and an entry of which the answer says nothing was not acknowledged.
     outcomes: list[Outcome] = [Transient("the broker's answer does not mention it")] * count
+    places = {str(place): place for place in range(count)}
     for success in answer.get("Successful", []):
-        outcomes[int(success["Id"])] = Accepted(success.get("MessageId", ""))
+        outcomes[places[success["Id"]]] = Accepted(str(success.get("MessageId", "")))
     for failed in answer.get("Failed", []):
-        outcomes[int(failed["Id"])] = classify_entry(failed["Code"], failed.get("Message", ""))
+        outcomes[places[failed["Id"]]] = classify_entry(str(failed["Code"]), str(failed.get("Message", "")))
     return outcomes

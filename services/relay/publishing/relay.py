@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from shared.breaker import Breaker, Trip
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
 from shared.error_text import describe
+from shared.errors import EventTrioError
 from shared.signals import Signals
 
 from ..coordination.lanes import Lanes
 from ..metrics import RelayMetrics
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .coalescer import Coalescer
-from .courier import Courier, Receipt
-from .outcome import Accepted, Answered, CallOutcome, Outage, Permanent, Refused, Unsent
+from .courier import Courier, Receipt, Settled
+from .outcome import CallOutcome, Outage, Refused, Unsent
 from .publisher import Publisher
-from .refusals import Refusals
+from .standing import Standing, Ticket
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,9 @@ RECORD_MOST = 500
 FIRST_POLL_SECONDS = 0.01
 READ_AGAIN_SECONDS = 1.0
 FIRST_POLL_BY_BELL_SECONDS = 0.25
+# Handing the lanes over must not keep a process from ending; what is not handed over is free when the lease ends.
+LEAVE_SECONDS = 3.0
+REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +80,32 @@ class Relay:
         self._metrics = metrics
         self._signals = signals
         self._wake = asyncio.Event()
+        lanes.when_changed(self._on_lanes_changed)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Nothing that a run left behind is in the way of the next one."""
+        self._courier.start_afresh()
         self._look = True
         self._missed = False
         self._poll = FIRST_POLL_SECONDS
         self._next_poll = 0.0
         self._answered_at = 0.0
         self._calls: set[asyncio.Task[None]] = set()
-        self._breaker = Breaker(Trip(), random=random.random)
-        self._refusals = Refusals()
+        self._broken: BaseException | None = None
+        self._standing = Standing(self._pace.batches_in_flight, metrics=self._metrics, signals=self._signals)
         self._recorder: Coalescer[Receipt] = Coalescer(
             "relay.record", self._record, most=RECORD_MOST, interval=RECORD_SECONDS, hurry=self._someone_waits
         )
-        lanes.when_changed(self._on_lanes_changed)
 
     @property
     def outage(self) -> str | None:
         """Why the broker as a whole cannot be used, or None."""
-        return self._breaker.reason
+        return self._standing.outage
+
+    def counts(self) -> dict[str, int]:
+        """The sizes of all that is kept in memory, to show that they are bounded."""
+        return {**self._backlog.counts(), **self._standing.counts(), "calls": len(self._calls)}
 
     def ring(self) -> None:
         """Something was committed, confirmed or returned: look at the outbox now."""
@@ -104,7 +116,11 @@ class Relay:
         self._wake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Carry events until asked to stop; then finish what is in flight and hand the lanes over."""
+        """Carry events until asked to stop; then finish what is in flight and hand the lanes over.
+
+        Raises what none of its parts expects; whoever starts it again starts it afresh.
+        """
+        self._start_afresh()
         recorder = asyncio.create_task(self._recorder.run())
         stop = asyncio.create_task(stopping.wait())
         try:
@@ -112,15 +128,35 @@ class Relay:
                 if self._should_read():
                     await self._read()
                 self._send()
-                await self._rest(stop)
-            await asyncio.gather(*self._calls)
-            await self._recorder.drained()
-            await self._lanes.leave()
+                await self._rest(stop, recorder)
+                self._raise_what_broke(recorder)
+            await self._drain(recorder)
         finally:
-            stop.cancel()
-            recorder.cancel()
-            for call in self._calls:
-                call.cancel()
+            for task in (stop, recorder, *self._calls):
+                task.cancel()
+            await asyncio.gather(stop, recorder, *self._calls, return_exceptions=True)
+            if stopping.is_set():
+                await self.leave()
+
+    async def leave(self) -> None:
+        """Hand the lanes over, however this came to its end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._lanes.leave()
+
+    async def _drain(self, recorder: asyncio.Task[None]) -> None:
+        while self._calls:
+            await asyncio.wait(set(self._calls))
+        drained = asyncio.create_task(self._recorder.drained())
+        await asyncio.wait({drained, recorder}, return_when=asyncio.FIRST_COMPLETED)
+        drained.cancel()
+        self._raise_what_broke(recorder)
+
+    def _raise_what_broke(self, recorder: asyncio.Task[None]) -> None:
+        if recorder.cancelled():
+            raise EventTrioError("the recording of acknowledgements was cancelled")
+        if broken := (recorder.exception() if recorder.done() else self._broken):
+            raise broken
 
     def _should_read(self) -> bool:
         now = self._clock.monotonic()
@@ -128,7 +164,7 @@ class Relay:
             (self._look or now >= self._next_poll)
             and self._backlog.waiting < LOW_WATER
             and not self._recorder.full
-            and self._breaker.may_call(now)
+            and self._standing.may_call(now)
         )
 
     async def _read(self) -> None:
@@ -154,19 +190,24 @@ class Relay:
         self._next_poll = self._clock.monotonic() + seconds
 
     def _send(self) -> None:
-        while len(self._calls) < self._pace.batches_in_flight and not self._recorder.full:
-            if not self._breaker.may_call(now := self._clock.monotonic()) or self._should_fill(now):
+        while not self._recorder.full:
+            now = self._clock.monotonic()
+            if not self._standing.may_begin(len(self._calls), now) or self._should_fill(now):
                 return
             before = self._backlog.waiting
             batch = self._courier.take()
+            if unsendable := self._courier.take_unsendable():
+                self._spawn(self._hold(unsendable))
             # What was in hand for too long was put down, and is to be read again.
             self._look = self._look or self._backlog.waiting < before - len(batch)
             if not batch:
                 return
-            self._breaker.try_call(now)
-            call = asyncio.create_task(self._publish(batch))
-            self._calls.add(call)
-            call.add_done_callback(self._on_call_done)
+            self._spawn(self._publish(batch, self._standing.begin(now)))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        call = asyncio.create_task(work)
+        self._calls.add(call)
+        call.add_done_callback(self._on_call_done)
 
     def _should_fill(self, now: float) -> bool:
         """Whether a batch would go half empty while answers that make more events ready are just coming in."""
@@ -175,66 +216,66 @@ class Relay:
     def _someone_waits(self) -> bool:
         return not self._calls or self._backlog.hungry
 
-    async def _rest(self, stop: asyncio.Task[bool]) -> None:
+    async def _rest(self, stop: asyncio.Task[bool], recorder: asyncio.Task[None]) -> None:
         if self._look and self._should_read():
             await asyncio.sleep(0)
             return
         now = self._clock.monotonic()
-        instants = [self._next_poll, self._breaker.opens_at or 0.0, self._backlog.wakes_at(now) or 0.0]
+        instants = [self._next_poll, *self._standing.instants()]
+        instants += [self._backlog.wakes_at(now) or 0.0, self._backlog.resumes_at(now) or 0.0]
         if self._backlog.ready and self._calls:
             instants.append(self._answered_at + FILL_SECONDS)
         wait = min((instant - now for instant in instants if instant > now), default=FIRST_POLL_SECONDS)
         self._wake.clear()
         woken = asyncio.create_task(self._wake.wait())
-        await asyncio.wait({stop, woken}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stop, recorder, woken}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
         resting_until = self._backlog.wakes_at(now)
         if resting_until is not None and self._clock.monotonic() >= resting_until:
             self._look = True
 
-    async def _publish(self, batch: Sequence[PendingEvent]) -> None:
-        began = self._clock.monotonic()
-        answer = self._suspect(batch, await self._publisher.publish(batch))
-        self._metrics.calls.labels(outcome=type(answer).__name__.lower()).inc()
-        self._metrics.call_seconds.observe(self._clock.monotonic() - began)
-        self._metrics.batch_size.observe(len(batch))
-        if isinstance(answer, Outage):
-            self._open(answer.reason)
-        elif isinstance(answer, Unsent):
-            self._breaker.undecided()
-            self._look = True
-        else:
-            self._close()
-        self._recorder.add(await self._courier.settle(batch, answer))
+    async def _publish(self, batch: Sequence[PendingEvent], ticket: Ticket) -> None:
+        try:
+            answer = await self._ask(batch)
+            await self._courier.note(self._conclude(batch, answer, ticket).failed)
+        finally:
+            self._standing.end(ticket)
+            # Whatever ended this, nothing is left in flight that nobody waits for.
+            self._put_down(batch)
 
-    def _suspect(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> CallOutcome:
-        """Refusals of many groups, without one success between them, are no events' fault but an outage."""
+    def _conclude(self, batch: Sequence[PendingEvent], answer: CallOutcome, ticket: Ticket) -> Settled:
         now = self._clock.monotonic()
-        if isinstance(answer, Answered):
-            if any(isinstance(o, Accepted) for o in answer.outcomes):
-                self._refusals.forget()
-                return answer
-            refused = [e for e, o in zip(batch, answer.outcomes, strict=True) if isinstance(o, Permanent)]
-            reasons = [o.reason for o in answer.outcomes if isinstance(o, Permanent)]
-        elif isinstance(answer, Refused) and len(batch) == 1:
-            refused, reasons = list(batch), [answer.reason]
-        else:
-            return answer
-        if refused and self._refusals.add([event.subject for event in refused], now):
-            return Outage(f"the broker refuses the events of many groups: {reasons[0]}")
-        return answer
+        try:
+            answer = self._standing.judge(batch, answer, ticket, now)
+            settled = self._courier.settle(batch, answer)
+            self._recorder.add(settled.receipts)
+        except BaseException as error:
+            # What is in hand may be half settled: the loop begins afresh.
+            self._broken = error if isinstance(error, Exception) else EventTrioError(repr(error))
+            raise
+        self._look = self._look or isinstance(answer, Outage | Unsent)
+        self._metrics.calls.labels(outcome=type(answer).__name__.lower()).inc()
+        self._metrics.call_seconds.observe(now - ticket.began)
+        self._metrics.batch_size.observe(len(batch))
+        return settled
 
-    def _open(self, reason: str) -> None:
-        if self._breaker.failed(self._clock.monotonic(), reason):
-            log.warning("the broker cannot be used; events wait", action="relay.outage", reason=reason)
-        self._look = True
-        self._metrics.outage.set(1)
-        self._signals.emit("relay.outage", reason=reason)
+    async def _ask(self, batch: Sequence[PendingEvent]) -> CallOutcome:
+        try:
+            return await self._publisher.publish(batch)
+        except Exception as error:
+            # Nobody foresaw it, so it may be an event's doing: each goes alone, and what comes of the others tells.
+            log.exception("a call to the broker broke", action="relay.call_broke")
+            return Refused(f"{type(error).__name__}: {error}"[:REASON_CHARACTERS])
 
-    def _close(self) -> None:
-        if self._breaker.succeeded():
-            log.info("the broker answers again", action="relay.recovered")
-            self._metrics.outage.set(0)
+    async def _hold(self, unsendable: Settled) -> None:
+        try:
+            await self._courier.note(unsendable.failed)
+        finally:
+            self._put_down([event for event, _ in unsendable.failed])
+
+    def _put_down(self, events: Sequence[PendingEvent]) -> None:
+        if self._courier.abandon(events):
+            self._look = True
 
     async def _record(self, receipts: Sequence[Receipt]) -> None:
         more = self._backlog.hungry
@@ -251,7 +292,7 @@ class Relay:
         self._recorder.nudge()
         self._wake.set()
         if not call.cancelled() and (error := call.exception()):
-            log.error("a call to the broker broke", action="relay.call_broke", error=repr(error))
+            self._broken = error
 
     def _on_lanes_changed(self, lost: set[int]) -> None:
         self._courier.forget(lost)

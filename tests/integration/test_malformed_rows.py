@@ -1,0 +1,122 @@
+"""A row that no relay can send is held by itself, whatever is wrong with it; all the others go."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.relay.operators.groups import Groups
+from services.relay.publishing.backlog import Release
+from services.relay.publishing.outbox_reader import OutboxReader
+from shared.aws import Aws
+from shared.outbox.limits import DEFAULT_BYTES
+from shared.outbox.schema import LANES
+from shared.topology import Topology
+from tests.support.databases import OUTBOX_RELAY, TestDatabase
+from tests.support.outbox import fill, pool, query
+from tests.support.relays import running, settings
+from tests.support.waiting import eventually
+
+FINE: dict[str, Any] = {"subject": "bad", "body": b"{}", "attributes": '{"type": "order.placed"}'}
+KINDS: dict[str, dict[str, Any]] = {
+    "a number": {"attributes": '{"n": 5}'},
+    "null for a value": {"attributes": '{"n": null}'},
+    "nested": {"attributes": '{"n": {"m": ["x"]}}'},
+    "a list": {"attributes": "[1, 2]"},
+    "null": {"attributes": "null"},
+    "a text": {"attributes": '"type"'},
+    "true": {"attributes": "true"},
+    "empty value": {"attributes": '{"n": ""}'},
+    "empty name": {"attributes": '{"": "x"}'},
+    "a name of theirs": {"attributes": '{"AWS.n": "x"}'},
+    "eleven": {"attributes": json.dumps({f"a{n}": "x" for n in range(11)})},
+    "a long number": {"attributes": '{"n": ' + "9" * 5000 + "}"},
+    "deep": {"attributes": "[" * 2000 + "]" * 2000},
+    "control character in a value": {"attributes": '{"n": "\\u0001"}'},
+    "no UTF-8": {"body": b"\xff\xfe"},
+    "cut in a character": {"body": "김".encode()[:2]},
+    "empty": {"body": b""},
+    "control character": {"body": b"\x01"},
+    "NUL": {"body": b"{\x00}"},
+    "U+FFFE": {"body": "\ufffe".encode()},
+    "too long": {"body": b"x" * (DEFAULT_BYTES + 1)},
+    "too long with its attributes": {"body": b"x" * (DEFAULT_BYTES - 5)},
+    "long subject": {"subject": "s" * 129},
+    "subject with a space": {"subject": "a b"},
+    "empty subject": {"subject": ""},
+    "subject with a newline": {"subject": "ab\n"},
+    "Korean subject": {"subject": "김"},
+}
+TEN = ["a number", "null for a value", "a list", "empty value", "eleven", "no UTF-8", "empty", "control character",
+       "too long", "long subject"]  # fmt: skip
+
+INSERT = """
+INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)
+VALUES (gen_random_uuid(), '/tests', $1, $2, $3, $4::jsonb) RETURNING id
+"""
+
+
+async def insert(database: TestDatabase, kind: dict[str, Any], subject: str = "bad", sequence: int = 1) -> int:
+    row = {**FINE, "subject": subject, **kind}
+    rows = await query(database.url, INSERT, row["subject"], sequence, row["body"], row["attributes"])
+    return int(rows[0]["id"])
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+async def test_each_kind_is_read_as_an_event_with_a_fault_and_no_other_row_has_one(
+    outbox_database: TestDatabase, kind: str
+) -> None:
+    bad = await insert(outbox_database, KINDS[kind])
+    await fill(outbox_database.url, 3)
+    async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
+        for release in Release:
+            reading = await OutboxReader(made, release).read(range(LANES), known=[])
+            assert [event.id for event in reading.events if event.fault] == [bad]
+            assert len(reading.events) == 4
+        (row,) = await query(outbox_database.url, "SELECT event_id FROM outbox_event WHERE id = $1", bad)
+        shown = await Groups(made).event(row["event_id"])
+        assert shown is not None, "what is held cannot be looked at"
+
+
+async def test_ten_kinds_among_a_thousand_good_ones_are_held_with_reasons_and_the_thousand_go(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    for number, kind in enumerate(TEN):
+        await insert(outbox_database, KINDS[kind], subject=f"bad-{number}")
+    await fill(outbox_database.url, 250, each=4)
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)) as signals:
+
+        async def all_decided() -> bool:
+            (row,) = await query(
+                outbox_database.url,
+                "SELECT count(*) FILTER (WHERE published_at IS NOT NULL) AS published,"
+                " count(*) FILTER (WHERE held_at IS NOT NULL AND held_reason <> '') AS held FROM outbox_event",
+            )
+            assert (row["published"], row["held"]) == (1000, 10)
+            return True
+
+        await eventually(all_decided, timeout=60)
+        assert not signals.seen("relay.outage")
+        assert not signals.seen("loop.failed")
+
+
+async def test_one_behind_good_ones_is_held_when_its_turn_comes_and_only_its_group_waits(
+    outbox_database: TestDatabase, topology: Topology, aws: Aws
+) -> None:
+    await fill(outbox_database.url, 1, each=2, prefix="bad")
+    await insert(outbox_database, KINDS["a number"], subject="bad-1", sequence=3)
+    await insert(outbox_database, {}, subject="bad-1", sequence=4)
+    await fill(outbox_database.url, 3)
+    async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
+
+        async def as_it_should_be() -> bool:
+            rows = await query(
+                outbox_database.url, "SELECT * FROM outbox_event WHERE subject = 'bad-1' ORDER BY sequence"
+            )
+            assert [bool(row["sent_at"]) for row in rows] == [True, True, False, False]
+            assert rows[2]["held_reason"] == "attribute 'n' is no text but of type int"
+            assert rows[2]["attempts"] == 1
+            others = await query(outbox_database.url, "SELECT 1 FROM outbox_event WHERE sent_at IS NOT NULL")
+            return len(others) == 5
+
+        await eventually(as_it_should_be)

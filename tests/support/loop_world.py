@@ -1,0 +1,181 @@
+"""The relay's real loop, courier and backlog between an outbox in memory and a broker that is a function."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+
+from services.relay.coordination.lanes import Lanes
+from services.relay.metrics import RelayMetrics
+from services.relay.publishing.backlog import Backlog, PendingEvent
+from services.relay.publishing.courier import Courier
+from services.relay.publishing.outbox_marks import Acknowledgement, Failure, OutboxMarks
+from services.relay.publishing.outbox_reader import EVENTS, WINDOW, OutboxReader, Reading
+from services.relay.publishing.outcome import Accepted, Answered, CallOutcome
+from services.relay.publishing.publisher import Publisher
+from services.relay.publishing.relay import Pace, Relay
+from shared.lifecycle import Supervisor
+from shared.outbox.schema import LANES
+from shared.signals import Signals
+from tests.support.virtual_time import VirtualClock
+
+Broker = Callable[[Sequence[PendingEvent]], Awaitable[CallOutcome]]
+
+
+def accept(events: Sequence[PendingEvent]) -> Answered:
+    """What a broker answers that is well."""
+    return Answered(tuple(Accepted(f"m-{event.id}") for event in events))
+
+
+@dataclass
+class MemoryOutbox:
+    """Reader and marks at once."""
+
+    groups: dict[str, deque[PendingEvent]] = field(default_factory=dict)
+    sent: list[PendingEvent] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
+    """Subjects, and why."""
+    attempts: Counter[str] = field(default_factory=Counter)
+    reads: int = 0
+    fails: list[BaseException] = field(default_factory=list)
+    """What the next writes raise."""
+    _subjects: dict[int, str] = field(default_factory=dict)
+
+    def record(self, *subjects: str, each: int = 1) -> None:
+        """Events for these groups."""
+        for subject in subjects:
+            for _ in range(each):
+                number = len(self._subjects) + 1
+                self._subjects[number] = subject
+                event = PendingEvent(number, f"e-{number}", subject, hash(subject) % LANES, b"{}", {}, 2)
+                self.groups.setdefault(subject, deque()).append(event)
+
+    async def read(self, lanes: Sequence[int], *, known: Sequence[str]) -> Reading:
+        self.reads += 1
+        await asyncio.sleep(0.001)
+        unknown, found = set(known) | set(self.held), list[PendingEvent]()
+        for subject, waiting in self.groups.items():
+            if subject not in unknown:
+                found += [waiting[index] for index in range(min(WINDOW, len(waiting)))]
+            if len(found) >= EVENTS:
+                break
+        return Reading(tuple(found[:EVENTS]), exhausted=len(found) < EVENTS)
+
+    async def mark_sent(self, acknowledgements: Sequence[Acknowledgement]) -> list[float]:
+        await self._write()
+        for acknowledgement in acknowledgements:
+            subject = self._subjects[acknowledgement.id]
+            waiting = self.groups.get(subject)
+            if waiting and waiting[0].id == acknowledgement.id:
+                self.sent.append(waiting.popleft())
+                if not waiting:
+                    del self.groups[subject]
+        return []
+
+    async def mark_failed(self, failures: Sequence[Failure]) -> None:
+        await self._write()
+        for failure in failures:
+            self.attempts[self._subjects[failure.id]] += 1
+
+    async def mark_held(self, failures: Sequence[Failure]) -> None:
+        await self._write()
+        for failure in failures:
+            self.held[self._subjects[failure.id]] = failure.error
+
+    async def _write(self) -> None:
+        await asyncio.sleep(0.001)
+        if self.fails:
+            raise self.fails.pop(0)
+
+
+class OurLanes:
+    """All lanes are ours until we leave."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def owned(self) -> list[int]:
+        return list(range(LANES))
+
+    def may_send(self, lane: int) -> bool:
+        return True
+
+    def owns(self, lane: int) -> bool:
+        return True
+
+    def token(self, lane: int) -> int:
+        return 1
+
+    def when_changed(self, tell: Callable[[set[int]], None]) -> None:
+        pass
+
+    async def leave(self) -> None:
+        self.left += 1
+
+
+@dataclass
+class Made:
+    """A relay and what it is made of."""
+
+    relay: Relay
+    outbox: MemoryOutbox
+    lanes: OurLanes
+    backlog: Backlog
+    metrics: RelayMetrics
+    signals: Signals
+    courier: Courier
+
+
+def make(broker: Broker, *, in_flight: int = 8) -> Made:
+    """A relay on an empty outbox."""
+    outbox, lanes, backlog = MemoryOutbox(), OurLanes(), Backlog()
+    metrics, signals, clock = RelayMetrics(CollectorRegistry()), Signals(), VirtualClock()
+
+    class Publishing:
+        async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
+            return await broker(events)
+
+    courier = Courier(
+        reader=cast(OutboxReader, outbox),
+        marks=cast(OutboxMarks, outbox),
+        lanes=lanes,
+        backlog=backlog,
+        clock=clock,
+        metrics=metrics,
+    )
+    relay = Relay(
+        courier,
+        cast(Publisher, Publishing()),
+        cast(Lanes, lanes),
+        backlog,
+        pace=Pace(in_flight),
+        hears=lambda: True,
+        clock=clock,
+        metrics=metrics,
+        signals=signals,
+    )
+    return Made(relay, outbox, lanes, backlog, metrics, signals, courier)
+
+
+@asynccontextmanager
+async def running(made: Made) -> AsyncIterator[Supervisor]:
+    """The loop as a service runs it: watched, and started again when it fails."""
+    supervisor = Supervisor([made.relay], drain_seconds=10, signals=made.signals)
+    await supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        await supervisor.stop()
+
+
+async def until(done: Callable[[], bool], *, seconds: float) -> float:
+    """Wait until it is so, in virtual time; returns how long that took."""
+    began = asyncio.get_running_loop().time()
+    async with asyncio.timeout(seconds):
+        while not done():  # noqa: ASYNC110 - virtual time: looking costs nothing
+            await asyncio.sleep(0.01)
+    return asyncio.get_running_loop().time() - began

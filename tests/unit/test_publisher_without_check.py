@@ -1,0 +1,170 @@
+"""What ails the publish check keeps nothing from being published; and what the SDK stumbles over is judged apart."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from services.relay.publishing import publisher as module
+from services.relay.publishing.backlog import PendingEvent
+from services.relay.publishing.outcome import Accepted, Answered, Outage, Refused, Throttled, Unsent
+from services.relay.publishing.publisher import Publisher
+from shared.aws import Aws, topic_arn
+from shared.errors import BrokerUnavailable
+from shared.queue import Queue
+from tests.support import virtual_time
+
+EVENT = PendingEvent(1, "e-1", "o-1", 0, b"{}", {}, 2)
+ARN = "arn:aws:sns:us-east-1:000000000000:order-events.fifo"
+
+
+class Topic:
+    """A topic that takes everything, or raises what it is told."""
+
+    def __init__(self, *raises: BaseException) -> None:
+        self.arns: list[str] = []
+        self._raises = list(raises)
+
+    async def publish_batch(self, **request: Any) -> dict[str, Any]:
+        if self._raises:
+            raise self._raises.pop(0)
+        self.arns.append(request["TopicArn"])
+        return {"Successful": [{"Id": e["Id"], "MessageId": "m"} for e in request["PublishBatchRequestEntries"]]}
+
+
+class CheckQueue:
+    """A queue that is in trouble, or hangs, until it is well."""
+
+    def __init__(self, trouble: str | None, *, hangs: bool = False) -> None:
+        self.trouble = trouble
+        self.hangs = hangs
+        self.asked = 0
+
+    async def attributes(self) -> dict[str, str]:
+        self.asked += 1
+        if self.hangs:
+            await virtual_time.pass_time(3600)
+        if self.trouble:
+            raise BrokerUnavailable(self.trouble)
+        return {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:check.fifo", "CreatedTimestamp": "1"}
+
+
+async def located() -> str:
+    return ARN
+
+
+def made(
+    topic: Topic,
+    queue: CheckQueue,
+    *,
+    patience: float = 0.0,
+    locate: Callable[[], Awaitable[str]] | None = located,
+    meets: list[str] | None = None,
+) -> Publisher:
+    async def meet(created: str) -> bool:
+        if meets is not None:
+            meets.append(created)
+        return True
+
+    return Publisher(
+        cast(Any, topic),
+        cast(Queue, queue),
+        "order-events.fifo",
+        call_seconds=5.0,
+        meet=meet,
+        locate=locate,
+        patience=patience,
+    )
+
+
+@pytest.mark.parametrize("queue", [CheckQueue("does not exist"), CheckQueue("throttled"), CheckQueue(None, hangs=True)])
+def test_a_check_queue_in_trouble_stops_no_publishing(queue: CheckQueue) -> None:
+    async def scenario() -> None:
+        topic = Topic()
+        tested = made(topic, queue)
+        assert isinstance(await tested.publish([EVENT]), Unsent)
+        assert await tested.publish([EVENT]) == Answered((Accepted("m"),))
+        assert topic.arns == [ARN]
+
+    virtual_time.run(scenario())
+
+
+def test_a_queue_that_can_be_read_again_is_asked_who_the_broker_is() -> None:
+    async def scenario() -> None:
+        meets: list[str] = []
+        queue = CheckQueue("does not exist")
+        tested = made(Topic(), queue, meets=meets)
+        await tested.publish([EVENT])
+        await tested.publish([EVENT])
+        assert meets == []
+        queue.trouble = None
+        await asyncio.sleep(module.LOOK_AGAIN_SECONDS + 1)
+        assert isinstance(await tested.publish([EVENT]), Unsent)
+        assert meets == ["1"]
+        assert isinstance(await tested.publish([EVENT]), Answered)
+        assert isinstance(await tested.publish([EVENT]), Answered)
+
+    virtual_time.run(scenario())
+
+
+def test_where_a_new_broker_is_given_everything_again_its_check_queue_is_waited_for_a_while() -> None:
+    async def scenario() -> None:
+        queue = CheckQueue("does not exist")
+        tested = made(Topic(), queue, patience=10.0)
+        assert isinstance(await tested.publish([EVENT]), Outage)
+        await virtual_time.pass_time(11)
+        assert isinstance(await tested.publish([EVENT]), Unsent)
+        assert isinstance(await tested.publish([EVENT]), Answered)
+
+    virtual_time.run(scenario())
+
+
+def test_after_an_outage_of_the_topic_the_check_queue_is_waited_for_once_more() -> None:
+    async def scenario() -> None:
+        tested = made(Topic(ConnectionResetError()), CheckQueue("does not exist"), patience=10.0)
+        await tested.publish([EVENT])
+        await virtual_time.pass_time(11)
+        assert isinstance(await tested.publish([EVENT]), Unsent)
+        assert isinstance(await tested.publish([EVENT]), Outage)
+        assert isinstance(await tested.publish([EVENT]), Outage), "it may be another broker by now"
+
+    virtual_time.run(scenario())
+
+
+async def test_without_another_way_the_queue_is_needed() -> None:
+    answer = await made(Topic(), CheckQueue("it does not exist"), locate=None).publish([EVENT])
+    assert answer == Outage("it does not exist")
+
+
+async def test_a_stand_in_that_raises_something_is_suspected_and_nobody_is_blamed_yet() -> None:
+    tested = made(Topic(ValueError("what is this")), CheckQueue(None))
+    await tested.publish([EVENT])
+    assert await tested.publish([EVENT]) == Refused("ValueError: what is this")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "outcome"),
+    [("Throttling", 400, Throttled), ("Strange", 429, Throttled), ("SlowDown", 503, Throttled),
+     ("ServiceUnavailable", 503, Outage), ("InvalidParameter", 400, Refused)],
+)  # fmt: skip
+async def test_a_call_that_fails_is_judged_by_code_and_status(code: str, status: int, outcome: type) -> None:
+    error = ClientError(
+        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": cast(Any, {"HTTPStatusCode": status})},
+        "PublishBatch",
+    )
+    tested = made(Topic(error), CheckQueue(None))
+    await tested.publish([EVENT])
+    assert isinstance(await tested.publish([EVENT]), outcome)
+
+
+@pytest.mark.parametrize(("key", "account"), [(None, "000000000000"), ("test", "000000000000"), ("1" * 12, "1" * 12)])
+async def test_on_localstack_the_topic_is_where_the_key_says(
+    monkeypatch: pytest.MonkeyPatch, key: str | None, account: str
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    if key:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    found = await topic_arn(Aws("us-east-1", "http://127.0.0.1:1"), "order-events.fifo")
+    assert found == f"arn:aws:sns:us-east-1:{account}:order-events.fifo"

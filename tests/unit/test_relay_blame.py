@@ -1,0 +1,199 @@
+"""Who is to blame for a refusal: the event, or a broker that refuses everything. Healthy events wait for neither."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from services.relay.publishing.backlog import PendingEvent
+from services.relay.publishing.outcome import (
+    Accepted,
+    Answered,
+    Blocked,
+    CallOutcome,
+    Outage,
+    Outcome,
+    Permanent,
+    Refused,
+)
+from services.relay.publishing.refusals import FORGET_AFTER_SECONDS, GROUPS, MOST, REPEATS, Refusals
+from tests.support import virtual_time
+from tests.support.loop_world import Broker, Made, accept, make, running, until
+
+BAD = [f"bad-{number}" for number in range(10)]
+GOOD = [f"good-{number}" for number in range(10)]
+REFUSED = Permanent("InvalidParameter: not this one")
+
+
+def by_name(is_bad: Callable[[str], bool], refused: Outcome = REFUSED) -> Broker:
+    """Refuses entries by name, as an answer with status 200 does."""
+
+    async def broker(events: Sequence[PendingEvent]) -> CallOutcome:
+        await asyncio.sleep(0.02)
+        return Answered(tuple(refused if is_bad(e.subject) else Accepted(f"m-{e.id}") for e in events))
+
+    return broker
+
+
+def whole_calls(is_bad: Callable[[str], bool], *, by_broker: bool = True) -> Broker:
+    """Refuses each call with such an event in it."""
+
+    async def broker(events: Sequence[PendingEvent]) -> CallOutcome:
+        await asyncio.sleep(0.02)
+        bad = any(is_bad(event.subject) for event in events)
+        return Refused("InvalidParameter: something", by_broker=by_broker) if bad else accept(events)
+
+    return broker
+
+
+def bad(subject: str) -> bool:
+    return subject.startswith("bad")
+
+
+async def sent(made: Made, subjects: Sequence[str], *, seconds: float) -> None:
+    await until(lambda: set(subjects) <= {event.subject for event in made.outbox.sent}, seconds=seconds)
+
+
+async def held(made: Made, subjects: Sequence[str], *, seconds: float) -> None:
+    await until(lambda: set(made.outbox.held) == set(subjects), seconds=seconds)
+
+
+@pytest.mark.parametrize("broker", [by_name, whole_calls])
+@pytest.mark.parametrize("count", [1, 3, 10, 100])
+def test_bad_groups_are_held_in_the_end_and_healthy_ones_do_not_wait_for_that(
+    broker: Callable[[Callable[[str], bool]], Broker], count: int
+) -> None:
+    async def scenario() -> None:
+        made = make(broker(bad))
+        many = [f"bad-{number}" for number in range(count)]
+        made.outbox.record(*many, *GOOD, each=2)
+        async with running(made):
+            await sent(made, GOOD, seconds=10)
+            made.outbox.record("good-later")
+            made.relay.ring()
+            await sent(made, ["good-later"], seconds=2)
+            await held(made, many, seconds=60)
+            assert made.relay.outage is None
+        assert set(made.outbox.attempts.values()) <= {1}
+
+    virtual_time.run(scenario())
+
+
+def test_bad_groups_alone_are_held_when_the_broker_names_them_again_and_again() -> None:
+    async def scenario() -> None:
+        made = make(by_name(bad))
+        made.outbox.record(*BAD)
+        async with running(made):
+            await held(made, BAD, seconds=30)
+            assert made.relay.outage is None
+            made.outbox.record(*GOOD)
+            made.relay.ring()
+            await sent(made, GOOD, seconds=2)
+
+    virtual_time.run(scenario())
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_calls_that_are_all_refused_are_an_outage_and_hold_nobody(count: int) -> None:
+    """Of a call refused as a whole nobody is named: it may be the topic, the account or the relay."""
+    everything = [True]
+
+    async def scenario() -> None:
+        made = make(whole_calls(lambda _: everything[0]))
+        made.outbox.record(*GOOD[:count])
+        async with running(made):
+            await until(lambda: made.relay.outage is not None, seconds=5)
+            await virtual_time.pass_time(300)
+            assert made.relay.outage is not None
+            assert "InvalidParameter" in made.relay.outage
+            everything[0] = False
+            await sent(made, GOOD[:count], seconds=60)
+            assert made.relay.outage is None
+        assert (made.outbox.held, +made.outbox.attempts) == ({}, {})
+
+    virtual_time.run(scenario())
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+@pytest.mark.parametrize("code", ["KMSAccessDenied", "AuthorizationError", "NotFound", "ExpiredToken"])
+def test_entries_refused_for_our_standing_are_an_outage_however_few(count: int, code: str) -> None:
+    broken = [True]
+
+    async def scenario() -> None:
+        made = make(by_name(lambda _: broken[0], Blocked(code)))
+        made.outbox.record(*GOOD[:count])
+        async with running(made):
+            await until(lambda: made.relay.outage == code, seconds=5)
+            await virtual_time.pass_time(120)
+            assert made.relay.outage == code
+            broken[0] = False
+            await sent(made, GOOD[:count], seconds=10)
+        assert (made.outbox.held, +made.outbox.attempts) == ({}, {})
+
+    virtual_time.run(scenario())
+
+
+def test_an_event_of_which_no_request_can_be_made_is_held_at_once_and_shows_nothing_of_the_broker() -> None:
+    async def scenario() -> None:
+        made = make(whole_calls(bad, by_broker=False))
+        made.outbox.record(*BAD)
+        async with running(made):
+            await held(made, BAD, seconds=2)
+            assert not made.signals.seen("relay.outage")
+
+    virtual_time.run(scenario())
+
+
+def test_probing_a_broker_that_was_away_goes_round_all_groups() -> None:
+    """What keeps the first ten from going, if it is theirs, must not keep the others."""
+    poison = {f"g-{number}" for number in range(3)}
+
+    async def scenario() -> None:
+        async def broker(events: Sequence[PendingEvent]) -> CallOutcome:
+            await asyncio.sleep(0.02)
+            return Outage("500") if any(e.subject in poison for e in events) else accept(events)
+
+        made = make(broker, in_flight=1)
+        made.outbox.record(*(f"g-{number}" for number in range(60)))
+        async with running(made):
+            await until(lambda: len(made.outbox.sent) >= 30, seconds=60)
+
+    virtual_time.run(scenario())
+
+
+def test_who_was_refused_is_to_blame_when_another_was_accepted_in_between() -> None:
+    refusals = Refusals()
+    assert not refusals.refused("a", "e", "no", 1.0, named=False)
+    refusals.proved(0.5)
+    assert not refusals.refused("a", "e", "no", 2.0, named=False), "that call began before the first refusal"
+    refusals.proved(2.5)
+    assert refusals.refused("a", "e", "no", 3.0, named=False)
+
+
+def test_another_event_of_the_group_begins_anew() -> None:
+    refusals = Refusals()
+    for _ in range(REPEATS - 1):
+        assert not refusals.refused("a", "e-1", "no", 1.0, named=True)
+    assert not refusals.refused("a", "e-2", "no", 1.0, named=True)
+    assert len(refusals) == 1
+
+
+def test_many_groups_refused_are_a_doubt_that_ends_with_an_acceptance_or_with_time() -> None:
+    refusals = Refusals()
+    for number in range(GROUPS - 1):
+        refusals.refused(f"g-{number}", "e", "no", 1.0, named=True)
+    assert refusals.doubt(1.0) is None
+    refusals.refused("one more", "e", "no", 1.0, named=True)
+    assert refusals.doubt(1.0) is not None
+    refusals.proved(2.0)
+    assert refusals.doubt(2.0) is None
+    assert len(refusals) == GROUPS
+    assert refusals.doubt(2.0 + FORGET_AFTER_SECONDS) is None
+    assert len(refusals) == 0
+
+
+def test_what_is_remembered_of_refusals_is_bounded() -> None:
+    refusals = Refusals()
+    for number in range(3 * MOST):
+        refusals.refused(f"g-{number}", "e", "no", 1.0, named=True)
+    assert len(refusals) == MOST
