@@ -90,11 +90,11 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
 
     Raises ConfigurationError when the settings do not go together.
     """
-    if settings.call_seconds >= settings.lease_seconds * 2 / 3:
+    if settings.call_seconds > settings.lease_seconds * 2 / 3:
         raise ConfigurationError(
-            f"CALL_SECONDS ({settings.call_seconds:g}) must be below two thirds of LEASE_SECONDS "
-            f"({settings.lease_seconds:g}): the lease is renewed when a third of it is over, and a call that could "
-            "outlast it does not begin; make CALL_SECONDS smaller or LEASE_SECONDS larger"
+            f"CALL_SECONDS ({settings.call_seconds:g}) may be two thirds of LEASE_SECONDS "
+            f"({settings.lease_seconds:g}) at the most: the lease is renewed in time, and a call that could outlast "
+            "it does not begin; make CALL_SECONDS smaller or LEASE_SECONDS larger"
         )
     known = authenticator(settings)
     registry = new_registry()

@@ -31,7 +31,7 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         15.0, ge=1, le=300, description="How long a relay that died keeps its lanes; renewed three times as often."
     )
     call_seconds: float = Field(
-        5.0, gt=0, le=60, description="Deadline of a call to the broker; below two thirds of the lease."
+        5.0, gt=0, le=60, description="Deadline of a call to the broker; two thirds of the lease at the most."
     )
     doorbell_database_url: SecretStr | None = Field(
         None,

@@ -24,7 +24,7 @@ def settings(url: str, aws: Aws, topology: Topology, **changes: Any) -> RelaySet
         "topic": TOPIC,
         "publish_check_wait_seconds": 1,
         "lease_seconds": 3,
-        "call_seconds": 1.5,
+        "call_seconds": 2,
         "drain_seconds": 5,
     }
     return RelaySettings(**{**values, **changes})

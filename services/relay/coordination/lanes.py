@@ -178,7 +178,8 @@ class Lanes:
         self._valid_until = began + self._lease - self._call
         self._change(tokens, lost=set(self._tokens) - set(tokens))
         expiries = [remaining for relay, remaining in alive.items() if relay != self._relay_id]
-        waits = [self._lease / 3, *(remaining + 0.01 for remaining in expiries)]
+        # Well before no call may begin any more, which with long calls is soon.
+        waits = [min(self._lease / 3, (self._lease - self._call) / 2), *(remaining + 0.01 for remaining in expiries)]
         if self._leaving:
             waits.append(0.05)
         return max(0.01, min(waits))
