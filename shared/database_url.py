@@ -165,6 +165,8 @@ def _parameters(query: str) -> dict[str, str]:
 def _hosts(address: str, parameter: str | None) -> tuple[tuple[str, int], ...]:
     if address and parameter:
         raise InvalidDatabaseUrl("names a host before the database and another one as a parameter")
+    if parameter and parameter.startswith("/"):
+        return ((parameter, DEFAULT_PORT),)  # the folder of a socket, which may have colons in its name
     found = tuple(_host(part) for part in (address or parameter or "").split(",") if part)
     if not found:
         raise InvalidDatabaseUrl("names no host: postgresql://role@host:port/database")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.process_table import runs
 from tests.support.waiting import eventually
 from tools.embedded.process import ChildProcess, Command, base_environment
 
@@ -49,7 +50,7 @@ def parent(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 async def test_killing_the_parent_ends_its_grandchildren(parent: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     pids = [int(await eventually(partial(_text, tmp_path / name))) for name in ("parent", "child")]
-    assert all(_alive(pid) for pid in pids)
+    assert all(runs(pid) for pid in pids)
     parent.send_signal(signal.SIGKILL)
     await eventually(lambda: _gone(pids), timeout=10)
     await eventually(lambda: _removed(tmp_path / "litter"))
@@ -119,18 +120,8 @@ def _child(folder: Path, program: str) -> ChildProcess:
     return ChildProcess(Command("child", command, folder / "log", environment=environment, grace_seconds=2.0))
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A zombie whose new parent has not looked yet is gone as well.
-    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.strip().startswith("Z")
-
-
 async def _gone(pids: list[int]) -> bool:
-    return not any([await asyncio.to_thread(_alive, pid) for pid in pids])
+    return not any([await asyncio.to_thread(runs, pid) for pid in pids])
 
 
 async def _removed(path: Path) -> bool:

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.support.process_table import children
 from tests.support.processes import child
 from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK, free_port
@@ -27,8 +27,7 @@ class FleetRelay:
 
     @property
     def pid(self) -> int:
-        found = subprocess.run(["pgrep", "-P", str(self.process.leash_pid)], capture_output=True, text=True, check=True)
-        return int(found.stdout.split()[0])
+        return children(self.process.leash_pid)[0]
 
     def signal(self, number: signal.Signals) -> None:
         """Send the relay a signal."""

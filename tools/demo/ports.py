@@ -79,7 +79,7 @@ class Ports:
 
 
 def _port(default: int, purpose: str, variable: str) -> Port:
-    text = os.environ.get(variable) or str(default)
+    text = os.environ.get(variable, "").strip() or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise DemoError(f"{variable} is {text!r}; it must be a port number from 1 to 65535.")
     return Port(int(text), purpose, variable)
