@@ -31,9 +31,12 @@ from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
 from shared.outbox.doorbell import Doorbell
+from shared.outbox.metrics import OutboxMetrics
+from shared.outbox.watch import OutboxWatch
 from shared.outbox.writer import OutboxWriter
 from shared.settings import fail, load
 from shared.signals import Signals
+from shared.topology import Topology
 
 from .api import messages, notifications
 from .api.problems import translation
@@ -51,6 +54,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "notification"
 SOURCE = "/services/notification"
+TOPIC = "notification-events"
 SUBSCRIPTION = Subscription(NAME, "order-events", subject_name="order_id")
 
 
@@ -75,6 +79,13 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     )
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     doorbell = Doorbell(settings.database_url.get_secret_value())
+    watch = OutboxWatch(
+        settings.database_url.get_secret_value(),
+        OutboxMetrics(registry),
+        topic=Topology(settings.topology_prefix).topic(TOPIC),
+        report=settings.cloudwatch_metrics,
+        signals=said,
+    )
     answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     chosen = sender or _sender(settings)
@@ -88,7 +99,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         async with consuming(
             SUBSCRIPTION, routes, settings, sessions, registry, said, after_commit=doorbell.ring
         ) as parts:
-            loops = (*parts.loops, doorbell, pruner)
+            loops = (*parts.loops, doorbell, watch, pruner)
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
             running.append(_Running(parts.consumer, supervisor))
             await supervisor.start()
@@ -107,7 +118,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         routers=[notifications.router, messages.router, dead_letters.router],
         authenticator=known,
         registry=registry,
-        checks=_checks(engine, running),
+        checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
         state={"records": Records(sessions, NAME), "dead_letters": DeadLetters(sessions, NAME), "answers": answers},

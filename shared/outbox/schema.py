@@ -122,7 +122,10 @@ KEYS = "outbox_idempotency_key"
 
 STATEMENTS_V2: tuple[str, ...] = idempotency.statements(KEYS)
 
-STATEMENTS_V3: tuple[str, ...] = ()
+STATEMENTS_V3: tuple[str, ...] = (
+    # Each relay says how long its lease is, so that whoever looks on knows when one counts as dead.
+    "ALTER TABLE outbox_relay ADD COLUMN lease_seconds double precision NOT NULL DEFAULT 15",
+)
 
 # What the relay may change of an event: its state, never what it says.
 STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"
@@ -149,4 +152,7 @@ def grants_v2(*, relay: str) -> tuple[str, ...]:
 
 def grants_v3(*, writer: str, relay: str) -> tuple[str, ...]:
     """What both need besides, since the third version of the outbox."""
-    return ()
+    return (
+        # The publisher sees whether its outbox is carried; a relay that is down tells nobody.
+        f"GRANT SELECT ON outbox_relay, outbox_control TO {writer}",
+    )
