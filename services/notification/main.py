@@ -15,7 +15,7 @@ from shared.consumer.assembly import Subscription, consuming
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
-from shared.http import dead_letters
+from shared.http import dead_letters, operator_actions
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
@@ -27,6 +27,7 @@ from shared.idempotency.pruner import KeyPruner
 from shared.idempotency.schema import TABLE
 from shared.idempotency.transactions import of_sessions
 from shared.inbox.dead_letters import DeadLetters
+from shared.inbox.operator_actions import OperatorActions
 from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -115,13 +116,18 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     return create_app(
         title="Notification service",
         description="Tells customers what happened to their orders, once per event.",
-        routers=[notifications.router, messages.router, dead_letters.router],
+        routers=[notifications.router, messages.router, dead_letters.router, operator_actions.router],
         authenticator=known,
         registry=registry,
         checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
-        state={"records": Records(sessions, NAME), "dead_letters": DeadLetters(sessions, NAME), "answers": answers},
+        state={
+            "records": Records(sessions, NAME),
+            "dead_letters": DeadLetters(sessions, NAME),
+            "operator_actions": OperatorActions(sessions, NAME),
+            "answers": answers,
+        },
     )
 
 

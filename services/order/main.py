@@ -15,7 +15,7 @@ from shared.consumer.assembly import Subscription, consuming
 from shared.consumer.loop import Consumer
 from shared.database import create_engine
 from shared.errors import ConfigurationError
-from shared.http import dead_letters
+from shared.http import dead_letters, operator_actions
 from shared.http.application import create_app
 from shared.http.authorization import authenticator
 from shared.http.database import database_checks
@@ -27,6 +27,7 @@ from shared.idempotency.pruner import KeyPruner
 from shared.idempotency.schema import TABLE
 from shared.idempotency.transactions import of_sessions
 from shared.inbox.dead_letters import DeadLetters
+from shared.inbox.operator_actions import OperatorActions
 from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
@@ -118,7 +119,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     return create_app(
         title="Order service",
         description="Takes orders, keeps their state, and states what happened to them as events.",
-        routers=[orders.router, events.router, reports.router, dead_letters.router],
+        routers=[orders.router, events.router, reports.router, dead_letters.router, operator_actions.router],
         authenticator=known,
         registry=registry,
         checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
@@ -128,6 +129,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
             "orders": use_cases,
             "notification_url": settings.notification_url,
             "dead_letters": letters,
+            "operator_actions": OperatorActions(sessions, NAME),
             "answers": answers,
         },
     )

@@ -55,7 +55,7 @@ def create_app(
         setattr(app.state, name, value)
     for router in routers:
         app.include_router(router)
-    app.include_router(health_routes(checks))
+    app.include_router(health_routes(checks, service=title))
     app.include_router(metrics_route(registry))
     problems.install(app, translation or {})
     openapi.install(app, asks_for_tokens=asks_for_tokens(authenticator))

@@ -48,6 +48,7 @@ class Liveness(BaseModel):
     """The process answers."""
 
     status: Literal["alive"] = "alive"
+    service: str = Field(description="What the process calls itself.", examples=["Order service"])
 
 
 async def assess(checks: Sequence[Check]) -> Readiness:
@@ -60,13 +61,13 @@ async def assess(checks: Sequence[Check]) -> Readiness:
     return Readiness(status=status, checks={check.name: result for check, result in zip(checks, results, strict=True)})
 
 
-def health_routes(checks: Sequence[Check]) -> APIRouter:
+def health_routes(checks: Sequence[Check], *, service: str) -> APIRouter:
     """`GET /livez` (no dependency is asked: a restart cures none of them) and `GET /readyz`; both open."""
     router = APIRouter(tags=["health"])
 
     @router.get("/livez", summary="Whether the process is alive")
     async def livez() -> Liveness:
-        return Liveness()
+        return Liveness(service=service)
 
     @router.get(
         "/readyz",

@@ -24,6 +24,11 @@ VALUES (gen_random_uuid(), clock_timestamp() - $1::float8 * interval '1 second',
 """
 
 
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outbox-watch' AND datname = $1
+"""
+
+
 class Seen:
     """One look after the other, as the publisher's role."""
 
@@ -135,10 +140,9 @@ async def test_a_database_that_goes_away_does_not_end_the_loop(outbox_database: 
     )
     stopping = asyncio.Event()
     running = asyncio.create_task(watch.run(stopping))
-    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outbox-watch' AND datname = $1"
 
     async def cut() -> bool:
-        return bool(await query(outbox_database.url, ended, outbox_database.name))
+        return bool(await query(outbox_database.url, CUT, outbox_database.name))
 
     await eventually(cut)
     await eventually(cut)

@@ -7,7 +7,7 @@ import typer
 
 from tools.cli.bearer import Bearer
 from tools.cli.moments import parse
-from tools.cli.outbox import _ranges
+from tools.cli.outbox_views import ranges
 from tools.cli.screen import count, duration, printable
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,7 +43,7 @@ def test_a_token_that_cannot_be_read_is_named_by_its_source(token: str) -> None:
     ("lanes", "text"), [([], "none"), ([5], "5 (1)"), ([0, 1, 2, 7, 9, 8], "0-2, 7-9 (6)"), ([1, 3], "1, 3 (2)")]
 )
 def test_lanes_are_shown_as_ranges(lanes: list[int], text: str) -> None:
-    assert _ranges(lanes) == text
+    assert ranges(lanes) == text
 
 
 def test_a_terminal_is_shown_nothing_that_it_would_obey() -> None:

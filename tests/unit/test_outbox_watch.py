@@ -29,7 +29,7 @@ LONG_ALONE = GRACE_SECONDS + 1
         ),
         (
             Sight(events=MOST, age=400, live=0, heard=401),
-            f"no relay carries this outbox; last heartbeat 401 s ago; at least {MOST} events wait, the oldest for 400 s",
+            "no relay carries this outbox; last heartbeat 401 s ago; at least 5000 events wait, the oldest for 400 s",
         ),
         (Sight(events=2, age=61, live=1, heard=1), "the oldest event waits 61 s"),
         (Sight(events=2, age=61, live=1, paused=True), "the oldest event waits 61 s; an operator paused the outbox"),

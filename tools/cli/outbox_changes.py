@@ -9,7 +9,8 @@ import typer
 from tools.cli import moments
 from tools.cli.client import segment
 from tools.cli.errors import CommandFailed, NotFound
-from tools.cli.session import RELAY_URL, AsJson, Reason, Session, Token, Url, Yes, session
+from tools.cli.screen import many
+from tools.cli.session import RELAY_URL, AsJson, Reason, Service, Session, Token, Url, Yes, session
 
 app = typer.Typer()
 
@@ -22,14 +23,14 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until relays 
 @app.command()
 def hold(
     context: typer.Context, group: Group, reason: Reason, yes: Yes = False,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Hold a group: nothing of it is sent until it is released."""
     with session(context, url, token, json) as found:
         found.confirm(f"Hold group {group}?", yes=yes)
         answer = found.api.post(f"/v1/outbox/groups/{segment(group)}/hold", {"reason": reason})
         _done(
-            found, answer, f"held {answer['events']} events; what a relay has in hand may still go for "
+            found, answer, f"held {many(answer['events'], 'event')}; what a relay has in hand may still go for "
             f"{answer['settles_in_seconds']:.0f} s"
         )  # fmt: skip
 
@@ -37,7 +38,7 @@ def hold(
 @app.command()
 def release(
     context: typer.Context, group: Group, reason: Reason, yes: Yes = False, wait: Wait = True,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Let a held group go, in the order of its events."""
     with session(context, url, token, json) as found:
@@ -56,7 +57,7 @@ def discard(
     event: Annotated[UUID, typer.Argument(help="The event's id.", show_default=False)],
     reason: Reason,
     keep_held: Annotated[bool, typer.Option("--keep-held", help="Keep the rest of its group held.")] = False,
-    yes: Yes = False, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    yes: Yes = False, service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take a held event out of the outbox for good; the audit keeps it, and the rest of its group goes on."""
     with session(context, url, token, json) as found:
@@ -83,7 +84,8 @@ def replay(
     reason: Annotated[
         str | None, typer.Option("--reason", "-r", help="Why; needed unless it is a dry run.", show_default=False)
     ] = None,
-    yes: Yes = False, wait: Wait = True, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    yes: Yes = False, wait: Wait = True, service: Service = None, url: Url = RELAY_URL, token: Token = None,
+    json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send again what was sent: events that fit everything that is given. Counts first."""
     criteria: dict[str, object] = {
@@ -101,23 +103,25 @@ def replay(
         chosen = {**criteria, "everything": everything}
         counted = found.api.post("/v1/outbox/replays", {**chosen, "dry_run": True})
         if dry_run:
-            _done(found, counted, f"{counted['events']:,} events would go again")
+            _done(found, counted, f"{many(counted['events'], 'event')} would go again")
             return
         if not counted["events"]:
             raise CommandFailed("no event that was sent fits, so nothing would go again")
-        found.screen.note(f"{counted['events']:,} events go again, before anything new is sent")
+        go = "goes" if counted["events"] == 1 else "go"
+        found.screen.note(f"{many(counted['events'], 'event')} {go} again, before anything new is sent")
         found.confirm("Go on?", yes=yes)
         asked = found.api.post("/v1/outbox/replays", {**chosen, "dry_run": False, "reason": reason})
         path = f"/v1/outbox/replays/{asked['replay']}"
         state = _await_replay(found, path) if wait else found.api.get(path)
-        done = f"{state['replayed']:,} events are on their way again" if state["finished_at"] else "asked for"
+        are = "is on its" if state["replayed"] == 1 else "are on their"
+        done = f"{many(state['replayed'], 'event')} {are} way again" if state["finished_at"] else "asked for"
         _done(found, state, f"replay {state['id']}: {done}")
 
 
 @app.command()
 def pause(
     context: typer.Context, reason: Reason, yes: Yes = False,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Stop sending: all groups, all relays of this outbox."""
     with session(context, url, token, json) as found:
@@ -130,7 +134,7 @@ def pause(
 @app.command()
 def resume(
     context: typer.Context, reason: Reason, yes: Yes = False,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send again."""
     with session(context, url, token, json) as found:
@@ -143,6 +147,7 @@ def _done(found: Session, answer: dict[str, Any], text: str) -> None:
         found.screen.json(answer)
     else:
         found.screen.line(text)
+        found.screen.note(f"asked: {found.whom}")
 
 
 def _await_release(found: Session, path: str, answer: dict[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,9 @@ class RelayView(View):
     relay_id: UUID
     started_at: datetime
     heartbeat_at: datetime
-    alive: bool
+    alive: bool = Field(description="Whether its lease holds; when it does not, its lanes are others' to take.")
+    silent_seconds: float = Field(description="Since its last heartbeat, by the database's clock.")
+    lease_seconds: float = Field(description="After so many seconds of silence its lanes are taken over.")
     lanes: int
 
 
@@ -173,7 +175,7 @@ class WaitingEventView(View):
     sent_at: datetime | None
     held_at: datetime | None
     held_reason: str | None
-    attempts: int
+    attempts: int = Field(description="Failed attempts to send it; the one that succeeds is not counted.")
     last_error: str | None
 
 
@@ -184,7 +186,8 @@ class GroupView(View):
     lane: int
     owner: UUID | None
     held: HeldGroupView | None
-    events: list[WaitingEventView]
+    events: list[WaitingEventView] = Field(description="Empty when all of it is published.")
+    published_to: int | None = Field(description="When nothing waits: the number of the last event that is published.")
 
 
 class AuditEntryView(View):
@@ -224,7 +227,7 @@ class EventView(View):
     held_at: datetime | None
     discarded_at: datetime | None
     held_reason: str | None
-    attempts: int
+    attempts: int = Field(description="Failed attempts to send it; the one that succeeds is not counted.")
     republished: int
     last_error: str | None
     broker_message_id: str | None
