@@ -123,6 +123,9 @@ async def test_a_replay_shows_first_what_it_would_do(relay_url: str, outbox_data
     await publish_all(outbox_database)
     dry = await outbox(relay_url, "replay", "--group", "s-1", "--since", "2h", "--dry-run", "--json")
     assert dry.data == {"dry_run": True, "events": 3, "replay": None}
+    types = ("--type", "order.cancelled", "--type", "order.placed")
+    both = await outbox(relay_url, "replay", *types, "--dry-run")
+    assert (both.status, both.out) == (0, "6 events would go again\n")
     no = await outbox(relay_url, "replay", "--group", "s-1", *WHY, answer="n")
     assert (no.status, no.out) == (1, "")
     assert "3 events go again" in no.err

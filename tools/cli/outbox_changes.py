@@ -74,7 +74,9 @@ def replay(
     context: typer.Context,
     event: Annotated[UUID | None, typer.Option(help="This event.", show_default=False)] = None,
     group: Annotated[str | None, typer.Option(help="Events of this group.", show_default=False)] = None,
-    type: Annotated[str | None, typer.Option(help="Events of this type.", show_default=False)] = None,
+    type: Annotated[
+        list[str] | None, typer.Option(help="Events of this type; may be given more than once.", show_default=False)
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Recorded then or later: ISO 8601, or 90m, 2h, 7d ago.", show_default=False)
     ] = None,
@@ -91,7 +93,7 @@ def replay(
     criteria: dict[str, object] = {
         "event_id": str(event) if event else None,
         "subject": group,
-        "type": type,
+        "type": ",".join(type) if type else None,
         "since": moments.parse(since) if since else None,
         "until": moments.parse(until) if until else None,
     }

@@ -141,12 +141,13 @@ def show_group(screen: Screen, group: Shown) -> None:
 def show_held(screen: Screen, whom: str, groups: list[dict[str, Any]]) -> None:
     """The groups that wait for a person."""
     rows = [
-        (group["subject"], group["cause"] or group["head"], str(group["head_sequence"]), count(group["behind"]),
-         moment(group["since"]), "being released" if group["releasing"] else group["reason"])
+        (group["subject"], group["cause"] or group["head"] or "", str(group["head_sequence"] or ""),
+         count(group["behind"]), moment(group["since"]),
+         "being released" if group["releasing"] else group["reason"])
         for group in groups
     ]  # fmt: skip
     if not rows:
-        screen.note(f"no group is held at {whom}")
+        screen.note(f"no message group is held at {whom}")
         return
     screen.line(f"asked: {whom}")
     screen.table(("group", "event", "sequence", "events behind", "since", "reason"), rows)

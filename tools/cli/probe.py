@@ -92,7 +92,13 @@ class Prober:
         local, plain = kind = _kind(url)
         if kind not in self._clients:
             # A proxy of the environment's is for the world outside, not for this machine.
-            self._clients[kind] = httpx.Client(timeout=SECONDS, trust_env=not local, verify=not (local and plain))
+            self._clients[kind] = httpx.Client(
+                timeout=SECONDS,
+                trust_env=not local,
+                verify=not (local and plain),
+                # One question each: nothing is left open.
+                headers={"Connection": "close"},
+            )
 
     def _send(self, url: str, path: str) -> Reply:
         began = monotonic()

@@ -63,7 +63,8 @@ class Session:
 def session(context: typer.Context, url: str, token: str | None, as_json: bool) -> Iterator[Session]:
     """The session of one command; a failure in it is told on standard error and becomes exit status 1."""
     chosen = chosen_addresses(context, url)
-    with telling(as_json) as screen, open_session(context, chosen[0], token, screen) as found:
+    usual = next((address for address in chosen if address.url == url), chosen[0])
+    with telling(as_json) as screen, open_session(context, usual, token, screen) as found:
         yield found
 
 

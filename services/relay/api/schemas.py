@@ -40,7 +40,9 @@ class ReplayRequest(Body):
 
     event_id: UUID | None = None
     subject: str | None = Field(None, pattern=SUBJECT, description="The group.")
-    type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,256}$")] | None = Field(None, examples=["order.placed"])
+    type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,2048}$")] | None = Field(
+        None, description="The type; several are parted by commas.", examples=["order.placed,order.cancelled"]
+    )
     since: Instant | None = Field(None, description="Recorded then or later.")
     until: Instant | None = Field(None, description="Recorded before then.")
     everything: bool = Field(False, description="Everything that was sent; needed when nothing else is given.")

@@ -29,7 +29,7 @@ LANE = 0
 CHOSEN = """
     e.sent_at IS NOT NULL
     AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
-    AND ($5::text IS NULL OR e.attributes ->> 'type' = $5)
+    AND ($5::text IS NULL OR e.attributes ->> 'type' = ANY (string_to_array($5, ',')))
     AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
 """
 
@@ -73,7 +73,7 @@ WHERE id = $1 RETURNING replayed
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which of the events that were sent go again; what is None does not matter."""
+    """Which of the events that were sent go again; what is None does not matter. Commas part several types."""
 
     event_id: UUID | None = None
     subject: str | None = None
