@@ -64,4 +64,4 @@ def mint(
     screen.note("Services take it that are started with")
     for name, value in services.items():
         screen.note(f"  {name}={value}")
-    screen.note(f"For the commands of event-trio: export {TOKEN_VARIABLE}=$(event-trio token)")
+    screen.note(f"For the commands of event-trio: export {TOKEN_VARIABLE}=$(./event-trio token)")
