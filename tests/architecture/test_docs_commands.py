@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer.main
@@ -87,7 +88,8 @@ def problems(text: str) -> list[str]:
 
 def _problem(rest: str) -> str | None:
     words = shlex.split(rest, comments=True)
-    command, path = typer.main.get_command(app), []
+    command: Any = typer.main.get_command(app)
+    path: list[str] = []
     while words and not words[0].startswith("-") and (commands := getattr(command, "commands", None)) is not None:
         if words[0] not in commands:
             return f"{' '.join(path)} has no {words[0]}"

@@ -39,8 +39,9 @@ async def notification(notifications_database: TestDatabase) -> AsyncIterator[st
         yield url
 
 
-async def ask(services: dict[str, str], *arguments: str) -> Ran:
-    return await event_trio(*arguments, EVENT_TRIO_SERVICES=",".join(f"{name}={url}" for name, url in services.items()))
+async def ask(services: dict[str, str], *arguments: str, **environment: str) -> Ran:
+    declared = ",".join(f"{name}={url}" for name, url in services.items())
+    return await event_trio(*arguments, EVENT_TRIO_SERVICES=declared, **environment)
 
 
 async def test_dead_letters_of_all_services_are_listed_and_those_that_do_not_answer_named(
@@ -123,9 +124,10 @@ async def test_one_look_shows_every_service_and_why_it_is_not_well(order: str, o
     with socket.create_server(("127.0.0.1", 0)) as stopped:
         silent = f"http://127.0.0.1:{stopped.getsockname()[1]}"
         services = {"order": order, "billing": NOBODY, "order-relay": silent}
-        found = await ask(services, "status", "--json")
-        table = await ask(services, "status")
-        outbox = await ask(services, "outbox", "status")
+        soon = {"EVENT_TRIO_PATIENCE_SECONDS": "3"}
+        found = await ask(services, "status", "--json", **soon)
+        table = await ask(services, "status", **soon)
+        outbox = await ask(services, "outbox", "status", **soon)
     assert (found.status, found.data["well"]) == (1, False)
     rows: dict[str, Any] = {row["service"]: row for row in found.data["services"]}
     assert rows["order"]["state"] in {"ready", "degraded"}

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import typer
 
-from tools.cli import probe
 from tools.cli.addresses import DEMO, VARIABLE, Address, at, declared, named, publisher_of
 from tools.cli.diagnosis import look, silence
 from tools.cli.outbox_views import health, verdict
-from tools.cli.probe import Asked, Reply
+from tools.cli.probe import PATIENCE, Asked, Reply, patience
 from tools.cli.screen import counted, many
 from tools.cli.status import ask
 
@@ -52,9 +51,9 @@ def test_a_name_is_found_and_one_that_is_not_there_is_told_with_those_that_are()
 @pytest.mark.parametrize(
     ("reply", "outbox", "said"),
     [
-        (None, OUTBOX, "the relay of order-events does not answer at http://127.0.0.1:8002 within 1.5 s (last "
-         "heartbeat 40 s ago): its process is stopped or gone, or too busy to say that it lives; 14 events wait, the "
-         "oldest for 38 s"),
+        (None, OUTBOX, "the relay of order-events does not answer at http://127.0.0.1:8002 (last heartbeat "
+         "40 s ago): its process is stopped or gone, or takes longer than 1 s to say that it lives "
+         "(EVENT_TRIO_PATIENCE_SECONDS); 14 events wait, the oldest for 38 s"),
         (Reply(failure="timed out"), {**OUTBOX, "outbox_unpublished_events": 1.0}, "1 event waits"),
         (Reply(failure="[Errno 111] Connection refused", refused=True), OUTBOX, "the relay of order-events (last "
          "heartbeat 40 s ago) is gone, or was not started; 14 events wait"),
@@ -67,7 +66,7 @@ def test_who_does_not_answer_is_named_with_the_cause(reply: Reply | None, outbox
 
 def test_two_processes_that_are_stopped_cost_no_more_time_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their ports take connections, as those of a stopped process do, and nothing ever answers."""
-    monkeypatch.setattr(probe, "SECONDS", 0.3)
+    monkeypatch.setenv(PATIENCE, "0.3")
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         urls = [f"http://127.0.0.1:{found.getsockname()[1]}" for found in (one, other)]
         services = [Address("order", urls[0]), Address("order-relay", urls[1])]
@@ -78,11 +77,20 @@ def test_two_processes_that_are_stopped_cost_no_more_time_than_one(monkeypatch: 
         assert standing.trouble == rows[1].says[0]
 
 
-def test_a_question_that_never_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_is_short_here_and_longer_elsewhere_and_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PATIENCE, raising=False)
+    assert patience("http://127.0.0.1:1") < patience("http://127.0.0.1:1", "https://there.example") <= 2
+    monkeypatch.setenv(PATIENCE, "8")
+    assert patience("http://127.0.0.1:1") == 8
+    monkeypatch.setenv(PATIENCE, "long")
+    with pytest.raises(typer.BadParameter, match="no number of seconds"):
+        patience("http://127.0.0.1:1")
+
+
+def test_a_question_that_never_ends_is_left_behind() -> None:
     """As the look-up of a name is, which knows no time-out."""
-    monkeypatch.setattr(probe, "SECONDS", 0.2)
     never = threading.Event()
-    asked = Asked({"never": lambda: never.wait(30), "now": lambda: True})
+    asked = Asked({"never": lambda: never.wait(30), "now": lambda: True}, 0.2)
     began = monotonic()
     assert asked.answer("now") is True
     assert asked.answer("never") is None

@@ -29,6 +29,12 @@ NOT_SENT = (
     *(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL),
 )
 PAGE = 100
+# Where a field of a request comes from, if the option is not called like it.
+OPTIONS: Mapping[object, str] = {
+    **{name: f"--{name}" for name in ("type", "group", "failure", "reason", "limit", "since", "until", "everything")},
+    **{"per_second": "--rate", "actor": "--by", "keep_held": "--keep-held", "subject": "the group", "all": "--all"},
+    "event_id": "the event's id",
+}
 
 Answer = dict[str, Any]
 
@@ -193,7 +199,10 @@ def _whose(bearer: Bearer | None) -> str:
 
 
 def _field(error: Mapping[str, Any]) -> str:
-    return f"{error.get('field') or error.get('location')}: {error.get('detail')}"
+    """What is wrong with a request, by the option that it came from rather than by the field of the body."""
+    detail = str(error.get("detail")).removeprefix("Value error, ")
+    field = error.get("field")
+    return f"{OPTIONS.get(field, field)}: {detail}" if field else detail
 
 
 def _is_in_use(response: httpx.Response) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tools.cli.addresses import Address
-from tools.cli.probe import SECONDS, Asked, Prober, Reply
+from tools.cli.probe import PATIENCE, Asked, Prober, Reply, patience
 from tools.cli.screen import duration, many
 
 
@@ -24,7 +24,7 @@ def look(address: Address, publisher: Address | None) -> Standing:
         if asked is not None:
             prober.prepare(asked.url)
             questions[name] = prober.question(asked.url, path)
-    asked_now = Asked(questions)
+    asked_now = Asked(questions, patience(address.url))
     alive = asked_now.answer("alive")
     if alive is not None and alive.response is not None:
         return Standing(address, alive.name or address.name, None)
@@ -43,8 +43,8 @@ def silence(address: Address, reply: Reply | None, outbox: dict[str, float]) -> 
         said = f"cannot reach {address.url}{last}: {reply.failure}"
     else:
         said = (
-            f"{whom} does not answer at {address.url} within {SECONDS:g} s{last}: its process is stopped or gone, "
-            "or too busy to say that it lives"
+            f"{whom} does not answer at {address.url}{last}: its process is stopped or gone, or takes longer than "
+            f"{patience(address.url):g} s to say that it lives ({PATIENCE})"
         )
     return "; ".join([said, *waiting(outbox)])
 

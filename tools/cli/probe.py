@@ -1,6 +1,7 @@
 """Asks processes whether they live, all at once and within a time that does not depend on who answers."""
 
 import ipaddress
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -9,9 +10,11 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 import httpx
+import typer
 
-SECONDS = 1.5
-"""How long a process that lives may take to say so."""
+PATIENCE = "EVENT_TRIO_PATIENCE_SECONDS"
+NEAR_SECONDS, FAR_SECONDS = 1.0, 2.0
+"""How long a process that lives may take to say so, on this machine and elsewhere."""
 
 T = TypeVar("T")
 
@@ -19,8 +22,8 @@ T = TypeVar("T")
 class Asked(Generic[T]):
     """Questions that are on their way, each in a thread that nobody waits for at the end."""
 
-    def __init__(self, questions: Mapping[str, Callable[[], T]]) -> None:
-        self._deadline = monotonic() + SECONDS
+    def __init__(self, questions: Mapping[str, Callable[[], T]], seconds: float) -> None:
+        self._deadline = monotonic() + seconds
         self._answers: queue.Queue[tuple[str, T]] = queue.Queue()
         self._known: dict[str, T] = {}
         for name, question in questions.items():
@@ -78,7 +81,7 @@ class Reply:
 
 
 class Prober:
-    """Sends requests that are given up after `SECONDS`."""
+    """Sends requests that are given up when the patience with their address is at its end."""
 
     def __init__(self) -> None:
         self._clients: dict[tuple[bool, bool], httpx.Client] = {}
@@ -93,7 +96,7 @@ class Prober:
         if kind not in self._clients:
             # A proxy of the environment's is for the world outside, not for this machine.
             self._clients[kind] = httpx.Client(
-                timeout=SECONDS,
+                timeout=patience(url),
                 trust_env=not local,
                 verify=not (local and plain),
                 # One question each: nothing is left open.
@@ -113,6 +116,17 @@ class Prober:
 
 def _kind(url: str) -> tuple[bool, bool]:
     return is_loopback(url), url.startswith("http://")
+
+
+def patience(*urls: str) -> float:
+    """For how many seconds to wait for the slowest of these; raises typer.BadParameter when the variable is none."""
+    given = os.environ.get(PATIENCE)
+    if given:
+        try:
+            return min(60.0, max(0.1, float(given)))
+        except ValueError:
+            raise typer.BadParameter(f"{PATIENCE} is {given!r}, which is no number of seconds") from None
+    return max((NEAR_SECONDS if is_loopback(url) else FAR_SECONDS for url in urls), default=NEAR_SECONDS)
 
 
 def is_loopback(url: str) -> bool:

@@ -8,7 +8,7 @@ import typer
 from tools.cli import addresses, diagnosis
 from tools.cli.addresses import Address
 from tools.cli.outbox_views import failing
-from tools.cli.probe import Asked, Prober, Reply
+from tools.cli.probe import Asked, Prober, Reply, patience
 from tools.cli.screen import Screen, duration, many
 from tools.cli.session import AsJson
 
@@ -56,7 +56,7 @@ def ask(services: list[Address]) -> list[Row]:
     for service in services:
         prober.prepare(service.url)
         questions |= {f"{service.name}{path}": prober.question(service.url, path) for path in PATHS}
-    asked = Asked(questions)
+    asked = Asked(questions, patience(*(service.url for service in services)))
     replies = {name: asked.answer(name) for name in questions}
     return [_row(service, services, replies) for service in services]
 
