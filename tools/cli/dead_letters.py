@@ -23,7 +23,9 @@ app = typer.Typer(
 SERVICE_URL = "http://127.0.0.1:8001"
 Url = Annotated[
     str,
-    typer.Option("--url", envvar=CONSUMER_VARIABLE, help="The service's address; commas part several."),
+    typer.Option(
+        "--url", envvar=CONSUMER_VARIABLE, help="The service's address; commas part several.", show_default="all"
+    ),
 ]
 EventId = Annotated[str | None, typer.Argument(help="The event's id; without it, a filter or --all says which.")]
 Type = Annotated[str | None, typer.Option("--type", help="Only events of this type.", show_default=False)]

@@ -20,7 +20,9 @@ URL_VARIABLE = "EVENT_TRIO_RELAY_URL"
 CONSUMER_VARIABLE = "EVENT_TRIO_CONSUMER_URL"
 TOKEN_VARIABLE = "EVENT_TRIO_TOKEN"  # noqa: S105 - the name of a variable
 
-Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="The relay's address.")]
+Url = Annotated[
+    str, typer.Option("--url", envvar=URL_VARIABLE, help="The relay's address.", show_default="that of order-relay")
+]
 Service = Annotated[
     str | None,
     typer.Option(
