@@ -66,6 +66,11 @@ class ServiceSettings(EnvironmentSettings):
     idempotency_hours: float = Field(
         24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."
     )
+    cloudwatch_metrics: bool = Field(
+        False,
+        description="Whether a publisher logs the figures of its outbox once a minute so that CloudWatch Logs makes "
+        "metrics of them (needs `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` read these.",
+    )
     drain_seconds: float = Field(
         10.0, gt=0, le=300, description="How long a stopping service may finish what it began."
     )

@@ -31,9 +31,12 @@ from shared.lifecycle import Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
 from shared.outbox.doorbell import Doorbell
+from shared.outbox.metrics import OutboxMetrics
+from shared.outbox.watch import OutboxWatch
 from shared.outbox.writer import OutboxWriter
 from shared.settings import fail, load
 from shared.signals import Signals
+from shared.topology import Topology
 
 from .api import notifications
 from .api.problems import translation
@@ -51,6 +54,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "notification"
 SOURCE = "/services/notification"
+TOPIC = "notification-events"
 SUBSCRIPTION = Subscription(NAME, "order-events", subject_name="order_id")
 
 
@@ -78,6 +82,13 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     consumer_connections = consumer_engine(settings, application_name="notification-consumer")
     consumer_sessions = async_sessionmaker(consumer_connections, expire_on_commit=False)
     doorbell = Doorbell(settings.database_url.get_secret_value())
+    watch = OutboxWatch(
+        settings.database_url.get_secret_value(),
+        OutboxMetrics(registry),
+        topic=Topology(settings.topology_prefix).topic(TOPIC),
+        report=settings.cloudwatch_metrics,
+        signals=said,
+    )
     answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     chosen = sender or _sender(settings)
@@ -92,7 +103,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         async with consuming(
             SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=doorbell.ring
         ) as parts:
-            loops = (*parts.loops, doorbell, pruner)
+            loops = (*parts.loops, doorbell, watch, pruner)
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
             running.append(_Running(parts.consumer, supervisor))
             await supervisor.start()
@@ -112,7 +123,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         routers=[notifications.router, *operations.ROUTERS],
         authenticator=known,
         registry=registry,
-        checks=_checks(engine, running),
+        checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
         state={"records": Records(sessions), **operations.consumer_state(sessions, NAME, answers)},

@@ -31,9 +31,12 @@ from shared.lifecycle import Loop, Supervisor
 from shared.observability import logging
 from shared.observability.metrics import new_registry
 from shared.outbox.doorbell import Doorbell
+from shared.outbox.metrics import OutboxMetrics
+from shared.outbox.watch import OutboxWatch
 from shared.outbox.writer import OutboxWriter
 from shared.settings import fail, load
 from shared.signals import Signals
+from shared.topology import Topology
 
 from .api import events, orders, reports
 from .api.problems import translation
@@ -49,6 +52,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "order"
 SOURCE = "/services/order"
+TOPIC = "order-events"
 SUBSCRIPTION = Subscription(NAME, "notification-events", subject_name="order_id")
 
 
@@ -74,6 +78,13 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     metrics = OrderMetrics(registry)
     said = signals or Signals()
     doorbell = Doorbell(url)
+    watch = OutboxWatch(
+        url,
+        OutboxMetrics(registry),
+        topic=Topology(settings.topology_prefix).topic(TOPIC),
+        report=settings.cloudwatch_metrics,
+        signals=said,
+    )
     answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
     zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
@@ -93,7 +104,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
                     SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=doorbell.ring
                 )
                 parts = await stack.enter_async_context(consumer)
-            loops: list[Loop] = [doorbell, pruner, *(parts.loops if parts else ())]
+            loops: list[Loop] = [doorbell, watch, pruner, *(parts.loops if parts else ())]
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
             running.append(_Running(parts.consumer if parts else None, supervisor))
             await supervisor.start()
@@ -113,7 +124,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         routers=[orders.router, events.router, reports.router, *operations.ROUTERS],
         authenticator=known,
         registry=registry,
-        checks=_checks(engine, running),
+        checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
         state={

@@ -57,7 +57,7 @@ def create_app(
         setattr(app.state, name, value)
     for router in routers:
         app.include_router(router)
-    app.include_router(health_routes(checks))
+    app.include_router(health_routes(checks, service=title))
     app.include_router(metrics_route(registry))
     docs_pages.install(app)
     problems.install(app, translation or {})

@@ -63,6 +63,7 @@ class Liveness(BaseModel):
     """The process answers."""
 
     status: Literal["alive"] = "alive"
+    service: str = Field(description="What the process calls itself.", examples=["Order service"])
 
 
 async def assess(checks: Sequence[Check]) -> Readiness:
@@ -117,14 +118,14 @@ class Assessment:
         return detail
 
 
-def health_routes(checks: Sequence[Check]) -> APIRouter:
+def health_routes(checks: Sequence[Check], *, service: str) -> APIRouter:
     """`GET /livez` (no dependency is asked: a restart cures none of them) and `GET /readyz`; both open."""
     router = APIRouter(tags=["health"])
     assessment = Assessment(checks)
 
     @router.get("/livez", summary="Whether the process is alive")
     async def livez() -> Liveness:
-        return Liveness()
+        return Liveness(service=service)
 
     @router.get(
         "/readyz",

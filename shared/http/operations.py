@@ -7,10 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from ..idempotency.answers import Answers
 from ..inbox.dead_letters import DeadLetters
 from ..inbox.deferred_messages import DeferredMessages
+from ..inbox.operator_actions import OperatorActions
 from ..inbox.reader import ProcessedMessages
-from . import dead_letters, deferred_messages, processed_messages
+from . import dead_letters, deferred_messages, operator_actions, processed_messages
 
-ROUTERS = (processed_messages.router, dead_letters.router, deferred_messages.router)
+ROUTERS = (processed_messages.router, dead_letters.router, deferred_messages.router, operator_actions.router)
 """Every consuming service has these routes."""
 
 
@@ -19,6 +20,7 @@ def consumer_state(sessions: async_sessionmaker[AsyncSession], consumer: str, an
     return {
         "dead_letters": DeadLetters(sessions, consumer),
         "deferred_messages": DeferredMessages(sessions, consumer),
+        "operator_actions": OperatorActions(sessions, consumer),
         "processed_messages": ProcessedMessages(sessions, consumer),
         "answers": answers,
     }

@@ -202,6 +202,8 @@ STATEMENTS_V3: tuple[str, ...] = (
     CREATE INDEX outbox_event_pending_unsent ON outbox_event (lane, subject, sequence)
     WHERE sent_at IS NULL AND held_at IS NULL
     """,
+    # Each relay says how long its lease is, so that whoever looks on knows when one counts as dead.
+    "ALTER TABLE outbox_relay ADD COLUMN lease_seconds double precision NOT NULL DEFAULT 15",
 )
 
 # What the relay may change of an event: its state, never what it says.
@@ -234,4 +236,6 @@ def grants_v3(*, writer: str, relay: str) -> tuple[str, ...]:
         f"GRANT SELECT, INSERT, DELETE, UPDATE ON outbox_hold TO {relay}",
         # What was done long ago is forgotten, too.
         f"GRANT DELETE ON outbox_audit, outbox_replay TO {relay}",
+        # The publisher sees whether its outbox is carried; a relay that is down tells nobody.
+        f"GRANT SELECT ON outbox_relay, outbox_control TO {writer}",
     )

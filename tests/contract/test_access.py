@@ -19,7 +19,10 @@ from tests.support.access import OPEN, authenticated, callers, guarded, routes_o
 
 NAMES = ("order", "notification", "relay")
 # What only those who see everything may call.
-OPERATIONS = ("/v1/dead-letters", "/v1/deferred-messages", "/v1/processed-messages", "/v1/outbox")
+OPERATIONS = (
+    *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-fates"),
+    *("/v1/processed-messages", "/v1/outbox"),
+)
 
 
 def application(name: str, **given: Any) -> FastAPI:

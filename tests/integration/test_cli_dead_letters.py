@@ -77,9 +77,10 @@ async def test_a_redrive_says_what_it_would_do_asks_and_leaves_a_trace(
     assert [item["event_id"] for item in dry.data["items"]] == letters
     refused = await command(service_url, "redrive", "--group", "a", *WHY, answer="n\n")
     assert refused.status == 1
-    meant_nothing = await command(service_url, "redrive", "--yes", *WHY)
-    assert meant_nothing.status == 1
-    assert "say which" in meant_nothing.err
+    for selection in ((), ("--all", "--group", "a"), ("--all", letters[0])):
+        meant_nothing = await command(service_url, "redrive", *selection, "--yes", *WHY)
+        assert (meant_nothing.status, meant_nothing.out) == (2, "")
+        assert "--all" in meant_nothing.err
     count = "SELECT count(*) FROM operator_action"
     assert [tuple(row) for row in await fetch(notifications_database.url, count)] == [(0,)]
     done = await command(service_url, "redrive", "--group", "a", "--rate", "0.001", "--yes", *WHY, "--json")

@@ -57,6 +57,22 @@ async def test_looking_prints_tables_for_people_and_json_for_machines(
     assert (await outbox(relay_url, "show", str(first.id), "--json")).data["state"] == "held"
 
 
+async def test_unknown_published_and_nonsense_are_three_answers(relay_url: str, outbox_database: TestDatabase) -> None:
+    (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("done", 1)])
+    await publish_all(outbox_database)
+    published = await outbox(relay_url, "show", "done")
+    assert (published.status, "nothing: all is published, up to number 1" in published.out) == (0, True)
+    shown = " ".join((await outbox(relay_url, "show", str(event.id))).out.split())
+    assert "failed attempts none" in shown
+    for id in ("never", "019aacb4-e9aa-7e02-9b14-5d2c8f6a7b31"):
+        unknown = await outbox(relay_url, "show", id)
+        assert (unknown.status, unknown.out) == (1, "")
+        assert f"{id} is unknown at Relay of order-events ({relay_url})" in unknown.err
+    nonsense = await outbox(relay_url, "show", "my last order")
+    assert (nonsense.status, nonsense.out) == (2, "")
+    assert "neither an event's id (a UUID) nor a group" in " ".join(nonsense.err.replace("│", "").split())
+
+
 async def test_a_group_is_held_and_released(relay_url: str, outbox_database: TestDatabase) -> None:
     await fill(outbox_database.url, 1, each=3_000)
     held = await outbox(relay_url, "hold", "s-1", *WHY, "--yes", "--json")
@@ -107,6 +123,9 @@ async def test_a_replay_shows_first_what_it_would_do(relay_url: str, outbox_data
     await publish_all(outbox_database)
     dry = await outbox(relay_url, "replay", "--group", "s-1", "--since", "2h", "--dry-run", "--json")
     assert dry.data == {"dry_run": True, "events": 3, "replay": None}
+    types = ("--type", "order.cancelled", "--type", "order.placed")
+    both = await outbox(relay_url, "replay", *types, "--dry-run")
+    assert (both.status, both.out) == (0, "6 events would go again\n")
     no = await outbox(relay_url, "replay", "--group", "s-1", *WHY, answer="n")
     assert (no.status, no.out) == (1, "")
     assert "3 events go again" in no.err
@@ -157,7 +176,7 @@ async def test_a_service_that_is_not_there_is_named_with_what_to_do(relay_url: s
     assert "EVENT_TRIO_RELAY_URL" in away.err
     wrong = await event_trio("outbox", "status", "--url", f"{relay_url}/elsewhere")
     assert wrong.status == 1
-    assert "as no service of this project would" in wrong.err
+    assert "has nothing at /elsewhere/v1/outbox. Give --url or set EVENT_TRIO_RELAY_URL" in wrong.err
     nonsense = await event_trio("outbox", "status", "--url", "relay:8002")
     assert (nonsense.status, nonsense.err.startswith("error: ")) == (1, True)
 

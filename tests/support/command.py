@@ -32,8 +32,8 @@ async def event_trio(*arguments: str, answer: str | None = None, **environment: 
         ROOT / "event-trio",
         *arguments,
         cwd="/",
-        # Wide enough that no table breaks a line, whatever terminal the tests run in.
-        env={**inherited, "COLUMNS": "240", **environment},
+        # Wide enough that no table breaks a line, whatever terminal the tests run in; and patient, for a busy machine.
+        env={**inherited, "COLUMNS": "240", "EVENT_TRIO_PATIENCE_SECONDS": "20", **environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

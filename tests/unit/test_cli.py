@@ -1,14 +1,19 @@
 """The small parts of the command line: times, tokens, lanes, and what a terminal may be shown."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
 import typer
 
+from shared.http.tokens import Role
+from tests.support.sources import ROOT
 from tools.cli.bearer import Bearer
 from tools.cli.moments import parse
-from tools.cli.outbox import _ranges
+from tools.cli.outbox_views import ranges
 from tools.cli.screen import count, duration, printable
+from tools.cli.token import RoleName
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -43,7 +48,7 @@ def test_a_token_that_cannot_be_read_is_named_by_its_source(token: str) -> None:
     ("lanes", "text"), [([], "none"), ([5], "5 (1)"), ([0, 1, 2, 7, 9, 8], "0-2, 7-9 (6)"), ([1, 3], "1, 3 (2)")]
 )
 def test_lanes_are_shown_as_ranges(lanes: list[int], text: str) -> None:
-    assert _ranges(lanes) == text
+    assert ranges(lanes) == text
 
 
 def test_a_terminal_is_shown_nothing_that_it_would_obey() -> None:
@@ -61,3 +66,15 @@ def test_counts_and_durations_read_well() -> None:
         "2 h",
         "2 d",
     ]
+
+
+def test_the_roles_of_a_token_are_those_that_services_know() -> None:
+    assert {role.value for role in RoleName} == {role.value for role in Role}
+
+
+def test_a_command_starts_without_what_only_tokens_need() -> None:
+    """A person who looks for what is stuck waits for every import."""
+    heavy = "{'jwt', 'cryptography', 'fastapi', 'sqlalchemy'}"
+    seen = f"import sys, tools.cli.main; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", seen], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

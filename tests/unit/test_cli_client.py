@@ -1,5 +1,7 @@
 """When `event-trio` asks again: as long as nobody knows whether a change was made, and never otherwise."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -31,10 +33,10 @@ class Network:
         return outcome
 
 
-def api(monkeypatch: pytest.MonkeyPatch, network: Network) -> ApiClient:
+def api(monkeypatch: pytest.MonkeyPatch, network: Network, say: Callable[[str], None] = print) -> ApiClient:
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(httpx.Client, "request", lambda _, *given, **request: network.request(*given, **request))
-    return ApiClient("http://127.0.0.1:1", None, url_option="")
+    return ApiClient("http://127.0.0.1:1", None, url_option="", name="the relay", say=say)
 
 
 @pytest.mark.parametrize("outcomes", [(DONE,), (SLOW, BUSY, DONE), (BROKEN, AWAY, DONE)])
@@ -73,3 +75,45 @@ def test_a_look_goes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandFailed, match="no answer"):
         api(monkeypatch, network).get("/v1/outbox")
     assert network.keys == [None]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            {"location": "body", "field": "per_second", "detail": "Input should be less than 1000"},
+            "; --rate: Input should",
+        ),
+        ({"location": "body", "field": "", "detail": "Value error, say which"}, "; say which"),
+        ({"location": "path", "field": "subject", "detail": "no pattern"}, "; the group: no pattern"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_option_that_it_came_from(
+    monkeypatch: pytest.MonkeyPatch, error: dict[str, str], said: str
+) -> None:
+    problem = {"type": "urn:x", "title": "Not valid", "correlation_id": "c", "errors": [error]}
+    with pytest.raises(CommandFailed) as failed:
+        api(monkeypatch, Network(httpx.Response(422, json=problem))).post("/v1/outbox/pause", {})
+    assert str(failed.value).startswith(f"Not valid{said}")
+
+
+def test_who_waits_is_told_what_for_and_that_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    told = threading.Event()
+
+    class Patient(Network):
+        """Answers only when the person who waits was told."""
+
+        def request(self, method: str, path: str, **request: Any) -> httpx.Response:
+            assert told.wait(10)
+            return super().request(method, path, **request)
+
+    def say(text: str) -> None:
+        said.append(text)
+        told.set()
+
+    service = api(monkeypatch, Patient(SLOW, DONE), say=say)
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 0.0)
+    service.post("/v1/outbox/pause", {})
+    assert any("waiting for the answer of the relay (http://127.0.0.1:1), up to 30 s" in text for text in said)
+    assert any("asking again under the same key: nothing is done twice (1 of 2)" in text for text in said)

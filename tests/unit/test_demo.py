@@ -49,7 +49,7 @@ def test_a_wrong_port_is_told_with_its_variable(text: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_port_counts_as_unset(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_PORT", text)
-    assert Ports.from_environment().order.number == 8000
+    assert Ports.from_environment(declared.load()).services["order"].number == 8000
 
 
 def test_one_port_for_two_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from infra import manifest
 from infra.manifest import TEMPLATES, Kind, Template
+from shared.outbox.watch import NAMESPACE
 from tests.support.cloudformation import Resolved
 from tests.support.documents import page
+from tools.reference import metrics
 
 ALL = manifest.load()
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -19,6 +21,8 @@ EXPECTED = {
     Kind.TOPIC: {
         ("NumberOfNotificationsFailed", "Topic.TopicName", 0),
         ("NumberOfNotificationsFailedToRedriveToDlq", "Topic.TopicName", 0),
+        ("outbox_live_relays", "Topic.TopicName", 1),
+        ("outbox_oldest_unpublished_age_seconds", "Topic.TopicName", 60),
     },
     Kind.SUBSCRIBER: {
         ("ApproximateAgeOfOldestMessage", "Queue.QueueName", 600),
@@ -55,10 +59,15 @@ def test_the_alarms_of_each_kind(template: Template) -> None:
     assert seen == EXPECTED[template.kind]
     for alarm in found:
         assert alarm["AlarmActions"] == [ALARM_TOPIC]
-        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        assert alarm["TreatMissingData"] == "notBreaching"  # an idle queue reports nothing
+        too_few = alarm["MetricName"] == "outbox_live_relays"
+        assert alarm["ComparisonOperator"] == ("LessThanThreshold" if too_few else "GreaterThanThreshold")
+        # An idle queue reports nothing; a publisher that does not tell of its relays is a fault by itself.
+        assert alarm["TreatMissingData"] == ("breaching" if too_few else "notBreaching")
         assert alarm["AlarmName"].startswith(f"event-trio-p-{template.name.removesuffix('-publish-check')}-")
         namespace, dimension = ("AWS/SNS", "TopicName") if template.kind is Kind.TOPIC else ("AWS/SQS", "QueueName")
+        if alarm["MetricName"].startswith("outbox_"):
+            namespace = NAMESPACE
+            assert alarm["MetricName"] in metrics.names()
         assert (alarm["Namespace"], alarm["Dimensions"][0]["Name"]) == (namespace, dimension)
 
 

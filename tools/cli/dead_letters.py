@@ -1,24 +1,31 @@
 """`event-trio dead-letters`: events that a service could not handle."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from tools.cli.bulk import Bulk
 from tools.cli.client import Answer, segment
-from tools.cli.errors import CommandFailed
-from tools.cli.screen import moment
-from tools.cli.session import AsJson, Limit, Reason, Session, Token, Yes, session
+from tools.cli.dead_letter_changes import Meant, change, change_all
+from tools.cli.errors import NotFound
+from tools.cli.screen import many, moment
+from tools.cli.session import CONSUMER_VARIABLE, AsJson, Limit, Reason, Service, Session, Token, Yes
+from tools.cli.several import Several, several
+
+__all__ = ["app", "change"]
 
 app = typer.Typer(
-    help="Events that a consumer could not handle: look, run them again, give them up.", no_args_is_help=True
+    help="Events that a consumer could not handle: look, run them again, give them up. All declared services are "
+    "asked, unless --service or --url names one.",
+    no_args_is_help=True,
 )
 
 SERVICE_URL = "http://127.0.0.1:8001"
 Url = Annotated[
     str,
-    typer.Option("--url", envvar="EVENT_TRIO_CONSUMER_URL", help="The consuming service's address (8000: orders)."),
+    typer.Option(
+        "--url", envvar=CONSUMER_VARIABLE, help="The service's address; commas part several.", show_default="all"
+    ),
 ]
 EventId = Annotated[str | None, typer.Argument(help="The event's id; without it, a filter or --all says which.")]
 Type = Annotated[str | None, typer.Option("--type", help="Only events of this type.", show_default=False)]
@@ -36,45 +43,79 @@ def list_letters(
     group: Group = None,
     failure: Failure = None,
     limit: Limit = 50,
+    service: Service = None,
     url: Url = SERVICE_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """List dead letters, the newest first."""
-    with session(context, url, token, json) as found:
-        page = found.api.list("/v1/dead-letters", {"type": type, "group": group, "reason": failure}, limit=limit)
-        if json:
-            found.screen.json(page)
-            return
+    criteria = {"type": type, "group": group, "reason": failure}
+    with several(context, url, token, json) as asked:
+        items = _lists(asked, "/v1/dead-letters", criteria, limit, "no dead letters")
         rows = [
-            (item["event_id"], item["type"] or "", item["message_group"], str(item["sequence"] or ""),
+            (item["service"], item["event_id"], item["type"] or "", item["message_group"], str(item["sequence"] or ""),
              moment(item["deferred_at"]), item["reason"], str(item["attempts"]), item["error"] or "")
-            for item in page["items"]
+            for item in items
         ]  # fmt: skip
-        if rows:
-            found.screen.table(("event", "type", "group", "sequence", "since", "reason", "attempts", "error"), rows)
-        else:
-            found.screen.note("no dead letters")
-        if page["next_cursor"]:
-            found.screen.note(f"there are more than {limit}; --limit shows more")
+        headings = ("service", "event", "type", "group", "sequence", "since", "reason", "failed attempts", "error")
+        if rows and not json:
+            asked.screen.table(headings, rows)
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    event: Annotated[str | None, typer.Option(help="Only what concerns this event.", show_default=False)] = None,
+    group: Group = None,
+    by: Annotated[str | None, typer.Option("--by", help="Only what this operator did.", show_default=False)] = None,
+    limit: Limit = 20,
+    service: Service = None,
+    url: Url = SERVICE_URL,
+    token: Token = None,
+    json: AsJson = False,
+) -> None:
+    """List what operators did about messages, and why, newest first."""
+    criteria = {"event_id": event, "group": group, "actor": by}
+    with several(context, url, token, json) as asked:
+        items = _lists(asked, "/v1/operator-actions", criteria, limit, "nothing was done about messages")
+        rows = [
+            (moment(item["done_at"]), item["actor"], item["action"], item["event_id"], item["type"] or "",
+             item["message_group"], item["reason"], item["service"])
+            for item in items
+        ]  # fmt: skip
+        if rows and not json:
+            asked.screen.table(("when", "who", "did", "event", "type", "group", "because", "service"), rows)
 
 
 @app.command()
 def show(
-    context: typer.Context, event_id: str, url: Url = SERVICE_URL, token: Token = None, json: AsJson = False
+    context: typer.Context,
+    event_id: str,
+    service: Service = None,
+    url: Url = SERVICE_URL,
+    token: Token = None,
+    json: AsJson = False,
 ) -> None:
     """Show one dead letter with its envelope, which may hold personal data."""
-    with session(context, url, token, json) as found:
-        letter = found.api.get(f"/v1/dead-letters/{segment(event_id)}")
-        if json:
-            found.screen.json(letter)
-            return
-        names = ("event_id", "type", "message_group", "sequence", "reason", "error", "attempts", "blocks", "envelope")
-        found.screen.facts({name.replace("_", " "): str(letter[name]) for name in names if letter[name] is not None})
-        for action in letter["actions"]:
-            found.screen.line(
-                f"{action['action']} by {action['actor']} at {moment(action['done_at'])}: {action['reason']}"
+
+    def read(found: Session) -> Answer | None:
+        try:
+            return found.api.get(f"/v1/dead-letters/{segment(event_id)}")
+        except NotFound:
+            return None
+
+    with several(context, url, token, json) as asked:
+        letters = [(found.whom, letter) for found, letter in asked.each(read) if letter is not None]
+        if not letters:
+            raise NotFound(
+                f"{event_id} is no dead letter at {asked.whom}: it is unknown there, or it was handled or discarded "
+                f"since; ./event-trio dead-letters audit --event {event_id} says what was done"
             )
+        for whom, letter in letters:
+            if json:
+                asked.screen.json(letter)
+            else:
+                _show(asked, whom, letter)
 
 
 @app.command()
@@ -90,15 +131,17 @@ def redrive(
     limit: Most = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow each until it is handled or dead again.")] = False,
+    wait_seconds: Annotated[float, typer.Option(min=1, help="How long --wait follows them.")] = 60.0,
+    service: Service = None,
     url: Url = SERVICE_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """Let dead letters run again, in the order of their groups, through the same handlers."""
-    body = {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all, "reason": reason,
-            "per_second": rate, "limit": limit}  # fmt: skip
-    with session(context, url, token, json) as found:
-        change(found, "redrive", body, dry_run=dry_run, yes=yes)
+    body = {**_selection(event_id, type, group, failure, all), "reason": reason, "per_second": rate, "limit": limit}
+    with several(context, url, token, json) as asked:
+        change_all(asked, Meant("redrive", body, wait_seconds if wait else None), dry_run=dry_run, yes=yes)
 
 
 @app.command()
@@ -113,44 +156,51 @@ def discard(
     limit: Most = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    service: Service = None,
     url: Url = SERVICE_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """Give dead letters up for good; what waits behind one goes on."""
-    body = {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all, "reason": reason,
-            "limit": limit}  # fmt: skip
-    with session(context, url, token, json) as found:
-        change(found, "discard", body, dry_run=dry_run, yes=yes)
+    body = {**_selection(event_id, type, group, failure, all), "reason": reason, "limit": limit}
+    with several(context, url, token, json) as asked:
+        change_all(asked, Meant("discard", body), dry_run=dry_run, yes=yes)
 
 
-def change(found: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
-    """Redrive or discard all that fits, and tell which; raises CommandFailed, saying how far it came."""
-    bulk = Bulk(found, verb, body)
-    meant = bulk.look()
-    if dry_run:
-        _tell(found, f"would {verb}", meant, dry_run=True)
-        return
-    if meant:
-        found.confirm(f"{verb} {len(meant):,} dead letters?", yes=yes)
-    try:
-        bulk.change(len(meant))
-    except KeyboardInterrupt:
-        _tell(found, verb, bulk.done)
-        raise CommandFailed(bulk.left(len(meant))) from None
-    except CommandFailed as failure:
-        if not bulk.done:
-            raise
-        _tell(found, verb, bulk.done)
-        raise CommandFailed(f"{failure}; {bulk.left(len(meant))}") from None
-    _tell(found, verb, bulk.done)
+def _selection(
+    event_id: str | None, type: str | None, group: str | None, failure: str | None, all: bool
+) -> dict[str, object]:
+    restricted = any((event_id, type, group, failure))
+    if not restricted and not all:
+        raise typer.BadParameter("say which: an event's id, --type, --group or --failure; or --all of them")
+    if restricted and all:
+        raise typer.BadParameter("--all is all of them: leave it out beside an event's id or a filter")
+    return {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all}
 
 
-def _tell(found: Session, done: str, items: Sequence[Answer], *, dry_run: bool = False) -> None:
-    if found.screen.as_json:
-        found.screen.json({"dry_run": dry_run, "items": items})
-        return
-    rows = [(item["event_id"], item["type"] or "", item["message_group"]) for item in items]
-    if rows:
-        found.screen.table(("event", "type", "group"), rows)
-    found.screen.note(f"{done}: {len(rows):,}")
+def _lists(asked: Several, path: str, criteria: Mapping[str, object], limit: int, nothing: str) -> list[dict[str, Any]]:
+    """The items of a list of each service, with its name; says whom it asked when there are none."""
+    pages = asked.each(lambda found: found.api.list(path, criteria, limit=limit))
+    items = [{**item, "service": found.api.name or found.whom} for found, page in pages for item in page["items"]]
+    cut = [page["next_cursor"] for _, page in pages if page["next_cursor"]]
+    if asked.screen.as_json:
+        whom = [found.whom for found, _ in pages]
+        asked.screen.json({"items": items, "next_cursor": cut[0] if cut else None, "asked": whom})
+        return items
+    empty = [found.whom for found, page in pages if not page["items"]]
+    if empty:
+        asked.screen.note(f"{nothing} at {', '.join(empty)}")
+    for found, page in pages:
+        if page["items"]:
+            asked.screen.note(f"{many(len(page['items']), 'row')} of {found.whom}")
+    if cut:
+        asked.screen.note(f"there are more than {limit}; --limit shows more")
+    return items
+
+
+def _show(asked: Several, whom: str, letter: Mapping[str, Any]) -> None:
+    names = ("event_id", "type", "message_group", "sequence", "reason", "error", "blocks", "envelope")
+    facts = {name.replace("_", " "): str(letter[name]) for name in names if letter[name] is not None}
+    asked.screen.facts({"at": whom, **facts, "failed attempts": str(letter["attempts"])})
+    for action in letter["actions"]:
+        asked.screen.line(f"{action['action']} by {action['actor']} at {moment(action['done_at'])}: {action['reason']}")

@@ -9,7 +9,8 @@ import typer
 from tools.cli import moments
 from tools.cli.client import segment
 from tools.cli.errors import CommandFailed, NotFound
-from tools.cli.session import RELAY_URL, AsJson, Reason, Session, Token, Url, Yes, session
+from tools.cli.screen import many
+from tools.cli.session import RELAY_URL, AsJson, Reason, Service, Session, Token, Url, Yes, session
 
 app = typer.Typer()
 
@@ -22,7 +23,7 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until relays 
 @app.command()
 def hold(
     context: typer.Context, group: Group, reason: Reason, yes: Yes = False,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Hold a message group: nothing of it is sent until it is released, though nothing of it may wait yet.
 
@@ -31,14 +32,14 @@ def hold(
     with session(context, url, token, json) as found:
         found.confirm(f"Hold group {group}?", yes=yes)
         answer = found.api.post(f"/v1/outbox/groups/{segment(group)}/hold", {"reason": reason})
-        held = f"held {answer['events']} events" if answer["events"] else "held; nothing of it waits yet"
+        held = f"held {many(answer['events'], 'event')}" if answer["events"] else "held; nothing of it waits yet"
         _done(found, answer, f"{held}; what a relay has in hand may still go for {answer['settles_in_seconds']:.0f} s")
 
 
 @app.command()
 def release(
     context: typer.Context, group: Group, reason: Reason, yes: Yes = False, wait: Wait = True,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Let a held message group go, in the order of its events."""
     with session(context, url, token, json) as found:
@@ -57,7 +58,7 @@ def discard(
     event: Annotated[UUID, typer.Argument(help="The event's id.", show_default=False)],
     reason: Reason,
     keep_held: Annotated[bool, typer.Option("--keep-held", help="Keep the rest of its group held.")] = False,
-    yes: Yes = False, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    yes: Yes = False, service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take a held event out of the outbox for good; the audit keeps it, and the rest of its group goes on."""
     with session(context, url, token, json) as found:
@@ -74,7 +75,9 @@ def replay(
     context: typer.Context,
     event: Annotated[UUID | None, typer.Option(help="This event.", show_default=False)] = None,
     group: Annotated[str | None, typer.Option(help="Events of this group.", show_default=False)] = None,
-    type: Annotated[str | None, typer.Option(help="Events of this type.", show_default=False)] = None,
+    type: Annotated[
+        list[str] | None, typer.Option(help="Events of this type; may be given more than once.", show_default=False)
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Recorded then or later: ISO 8601, or 90m, 2h, 7d ago.", show_default=False)
     ] = None,
@@ -84,13 +87,14 @@ def replay(
     reason: Annotated[
         str | None, typer.Option("--reason", "-r", help="Why; needed unless it is a dry run.", show_default=False)
     ] = None,
-    yes: Yes = False, wait: Wait = True, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    yes: Yes = False, wait: Wait = True, service: Service = None, url: Url = RELAY_URL, token: Token = None,
+    json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send again what was sent: events that fit everything that is given. Counts first."""
     criteria: dict[str, object] = {
         "event_id": str(event) if event else None,
         "subject": group,
-        "type": type,
+        "type": ",".join(type) if type else None,
         "since": moments.parse(since) if since else None,
         "until": moments.parse(until) if until else None,
     }
@@ -106,7 +110,8 @@ def replay(
             return
         if not counted["events"] and not counted.get("at_least"):
             raise CommandFailed("no event that was sent fits, so nothing would go again")
-        found.screen.note(f"{_events(counted)} go again, before anything new of their groups is sent")
+        go = "goes" if counted["events"] == 1 else "go"
+        found.screen.note(f"{_events(counted)} {go} again, before anything new of their groups is sent")
         found.confirm("Go on?", yes=yes)
         asked = found.api.post("/v1/outbox/replays", {**chosen, "dry_run": False, "reason": reason})
         path = f"/v1/outbox/replays/{asked['replay']}"
@@ -118,7 +123,8 @@ def replay(
 def cancel(
     context: typer.Context,
     replay: Annotated[int, typer.Argument(min=1, help="The replay's number; `status` shows it.", show_default=False)],
-    reason: Reason, yes: Yes = False, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    reason: Reason, yes: Yes = False, service: Service = None, url: Url = RELAY_URL, token: Token = None,
+    json: AsJson = False,
 ) -> None:  # fmt: skip
     """Cancel a replay: nothing more goes again; what is on its way again goes all the same."""
     with session(context, url, token, json) as found:
@@ -131,7 +137,7 @@ def cancel(
 @app.command()
 def pause(
     context: typer.Context, reason: Reason, yes: Yes = False,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Stop sending: all groups, all relays of this outbox."""
     with session(context, url, token, json) as found:
@@ -144,7 +150,7 @@ def pause(
 @app.command()
 def resume(
     context: typer.Context, reason: Reason, yes: Yes = False,
-    url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
+    service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send again."""
     with session(context, url, token, json) as found:
@@ -168,17 +174,19 @@ def _done(found: Session, answer: dict[str, Any], text: str) -> None:
         found.screen.json(answer)
     else:
         found.screen.line(text)
+        found.screen.note(f"asked: {found.whom}")
 
 
 def _events(counted: dict[str, Any]) -> str:
     """How many, as text: "3 events", or "200,000 events or more"."""
-    return f"{counted['events']:,} events{' or more' if counted.get('at_least') else ''}"
+    return f"{many(counted['events'], 'event')}{' or more' if counted.get('at_least') else ''}"
 
 
 def _outcome(state: dict[str, Any]) -> str:
     if state["cancelled_at"]:
-        return f"cancelled by {state['cancelled_by']} after {state['replayed']:,} events"
-    return f"{state['replayed']:,} events are on their way again" if state["finished_at"] else "asked for"
+        return f"cancelled by {state['cancelled_by']} after {many(state['replayed'], 'event')}"
+    are = "is on its" if state["replayed"] == 1 else "are on their"
+    return f"{many(state['replayed'], 'event')} {are} way again" if state["finished_at"] else "asked for"
 
 
 def _await_release(found: Session, path: str, answer: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,16 @@ def count(found: Mapping[str, Any]) -> str:
     return f"{found['value']:,}{' or more' if found['at_least'] else ''}"
 
 
+def many(number: int, thing: str) -> str:
+    """So many of a thing: "1 event", "2,000 events"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def counted(found: Mapping[str, Any], thing: str) -> str:
+    """A count of things that may have stopped at a bound: "100,000 or more events"."""
+    return f"{count(found)} {thing}{'' if found['value'] == 1 and not found['at_least'] else 's'}"
+
+
 def moment(text: str | None) -> str:
     """A time in UTC, and how long ago that was."""
     if text is None:

@@ -1,22 +1,34 @@
-"""What every command starts from: the options that all have, a client, a screen, and how it ends."""
+"""What every command starts from: the options that all have, whom it asks, a client, a screen, and how it ends."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from tools.cli import addresses, diagnosis
+from tools.cli.addresses import Address
 from tools.cli.bearer import Bearer
 from tools.cli.client import ApiClient
+from tools.cli.diagnosis import Standing
 from tools.cli.errors import CommandFailed
 from tools.cli.screen import Screen
 
 RELAY_URL = "http://127.0.0.1:8002"
 URL_VARIABLE = "EVENT_TRIO_RELAY_URL"
+CONSUMER_VARIABLE = "EVENT_TRIO_CONSUMER_URL"
 TOKEN_VARIABLE = "EVENT_TRIO_TOKEN"  # noqa: S105 - the name of a variable
 
-Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="The relay's address (8003: notifications).")]
+Url = Annotated[
+    str, typer.Option("--url", envvar=URL_VARIABLE, help="The relay's address.", show_default="that of order-relay")
+]
+Service = Annotated[
+    str | None,
+    typer.Option(
+        "--service", "-S", help=f"The service of that name, instead of an address; {addresses.VARIABLE} declares them."
+    ),
+]
 Token = Annotated[
     str | None, typer.Option("--token", envvar=TOKEN_VARIABLE, help="An operator's token.", show_default=False)
 ]
@@ -33,11 +45,16 @@ class Session:
     api: ApiClient
     screen: Screen
 
+    @property
+    def whom(self) -> str:
+        """Who was asked, for people."""
+        return self.api.whom
+
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is changed, unless `yes`; raises CommandFailed when the answer is no or nobody's."""
         if yes:
             return
-        answer = self.screen.ask(question)
+        answer = self.screen.ask(f"{self.whom}: {question}")
         if answer is None:
             raise CommandFailed("nobody answered, so nothing was changed; --yes does it without asking")
         if not answer:
@@ -47,18 +64,78 @@ class Session:
 @contextmanager
 def session(context: typer.Context, url: str, token: str | None, as_json: bool) -> Iterator[Session]:
     """The session of one command; a failure in it is told on standard error and becomes exit status 1."""
+    chosen = chosen_addresses(context, url)
+    usual = next((address for address in chosen if address.url == url), chosen[0])
+    with telling(as_json) as screen, open_session(context, usual, token, screen) as found:
+        yield found
+
+
+@contextmanager
+def telling(as_json: bool) -> Iterator[Screen]:
+    """A screen; a failure is told on it and becomes exit status 1."""
     screen = Screen(as_json=as_json)
     try:
-        source = context.get_parameter_source("token")
-        from_variable = source is not None and source.name == "ENVIRONMENT"
-        bearer = (
-            Bearer(token.strip(), TOKEN_VARIABLE if from_variable else "--token") if token and token.strip() else None
-        )
-        api = ApiClient(url, bearer, url_option=f"Give --url or set {URL_VARIABLE}.")
-        try:
-            yield Session(api, screen)
-        finally:
-            api.close()
+        yield screen
     except CommandFailed as failure:
         screen.error(str(failure))
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def open_session(
+    context: typer.Context,
+    address: Address,
+    token: str | None,
+    screen: Screen,
+    *,
+    standing: Standing | None = None,
+) -> Iterator[Session]:
+    """A session with a process that lives; raises CommandFailed, saying why it does not, within two seconds."""
+    source = TOKEN_VARIABLE if _source(context, "token") == "ENVIRONMENT" else "--token"
+    bearer = Bearer(token.strip(), source) if token and token.strip() else None
+    hint = f"Give --url or set {_variable(context)}."
+    with ExitStack() as stack:
+        api = ApiClient(address.url, bearer, url_option=hint, say=screen.note)
+        stack.callback(api.close)
+        publisher = addresses.publisher_of(address, addresses.declared())
+        known = standing or diagnosis.look(address, publisher)
+        if known.trouble:
+            raise CommandFailed(f"{known.trouble}. {hint}")
+        api.name = known.name
+        yield Session(api, screen)
+
+
+def chosen_addresses(context: typer.Context, url: str) -> list[Address]:
+    """Whom the options mean: --service, else --url or its variable (which may name several), else what is declared."""
+    known = addresses.declared()
+    service: str | None = context.params.get("service")
+    given = _source(context, "url")
+    if service and given == "COMMANDLINE":
+        raise typer.BadParameter("give --service or --url, not both")
+    relays = _variable(context) == URL_VARIABLE
+    fitting = [address for address in known if address.is_relay == relays]
+    if service and service != "all":
+        return [addresses.named(service, fitting)]
+    if not service and given in {"COMMANDLINE", "ENVIRONMENT"}:
+        return [addresses.at(one, known) for one in addresses.split(url)] or fitting
+    if not fitting:
+        raise typer.BadParameter(f"{addresses.VARIABLE} declares no {'relay' if relays else 'service'}")
+    return fitting
+
+
+def is_narrowed(context: typer.Context) -> bool:
+    """Whether the options say whom to ask."""
+    return bool(context.params.get("service")) or _source(context, "url") in {"COMMANDLINE", "ENVIRONMENT"}
+
+
+def _variable(context: typer.Context) -> str:
+    """The variable that stands for --url, which tells relays from services that consume."""
+    for parameter in context.command.params:
+        if parameter.name == "url" and isinstance(parameter.envvar, str):
+            return parameter.envvar
+    return URL_VARIABLE
+
+
+def _source(context: typer.Context, name: str) -> str | None:
+    source = context.get_parameter_source(name)
+    return source.name if source is not None else None

@@ -18,6 +18,7 @@ SERVED_BY = {
     "HttpMetrics": "every process",
     "ConsumerMetrics": "every service that reads a queue",
     "IdempotencyMetrics": "the order service, the notification service and relays",
+    "OutboxMetrics": "every service that publishes, of its own outbox",
     "RelayMetrics": "relays",
 }
 

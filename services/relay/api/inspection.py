@@ -65,10 +65,10 @@ async def list_held_groups(
 
 @router.get("/groups/{subject:path}", summary="Read a group", responses=FIND)
 async def read_group(subject: Subject, caller: Operator, groups: GroupsOf, limit: Limit = 20) -> GroupView:
-    """What of it is not published yet; a group of which nothing waits is not found."""
+    """What of it is not published yet: nothing, when all is; a group of which the outbox has no event is not found."""
     found = await groups.group(subject, lane_of(subject), limit=limit)
     if found is None:
-        raise NotInOutbox("nothing of this group waits: it is unknown here, or all of it is published")
+        raise NotInOutbox("the outbox has no event of this group: it is unknown here, or pruned after its retention")
     return GroupView.model_validate(found)
 
 

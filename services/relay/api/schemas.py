@@ -35,7 +35,9 @@ class ReplayRequest(Body):
 
     event_id: Uuid | None = None
     subject: str | None = Field(None, pattern=SUBJECT, description="The group.")
-    type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,256}$")] | None = Field(None, examples=["order.placed"])
+    type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,2048}$")] | None = Field(
+        None, description="The type; several are parted by commas.", examples=["order.placed,order.cancelled"]
+    )
     since: Instant | None = Field(None, description="Recorded then or later.")
     until: Instant | None = Field(None, description="Recorded before then.")
     everything: bool = Field(False, description="Everything that was sent; needed when nothing else is given.")
@@ -142,7 +144,9 @@ class RelayView(View):
     relay_id: UUID
     started_at: datetime
     heartbeat_at: datetime
-    alive: bool
+    alive: bool = Field(description="Whether its lease holds; when it does not, its lanes are others' to take.")
+    silent_seconds: float = Field(description="Since its last heartbeat, by the database's clock.")
+    lease_seconds: float = Field(description="After so many seconds of silence its lanes are taken over.")
     lanes: int
 
 
@@ -186,7 +190,7 @@ class WaitingEventView(View):
     sent_at: datetime | None
     held_at: datetime | None
     held_reason: str | None
-    attempts: int
+    attempts: int = Field(description="Failed attempts to send it; the one that succeeds is not counted.")
     last_error: str | None
 
 
@@ -197,7 +201,8 @@ class GroupView(View):
     lane: int
     owner: UUID | None
     held: HeldGroupView | None
-    events: list[WaitingEventView]
+    events: list[WaitingEventView] = Field(description="Empty when all of it is published.")
+    published_to: int | None = Field(description="When nothing waits: the number of the last event that is published.")
 
 
 class AuditEntryView(View):
@@ -239,7 +244,7 @@ class EventView(View):
     held_at: datetime | None
     discarded_at: datetime | None
     held_reason: str | None
-    attempts: int
+    attempts: int = Field(description="Failed attempts to send it; the one that succeeds is not counted.")
     republished: int
     last_error: str | None
     broker_message_id: str | None

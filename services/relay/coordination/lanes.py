@@ -22,9 +22,9 @@ from shared.signals import Signals
 log = structlog.get_logger(__name__)
 
 BEAT = """
--- beat: say that this relay lives, by the database's clock
-INSERT INTO outbox_relay (relay_id) VALUES ($1)
-ON CONFLICT (relay_id) DO UPDATE SET heartbeat_at = clock_timestamp()
+-- beat: say that this relay lives, by the database's clock, and for how long that holds
+INSERT INTO outbox_relay (relay_id, lease_seconds) VALUES ($1, $2)
+ON CONFLICT (relay_id) DO UPDATE SET heartbeat_at = clock_timestamp(), lease_seconds = excluded.lease_seconds
 """
 
 BURY = """
@@ -166,7 +166,7 @@ class Lanes:
         first = not self._tokens
         self._left = False
         async with transaction(self._pool) as connection:
-            await connection.execute(BEAT, self._relay_id)
+            await connection.execute(BEAT, self._relay_id, self._lease)
             rows = await connection.fetch(ALIVE, self._lease)
             alive: dict[UUID, float] = {row["relay_id"]: row["remaining"] for row in rows}
             tokens, surplus = await self._balance(connection, list(alive))

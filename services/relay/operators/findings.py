@@ -89,6 +89,8 @@ class RelayState:
     started_at: datetime
     heartbeat_at: datetime
     alive: bool
+    silent_seconds: float
+    lease_seconds: float
     lanes: int
 
 
@@ -129,13 +131,14 @@ class HeldGroup:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """What of a group is not published yet, by sequence."""
+    """What of a group is not published yet, by sequence; `published_to` is the last number when nothing waits."""
 
     subject: str
     lane: int
     owner: UUID | None
     held: HeldGroup | None
     events: tuple[WaitingEvent, ...]
+    published_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

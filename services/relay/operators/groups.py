@@ -96,6 +96,21 @@ OWNER = """
 SELECT owner FROM outbox_lane WHERE lane = $1
 """
 
+# A group is looked up by its source as well; there are few of those, and each is found by a step in the index.
+KNOWN = """
+-- known: the last event of a group that the outbox still has
+WITH RECURSIVE origin(source) AS (
+    (SELECT e.source FROM outbox_event e ORDER BY e.source LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.source FROM outbox_event e WHERE e.source > origin.source ORDER BY e.source LIMIT 1)
+    FROM origin WHERE origin.source IS NOT NULL
+)
+SELECT max(last.sequence) AS sequence FROM origin CROSS JOIN LATERAL (
+    SELECT e.sequence FROM outbox_event e WHERE e.source = origin.source AND e.subject = $1
+    ORDER BY e.sequence DESC LIMIT 1
+) AS last
+"""
+
 EVENT = """
 -- event: one event, and who owns its lane
 SELECT e.*, l.owner FROM outbox_event e JOIN outbox_lane l ON l.lane = e.lane WHERE e.event_id = $1
@@ -115,13 +130,14 @@ class Groups:
         return [_held(row) for row in rows]
 
     async def group(self, subject: str, lane: int, *, limit: int) -> GroupState | None:
-        """What of a group waits, up to `limit` events; None when nothing does and nobody holds it."""
+        """What of a group waits, up to `limit` events; None when the outbox has nothing of it and nobody holds it."""
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(GROUP, subject, lane, limit)
             held = await connection.fetchrow(HELD_ONE, subject, 1, BEHIND_COUNTED)
             owner = await connection.fetchval(OWNER, lane)
+            last: int | None = None if rows or held else await connection.fetchval(KNOWN, subject)
         if not rows and held is None:
-            return None
+            return None if last is None else GroupState(subject, lane, None, None, (), published_to=last)
         events = tuple(_waiting(row) for row in rows)
         return GroupState(subject, lane, owner, _held(held) if held else None, events)
 

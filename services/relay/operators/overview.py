@@ -41,6 +41,7 @@ RELAYS = """
 -- relays: who works on this outbox
 SELECT r.relay_id, r.started_at, r.heartbeat_at,
        r.heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second' AS alive,
+       extract(epoch FROM clock_timestamp() - r.heartbeat_at)::float8 AS silent_seconds, r.lease_seconds,
        (SELECT count(*) FROM outbox_lane l WHERE l.owner = r.relay_id) AS lanes
 FROM outbox_relay r ORDER BY r.started_at, r.relay_id
 """

@@ -17,7 +17,7 @@ from ..publishing.barriers import SOURCES
 CHOSEN = """
     ($8::timestamptz IS NULL OR e.sent_at <= $8)
     AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
-    AND ($5::text IS NULL OR e.attributes ->> 'type' = $5)
+    AND ($5::text IS NULL OR e.attributes ->> 'type' = ANY (string_to_array($5, ',')))
     AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
 """
 
@@ -86,7 +86,7 @@ SELECT max(found.sequence) FROM unnest({SOURCES}) AS sources(source) CROSS JOIN 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which of the events that were sent go again; what is None does not matter.
+    """Which of the events that were sent go again; what is None does not matter. Commas part several types.
 
     `unsent` makes of those that were not sent others, too: whatever an earlier broker answers of them is void.
     """

@@ -43,7 +43,8 @@ CONCERNED_BY_REPLAY = f"""
                     ELSE (past.recorded_at, past.id) > (r.after_at, r.after_id) END
                 AND coalesce(past.event_id = (r.criteria ->> 'event_id')::uuid, true)
                 AND coalesce(past.subject = r.criteria ->> 'subject', true)
-                AND (r.criteria ->> 'type' IS NULL OR past.attributes ->> 'type' = r.criteria ->> 'type')
+                AND (r.criteria ->> 'type' IS NULL
+                     OR past.attributes ->> 'type' = ANY (string_to_array(r.criteria ->> 'type', ',')))
                 AND coalesce(past.recorded_at >= (r.criteria ->> 'since')::timestamptz, true)
                 AND coalesce(past.recorded_at < (r.criteria ->> 'until')::timestamptz, true)
             ), false)

@@ -1,0 +1,46 @@
+"""The alerting rules, and whether the expression of one holds for figures that a process shows."""
+
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.sources import ROOT
+
+RULES = ROOT / "infra" / "prometheus" / "alerts.yaml"
+COMPARISON = re.compile(r"(\w+) (<|>|==) ([0-9.]+)")
+OPERATORS = {"<": operator.lt, ">": operator.gt, "==": operator.eq}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One rule."""
+
+    name: str
+    expression: str
+    annotations: Mapping[str, str]
+
+    @property
+    def figures(self) -> set[str]:
+        """The figures that it reads."""
+        return set(re.findall(r"\b(?:outbox|consumer)_\w+", self.expression))
+
+    def holds(self, page: str) -> bool:
+        """Whether it would fire for a page of /metrics; for rules that compare one figure with a number."""
+        found = COMPARISON.fullmatch(self.expression)
+        assert found, f"{self.expression} is more than a comparison"
+        samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+        values = [sample.value for sample in samples if sample.name == found[1]]
+        assert values, f"nothing shows {found[1]}"
+        return any(OPERATORS[found[2]](value, float(found[3])) for value in values)
+
+
+def alerts() -> dict[str, Alert]:
+    """All rules by name."""
+    document: dict[str, Any] = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    rules = [rule for group in document["groups"] for rule in group["rules"]]
+    return {rule["alert"]: Alert(rule["alert"], rule["expr"], rule["annotations"]) for rule in rules}

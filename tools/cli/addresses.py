@@ -1,0 +1,70 @@
+"""Which services there are and where: those that a variable declares, else those of the demo."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import typer
+
+VARIABLE = "EVENT_TRIO_SERVICES"
+DEMO = (
+    "order=http://127.0.0.1:8000,notification=http://127.0.0.1:8001,"
+    "order-relay=http://127.0.0.1:8002,notification-relay=http://127.0.0.1:8003"
+)
+RELAY = "-relay"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a process of a service is. That of `order-relay` carries the outbox of `order`."""
+
+    name: str
+    url: str
+
+    @property
+    def is_relay(self) -> bool:
+        """Whether it is a relay, by its name."""
+        return self.name.endswith(RELAY)
+
+    @property
+    def domain(self) -> str:
+        """Of a relay: the topic that it carries events to."""
+        return f"{self.name.removesuffix(RELAY)}-events"
+
+
+def declared(environment: Mapping[str, str] = os.environ) -> list[Address]:
+    """All of them, in the order of their declaration; raises typer.BadParameter when they cannot be read."""
+    found: dict[str, Address] = {}
+    for part in split(environment.get(VARIABLE) or DEMO):
+        name, equals, url = part.partition("=")
+        if not (name and equals and url.startswith(("http://", "https://"))):
+            raise typer.BadParameter(f"{VARIABLE} has {part!r}, which is no name=http://address; example: {DEMO}")
+        found[name] = Address(name, url.rstrip("/"))
+    return list(found.values())
+
+
+def named(name: str, among: list[Address]) -> Address:
+    """The one of that name; raises typer.BadParameter, which names those that there are."""
+    for address in among:
+        if address.name == name or (address.is_relay and address.name == f"{name}{RELAY}"):
+            return address
+    known = ", ".join(address.name for address in among) or "none"
+    raise typer.BadParameter(f"{name!r} is not declared; there are: {known} ({VARIABLE} declares others)")
+
+
+def at(url: str, among: list[Address]) -> Address:
+    """The declared one with that address, or one without a name."""
+    url = url.rstrip("/")
+    return next((address for address in among if address.url == url), Address("", url))
+
+
+def publisher_of(relay: Address, among: list[Address]) -> Address | None:
+    """The service whose outbox a relay carries."""
+    name = relay.name.removesuffix(RELAY)
+    return next((address for address in among if address.name == name), None) if relay.is_relay else None
+
+
+def split(text: str) -> list[str]:
+    """The parts of a list that commas or blanks part."""
+    return [part for part in re.split(r"[\s,]+", text) if part]

@@ -1,0 +1,76 @@
+"""Asks several services the same thing: one that does not answer keeps nobody from hearing the others."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
+
+import typer
+
+from tools.cli import addresses, diagnosis
+from tools.cli.errors import CommandFailed, NotServed
+from tools.cli.screen import Screen
+from tools.cli.session import Session, chosen_addresses, is_narrowed, open_session, telling
+
+T = TypeVar("T")
+
+
+class Several:
+    """Sessions with those that answer, and what is wrong with the others."""
+
+    def __init__(self, screen: Screen, sessions: list[Session], failures: list[str], *, narrowed: bool) -> None:
+        self.screen = screen
+        self.sessions = sessions
+        self.narrowed = narrowed
+        self._failures = failures
+        self._alone = len(sessions) + len(failures) == 1
+
+    @property
+    def whom(self) -> str:
+        """Who answered, for people."""
+        return ", ".join(found.whom for found in self.sessions)
+
+    def each(self, ask: Callable[[Session], T]) -> list[tuple[Session, T]]:
+        """What each of them says; one that cannot be asked this is left out, one that fails is told at the end."""
+        answers = []
+        for found in self.sessions:
+            try:
+                answers.append((found, ask(found)))
+            except NotServed as failure:
+                if self._alone:
+                    raise
+                self.screen.note(str(failure))
+            except CommandFailed as failure:
+                if self._alone:
+                    raise
+                self._failures.append(f"{found.whom}: {failure}")
+        return answers
+
+    def end(self) -> None:
+        """Tell who did not answer; raises typer.Exit when somebody did not."""
+        for failure in self._failures:
+            self.screen.error(failure)
+        if self._failures:
+            raise typer.Exit(1)
+
+
+@contextmanager
+def several(context: typer.Context, url: str, token: str | None, as_json: bool) -> Iterator[Several]:
+    """Sessions with all that the options mean, found alive at the same time."""
+    chosen, known = chosen_addresses(context, url), addresses.declared()
+    with telling(as_json) as screen, ExitStack() as stack:
+        with ThreadPoolExecutor(len(chosen)) as threads:
+            standings = list(threads.map(lambda one: diagnosis.look(one, addresses.publisher_of(one, known)), chosen))
+        sessions, failures = [], []
+        for standing in standings:
+            try:
+                sessions.append(
+                    stack.enter_context(open_session(context, standing.address, token, screen, standing=standing))
+                )
+            except CommandFailed as failure:
+                if len(chosen) == 1:
+                    raise
+                failures.append(str(failure))
+        found = Several(screen, sessions, failures, narrowed=is_narrowed(context))
+        yield found
+        found.end()
