@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from tools.cli.addresses import DEMO, VARIABLE, Address, at, declared, named, publisher_of
+from tools.cli.addresses import EXAMPLE, VARIABLE, Address, at, declared, named, publisher_of
 from tools.cli.diagnosis import look, silence
 from tools.cli.outbox_views import health, verdict
 from tools.cli.probe import PATIENCE, Asked, Reply, patience
@@ -23,9 +23,16 @@ OUTBOX = {
 }
 
 
-def test_services_are_those_that_are_declared_else_those_of_the_demo() -> None:
-    assert [address.name for address in declared({})] == ["order", "notification", "order-relay", "notification-relay"]
-    assert declared({VARIABLE: ""}) == declared({VARIABLE: DEMO})
+def test_services_are_those_that_are_declared_else_those_of_the_project() -> None:
+    assert declared({}) == declared({VARIABLE: ""})
+    project = {
+        "order": "http://127.0.0.1:8000",
+        "notification": "http://127.0.0.1:8001",
+        "order-relay": "http://127.0.0.1:8002",
+        "notification-relay": "http://127.0.0.1:8003",
+    }
+    assert project.items() <= {address.name: address.url for address in declared({VARIABLE: ""})}.items()
+    assert [address.name for address in declared({VARIABLE: EXAMPLE})] == ["order", "order-relay"]
     mine = declared({VARIABLE: "billing=http://b:1/, billing-relay=https://b:2\n"})
     assert mine == [Address("billing", "http://b:1"), Address("billing-relay", "https://b:2")]
     assert publisher_of(mine[1], mine) == mine[0]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import ConfigurationError
 from tests.support.images import ROOT, compose
-from tools.demo import declared
-from tools.demo.errors import DemoError
+from tools import declared_services
 
 CONTAINERS = compose()["services"]
-DECLARED = declared.load()
+DECLARED = declared_services.load()
 
 
 def port(container: str) -> int:
@@ -24,7 +24,7 @@ def test_every_service_is_declared() -> None:
 
 
 @pytest.mark.parametrize("service", DECLARED, ids=lambda service: service.name)
-def test_a_service_runs_in_the_demo_as_in_its_container(service: declared.DeclaredService) -> None:
+def test_a_service_runs_in_the_demo_as_in_its_container(service: declared_services.DeclaredService) -> None:
     assert port(service.name) == service.port
     assert re.search(rf"\b{service.database}\b", (ROOT / "infra/postgres/databases.sql").read_text())
     relay = CONTAINERS.get(f"{service.name}-relay")
@@ -38,16 +38,22 @@ def test_a_service_runs_in_the_demo_as_in_its_container(service: declared.Declar
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("port = 8004", "database: Field required"),
-        ('port = "no"\ndatabase = "billing"', "port: Input should be a valid integer"),
+        ("port = 8004", "database must be a name"),
+        ('port = "no"\ndatabase = "billing"', "port must be a port number"),
+        ('port = true\ndatabase = "billing"', "port must be a port number"),
+        ('database = "billing"', "port must be a port number"),
         ('port = 8004\ndatabase = "billing"\npublishes = "billing-events"', "publishes and relay_port go together"),
-        ('port = 8004\ndatabase = "billing; DROP"', "database: String should match pattern"),
-        ('port = 8004\ndatabase = "billing"\nprot = 1', "prot: Extra inputs are not permitted"),
+        ('port = 8004\ndatabase = "billing"\nrelay_port = 8005', "publishes and relay_port go together"),
+        ('port = 8004\ndatabase = "billing"\npublishes = 1\nrelay_port = 8005', "publishes must be the domain"),
+        ('port = 8004\ndatabase = "billing; DROP"', "database must be a name"),
+        ('port = 8004\ndatabase = "billing"\nprot = 1', "prot is not known; there are database, environment"),
+        ('port = 8004\ndatabase = "billing"\nname = "other"', "name is not known"),
+        ('port = 8004\ndatabase = "billing"\n[environment]\nPUBLIC_URL = 1', "environment must be a table of texts"),
         ("port = ", "Invalid value"),
     ],
 )
 def test_a_wrong_declaration_is_named(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "billing").mkdir()
-    (tmp_path / "billing" / declared.FILE).write_text(text)
-    with pytest.raises(DemoError, match=rf"billing/service\.toml cannot be used: .*{complaint}"):
-        declared.load(tmp_path)
+    (tmp_path / "billing" / declared_services.FILE).write_text(text)
+    with pytest.raises(ConfigurationError, match=rf"billing/service\.toml cannot be used: .*{complaint}"):
+        declared_services.load(tmp_path)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tools.demo import declared
+from tools import declared_services
 from tools.demo.errors import DemoError
 from tools.demo.journey import Journey
 from tools.demo.measure import percentile
@@ -43,17 +43,17 @@ def test_the_whole_way_is_from_recorded_to_handled() -> None:
 def test_a_wrong_port_is_told_with_its_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_PORT", text)
     with pytest.raises(DemoError, match=rf"DEMO_ORDER_PORT is '{text}'; it must be a port number"):
-        Ports.from_environment(declared.load())
+        Ports.from_environment(declared_services.load())
 
 
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_port_counts_as_unset(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_PORT", text)
-    assert Ports.from_environment(declared.load()).services["order"].number == 8000
+    assert Ports.from_environment(declared_services.load()).services["order"].number == 8000
 
 
 def test_one_port_for_two_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_RELAY_PORT", "18000")
     monkeypatch.setenv("DEMO_ORDER_PORT", "18000")
     with pytest.raises(DemoError, match=r"Port 18000 is wanted by .*DEMO_ORDER_PORT or DEMO_ORDER_RELAY_PORT"):
-        Ports.from_environment(declared.load()).ensure_distinct()
+        Ports.from_environment(declared_services.load()).ensure_distinct()

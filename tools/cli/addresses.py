@@ -1,4 +1,4 @@
-"""Which services there are and where: those that a variable declares, else those of the demo."""
+"""Which services there are and where: those that a variable declares, else those that the project does."""
 
 import os
 import re
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import typer
 
+from tools import declared_services
+
 VARIABLE = "EVENT_TRIO_SERVICES"
-DEMO = (
-    "order=http://127.0.0.1:8000,notification=http://127.0.0.1:8001,"
-    "order-relay=http://127.0.0.1:8002,notification-relay=http://127.0.0.1:8003"
-)
+EXAMPLE = "order=http://127.0.0.1:8000,order-relay=http://127.0.0.1:8002"
 RELAY = "-relay"
 
 
@@ -36,12 +35,23 @@ class Address:
 def declared(environment: Mapping[str, str] = os.environ) -> list[Address]:
     """All of them, in the order of their declaration; raises typer.BadParameter when they cannot be read."""
     found: dict[str, Address] = {}
-    for part in split(environment.get(VARIABLE) or DEMO):
+    given = split(environment.get(VARIABLE) or "")
+    if not given:
+        return _of_the_project()
+    for part in given:
         name, equals, url = part.partition("=")
         if not (name and equals and url.startswith(("http://", "https://"))):
-            raise typer.BadParameter(f"{VARIABLE} has {part!r}, which is no name=http://address; example: {DEMO}")
+            raise typer.BadParameter(f"{VARIABLE} has {part!r}, which is no name=http://address; example: {EXAMPLE}")
         found[name] = Address(name, url.rstrip("/"))
     return list(found.values())
+
+
+def _of_the_project() -> list[Address]:
+    """The services and relays where `make demo` and the containers have them; a scaffolded service is among them."""
+    services = declared_services.load()
+    here = [Address(service.name, f"http://127.0.0.1:{service.port}") for service in services]
+    relays = [(service.name, service.relay_port) for service in services if service.relay_port is not None]
+    return [*here, *(Address(f"{name}{RELAY}", f"http://127.0.0.1:{port}") for name, port in relays)]
 
 
 def named(name: str, among: list[Address]) -> Address:

@@ -36,7 +36,8 @@ def status(json: AsJson = False) -> None:
 
     Takes two seconds at the most, whoever does not answer, and needs no token. EVENT_TRIO_SERVICES says which services
     there are: name=address, parted by commas; a relay is called like its publisher with "-relay" behind it. Without it
-    those of the demo are asked. The exit status is 0 when all are ready, else 1.
+    those that the project declares are asked, where the demo and the containers have them. The exit status is 0 when
+    all are ready, else 1.
     """
     screen = Screen(as_json=json)
     rows = ask(addresses.declared())

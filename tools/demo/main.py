@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 
 from shared.errors import EventTrioError
-from tools.demo import declared
+from tools import declared_services
 from tools.demo.errors import DemoError, NotEverybodyNotifiedError
 from tools.demo.ports import Ports
 from tools.demo.screen import Screen
@@ -47,7 +47,7 @@ async def demo(screen: Screen, options: Options) -> int:
     Raises:
         EventTrioError: it could not be started, or a process ended; the message says what to do.
     """
-    services = declared.load()
+    services = declared_services.load()
     ports = Ports.from_environment(services)
     started = time.monotonic()
     screen.title("Starting" + (", with the data of the run before" if options.keep else ""))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tools.demo.declared import DeclaredService
+from tools.declared_services import DeclaredService
 from tools.demo.errors import DemoError
 from tools.embedded.ports import LOOPBACK, ensure_free
 

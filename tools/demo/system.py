@@ -10,7 +10,7 @@ from typing import Protocol
 import asyncpg
 
 from shared.database import connect
-from tools.demo.declared import DeclaredService
+from tools.declared_services import DeclaredService
 from tools.demo.errors import DemoError
 from tools.demo.ports import Ports
 from tools.demo.processes import Program, Service

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from shared.settings import ServiceSettings
-from tools.demo.declared import load as load_services
+from tools.declared_services import load as load_services
 from tools.demo.ports import Port, Ports
 
 from .discovery import classes
@@ -48,7 +48,7 @@ OTHERS = (
     ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`./event-trio outbox`: the relay to speak to, as `--url`."),
     ("EVENT_TRIO_CONSUMER_URL", "", "`./event-trio dead-letters`: the service instead of all that are declared, as "
      "`--url`; commas part several."),
-    ("EVENT_TRIO_SERVICES", "the four of the demo", "`./event-trio`: the services and relays that there are, as "
+    ("EVENT_TRIO_SERVICES", "those of the project", "`./event-trio`: the services and relays that there are, as "
      "`name=address`, parted by commas; a relay is called like its publisher with `-relay` behind it."),
     ("EVENT_TRIO_PATIENCE_SECONDS", "1, elsewhere 2", "`./event-trio`: how long a process may take to say that it "
      "lives before it counts as stopped; longer where machines are busy."),
