@@ -32,10 +32,11 @@ async def test_what_waits_is_listed_and_shown(url: str) -> None:
         command(url, "list", "--status", "behind", "--group", "a", "--since", "1h", "--json"),
         command(url, "show", "a-1"),
     )
-    assert all(event in listed.out for event in ("a-1", "b-1", "c-2"))
+    assert all(event in listed.out for event in ("a-1", "b-1", "c-2", "Order service"))
+    assert f"5 rows of Order service ({url})" in listed.err
     assert "c-1" not in listed.out
     assert [item["event_id"] for item in narrowed.data["items"]] == ["a-3", "a-2"]
-    assert all(fact in shown.out for fact in ("waiting", "because", "{}"))
+    assert all(fact in shown.out for fact in ("waiting", "because", "{}", url))
 
 
 async def test_a_change_says_what_it_would_do_asks_and_leaves_a_trace(url: str, orders_database: TestDatabase) -> None:
@@ -45,7 +46,7 @@ async def test_a_change_says_what_it_would_do_asks_and_leaves_a_trace(url: str, 
         command(url, "discard", "--yes", *WHY),
     )
     assert refused.status == 1
-    assert "run 2 waiting events?" in refused.err
+    assert f"run 2 waiting events at Order service ({url})?" in refused.err
     assert (behind.status, "a-1" in behind.err, "run that one now" in behind.err) == (1, True, True)
     assert (meant_nothing.status, "--all" in meant_nothing.err) == (2, True)
     traces = "SELECT event_id, action, actor, reason FROM operator_action ORDER BY id"
@@ -53,7 +54,7 @@ async def test_a_change_says_what_it_would_do_asks_and_leaves_a_trace(url: str, 
     ran = await command(url, "run", "a-1", "--yes", *WHY, "--json")
     given_up = await command(url, "discard", "--status", "behind", "--group", "a", "--yes", *WHY)
     assert [item["event_id"] for item in ran.data["items"]] == ["a-1"]
-    assert "discard: 2" in given_up.err
+    assert "discard: 2 waiting events" in given_up.err
     assert [tuple(row) for row in await fetch(orders_database.url, traces)] == [
         ("a-1", "run_now", "local", "the carrier is back"),
         ("a-2", "discard", "local", "the carrier is back"),

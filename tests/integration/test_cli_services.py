@@ -12,7 +12,7 @@ from services.notification.settings import NotificationSettings
 from services.order.main import build as build_order
 from tests.support.command import Ran, event_trio
 from tests.support.databases import TestDatabase, execute
-from tests.support.letters import three_letters
+from tests.support.letters import three_letters, waiting
 from tests.support.operators import relay_app
 from tests.support.order_service import settings
 from tests.support.serving import serving
@@ -100,6 +100,35 @@ async def test_what_would_change_more_than_one_service_asks_which(
     ] * 2
     nothing = await ask(services, "dead-letters", "audit", "--by", "olga")
     assert (nothing.status, "nothing was done about messages at Order service" in nothing.err) == (0, True)
+
+
+async def test_what_waits_is_asked_of_all_services_too(
+    order: str, notification: str, orders_database: TestDatabase, notifications_database: TestDatabase
+) -> None:
+    await execute(orders_database.url, *waiting("order"))
+    # The notification service would run its own if they were due.
+    await execute(notifications_database.url, *waiting("notification"))
+    services = {"order": order, "notification": notification, "order-relay": NOBODY}
+    listed = await ask(services, "deferred", "list")
+    assert [f"5 rows of {whom}" in listed.err for whom in (f"Order service ({order})", "Notification service")] == [
+        True,
+        True,
+    ]
+    one = await ask(services, "deferred", "list", "--service", "order", "--json")
+    assert ({item["service"] for item in one.data["items"]}, len(one.data["asked"])) == ({"Order service"}, 1)
+    by_url = await ask(services, "deferred", "list", "--status", "behind", "--json", EVENT_TRIO_CONSUMER_URL=order)
+    assert by_url.data["asked"] == [f"Order service ({order})"]
+    refused = await ask(services, "deferred", "discard", "--group", "b", "--yes", *WHY)
+    assert (refused.status, refused.out) == (1, "")
+    assert "1 waiting event at Order service" in refused.err
+    assert "--service NAME, or --service all; nothing was changed" in refused.err
+    given_up = await ask(services, "deferred", "discard", "--group", "b", "--yes", "-S", "order", *WHY)
+    assert (given_up.status, "discard: 1 waiting event\n" in given_up.err) == (0, True)
+    shown = await ask(services, "deferred", "show", "b-1")
+    assert (shown.status, f"Notification service ({notification})" in shown.out, order in shown.out) == (0, True, False)
+    run = await ask({"order": order, "notification": NOBODY}, "deferred", "run", "b-1", "--yes", *WHY)
+    assert (run.status, f"b-1 does not wait at Order service ({order})" in run.err) == (1, True)
+    assert f"cannot reach {NOBODY}" in run.err
 
 
 async def test_a_redrive_that_is_followed_says_what_came_of_it(

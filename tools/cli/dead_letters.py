@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tools.cli.client import Answer, segment
-from tools.cli.dead_letter_changes import Meant, change, change_all
-from tools.cli.errors import NotFound
-from tools.cli.screen import many, moment
-from tools.cli.session import CONSUMER_VARIABLE, AsJson, Limit, Reason, Service, Session, Token, Yes
+from tools.cli.listing import listed, shown
+from tools.cli.message_changes import Meant, change, change_all
+from tools.cli.screen import moment
+from tools.cli.session import CONSUMER_URL, AsJson, ConsumerUrl, Limit, Reason, Service, Token, Yes
 from tools.cli.several import Several, several
 
 __all__ = ["app", "change"]
@@ -20,13 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-SERVICE_URL = "http://127.0.0.1:8001"
-Url = Annotated[
-    str,
-    typer.Option(
-        "--url", envvar=CONSUMER_VARIABLE, help="The service's address; commas part several.", show_default="all"
-    ),
-]
 EventId = Annotated[str | None, typer.Argument(help="The event's id; without it, a filter or --all says which.")]
 Type = Annotated[str | None, typer.Option("--type", help="Only events of this type.", show_default=False)]
 Group = Annotated[str | None, typer.Option("--group", help="Only events of this group.", show_default=False)]
@@ -44,14 +36,14 @@ def list_letters(
     failure: Failure = None,
     limit: Limit = 50,
     service: Service = None,
-    url: Url = SERVICE_URL,
+    url: ConsumerUrl = CONSUMER_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """List dead letters, the newest first."""
     criteria = {"type": type, "group": group, "reason": failure}
     with several(context, url, token, json) as asked:
-        items = _lists(asked, "/v1/dead-letters", criteria, limit, "no dead letters")
+        items = listed(asked, "/v1/dead-letters", criteria, limit, "no dead letters")
         rows = [
             (item["service"], item["event_id"], item["type"] or "", item["message_group"], str(item["sequence"] or ""),
              moment(item["deferred_at"]), item["reason"], str(item["attempts"]), item["error"] or "")
@@ -70,14 +62,14 @@ def audit(
     by: Annotated[str | None, typer.Option("--by", help="Only what this operator did.", show_default=False)] = None,
     limit: Limit = 20,
     service: Service = None,
-    url: Url = SERVICE_URL,
+    url: ConsumerUrl = CONSUMER_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """List what operators did about messages, and why, newest first."""
     criteria = {"event_id": event, "group": group, "actor": by}
     with several(context, url, token, json) as asked:
-        items = _lists(asked, "/v1/operator-actions", criteria, limit, "nothing was done about messages")
+        items = listed(asked, "/v1/operator-actions", criteria, limit, "nothing was done about messages")
         rows = [
             (moment(item["done_at"]), item["actor"], item["action"], item["event_id"], item["type"] or "",
              item["message_group"], item["reason"], item["service"])
@@ -92,30 +84,19 @@ def show(
     context: typer.Context,
     event_id: str,
     service: Service = None,
-    url: Url = SERVICE_URL,
+    url: ConsumerUrl = CONSUMER_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """Show one dead letter with its envelope, which may hold personal data."""
 
-    def read(found: Session) -> Answer | None:
-        try:
-            return found.api.get(f"/v1/dead-letters/{segment(event_id)}")
-        except NotFound:
-            return None
-
+    gone = (
+        f"{event_id} is no dead letter at {{whom}}: it is unknown there, or it was handled or discarded "
+        f"since; ./event-trio dead-letters audit --event {event_id} says what was done"
+    )
     with several(context, url, token, json) as asked:
-        letters = [(found.whom, letter) for found, letter in asked.each(read) if letter is not None]
-        if not letters:
-            raise NotFound(
-                f"{event_id} is no dead letter at {asked.whom}: it is unknown there, or it was handled or discarded "
-                f"since; ./event-trio dead-letters audit --event {event_id} says what was done"
-            )
-        for whom, letter in letters:
-            if json:
-                asked.screen.json(letter)
-            else:
-                _show(asked, whom, letter)
+        for whom, letter in shown(asked, "/v1/dead-letters", event_id, gone):
+            _show(asked, whom, letter)
 
 
 @app.command()
@@ -134,14 +115,14 @@ def redrive(
     wait: Annotated[bool, typer.Option("--wait", help="Follow each until it is handled or dead again.")] = False,
     wait_seconds: Annotated[float, typer.Option(min=1, help="How long --wait follows them.")] = 60.0,
     service: Service = None,
-    url: Url = SERVICE_URL,
+    url: ConsumerUrl = CONSUMER_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
     """Let dead letters run again, in the order of their groups, through the same handlers."""
     body = {**_selection(event_id, type, group, failure, all), "reason": reason, "per_second": rate, "limit": limit}
     with several(context, url, token, json) as asked:
-        change_all(asked, Meant("redrive", body, wait_seconds if wait else None), dry_run=dry_run, yes=yes)
+        change_all(asked, Meant("redrive", body, follow=wait_seconds if wait else None), dry_run=dry_run, yes=yes)
 
 
 @app.command()
@@ -157,7 +138,7 @@ def discard(
     dry_run: DryRun = False,
     yes: Yes = False,
     service: Service = None,
-    url: Url = SERVICE_URL,
+    url: ConsumerUrl = CONSUMER_URL,
     token: Token = None,
     json: AsJson = False,
 ) -> None:
@@ -176,26 +157,6 @@ def _selection(
     if restricted and all:
         raise typer.BadParameter("--all is all of them: leave it out beside an event's id or a filter")
     return {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all}
-
-
-def _lists(asked: Several, path: str, criteria: Mapping[str, object], limit: int, nothing: str) -> list[dict[str, Any]]:
-    """The items of a list of each service, with its name; says whom it asked when there are none."""
-    pages = asked.each(lambda found: found.api.list(path, criteria, limit=limit))
-    items = [{**item, "service": found.api.name or found.whom} for found, page in pages for item in page["items"]]
-    cut = [page["next_cursor"] for _, page in pages if page["next_cursor"]]
-    if asked.screen.as_json:
-        whom = [found.whom for found, _ in pages]
-        asked.screen.json({"items": items, "next_cursor": cut[0] if cut else None, "asked": whom})
-        return items
-    empty = [found.whom for found, page in pages if not page["items"]]
-    if empty:
-        asked.screen.note(f"{nothing} at {', '.join(empty)}")
-    for found, page in pages:
-        if page["items"]:
-            asked.screen.note(f"{many(len(page['items']), 'row')} of {found.whom}")
-    if cut:
-        asked.screen.note(f"there are more than {limit}; --limit shows more")
-    return items
 
 
 def _show(asked: Several, whom: str, letter: Mapping[str, Any]) -> None:

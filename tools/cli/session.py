@@ -17,11 +17,18 @@ from tools.cli.screen import Screen
 
 RELAY_URL = "http://127.0.0.1:8002"
 URL_VARIABLE = "EVENT_TRIO_RELAY_URL"
+CONSUMER_URL = "http://127.0.0.1:8001"
 CONSUMER_VARIABLE = "EVENT_TRIO_CONSUMER_URL"
 TOKEN_VARIABLE = "EVENT_TRIO_TOKEN"  # noqa: S105 - the name of a variable
 
 Url = Annotated[
     str, typer.Option("--url", envvar=URL_VARIABLE, help="The relay's address.", show_default="that of order-relay")
+]
+ConsumerUrl = Annotated[
+    str,
+    typer.Option(
+        "--url", envvar=CONSUMER_VARIABLE, help="The service's address; commas part several.", show_default="all"
+    ),
 ]
 Service = Annotated[
     str | None,

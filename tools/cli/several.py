@@ -46,10 +46,14 @@ class Several:
                 self._failures.append(f"{found.whom}: {failure}")
         return answers
 
-    def end(self) -> None:
-        """Tell who did not answer; raises typer.Exit when somebody did not."""
+    def tell(self) -> None:
+        """Tell who did not answer, and why."""
         for failure in self._failures:
             self.screen.error(failure)
+
+    def end(self) -> None:
+        """The same; raises typer.Exit when somebody did not."""
+        self.tell()
         if self._failures:
             raise typer.Exit(1)
 
@@ -72,5 +76,9 @@ def several(context: typer.Context, url: str, token: str | None, as_json: bool) 
                     raise
                 failures.append(str(failure))
         found = Several(screen, sessions, failures, narrowed=is_narrowed(context))
-        yield found
+        try:
+            yield found
+        except (CommandFailed, typer.Exit):
+            found.tell()
+            raise
         found.end()

@@ -20,7 +20,7 @@ from tools.demo.errors import DemoError, NotEverybodyNotifiedError
 from tools.demo.ports import Ports
 from tools.demo.screen import Screen
 from tools.demo.system import System, running, together
-from tools.demo.tour import Tour
+from tools.demo.tour import ORDERS, Tour
 
 FOLDER = Path(__file__).parents[2] / ".run"
 INTERRUPTED = 130
@@ -125,7 +125,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="go on with the data of the run before")
     parser.add_argument("--restart", action="store_true", help="once all is shown, start again what ends or is killed")
     parser.add_argument(
-        "--orders", type=int, default=200, help="how many orders to take the figures from (%(default)s)"
+        "--orders", type=int, default=ORDERS, help="how many orders to take the figures from (%(default)s)"
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where data and logs go")
     given = parser.parse_args()

@@ -17,6 +17,7 @@ from tools.demo.system import together
 PATIENCE_SECONDS = 45.0
 PAUSE_SECONDS = 0.3
 STAGGER_SECONDS = 0.2
+ORDERS = 200
 # An order costs about 90 ms of processor here, 40 of them LocalStack's: two cores manage some twenty a second, and
 # above that the figures would only tell how long the queue has become.
 ORDERS_PER_SECOND = 20.0

@@ -46,8 +46,8 @@ OTHERS = (
     ("SSL_CERT_FILE", "", "Certificates to trust in calls over TLS (key set, payloads, `event-trio`), in one file."),
     ("SSL_CERT_DIR", "", "The same, in a folder."),
     ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`./event-trio outbox`: the relay to speak to, as `--url`."),
-    ("EVENT_TRIO_CONSUMER_URL", "", "`./event-trio dead-letters`: the service instead of all that are declared, as "
-     "`--url`; commas part several."),
+    ("EVENT_TRIO_CONSUMER_URL", "", "`./event-trio dead-letters` and `deferred`: the service instead of all that are "
+     "declared, as `--url`; commas part several."),
     ("EVENT_TRIO_SERVICES", "those of the project", "`./event-trio`: the services and relays that there are, as "
      "`name=address`, parted by commas; a relay is called like its publisher with `-relay` behind it."),
     ("EVENT_TRIO_PATIENCE_SECONDS", "1, elsewhere 2", "`./event-trio`: how long a process may take to say that it "

@@ -1,4 +1,4 @@
-"""Redrives or discards dead letters, tells which, and follows them if it is asked to."""
+"""Changes messages that were put aside, tells which, and follows them if it is asked to."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,42 +22,52 @@ AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Meant:
-    """What is to be done with which; `follow` says for how many seconds to look what comes of it."""
+    """What is to be done with which, and where; `follow` says for how many seconds to look what comes of it."""
 
     verb: str
     body: Mapping[str, object]
+    at: str = "/v1/dead-letters"
+    thing: str = "dead letter"
+    gone: str = "is no dead letter at {whom}: unknown, handled or discarded"
     follow: float | None = None
+
+    def bulk(self, found: Session) -> Bulk:
+        """The change at one service."""
+        return Bulk(found, self.verb, self.body, at=self.at)
 
 
 def change_all(asked: Several, meant: Meant, *, dry_run: bool, yes: bool) -> None:
     """Do it at every service that has some that fit; raises CommandFailed, saying how far it came."""
-    looked = asked.each(lambda found: Bulk(found, meant.verb, meant.body).look())
+    looked = asked.each(lambda found: meant.bulk(found).look())
+    if not looked:
+        raise typer.Exit(1)
+    answered = ", ".join(found.whom for found, _ in looked)
     fitting = [(found, items) for found, items in looked if items]
     if meant.body["event_id"] is not None and not fitting:
-        raise NotFound(f"{meant.body['event_id']} is no dead letter at {asked.whom}: unknown, handled or discarded")
+        raise NotFound(f"{meant.body['event_id']} {meant.gone}".replace("{whom}", answered))
     if dry_run:
-        _tell(asked.screen, f"would {meant.verb}", _named(fitting), dry_run=True)
+        _tell(asked.screen, f"would {meant.verb}", _named(fitting), meant.thing, dry_run=True, whom=answered)
         return
-    where = ", ".join(f"{many(len(items), 'dead letter')} at {found.whom}" for found, items in fitting)
+    where = ", ".join(f"{many(len(items), meant.thing)} at {found.whom}" for found, items in fitting)
     if len(fitting) > 1 and yes and not asked.narrowed:
         raise CommandFailed(f"{where}: say which with --service NAME, or --service all; nothing was changed")
     if fitting and not yes:
         _confirm(fitting[0][0], f"{meant.verb} {where}?")
     done: list[tuple[Session, list[Answer]]] = []
     for found, items in fitting:
-        bulk = Bulk(found, meant.verb, meant.body)
+        bulk = meant.bulk(found)
         done.append((found, bulk.done))
         try:
             _change(bulk, len(items))
         except CommandFailed:
-            _tell(asked.screen, meant.verb, _named(done))
+            _tell(asked.screen, meant.verb, _named(done), meant.thing)
             raise
     became = {found: _follow(found, items, meant.follow) for found, items in done} if meant.follow else {}
     named = _named(done)
     if became:
         fates = [became[found].get(item["event_id"]) for found, items in done for item in items]
         named = [{**item, "became": _fate(fate)} for item, fate in zip(named, fates, strict=True)]
-    _tell(asked.screen, meant.verb, named, whom=asked.whom)
+    _tell(asked.screen, meant.verb, named, meant.thing, whom=answered)
     if became:
         _judge(asked, named)
 
@@ -130,7 +140,9 @@ def _name(found: Session, items: Sequence[Answer]) -> list[Answer]:
     return [{**item, "service": found.api.name or found.whom} for item in items]
 
 
-def _tell(screen: Screen, done: str, items: Sequence[Answer], *, dry_run: bool = False, whom: str = "") -> None:
+def _tell(
+    screen: Screen, done: str, items: Sequence[Answer], thing: str, *, dry_run: bool = False, whom: str = ""
+) -> None:
     if screen.as_json:
         screen.json({"dry_run": dry_run, "items": items})
         return
@@ -142,4 +154,4 @@ def _tell(screen: Screen, done: str, items: Sequence[Answer], *, dry_run: bool =
     ]
     if rows:
         screen.table(("event", "type", "group", "service", *(("became",) if followed else ())), rows)
-    screen.note(f"{done}: {many(len(rows), 'dead letter')}{f' at {whom}' if whom and not rows else ''}")
+    screen.note(f"{done}: {many(len(rows), thing)}{f' at {whom}' if whom and not rows else ''}")

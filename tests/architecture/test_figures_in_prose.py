@@ -1,0 +1,102 @@
+"""A figure in the prose of a page is what the code says, or says where it is from: each has an entry in a register."""
+
+import importlib.util
+import re
+
+import pytest
+
+from tests.architecture.test_faults import exists
+from tests.support.documents import page, pages
+from tests.support.figures_of_explanations import EXPLANATIONS
+from tests.support.figures_of_guides import GUIDES
+from tests.support.figures_of_operations import OPERATIONS
+from tests.support.prose_figures import Aws, Code, Entry, Example, Measured, figures, of_page, plain
+from tests.support.sources import ROOT
+
+REGISTER: dict[str, tuple[Entry, ...]] = {**GUIDES, **OPERATIONS, **EXPLANATIONS}
+FOLDERS = ("docs/how-to/", "docs/explanation/")
+PAGES = [
+    found.name
+    for found in pages()
+    if found.name in {"README.md", "SECURITY.md", "docs/glossary.md"} or found.name.startswith(FOLDERS)
+]
+SOURCES = re.compile(r"Amazon (?:SNS|SQS|ECS) (?:Developer Guide|API Reference), .+")
+
+every_entry = pytest.mark.parametrize(
+    ("name", "entry"),
+    [(name, entry) for name, entries in REGISTER.items() for entry in entries],
+    ids=lambda value: value if isinstance(value, str) else value.phrase,
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_is_held_by_something(name: str) -> None:
+    text = of_page(page(name))
+    held = [span for entry in REGISTER.get(name, ()) for span in _spans(plain(entry.phrase), text)]
+    loose = [
+        text[max(0, figure.begin - 40) : figure.end + 20]
+        for figure in figures(text)
+        if not any(begin <= figure.begin and figure.end <= end for begin, end in held)
+    ]
+    assert loose == [], "give each an entry in tests/support/figures_of_*.py"
+
+
+@every_entry
+def test_every_entry_is_on_its_page_and_has_a_figure(name: str, entry: Entry) -> None:
+    assert plain(entry.phrase) in of_page(page(name)), "the phrase is gone: change its entry with it"
+    assert list(figures(plain(entry.phrase))), "no figure in it"
+
+
+@every_entry
+def test_what_holds_a_figure_is_there_and_says_the_same(name: str, entry: Entry) -> None:
+    match entry:
+        case Code(phrase, values):
+            said = [value for figure in figures(plain(phrase)) for value in figure.values]
+            assert said == pytest.approx(list(values)), f"{name} says {said}, and the code {list(values)}"
+        case Aws(source=source):
+            assert all(SOURCES.fullmatch(one) for one in source.split("; "))
+        case Measured(command=command):
+            assert _can_be_run(command)
+        case Example(what=what):
+            assert what
+
+
+def test_every_page_of_the_register_is_one_that_is_read() -> None:
+    assert set(REGISTER) - set(PAGES) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("within ten seconds or half a minute", [10, 30]),
+        ("7 days, 256 KiB, 1.5 MB and 63 ms", [604_800, 262_144, 1_500_000, 0.063]),
+        ("(0.2 to 30 seconds)", [0.2, 30]),
+        ("200 orders at 20 a second, twice a second", [200, 20, 2]),
+        ("steps of a thousand, at most 10,000 in all", [1000, 10_000]),
+        ("more than 9 %, 3,000 messages/s, $0.26", [9, 3000, 0.26]),
+        ("from the third delivery on, more than a fifth.", [3, 0.2]),
+        ("the oldest 300 published events", [300]),
+        ("one event of a group, a second relay, Python 3.11, 4.14.0", []),
+        (plain("`10 seconds` and [x](y-20-seconds.md)"), []),
+    ],
+)
+def test_the_rule_sees_figures(text: str, values: list[float]) -> None:
+    assert [value for figure in figures(text) for value in figure.values] == pytest.approx(values)
+
+
+@pytest.mark.parametrize("command", ["make test-nothing", "python -m benchmarks.gone", "unit/test_gone.py::test_so"])
+def test_the_rule_sees_what_cannot_be_run(command: str) -> None:
+    assert not _can_be_run(command)
+
+
+def _spans(phrase: str, text: str) -> list[tuple[int, int]]:
+    return [found.span() for found in re.finditer(re.escape(phrase), text)]
+
+
+def _can_be_run(command: str) -> bool:
+    if command.startswith("make "):
+        return re.search(rf"^{command[5:]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE) is not None
+    if command.startswith("python -m "):
+        return importlib.util.find_spec(command[10:]) is not None
+    file, _, test = command.removeprefix("tests/").partition("::")
+    return exists(file, test)

@@ -1,0 +1,131 @@
+"""What holds the figures of the explanations."""
+
+from services.notification.settings import NotificationSettings
+from services.relay.confirmation import publish_check, sweeper
+from services.relay.coordination import doorbell
+from services.relay.main import CHECK_PATIENCE_SECONDS
+from services.relay.maintenance import gauge, pruner
+from services.relay.operators import replays
+from services.relay.publishing import courier, limiter, publisher, refusals
+from services.relay.publishing.backlog import BATCH_ENTRIES
+from services.relay.publishing.relay import RECORD_SECONDS
+from services.relay.settings import RelaySettings
+from shared import aws, database, queue
+from shared.consumer import acknowledgements, delivery, isolation, processor
+from shared.consumer.deferrals import Pace
+from shared.consumer.judgement import PUT_OFF_MOST
+from shared.consumer.policies import IN_PLACE_SECONDS
+from shared.inbox.resolution import STEP
+from shared.inbox.selection import MOST
+from shared.outbox import watch
+from shared.outbox.doorbell import GAP_SECONDS
+from shared.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
+from shared.outbox.schema import LANES
+from tests.support.prose_figures import Aws, Code, Entry, Example, Measured, cost, default
+
+PACE = Pace()
+FILTERS = "Amazon SNS Developer Guide, message filtering for FIFO topics"
+LEASE = default(RelaySettings, "lease_seconds")
+VISIBILITY = default(NotificationSettings, "visibility_seconds")
+SCALE, PRUNING = "make test-scale", "python -m benchmarks.pruning"
+PRESSURE = "unit/test_relay_pressure.py::test_at_five_per_cent_throttled_the_relay_keeps_nine_tenths_of_its_rate"
+
+EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
+    "docs/explanation/consumer-and-inbox.md": (
+        Code("receives ten messages at a time", queue.BATCH),
+        Code("in place for at most a minute", IN_PLACE_SECONDS),
+        Code("died over the same message three times", processor.STARTS_WITHOUT_END),
+        Code("up to 1,000 with one call", MOST),
+        Code("at most 50 messages", STEP),
+        Code("up to eight groups side by side, and after 100 messages", PACE.concurrency, PACE.burst),
+        Code("taken for five minutes", PACE.lease_seconds),
+        Code("for at most 0.2 s;", acknowledgements.LINGER_SECONDS),
+        Code("a deadline over the whole of it: five seconds", aws.CALL_SECONDS),
+        Code("hidden for a minute", VISIBILITY),
+        Code("the waits between them (at most a minute)", IN_PLACE_SECONDS),
+        Example("a policy of five attempts is five attempts", "a policy as it may be"),
+        Code("With delays above a minute", IN_PLACE_SECONDS),
+        Code("an event costs 0.2 calls", round(cost("consumer", "aws_calls"), 1)),
+        Code("from the third delivery on", delivery.SUSPECT_FROM),
+        Code("The fourth start is not made", processor.STARTS_WITHOUT_END + 1),
+        Code("from the second such start on", isolation.ALONE_FROM),
+        Code("at most every 50 ms", GAP_SECONDS),
+    ),
+    "docs/explanation/faults.md": (
+        Example('Where "up to a minute" and the like', "a manner of speaking"),
+        Code("once the lease is over (15 seconds)", LEASE),
+        Example("An outbox of a million events", "what its test looks at, by the Makefile's ROWS"),
+        Measured("for an hour of events",
+                 "unit/test_relay_memory.py::test_an_hour_of_events_without_a_broker_leaves_memory_flat"),
+        Code("Within 20 seconds that is noticed", doorbell.PROBE_EVERY_SECONDS + doorbell.PROBE_ANSWER_SECONDS),
+        Code("waits for a second at most", default(RelaySettings, "poll_idle_seconds")),
+        Measured("are twenty minutes apart", "integration/test_relay_clocks.py::"
+                 "test_relays_with_clocks_far_apart_share_the_lanes_and_keep_every_group_in_order"),
+        Code("proven lost after six minutes", sweeper.LOST_AFTER_SECONDS),
+        Code("its visibility ends (up to a minute)", VISIBILITY),
+        Measured("goes on within a second",
+                 "integration/test_consumer_acknowledgements.py::test_a_delete_that_fails_is_repeated"),
+        Code("It ends after five seconds", aws.CALL_SECONDS),
+        Measured("about a second after it is back", "integration/test_database_faults.py::"
+                 "test_a_postgres_that_restarts_at_once_loses_nothing_and_doubles_nothing"),
+        Code("no answer for 15 seconds", database.STATEMENT_SECONDS),
+        Measured("not ready within ten seconds", "integration/test_readiness.py::"
+                 "test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database"),
+        Code("At most fifty messages in one transaction", STEP),
+        Code("After thirty times", PUT_OFF_MOST),
+        Code("The next wait for five seconds", database.CONNECT_SECONDS),
+    ),
+    "docs/explanation/message-groups.md": (
+        Code("A publish of ten entries", BATCH_ENTRIES),
+        Example("two orders' events", "any two"),
+    ),
+    "docs/explanation/outbox-and-relay.md": (
+        Measured("behind 75,000 of them",
+                 "integration/test_outbox_scale.py::test_what_waits_for_its_confirmation_is_in_nobodys_way"),
+        Code("divide the 64 lanes", LANES),
+        Code("looks at its own outbox every five seconds", watch.EVERY_SECONDS),
+        Code("waits for more than a minute", watch.LATE_SECONDS),
+        Code("within its lease and five seconds", watch.EVERY_SECONDS),
+        Example("stopped for a minute between", "any length above the lease"),
+        Code("takes ten entries", BATCH_ENTRIES),
+        Code("256 KiB unless set", DEFAULT_BYTES),
+        Code("recorded about twice a second", 1 / RECORD_SECONDS),
+        Code("has refused three times *by name*", refusals.REPEATS),
+        Example("one group or a thousand", "any number"),
+        Code("When five groups or more", refusals.GROUPS),
+        Code("(0.2 to 30 seconds)", courier.SUSPECT.first, courier.SUSPECT.cap),
+        Measured("with 5 % of the entries throttled, more than 90 % of it", PRESSURE),
+        Code("ten answers at the least", limiter.ROUND),
+        Code("more than a fifth.", limiter.TOLERATED),
+        Code("it pauses up to two seconds", limiter.PAUSE.cap),
+        Code("after 10 milliseconds, then 20, and so on up to two seconds",
+             courier.THROTTLED.first, courier.THROTTLED.cap),
+        Measured("A million held events cost the others nothing: a read among them touches some 190 pages", SCALE),
+        Code("the oldest 10,000 events", gauge.MOST),
+        Code("in at most 100,000 events, and walks in steps of 5,000", replays.COUNTED, replays.STEP),
+        Measured("touches among a million", SCALE),
+        Code("in steps of a thousand", pruner.STEP),
+        Measured("| Rate of publishing | Median of 30 pairs | 95 % of resamples |", PRUNING),
+        Measured("one of more than 9 % is unlikely", PRUNING),
+    ),
+    "docs/explanation/publish-check.md": (
+        Code("recorded about twice a second", 1 / publish_check.RECORD_SECONDS),
+        Aws("while ten messages of it are in flight", "Amazon SQS Developer Guide, FIFO queue delivery logic"),
+        Aws("for at least five minutes", "Amazon SNS Developer Guide, message deduplication for FIFO topics"),
+        Code("(half a second: to 20 events a second)",
+             publish_check.RECORD_SECONDS, queue.BATCH / publish_check.RECORD_SECONDS),
+        Code("sent more than six minutes ago", sweeper.LOST_AFTER_SECONDS),
+        Code("seen empty at least a minute after", sweeper.LATER_SECONDS),
+        Aws("become true only about a minute after a change", "Amazon SQS API Reference, GetQueueAttributes"),
+        Code("only when it is a minute old", sweeper.LATER_SECONDS),
+        Code("is waited for a minute", sweeper.PROBE_SECONDS),
+        Code("A probe was sent a minute ago", sweeper.PROBE_SECONDS),
+        Code("Six minutes, because", sweeper.LOST_AFTER_SECONDS),
+        Code("looks again every 30 seconds", publisher.LOOK_AGAIN_SECONDS),
+        Code("sending waits ten seconds", CHECK_PATIENCE_SECONDS),
+    ),
+    "docs/explanation/why-sns-and-sqs.md": (
+        Code("more than ten attributes", ATTRIBUTES),
+        Aws("up to 15 minutes to apply", FILTERS),
+    ),
+}  # fmt: skip
