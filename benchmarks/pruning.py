@@ -30,7 +30,7 @@ from tools.embedded.postgres import EmbeddedPostgres
 
 SEED = "seed"
 AGE_HOURS = 200
-AT_WORK, AT_REST = 168.0, 1_000_000.0
+AT_WORK, AT_REST = 168.0, 87_600.0
 """Retentions, in hours: the stock is over, or nothing ever is."""
 RUN_SECONDS = 60.0
 # Vacuum is looked for every second, not every minute: what pruning leaves behind is cleared away while it is measured.

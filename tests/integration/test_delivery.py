@@ -55,7 +55,10 @@ async def received(queue: Queue, count: int = 1) -> list[Message]:
     found: list[Message] = []
 
     async def enough() -> bool:
-        found.extend(await queue.receive(wait_seconds=1, visibility_seconds=30))
+        messages = await queue.receive(wait_seconds=1, visibility_seconds=30)
+        found.extend(messages)
+        # What comes later of the group is not delivered until then.
+        await queue.delete(messages)
         return len(found) >= count
 
     await eventually(enough, timeout=15)

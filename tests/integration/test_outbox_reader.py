@@ -4,6 +4,7 @@ import asyncpg
 
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader, find_outbox
+from shared.outbox.limits import DEFAULT_BYTES
 from shared.outbox.schema import LANES
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
@@ -118,7 +119,7 @@ async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_datab
     plan = await query(
         outbox_database.url_for(OUTBOX_RELAY),
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}",
-        list(ALL_LANES), [""] * LANES, GROUPS, [], WINDOW, EVENTS,
+        list(ALL_LANES), [""] * LANES, GROUPS, [], WINDOW, EVENTS, DEFAULT_BYTES,
     )  # fmt: skip
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan on outbox_event" not in text

@@ -11,6 +11,7 @@ import pytest
 
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader
+from shared.outbox.limits import DEFAULT_BYTES
 from shared.outbox.schema import LANES
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
@@ -98,7 +99,7 @@ async def explain(url: str, release: Release) -> dict[str, Any]:
     rows = await query(
         url,
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {OutboxReader.statement(release)}",
-        list(range(LANES)), [""] * LANES, GROUPS, [], window, EVENTS,
+        list(range(LANES)), [""] * LANES, GROUPS, [], window, EVENTS, DEFAULT_BYTES,
     )  # fmt: skip
     plans: list[dict[str, Any]] = json.loads(rows[0][0])
     return plans[0]

@@ -48,8 +48,9 @@ async def test_the_lease_has_a_connection_of_its_own(
 async def test_a_call_that_could_outlast_the_lease_is_refused_at_start(
     topology: Topology, aws: Aws, call: float, lease: float
 ) -> None:
+    times = {"call_seconds": call, "lease_seconds": lease, "drain_seconds": 60.0}
     with pytest.raises(ConfigurationError, match=rf"CALL_SECONDS \({call:g}\) may be two thirds"):
-        build(settings("postgresql://nobody@127.0.0.1:1/none", aws, topology, call_seconds=call, lease_seconds=lease))
+        build(settings("postgresql://nobody@127.0.0.1:1/none", aws, topology, **times))
 
 
 async def test_a_check_queue_that_goes_missing_stops_no_publishing(

@@ -14,9 +14,11 @@ async def losing(url: str, *, answers: int) -> AsyncIterator[str]:
     """An address behind which the service is; the first `answers` answers to a POST never arrive."""
     address = httpx.URL(url)
     left = answers
+    carrying: set[asyncio.Task[None] | None] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal left
+        carrying.add(asyncio.current_task())
         back, there = await asyncio.open_connection(address.host, address.port)
         changes = False
 
@@ -37,7 +39,12 @@ async def losing(url: str, *, answers: int) -> AsyncIterator[str]:
             asking.cancel()
             there.close()
             writer.close()
+            await asyncio.gather(asking, there.wait_closed(), writer.wait_closed(), return_exceptions=True)
 
     server = await asyncio.start_server(carry, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    tasks = [task for task in carrying if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

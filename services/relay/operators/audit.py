@@ -115,7 +115,11 @@ def freeze(row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
 
 def attributes_of(text: str) -> dict[str, str]:
     """The attributes of a row as they are shown: what somebody wrote past the writer need not be attributes at all."""
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        # JSON that Postgres takes and Python does not: a number of ten thousand digits, or a list ten thousand deep.
+        return {}
     if not isinstance(found, dict):
         return {}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
