@@ -22,7 +22,7 @@ class StubBroker:
 
     def __init__(self, expected: int) -> None:
         self._left = expected
-        self._queue: deque[str] = deque()
+        self._queue: deque[dict[str, Any]] = deque()
         self._arrived = asyncio.Event()
         self.done = asyncio.Event()
         self.first_call_at = 0.0
@@ -41,7 +41,7 @@ class StubBroker:
 
     async def publish_batch(self, *, PublishBatchRequestEntries: list[dict[str, Any]], **_: object) -> Any:  # noqa: N803
         self.first_call_at = self.first_call_at or time.monotonic()
-        self._queue.extend(entry["Message"] for entry in PublishBatchRequestEntries)
+        self._queue.extend(PublishBatchRequestEntries)
         self._arrived.set()
         return ANSWERED | {
             "Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in PublishBatchRequestEntries]
@@ -55,10 +55,10 @@ class StubBroker:
                     await self._arrived.wait()
             except TimeoutError:
                 return ANSWERED
-        bodies = [self._queue.popleft() for _ in range(min(MaxNumberOfMessages, len(self._queue)))]
+        entries = [self._queue.popleft() for _ in range(min(MaxNumberOfMessages, len(self._queue)))]
         # A receive that never waits would keep every other task from running.
         await asyncio.sleep(0)
-        return ANSWERED | {"Messages": [{"Body": body, "ReceiptHandle": "r"} for body in bodies]}
+        return ANSWERED | {"Messages": [_message(entry) for entry in entries]}
 
     async def delete_message_batch(self, *, Entries: list[dict[str, Any]], **_: object) -> Any:  # noqa: N803
         self._left -= len(Entries)
@@ -77,3 +77,13 @@ class StubBroker:
 
     async def get_topic_attributes(self, **_: object) -> Any:
         return ANSWERED | {"Attributes": {}}
+
+
+def _message(entry: dict[str, Any]) -> dict[str, Any]:
+    """What was published as it is received: raw, with the broker's own attributes."""
+    attributes = {
+        "MessageGroupId": entry["MessageGroupId"],
+        "MessageDeduplicationId": entry["MessageDeduplicationId"],
+        "ApproximateReceiveCount": "1",
+    }
+    return {"MessageId": entry["Id"], "ReceiptHandle": "r", "Body": entry["Message"], "Attributes": attributes}
