@@ -9,7 +9,7 @@ NEWER_PYTHON := This needs Python 3.11 or newer. On Debian and Ubuntu: sudo apt 
 RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools benchmarks tests
 # Processes that share the files of tests among them, each with servers of its own.
-override JOBS := $(or $(strip $(JOBS)),2)
+override JOBS := $(or $(strip $(JOBS)),3)
 # The longest files first, so that no process is left alone with one in the end.
 KINDS := acceptance integration contract unit architecture
 

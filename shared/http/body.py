@@ -19,12 +19,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """A float without a fraction as an integer. As a `BeforeValidator` it stands behind a field's bounds, or pydantic
+    writes them into the schema under names of its own.
+    """
     # https://json-schema.org/understanding-json-schema/reference/numeric#integer
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
+Integer = Annotated[int, BeforeValidator(whole)]
 """A whole number: in JSON `2.0` is one too, `"2"` and `true` are none."""
 
 Uuid = Annotated[UUID, Field(strict=False)]

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..idempotency.attempt import Answer
 from ..inbox.deferred_messages import MessageBehind
 from ..inbox.resolution import MessageBusy
 from ..inbox.selection import MOST, Rows, Selection
 from .authorization import Require
-from .body import Body, Integer
+from .body import Body, Integer, whole
 from .idempotency import IN_USE, REUSED, answer_with
 from .instant import Instant
 from .openapi import problems
@@ -91,8 +91,8 @@ class Change(Body):
     limit: Integer = Field(
         MOST, ge=1, le=MOST, description="How many at the most; the oldest first, and in steps of at most 50."
     )
-    cursor: Integer | None = Field(
-        None, ge=1, le=EXACT, description="`next_cursor` of the call before, so that what fails again waits."
+    cursor: Annotated[int, Field(ge=1, le=EXACT), BeforeValidator(whole)] | None = Field(
+        None, description="`next_cursor` of the call before, so that what fails again waits."
     )
     dry_run: bool = Field(False, description="Only say which they are.")
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.relay.confirmation import deletions
+from services.relay.confirmation import deletions, publish_check
 from services.relay.confirmation.emptiness import COUNTS, Emptiness
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.metrics import RelayMetrics
@@ -156,6 +156,17 @@ async def test_confirmations_of_many_groups_are_recorded_in_few_statements() -> 
         assert queue.most_receiving > 1, "a full queue is read by several receives"
     assert len(marks.batches) <= 8
     assert queue.calls["delete"] <= 100
+
+
+async def test_many_hot_groups_share_their_statements_and_each_is_faster_than_it_is_sent() -> None:
+    """Recorded at once, each receive would be a statement; half a second each would be 20 a second for a group."""
+    queue, marks = SlowQueue(), Marks()
+    for event in events(900, groups=30):
+        queue.send(event)
+    async with reading(queue, marks):
+        seconds = await emptied(queue, seconds=20)
+    assert len(marks.batches) <= seconds / publish_check.MANY_HOT_SECONDS + 6
+    assert seconds < 30 / 20 * 3
 
 
 @pytest.mark.parametrize("failure", ["call", "entry"])

@@ -22,6 +22,7 @@ VALID_SECONDS = VISIBILITY_SECONDS - 5
 CALLS = 4
 # So many of one group in hand: then the group has more, probably, and waits for the delete.
 HOT = 5
+FEW_HOT = 2
 RETRY = Backoff(first=0.1, factor=2, cap=2.0, jitter=0.5)
 
 
@@ -46,6 +47,11 @@ class Deletions:
     def hot(self) -> bool:
         """Whether a group probably waits for what is in hand of it."""
         return bool(self._hot)
+
+    @property
+    def many_hot(self) -> bool:
+        """Whether several do: then there is work for all receives, whichever of them is recorded first."""
+        return len(self._hot) > FEW_HOT
 
     def received(self, messages: Sequence[Message]) -> None:
         """Take note of what is in hand now."""

@@ -36,7 +36,7 @@ class Coalescer(Generic[T]):
         *,
         most: int,
         interval: float,
-        shortest: float = SHORTEST_SECONDS,
+        shortest: Callable[[], float] = lambda: SHORTEST_SECONDS,
         hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
@@ -94,7 +94,7 @@ class Coalescer(Generic[T]):
     async def _wait_for_more(self) -> None:
         loop = asyncio.get_running_loop()
         while len(self._items) < self._most:
-            least = self._shortest if self._hurry() else self._interval
+            least = self._shortest() if self._hurry() else self._interval
             wait = self._written_at + least - loop.time()
             if wait <= 0:
                 return
