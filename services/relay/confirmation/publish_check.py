@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 MOST = 500
 # Under load confirmations of many groups are recorded that often, hundreds in a statement. What a group waits for is
 # recorded at once: with `release=confirmed` each, and else what is hot. Where many groups are hot it is a little later,
-# so that one statement serves them all; each then comes at forty events a second at the least.
+# so that one statement serves them all; each then comes at nearly forty events a second.
 RECORD_SECONDS = 0.5
 MANY_HOT_SECONDS = 0.25
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
