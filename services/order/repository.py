@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from shared.contracts.orders import OrderEvent
 from shared.envelope import Envelope
-from shared.outbox.table import outbox_event
+from shared.outbox.table import outbox_audit, outbox_event
 
 from .domain import Line, Order, OrderId, State
 from .money import in_minor_units
@@ -56,10 +56,14 @@ class RecordedEvent:
     held_at: datetime | None
     republished: int
     stale: bool
+    discarded: bool = False
 
     @property
-    def status(self) -> Literal["recorded", "sent", "published", "held"]:
-        """Only published events are pruned, so one that the outbox no longer has was published."""
+    def status(self) -> Literal["recorded", "sent", "published", "held", "discarded"]:
+        """Only published events are pruned, so one that the outbox no longer has was published, or an operator gave it
+        up."""
+        if self.discarded:
+            return "discarded"
         if self.recorded_at is None or self.published_at is not None:
             return "published"
         if self.held_at is not None:
@@ -168,8 +172,14 @@ class OrderRepository:
             func.coalesce(outbox.first_sent_at, outbox.sent_at).label("first_sent_at"),
             func.coalesce(outbox.first_published_at, outbox.published_at).label("first_published_at"),
         )
+        given_up = (
+            select(1)
+            .where(outbox_audit.c.event_id == col(OrderHistoryRow.event_id), outbox_audit.c.action == "discard")
+            .exists()
+        )
         times = (outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at, *firsts)
-        marks = (func.coalesce(outbox.republished, 0).label("republished"), overtaken.label("overtaken"))
+        republished = func.coalesce(outbox.republished, 0).label("republished")
+        marks = (republished, overtaken.label("overtaken"), given_up.label("discarded"))
         statement = (
             select(OrderHistoryRow, *times, *marks)
             .join(outbox_event, outbox.event_id == col(OrderHistoryRow.event_id), isouter=True)
@@ -242,4 +252,5 @@ def _event(found: Any) -> RecordedEvent:
         held_at=found.held_at,
         republished=found.republished,
         stale=found.republished > 0 and found.overtaken,
+        discarded=found.discarded,
     )

@@ -144,7 +144,7 @@ class EventView(BaseModel):
     state: State = Field(description="The order's state after it.")
     occurred_at: datetime
     correlation_id: str
-    status: Literal["recorded", "sent", "published", "held"]
+    status: Literal["recorded", "sent", "published", "held", "discarded"]
     recorded_at: datetime | None
     first_sent_at: datetime | None = Field(description="When the broker first accepted it.")
     sent_at: datetime | None = Field(description="When the broker last accepted it; null while it is to go again.")

@@ -236,6 +236,8 @@ def grants_v3(*, writer: str, relay: str) -> tuple[str, ...]:
         f"GRANT SELECT, INSERT, DELETE, UPDATE ON outbox_hold TO {relay}",
         # What was done long ago is forgotten, too.
         f"GRANT DELETE ON outbox_audit, outbox_replay TO {relay}",
+        # Nor does it say of an event that it was published when an operator discarded it.
+        f"GRANT SELECT (event_id, action) ON outbox_audit TO {writer}",
         # The publisher sees whether its outbox is carried; a relay that is down tells nobody.
         f"GRANT SELECT ON outbox_relay, outbox_control TO {writer}",
     )

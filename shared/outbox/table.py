@@ -31,3 +31,12 @@ outbox_event = Table(
     Column("first_sent_at", DateTime(timezone=True)),
     Column("first_published_at", DateTime(timezone=True)),
 )
+
+# Which events an operator gave up: they are no longer in the outbox, as published ones are not after a while.
+outbox_audit = Table(
+    "outbox_audit",
+    MetaData(),  # a part of the table, so nothing that migrations could be compared with
+    Column("id", BigInteger, primary_key=True),
+    Column("event_id", Uuid),
+    Column("action", Text, nullable=False),
+)

@@ -117,3 +117,21 @@ async def test_an_event_links_to_what_became_of_it(orders_database: TestDatabase
 
 async def test_without_an_address_there_are_no_links(api: httpx.AsyncClient) -> None:
     assert (await first(api, await place(api)))["links"] == {}
+
+
+async def test_what_an_operator_discarded_is_not_called_published(orders_database: TestDatabase) -> None:
+    """Neither is in the outbox any more; only one of them was seen to come back from the broker."""
+    async with order_service(orders_database) as api:
+        order = await place(api)
+        await api.post(f"/v1/orders/{order['id']}/confirm")
+        events = (await api.get(f"/v1/orders/{order['id']}/events")).json()["items"]
+        placed, confirmed = [event["id"] for event in events]
+        audit = "INSERT INTO outbox_audit (actor, action, reason, event_id) VALUES ('olga', '{}', 'why', '{}')"
+        await execute(
+            orders_database.url,
+            audit.format("hold", placed),
+            audit.format("discard", confirmed),
+            "DELETE FROM outbox_event",
+        )
+        found = (await api.get(f"/v1/orders/{order['id']}/events")).json()["items"]
+    assert [(event["id"], event["status"]) for event in found] == [(placed, "published"), (confirmed, "discarded")]

@@ -68,6 +68,9 @@ def _row(service: Address, services: list[Address], replies: dict[str, Reply | N
     figures = metrics.figures if metrics and not service.is_relay else {}
     events = figures.get("outbox_unpublished_events")
     state, says = _state(service, services, alive, readiness, replies)
+    if service.is_relay and metrics and (held := int(metrics.figures.get("outbox_held_groups") or 0)):
+        wait = "waits" if held == 1 else "wait"
+        says = [*says, f"{many(held, 'group')} {wait} for a person: ./event-trio outbox held --service {service.name}"]
     return Row(
         service=service.name,
         url=service.url,
@@ -91,7 +94,7 @@ def _state(
         said = diagnosis.silence(service, alive, outbox.figures if outbox else {})
         return "no answer", [said]
     if readiness is None or readiness.response is None:
-        return "hangs", ["it lives, but its /readyz does not answer in time: see its log"]
+        return "slow", ["it lives, and its /readyz takes long: the broker or the database may hang, see its log"]
     state = readiness.json.get("status")
     if not isinstance(state, str):
         answered = readiness.response.status_code

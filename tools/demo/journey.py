@@ -65,6 +65,8 @@ class Journeys:
         answer.raise_for_status()
         journeys = []
         for event in answer.json()["items"]:
+            if event["recorded_at"] is None:
+                continue  # the outbox has it no longer: it was pruned, or discarded
             handling = handlings.get(event["id"])
             journeys.append(
                 Journey(
