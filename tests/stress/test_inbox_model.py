@@ -66,6 +66,27 @@ class InboxMachine(RuleBasedStateMachine):
         for _ in range(len(self.world.queues[group])):
             self.run(self.world.deliver(group, crash=False, lose_acknowledgement=False))
 
+    @rule(group=GROUPS)
+    def a_third_comes_when_the_first_is_handled_and_the_second_is_due(self, group: str) -> None:
+        self.send_and_deliver_a_failing_one_and_its_follower(group, 1)
+        self.run(self.world.pass_hours(1.5))
+        self.run(self.world.run_due(crash=False))
+        self.world.send(group, 0)
+        for _ in range(len(self.world.queues[group])):
+            self.run(self.world.deliver(group, crash=False, lose_acknowledgement=False))
+
+    @rule(group=GROUPS, hours=st.sampled_from([5.0, 30.0]))
+    def one_that_was_handled_comes_again_much_later(self, group: str, hours: float) -> None:
+        """Within the time for which the inbox knows it, whatever was pruned meanwhile."""
+        self.world.send(group, 0)
+        for _ in range(len(self.world.queues[group])):
+            self.run(self.world.deliver(group, crash=False, lose_acknowledgement=False))
+        self.run(self.world.pass_hours(hours))
+        self.run(self.world.prune())
+        self.world.send_again(group, -1)
+        for _ in range(len(self.world.queues[group])):
+            self.run(self.world.deliver(group, crash=False, lose_acknowledgement=False))
+
     @rule(hours=st.sampled_from([1.5, 5.0, 30.0, 80.0]))
     def wait(self, hours: float) -> None:
         self.run(self.world.pass_hours(hours))

@@ -58,8 +58,16 @@ class RelayMachine(RuleBasedStateMachine):
 
     @rule(relay=RELAY)
     def read_and_send(self, relay: int) -> None:
-        self.run(self.world.relays[relay].courier.read())
-        self.run(self.world.send(self.world.relays[relay]))
+        self._begin_call(relay)
+
+    def _begin_call(self, relay: int) -> bool:
+        """Read and send; once more where the relay had first to meet the broker, which is no call yet."""
+        carrier = self.world.relays[relay]
+        for _ in range(2):
+            self.run(carrier.courier.read())
+            if self.run(self.world.send(carrier)):
+                return True
+        return False
 
     @rule(relay=RELAY)
     def send(self, relay: int) -> None:
@@ -84,8 +92,7 @@ class RelayMachine(RuleBasedStateMachine):
     def carry(self, relay: int, refused: list[int], for_good: bool, lost: list[int], record: bool) -> None:
         """The usual way in one step, so that a search goes far: read, send, processed, answered, and maybe recorded."""
         carrier = self.world.relays[relay]
-        self.run(carrier.courier.read())
-        if self.run(self.world.send(carrier)):
+        if self._begin_call(relay):
             call = self.world.calls[-1]
             self.world.broker.process(call, [(index, for_good) for index in refused], lost, self.world.sequences)
             self.run(self.world.answer(call, lose=False))
@@ -95,11 +102,10 @@ class RelayMachine(RuleBasedStateMachine):
     @rule(relay=RELAY, group=GROUPS, for_good=st.booleans())
     def refuse_a_head_and_go_on(self, relay: int, group: str, for_good: bool) -> None:
         """A group with more to send, its head refused, and the relay's next call: chance alone seldom brings these."""
-        world, carrier = self.world, self.world.relays[relay]
+        world = self.world
         for _ in range(2):
             self.run(world.write(group, late=False))
-        self.run(carrier.courier.read())
-        if self.run(world.send(carrier)):
+        if self._begin_call(relay):
             call = world.calls[-1]
             verdicts = [(index, for_good) for index, event in enumerate(call.batch) if event.subject == group]
             world.broker.process(call, verdicts, [], world.sequences)
@@ -124,8 +130,7 @@ class RelayMachine(RuleBasedStateMachine):
         world, carrier = self.world, self.world.relays[relay]
         for number in range(5):
             self.run(world.write(group, late=False))
-            self.run(carrier.courier.read())
-            if self.run(world.send(carrier)):
+            if self._begin_call(relay):
                 call = world.calls[-1]
                 vanish = [i for i, event in enumerate(call.batch) if event.subject == group and number in lost]
                 world.broker.process(call, [], vanish, world.sequences)
@@ -195,8 +200,7 @@ class RelayMachine(RuleBasedStateMachine):
         world = self.world
         for _ in range(2):
             self.run(world.write(group, late=False))
-        self.run(world.relays[relay].courier.read())
-        self.run(world.send(world.relays[relay]))
+        self._begin_call(relay)
         self.run(world.hold(group))
         self.run(world.discard_head(group))
         self.run(world.release_all())

@@ -129,7 +129,12 @@ class World:
         await self._as_owner(f"UPDATE deferred_message SET due_at = due_at {back}, taken_until = taken_until {back}")
 
     async def redrive(self, group: str) -> None:
-        """An operator lets the group's dead letters run again."""
+        """An operator lets the group's dead letters run again, but for those that are too old.
+
+        Of these it is not known any more whether they were handled: whoever lets them run may have the effect twice.
+        """
+        too_old = Selection(group=group, reason="too_old")
+        self.discarded |= {row.event_id for row in await self.letters.discard(too_old, BY)}
         self.redriven |= {
             row.event_id for row in await self.letters.redrive(Selection(group=group), BY, per_second=None)
         }
