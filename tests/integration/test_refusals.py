@@ -3,10 +3,12 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared import database
 from shared.database import create_engine, create_pool, transaction
@@ -14,6 +16,10 @@ from shared.database_faults import Fault, fault_of
 from tests.support.databases import TestDatabase, execute
 from tests.support.servers import PostgresServer
 from tools.embedded.ports import free_port
+
+# What a server says before it ends a connection, as bytes: between the two, anything may be begun on it.
+LAST_WORD = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+LAST_MESSAGE = b"E" + (len(LAST_WORD) + 4).to_bytes(4, "big") + LAST_WORD
 
 
 async def caught(url: str, *statements: str) -> list[Fault | None]:
@@ -81,6 +87,41 @@ async def test_a_read_only_database_is_the_databases(outbox_database: TestDataba
 )
 async def test_what_fails_once_inside(outbox_database: TestDatabase, statements: list[str], fault: Fault) -> None:
     assert await caught(outbox_database.url, *statements) == [fault] * 2
+
+
+@pytest.mark.parametrize("at", ["start", "commit"])
+async def test_after_the_server_s_last_word_the_database_is_away(outbox_database: TestDatabase, at: str) -> None:
+    with pytest.raises(DBAPIError) as wrapped:
+        await ended_in_engine(outbox_database.url, at)
+    with pytest.raises(asyncpg.InternalClientError) as bare:
+        await ended_in_pool(outbox_database.url, at)
+    assert (fault_of(wrapped.value), fault_of(bare.value)) == (Fault.DATABASE, Fault.DATABASE)
+
+
+async def ended_in_engine(url: str, at: str) -> None:
+    engine = create_engine(url, application_name="tested")
+    try:
+        async with engine.begin() as connection:
+            if at == "commit":
+                await connection.execute(text("SELECT 1"))
+            end(await connection.get_raw_connection())
+            if at == "start":
+                await connection.execute(text("SELECT 1"))
+    finally:
+        await engine.dispose()
+
+
+async def ended_in_pool(url: str, at: str) -> None:
+    async with create_pool(url, application_name="tested", max_size=1) as pool:
+        if at == "start":
+            async with pool.acquire() as free:
+                end(free)
+        async with transaction(pool) as taken:
+            end(taken)
+
+
+def end(connection: Any) -> None:
+    getattr(connection, "driver_connection", connection)._protocol.data_received(LAST_MESSAGE)
 
 
 async def test_no_answer_in_time_is_the_databases(
