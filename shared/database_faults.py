@@ -104,6 +104,20 @@ def read_only(error: BaseException) -> bool:
     return sqlstate(error) == READ_ONLY
 
 
+def connection_ended(error: BaseException) -> bool:
+    """Whether a connection is of no use any more, between the server's last word and its end.
+
+    What asyncpg then calls "another operation" is that last word, and its next error, of the rollback, hides the first.
+    (Two tasks on one connection are an InterfaceError alone.)
+    """
+    told: BaseException | None = error
+    while told is not None:
+        if isinstance(told, asyncpg.InternalClientError) and any(end in str(told) for end in _ENDED):
+            return True
+        told = told.__cause__ or told.__context__
+    return False
+
+
 def raised_by_driver(error: BaseException) -> bool:
     """Whether it comes out of the database's driver, be it that the network below it raised it."""
     frames = list(_frames(error))
@@ -136,12 +150,9 @@ def _of_driver(error: BaseException) -> Fault:
 
 
 def _without_state(raw: BaseException) -> Fault:
+    if isinstance(raw, asyncpg.TargetServerAttributeNotMatched) or connection_ended(raw):
+        return Fault.DATABASE
     text = str(raw)
-    if isinstance(raw, asyncpg.InternalClientError):
-        # Between the server's last word and the end of the connection nothing can be begun on it. What asyncpg then
-        # calls "another operation" is that last word: two tasks on one connection are an InterfaceError.
-        ended = isinstance(raw, asyncpg.TargetServerAttributeNotMatched) or any(end in text for end in _ENDED)
-        return Fault.DATABASE if ended else Fault.PASSING
     return Fault.OWN if "another operation" in text else Fault.DATABASE if "closed" in text else Fault.PASSING
 
 

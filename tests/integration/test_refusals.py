@@ -162,11 +162,11 @@ async def test_what_fails_once_inside(outbox_database: TestDatabase, statements:
     assert await caught(outbox_database.url, *statements) == [fault] * 2
 
 
-@pytest.mark.parametrize("at", ["start", "commit"])
+@pytest.mark.parametrize("at", ["start", "statement", "commit"])
 async def test_after_the_server_s_last_word_the_database_is_away(outbox_database: TestDatabase, at: str) -> None:
     with pytest.raises(DBAPIError) as wrapped:
         await ended_in_engine(outbox_database.url, at)
-    with pytest.raises(asyncpg.InternalClientError) as bare:
+    with pytest.raises((asyncpg.InternalClientError, asyncpg.InterfaceError)) as bare:
         await ended_in_pool(outbox_database.url, at)
     assert (fault_of(wrapped.value), fault_of(bare.value)) == (Fault.DATABASE, Fault.DATABASE)
 
@@ -175,10 +175,10 @@ async def ended_in_engine(url: str, at: str) -> None:
     engine = create_engine(url, application_name="tested")
     try:
         async with engine.begin() as connection:
-            if at == "commit":
+            if at != "start":
                 await connection.execute(text("SELECT 1"))
             end(await connection.get_raw_connection())
-            if at == "start":
+            if at != "commit":
                 await connection.execute(text("SELECT 1"))
     finally:
         await engine.dispose()
@@ -186,11 +186,18 @@ async def ended_in_engine(url: str, at: str) -> None:
 
 async def ended_in_pool(url: str, at: str) -> None:
     async with create_pool(url, application_name="tested", max_size=1) as pool:
-        if at == "start":
-            async with pool.acquire() as free:
-                end(free)
-        async with transaction(pool) as taken:
-            end(taken)
+        try:
+            if at == "start":
+                async with pool.acquire() as free:
+                    end(free)
+            async with transaction(pool) as taken:
+                end(taken)
+                if at == "statement":
+                    await taken.execute("SELECT 1")
+        finally:
+            # Whoever comes at once does not get that connection.
+            async with transaction(pool) as next_one:
+                await next_one.execute("SELECT 1")
 
 
 def end(connection: Any) -> None:

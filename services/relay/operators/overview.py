@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
+from shared.database import DATABASE_FAULTS, Pool, acquire, transaction
 from shared.database_probe import ask
 
 from ..maintenance.gauge import MEASURE, MOST
@@ -85,7 +85,7 @@ class Overview:
     async def paused(self) -> str | None:
         """That all is paused, since when, by whom and why, or why that is not known; None when it is not paused."""
         try:
-            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+            async with acquire(self._pool) as connection:
                 found = await ask(connection, PAUSED)
         except DATABASE_FAULTS as error:
             # The check of the outbox meets the same, and logs it.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
+from shared.database import DATABASE_FAULTS, Pool, acquire, transaction
 from shared.database_probe import READ_ONLY, ask
 from shared.error_text import describe
 from shared.errors import EventRefused
@@ -175,7 +175,7 @@ class OutboxReader:
 async def find_outbox(pool: Pool) -> str | None:
     """What keeps the outbox from being read, or None."""
     try:
-        async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+        async with acquire(pool) as connection:
             [(read_only,)] = await ask(connection, FIND_OUTBOX)
     except DATABASE_FAULTS as error:
         if not isinstance(error, (*NO_OUTBOX, asyncpg.InsufficientPrivilegeError)):
