@@ -1,7 +1,7 @@
 """What Postgres really says when it refuses: each refusal is met on the way in and told apart."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from services.relay.operators.overview import Overview
 from services.relay.publishing.outbox_reader import find_outbox
 from shared import database
-from shared.database import create_engine, create_pool, transaction
+from shared.database import Pool, create_engine, create_pool, transaction
 from shared.database_faults import Fault, fault_of
 from shared.http.database import database_checks
 from shared.http.health import assess
@@ -198,6 +198,18 @@ async def ended_in_pool(url: str, at: str) -> None:
             # Whoever comes at once does not get that connection.
             async with transaction(pool) as next_one:
                 await next_one.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("look", [find_outbox, lambda pool: Overview(pool, lease_seconds=15).paused()])
+async def test_a_look_leaves_a_connection_that_is_ending_to_nobody(
+    outbox_database: TestDatabase, look: Callable[[Pool], Awaitable[str | None]]
+) -> None:
+    async with create_pool(outbox_database.url, application_name="tested", max_size=1) as pool:
+        async with pool.acquire() as free:
+            end(free)
+        assert "cannot be reached" in (await look(pool) or "")
+        async with transaction(pool) as next_one:
+            await next_one.execute("SELECT 1")
 
 
 def end(connection: Any) -> None:

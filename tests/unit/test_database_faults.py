@@ -84,6 +84,12 @@ def test_what_the_driver_says_itself_has_one_meaning_too(kind: type[Exception], 
     assert isinstance(bare, DATABASE_FAULTS)
 
 
+def test_what_follows_on_a_connection_that_is_ending_hides_nothing() -> None:
+    hidden = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    hidden.__context__ = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    assert fault_of(hidden) is Fault.DATABASE
+
+
 def test_no_class_of_the_driver_is_forgotten() -> None:
     spoken = {kind for kind in kinds() if kind.__module__.split(".")[0] == "asyncpg" and kind.__name__[0] != "_"}
     assert {kind for kind in spoken if not issubclass(kind, SERVERS)} == {*CLIENT, *NOBODYS}
