@@ -10,6 +10,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .database_faults import DATABASE_FAULTS as DATABASE_FAULTS
+from .database_faults import connection_ended
 from .database_url import parse
 
 if TYPE_CHECKING:
@@ -82,5 +83,17 @@ async def connect(
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction: the unit that a transaction-mode pooler keeps on one server connection."""
-    async with pool.acquire(timeout=CONNECT_SECONDS) as connection, connection.transaction():
+    async with acquire(pool) as connection, connection.transaction():
         yield connection
+
+
+@asynccontextmanager
+async def acquire(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool; what is known to be ending is not given to the next one."""
+    async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+        try:
+            yield connection
+        except (asyncpg.InternalClientError, asyncpg.InterfaceError) as error:
+            if connection_ended(error):
+                connection.terminate()
+            raise

@@ -11,16 +11,15 @@ from enum import StrEnum
 from types import FrameType
 
 import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
+# What asyncpg itself raises: the server's answers, and what it says of a call and of a connection.
+_ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 # What can be raised while talking to Postgres through asyncpg, for an `except` around nothing but that.
-DATABASE_FAULTS: tuple[type[BaseException], ...] = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
-)
+DATABASE_FAULTS: tuple[type[Exception], ...] = (*_ASYNCPG, OSError, TimeoutError)
 
 
 class Fault(StrEnum):
@@ -67,6 +66,7 @@ READ_ONLY = "25006"
 _MISTAKES = (DataError, IntegrityError, ProgrammingError)
 _DRIVERS = ("asyncpg", "sqlalchemy")
 _CONNECTING = "asyncpg.connect_utils"
+_ENDED = ("cannot switch to", "not connected")
 
 
 def fault_of(error: BaseException) -> Fault | None:
@@ -79,7 +79,8 @@ def fault_of(error: BaseException) -> Fault | None:
         if error.orig is None or (sqlstate(error) is None and isinstance(error, _MISTAKES)):
             return Fault.OWN
         return _of_driver(error.orig)
-    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+    # SQLAlchemy's adapter raises its own errors bare where a pool connects without an engine.
+    if isinstance(error, (*_ASYNCPG, AsyncAdapt_asyncpg_dbapi.Error)):
         return _of_driver(error)
     # The driver lets through what the network raises. A handler's own missing file is an OSError too.
     if isinstance(error, OSError):
@@ -103,6 +104,20 @@ def read_only(error: BaseException) -> bool:
     return sqlstate(error) == READ_ONLY
 
 
+def connection_ended(error: BaseException) -> bool:
+    """Whether a connection is of no use any more, between the server's last word and its end.
+
+    What asyncpg then calls "another operation" is that last word, and its next error, of the rollback, hides the first.
+    (Two tasks on one connection are an InterfaceError alone.)
+    """
+    told: BaseException | None = error
+    while told is not None:
+        if isinstance(told, asyncpg.InternalClientError) and any(end in str(told) for end in _ENDED):
+            return True
+        told = told.__cause__ or told.__context__
+    return False
+
+
 def raised_by_driver(error: BaseException) -> bool:
     """Whether it comes out of the database's driver, be it that the network below it raised it."""
     frames = list(_frames(error))
@@ -116,7 +131,7 @@ def raised_by_driver(error: BaseException) -> bool:
 
 
 def _of_driver(error: BaseException) -> Fault:
-    raw = error if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError) else error.__cause__ or error
+    raw = error if isinstance(error, _ASYNCPG) else error.__cause__ or error
     # While connecting, a refusal is the database's, whatever it is called: that it takes no connections has the state
     # of an object that is not ready.
     if any(frame.f_globals.get("__name__") == _CONNECTING for frame in _frames(raw)):
@@ -130,9 +145,15 @@ def _of_driver(error: BaseException) -> Fault:
         return Fault.OWN
     state = sqlstate(error) or sqlstate(raw)
     if state is None:
-        text = str(raw)
-        return Fault.OWN if "another operation" in text else Fault.DATABASE if "closed" in text else Fault.PASSING
+        return _without_state(raw)
     return next((_BY_STATE[state[:length]] for length in _LENGTHS if state[:length] in _BY_STATE), Fault.OWN)
+
+
+def _without_state(raw: BaseException) -> Fault:
+    if isinstance(raw, asyncpg.TargetServerAttributeNotMatched) or connection_ended(raw):
+        return Fault.DATABASE
+    text = str(raw)
+    return Fault.OWN if "another operation" in text else Fault.DATABASE if "closed" in text else Fault.PASSING
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..database_faults import Fault, fault_of, read_only
+from ..database_faults import DATABASE_FAULTS, Fault, fault_of, read_only
 from ..database_probe import DatabaseProbe, DatabaseState
 from ..error_text import describe
 from ..migration import newest
@@ -67,7 +66,7 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[Check]:
 
 def database_problems(unprepared: str = UNPREPARED) -> Translation:
     """What the database refuses or cannot do now becomes 503, whichever driver says it; a mistake of ours does not."""
-    kinds = (DBAPIError, PoolExhausted, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+    kinds: tuple[type[Exception], ...] = (DBAPIError, PoolExhausted, *DATABASE_FAULTS)
 
     def problem(error: Exception) -> HttpProblem | None:
         match fault_of(error):

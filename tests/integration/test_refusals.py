@@ -1,19 +1,31 @@
 """What Postgres really says when it refuses: each refusal is met on the way in and told apart."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
+from services.relay.operators.overview import Overview
+from services.relay.publishing.outbox_reader import find_outbox
 from shared import database
-from shared.database import create_engine, create_pool, transaction
+from shared.database import Pool, create_engine, create_pool, transaction
 from shared.database_faults import Fault, fault_of
+from shared.http.database import database_checks
+from shared.http.health import assess
 from tests.support.databases import TestDatabase, execute
+from tests.support.databases import database as empty_database
 from tests.support.servers import PostgresServer
 from tools.embedded.ports import free_port
+
+# What a server says before it ends a connection, as bytes: between the two, anything may be begun on it.
+LAST_WORD = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+LAST_MESSAGE = b"E" + (len(LAST_WORD) + 4).to_bytes(4, "big") + LAST_WORD
 
 
 async def caught(url: str, *statements: str) -> list[Fault | None]:
@@ -58,6 +70,73 @@ async def test_a_way_in_that_is_shut_is_the_databases(postgres: PostgresServer, 
     assert await caught(url, "SELECT 1") == both
 
 
+# How a way in is shut, with the state that the server then gives; the role is no superuser's.
+SHUT = {
+    "28000": 'ALTER ROLE "{role}" NOLOGIN',
+    "53300": 'ALTER DATABASE "{database}" CONNECTION LIMIT 0',
+    "55000": 'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false',
+    "3D000": 'ALTER DATABASE "{database}" RENAME TO "{database}_renamed"',
+    "42501": 'REVOKE CONNECT ON DATABASE "{database}" FROM PUBLIC',
+}
+
+
+@asynccontextmanager
+async def shut(postgres: PostgresServer, state: str) -> AsyncIterator[str]:
+    """The URL of a database that cannot be entered, so that the server answers with that state."""
+    async with role(postgres.admin_url, "LOGIN") as name, empty_database(postgres.admin_url) as made:
+        await execute(postgres.admin_url, SHUT[state].format(role=name, database=made.name))
+        try:
+            with pytest.raises(asyncpg.PostgresError) as refused:
+                await asyncpg.connect(made.url_for(name))
+            assert refused.value.sqlstate == state
+            yield made.url_for(name)
+        finally:
+            await execute(postgres.admin_url, f'DROP DATABASE IF EXISTS "{made.name}_renamed"')
+
+
+@pytest.mark.parametrize("state", SHUT)
+async def test_readiness_says_that_the_way_in_is_shut(postgres: PostgresServer, state: str) -> None:
+    async with shut(postgres, state) as url:
+        engine = create_engine(url, application_name="tested")
+        with capture_logs() as logs:
+            found = await assess(database_checks(engine, "services.order.migrations"))
+        await engine.dispose()
+    assert {name: result.detail for name, result in found.checks.items()} == {
+        "database": "the database cannot be reached, or lets nobody in",
+        "migrations": "unknown while the database cannot be reached",
+    }
+    assert all("exc_info" not in entry for entry in logs), logs
+    assert [entry["action"] for entry in logs].count("health.database_down") == 1
+
+
+async def lacking(url: str) -> tuple[str | None, list[str]]:
+    """What both looks of a relay at its outbox say, and what they log."""
+    async with create_pool(url, application_name="tested") as pool:
+        with capture_logs() as logs:
+            said = await find_outbox(pool)
+            assert await Overview(pool, lease_seconds=15).paused() == said
+    return said, [entry["action"] for entry in logs]
+
+
+@pytest.mark.parametrize("state", SHUT)
+async def test_a_relay_that_is_shut_out_says_one_thing_and_logs_it_once(postgres: PostgresServer, state: str) -> None:
+    async with shut(postgres, state) as url:
+        said, logged = await lacking(url)
+    assert "may not read" in (said or "") if state == "42501" else "cannot be reached" in (said or "")
+    assert logged == ([] if state == "42501" else ["relay.outbox_down"])
+
+
+async def test_a_relay_without_grants_or_tables_says_one_thing(
+    postgres: PostgresServer, outbox_database: TestDatabase
+) -> None:
+    async with role(postgres.admin_url, "LOGIN") as name, empty_database(postgres.admin_url) as empty:
+        said = [(await lacking(made.url_for(name)))[0] or "" for made in (outbox_database, empty)]
+    assert ("may not read" in said[0], "no outbox" in said[1]) == (True, True)
+    await execute(outbox_database.url, "ALTER TABLE outbox_control RENAME COLUMN paused_by TO paused_with")
+    async with create_pool(outbox_database.url, application_name="tested") as pool:
+        assert "older one" in (await Overview(pool, lease_seconds=15).paused() or "")
+
+
 async def test_a_read_only_database_is_the_databases(outbox_database: TestDatabase) -> None:
     await execute(
         outbox_database.url, f'ALTER DATABASE "{outbox_database.name}" SET default_transaction_read_only = on'
@@ -81,6 +160,60 @@ async def test_a_read_only_database_is_the_databases(outbox_database: TestDataba
 )
 async def test_what_fails_once_inside(outbox_database: TestDatabase, statements: list[str], fault: Fault) -> None:
     assert await caught(outbox_database.url, *statements) == [fault] * 2
+
+
+@pytest.mark.parametrize("at", ["start", "statement", "commit"])
+async def test_after_the_server_s_last_word_the_database_is_away(outbox_database: TestDatabase, at: str) -> None:
+    with pytest.raises(DBAPIError) as wrapped:
+        await ended_in_engine(outbox_database.url, at)
+    with pytest.raises((asyncpg.InternalClientError, asyncpg.InterfaceError)) as bare:
+        await ended_in_pool(outbox_database.url, at)
+    assert (fault_of(wrapped.value), fault_of(bare.value)) == (Fault.DATABASE, Fault.DATABASE)
+
+
+async def ended_in_engine(url: str, at: str) -> None:
+    engine = create_engine(url, application_name="tested")
+    try:
+        async with engine.begin() as connection:
+            if at != "start":
+                await connection.execute(text("SELECT 1"))
+            end(await connection.get_raw_connection())
+            if at != "commit":
+                await connection.execute(text("SELECT 1"))
+    finally:
+        await engine.dispose()
+
+
+async def ended_in_pool(url: str, at: str) -> None:
+    async with create_pool(url, application_name="tested", max_size=1) as pool:
+        try:
+            if at == "start":
+                async with pool.acquire() as free:
+                    end(free)
+            async with transaction(pool) as taken:
+                end(taken)
+                if at == "statement":
+                    await taken.execute("SELECT 1")
+        finally:
+            # Whoever comes at once does not get that connection.
+            async with transaction(pool) as next_one:
+                await next_one.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("look", [find_outbox, lambda pool: Overview(pool, lease_seconds=15).paused()])
+async def test_a_look_leaves_a_connection_that_is_ending_to_nobody(
+    outbox_database: TestDatabase, look: Callable[[Pool], Awaitable[str | None]]
+) -> None:
+    async with create_pool(outbox_database.url, application_name="tested", max_size=1) as pool:
+        async with pool.acquire() as free:
+            end(free)
+        assert "cannot be reached" in (await look(pool) or "")
+        async with transaction(pool) as next_one:
+            await next_one.execute("SELECT 1")
+
+
+def end(connection: Any) -> None:
+    getattr(connection, "driver_connection", connection)._protocol.data_received(LAST_MESSAGE)
 
 
 async def test_no_answer_in_time_is_the_databases(

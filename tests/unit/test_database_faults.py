@@ -1,13 +1,16 @@
 """One table says whose fault an error of the database is, however it is wrapped and wherever it comes from."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection, AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from shared.database_faults import Fault, fault_of, lock_not_available
+from shared.database_faults import DATABASE_FAULTS, Fault, fault_of, lock_not_available
 
 CLASSES = {
     Fault.DATABASE: "08000 08003 08006 08P01 25006 28000 28P01 3D000 53000 53100 53200 53300 57P01 57P02 57P03 58030",
@@ -16,6 +19,48 @@ CLASSES = {
     Fault.OWN: "0A000 21000 22001 22003 22021 22P02 23502 23503 23505 23514 25P02 42601 42703 42883 54000 55000 P0001",
 }
 STATES = [(state, fault) for fault, states in CLASSES.items() for state in states.split()]
+# What asyncpg raises of its own accord, by what it says.
+CLIENT: dict[type[Exception], dict[str, Fault]] = {
+    asyncpg.InterfaceError: {
+        "cannot perform operation: connection is closed": Fault.DATABASE,
+        "pool is closed": Fault.DATABASE,
+        "cannot perform operation: another operation is in progress": Fault.OWN,
+        "something new": Fault.PASSING,
+    },
+    asyncpg.InternalClientError: {
+        # After the server's FATAL, until the connection has ended.
+        "cannot switch to state 12; another operation (2) is in progress": Fault.DATABASE,
+        'cannot switch to state 12; protocol is in the "failed" state': Fault.DATABASE,
+        'cannot switch to "idle" state; protocol is in the "failed" state': Fault.DATABASE,
+        "not connected": Fault.DATABASE,
+        "got result for unknown protocol state 3": Fault.PASSING,
+    },
+    asyncpg.exceptions.ProtocolError: {"the number of columns in the result row is different": Fault.PASSING},
+    asyncpg.exceptions.OutdatedSchemaCacheError: {"unexpected number of attributes": Fault.PASSING},
+    asyncpg.exceptions.TargetServerAttributeNotMatched: {"None of the hosts match": Fault.DATABASE},
+    asyncpg.exceptions._base.DataError: {"invalid input for query argument $1": Fault.OWN},
+    asyncpg.exceptions.ClientConfigurationError: {"could not match 2 port numbers to 1 hosts": Fault.OWN},
+    asyncpg.UnsupportedClientFeatureError: {"not supported": Fault.PASSING},
+    asyncpg.exceptions.UnsupportedServerFeatureError: {"not supported": Fault.PASSING},
+}
+SAID = [(kind, text, fault) for kind, texts in CLIENT.items() for text, fault in texts.items()]
+DRIVER: Any = AsyncAdapt_asyncpg_dbapi(asyncpg)  # type: ignore[no-untyped-call]
+SERVERS = (asyncpg.PostgresError, asyncpg.PostgresLogMessage)
+# A warning, which is given and not raised; and bytes that a codec cannot read, which is a mistake of the driver's.
+NOBODYS = {asyncpg.InterfaceWarning, asyncpg.pgproto.pgproto.BufferError}
+
+
+def adapted(error: Exception) -> Exception:
+    """As SQLAlchemy's adapter raises it, before an engine wraps it."""
+    with pytest.raises(AsyncAdapt_asyncpg_dbapi.Error) as caught:
+        AsyncAdapt_asyncpg_connection._handle_exception_no_connection(DRIVER, error)
+    return caught.value
+
+
+def kinds(of: type[BaseException] = Exception) -> Iterator[type[BaseException]]:
+    for kind in of.__subclasses__():
+        yield kind
+        yield from kinds(kind)
 
 
 def wrapped(state: str | None, cause: BaseException | None = None, *, lost: bool = False) -> DBAPIError:
@@ -27,16 +72,34 @@ def wrapped(state: str | None, cause: BaseException | None = None, *, lost: bool
 @pytest.mark.parametrize(("state", "fault"), STATES)
 def test_each_state_has_one_meaning_bare_and_wrapped(state: str, fault: Fault) -> None:
     bare = asyncpg.PostgresError.new({"C": state, "M": "text"})
-    assert (fault_of(bare), fault_of(wrapped(state, bare))) == (fault, fault)
+    assert [fault_of(error) for error in (bare, wrapped(state, bare), adapted(bare))] == [fault] * 3
+
+
+@pytest.mark.parametrize(("kind", "text", "fault"), SAID)
+def test_what_the_driver_says_itself_has_one_meaning_too(kind: type[Exception], text: str, fault: Fault) -> None:
+    bare = kind(text)
+    between = adapted(bare)
+    whole = DBAPIError.instance("SELECT 1", None, between, AsyncAdapt_asyncpg_dbapi.Error)
+    assert [fault_of(error) for error in (bare, between, whole)] == [fault] * 3
+    assert isinstance(bare, DATABASE_FAULTS)
+
+
+def test_what_follows_on_a_connection_that_is_ending_hides_nothing() -> None:
+    hidden = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    hidden.__context__ = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    assert fault_of(hidden) is Fault.DATABASE
+
+
+def test_no_class_of_the_driver_is_forgotten() -> None:
+    spoken = {kind for kind in kinds() if kind.__module__.split(".")[0] == "asyncpg" and kind.__name__[0] != "_"}
+    assert {kind for kind in spoken if not issubclass(kind, SERVERS)} == {*CLIENT, *NOBODYS}
+    assert {fault_of(kind("x")) for kind in NOBODYS} == {None}
 
 
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
         (wrapped("42601", lost=True), Fault.DATABASE),
-        (asyncpg.InterfaceError("connection is closed"), Fault.DATABASE),
-        (asyncpg.InterfaceError("cannot perform operation: another operation is in progress"), Fault.OWN),
-        (asyncpg.InterfaceError("something new"), Fault.PASSING),
         (asyncpg.DataError("invalid input for query argument $1"), Fault.OWN),
         (wrapped(None, asyncpg.DataError("invalid input")), Fault.OWN),
         (wrapped("0A000", asyncpg.InvalidCachedStatementError("the plan has changed")), Fault.PASSING),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from asyncpg import PostgresError
+from asyncpg import InternalClientError, PostgresError
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
@@ -64,6 +64,7 @@ def application() -> FastAPI:
             "lock-timeout": DBAPIError("SELECT x", {}, _with_sqlstate("55P03")),
             "bad-value": _from_driver(ValueError(SECRET)),
             "lost-connection": _from_driver(None),
+            "ended-connection": InternalClientError(f"cannot switch to state 12; {SECRET}"),
             "refused-connection": ConnectionRefusedError(SECRET),
             "missing-file": FileNotFoundError(2, SECRET, SECRET),
             **{f"bare-{state}": PostgresError.new({"C": state, "M": SECRET}) for state in STATES},
@@ -142,6 +143,7 @@ async def test_a_bad_body_is_422_with_the_field(api: httpx.AsyncClient, content:
         ("lock-timeout", 503, "urn:problem-type:unavailable"),
         ("bad-value", 500, "urn:problem-type:unexpected"),
         ("lost-connection", 503, "urn:problem-type:unavailable"),
+        ("ended-connection", 503, "urn:problem-type:unavailable"),
         ("refused-connection", 503, "urn:problem-type:unavailable"),
         ("database-bug", 500, "urn:problem-type:unexpected"),
         ("missing-file", 500, "urn:problem-type:unexpected"),

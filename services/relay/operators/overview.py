@@ -7,10 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database import CONNECT_SECONDS, Pool, transaction
+from shared.database import DATABASE_FAULTS, Pool, acquire, transaction
 from shared.database_probe import ask
 
 from ..maintenance.gauge import MEASURE, MOST
+from ..publishing.outbox_reader import why_unreadable
 from . import audit
 from .findings import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay
 from .groups import COUNT_HELD, GROUPS_COUNTED
@@ -55,7 +56,7 @@ FROM outbox_lane l LEFT JOIN outbox_relay r ON r.relay_id = l.owner ORDER BY l.l
 
 
 class Overview:
-    """Reads, and changes nothing. Every call may raise what the database raises."""
+    """Reads, and changes nothing. Every call but `paused` may raise what the database raises."""
 
     def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
         self._pool = pool
@@ -82,9 +83,13 @@ class Overview:
         )
 
     async def paused(self) -> str | None:
-        """That all is paused, since when, by whom and why; None when it is not."""
-        async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-            found = await ask(connection, PAUSED)
+        """That all is paused, since when, by whom and why, or why that is not known; None when it is not paused."""
+        try:
+            async with acquire(self._pool) as connection:
+                found = await ask(connection, PAUSED)
+        except DATABASE_FAULTS as error:
+            # The check of the outbox meets the same, and logs it.
+            return why_unreadable(error)
         return " ".join(found[0][0].split()) if found else None
 
     async def lanes(self) -> tuple[list[RelayState], list[Lane]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from shared.database import CONNECT_SECONDS, DATABASE_FAULTS, Pool, transaction
+from shared.database import DATABASE_FAULTS, Pool, acquire, transaction
 from shared.database_probe import READ_ONLY, ask
 from shared.error_text import describe
 from shared.errors import EventRefused
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 GROUPS = 32
 WINDOW = 12
 EVENTS = 1000
+
+NO_OUTBOX = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 # By state, never by "id > last": a number that was taken early may be committed late. The groups of a lane are found by
 # hopping through the index from one subject to the next, so a group with a million events costs no more than one with a
@@ -173,16 +175,22 @@ class OutboxReader:
 async def find_outbox(pool: Pool) -> str | None:
     """What keeps the outbox from being read, or None."""
     try:
-        async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+        async with acquire(pool) as connection:
             [(read_only,)] = await ask(connection, FIND_OUTBOX)
-    except asyncpg.UndefinedTableError:
-        return "the database has no outbox, or an older one; run the migrations of the service that owns it"
-    except asyncpg.InsufficientPrivilegeError:
-        return "this role may not read the outbox; it needs the grants of the relay's role"
     except DATABASE_FAULTS as error:
-        log.warning("the outbox cannot be looked at", action="relay.outbox_down", error=describe(error))
-        return "the database cannot be reached, or lets nobody in"
+        if not isinstance(error, (*NO_OUTBOX, asyncpg.InsufficientPrivilegeError)):
+            log.warning("the outbox cannot be looked at", action="relay.outbox_down", error=describe(error))
+        return why_unreadable(error)
     return "the database takes no changes at the moment" if read_only == "t" else None
+
+
+def why_unreadable(error: BaseException) -> str:
+    """What keeps the outbox from being read, by what the database raised: the same sentence wherever it was met."""
+    if isinstance(error, NO_OUTBOX):
+        return "the database has no outbox, or an older one; run the migrations of the service that owns it"
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return "this role may not read the outbox; it needs the grants of the relay's role"
+    return "the database cannot be reached, or lets nobody in"
 
 
 def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
