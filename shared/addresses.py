@@ -12,6 +12,11 @@ AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwe
 EXAMPLE = "must be a URL such as http://127.0.0.1:4566"
 
 
+def is_url(text: str) -> bool:
+    """Whether it is meant for an address rather than for the path of a file."""
+    return "://" in text
+
+
 def is_host(text: str) -> bool:
     """Whether it can be the name or the address of a machine."""
     try:
