@@ -112,4 +112,4 @@ def test_a_key_set_in_a_folder_that_may_not_be_searched_is_a_sentence(monkeypatc
 
     monkeypatch.setattr(Path, "is_file", refuse)
     with pytest.raises(ConfigurationError, match="which cannot be read: Permission denied"):
-        authenticator(settings(auth_jwks="/root/keys.json", auth_issuer="i", auth_audience="a"))
+        authenticator(settings(auth_jwks="/closed/keys.json", auth_issuer="i", auth_audience="a"))
