@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from shared.aws import BROKER_FAULTS, Aws, error_code
 from shared.errors import EventTrioError
 from shared.settings import forget_empty_variables
 
-from .deploy import looked_over, message_bytes, where_options
+from .deploy import looked_over, message_bytes, variable, where_options
 from .drift import differences
 
 
@@ -23,7 +22,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--message-bytes",
         type=message_bytes,
-        default=os.environ.get("MESSAGE_BYTES"),
+        default=variable("MESSAGE_BYTES"),
         help="the MESSAGE_BYTES of services and relays, which no topic or queue may be below; default: the variable",
     )
     options = parser.parse_args(arguments)

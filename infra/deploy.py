@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from shared.addresses import http_url
+from shared.addresses import http_url, is_region
 from shared.aws import BROKER_FAULTS, Aws, cloudformation, ensure_usable, error_code
 from shared.errors import ConfigurationError, EventTrioError
 from shared.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
@@ -27,6 +27,7 @@ from .stacks import LOCAL, REMOTE, Change, Stacks
 T = TypeVar("T")
 
 PREFIX = re.compile(r"[A-Za-z0-9-]{0,30}")
+BYTES = re.compile(r"[0-9]{1,9}")
 THROUGHPUTS = ("high", "standard")
 
 # What a stack is told; whatever is not given anew stays as it is.
@@ -184,21 +185,27 @@ async def _by_rank(
 def where_options() -> argparse.ArgumentParser:
     """The options that say where the topology is, for the parsers of commands."""
     parser = argparse.ArgumentParser(add_help=False)
-    given = {name: os.environ.get(name, "").strip() for name in ("TOPOLOGY_PREFIX", "AWS_ENDPOINT_URL", "AWS_REGION")}
-    parser.add_argument("--prefix", default=given["TOPOLOGY_PREFIX"], help="put before every name")
+    parser.add_argument("--prefix", default=variable("TOPOLOGY_PREFIX") or "", help="put before every name")
     parser.add_argument(
         "--endpoint-url",
         type=_endpoint,
-        default=given["AWS_ENDPOINT_URL"] or None,
+        default=variable("AWS_ENDPOINT_URL"),
         help="address of LocalStack; none for AWS",
     )
-    parser.add_argument("--region", default=given["AWS_REGION"] or "us-east-1", help="default: %(default)s")
+    parser.add_argument(
+        "--region", type=_region, default=variable("AWS_REGION") or "us-east-1", help="default: %(default)s"
+    )
     return parser
+
+
+def variable(name: str) -> str | None:
+    """What the environment says; a blank is nothing, as it is to services."""
+    return os.environ.get(name, "").strip() or None
 
 
 def message_bytes(text: str) -> int:
     """The value of an option; raises ArgumentTypeError."""
-    if text.isdecimal() and SMALLEST_BYTES <= int(text) <= LARGEST_BYTES:
+    if BYTES.fullmatch(text) and SMALLEST_BYTES <= int(text) <= LARGEST_BYTES:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from {SMALLEST_BYTES} to {LARGEST_BYTES}")
 
@@ -208,6 +215,12 @@ def _endpoint(text: str) -> str | None:
         return http_url(text.strip()) if text.strip() else None
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"the endpoint URL {error}") from None
+
+
+def _region(text: str) -> str:
+    if not is_region(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no region of AWS, such as us-east-1")
+    return text
 
 
 async def looked_over(aws: Aws, work: Coroutine[object, object, T]) -> T:
@@ -228,7 +241,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--message-bytes",
         type=message_bytes,
-        default=os.environ.get("MESSAGE_BYTES"),
+        default=variable("MESSAGE_BYTES"),
         help="the largest message that topics take, in bytes; default: MESSAGE_BYTES, else as it is (262144 if new)",
     )
     parser.add_argument("--access", action="store_true", help="the IAM policies too; needs the right to make them")

@@ -8,8 +8,16 @@ from urllib.parse import urlsplit
 
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?")
+# As the AWS SDK takes them: https://docs.aws.amazon.com/general/latest/gr/rande.html
+REGION = r"^[a-z]{2,}(-[a-z0-9]+)+$"
+LONGEST_REGION = 40
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 EXAMPLE = "must be a URL such as http://127.0.0.1:4566"
+
+
+def is_url(text: str) -> bool:
+    """Whether it is meant for an address rather than for the path of a file."""
+    return "://" in text
 
 
 def is_host(text: str) -> bool:
@@ -32,6 +40,11 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return address.is_loopback or address.is_unspecified or (mapped is not None and mapped.is_loopback)
+
+
+def is_region(text: str) -> bool:
+    """Whether it can be the name of a region of AWS."""
+    return len(text) <= LONGEST_REGION and re.fullmatch(REGION, text) is not None
 
 
 def is_aws(url: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import idna
@@ -13,7 +14,17 @@ MOST_OCTETS = 254
 """Of an address: its path is in angle brackets and has at most 256 (RFC 5321, section 4.5.3.1.3)."""
 MOST_LOCAL_OCTETS = 64
 
-PATTERN = r"^[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\]+@[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\]+$"
+# Letters that are drawn as nothing, and the empty Braille cell: blanks to whoever reads the address.
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
+_ENCODED_WORD = "=?"
+
+_NEITHER = (
+    r"@\s\x00-\x1f\x7f-\xa0\xad\u115f\u1160\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3000\u3164\ufeff\uffa0"
+    r"\"(),:;<>\[\]\\"
+)
+# Without the start of an encoded word, and without a lookahead, which not every reader of the API's description knows.
+_NAME = rf"(?:\?*(?:=*[^=?{_NEITHER}]\?*)+=*|\?*=+|\?+)"
+PATTERN = rf"^{_NAME}@[^{_NEITHER}]+$"
 """What every address fits that can be mailed; not all that fits it can."""
 
 # A dot-atom (RFC 5322, section 3.2.3), in which what is not ASCII stands for a letter (RFC 6532). Quoted local parts
@@ -47,9 +58,14 @@ def mailbox(address: str) -> Mailbox:
     """The mailbox of an address; raises NotMailable."""
     if len(address) > MOST_OCTETS:
         raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets")
+    if any(_is_blank(character) for character in address):
+        raise NotMailable("an e-mail address has no blank, control or other invisible character in it")
     local, at, domain = address.rpartition("@")
     if not at or "@" in local:
         raise NotMailable("an e-mail address has one @ between a name and a domain, as in ada@example.com")
+    if _ENCODED_WORD in local:
+        # RFC 2047 allows none in an address, and yet mail software decodes them: to line ends, then to other headers.
+        raise NotMailable("the part of an e-mail address before the @ has no =? in it, which starts an encoded word")
     if not _LOCAL.fullmatch(local):
         raise NotMailable(
             "the part of an e-mail address before the @ consists of letters, digits and !#$%&'*+-/=?^_`{|}~, "
@@ -61,6 +77,10 @@ def mailbox(address: str) -> Mailbox:
     if len(_octets(str(found))) > MOST_OCTETS:
         raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets, its domain in ASCII")
     return found
+
+
+def _is_blank(character: str) -> bool:
+    return unicodedata.category(character)[0] in "ZC" or character in _FILLERS
 
 
 def _domain(domain: str) -> str:

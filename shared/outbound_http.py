@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from .addresses import is_loopback
+from .addresses import is_host, is_loopback, is_url
 from .errors import ConfigurationError
 
 
@@ -60,7 +60,12 @@ def _proxy(url: str) -> httpx.Proxy | None:
     if not address or proxy_bypass(parts.netloc):
         return None
     try:
-        found = httpx.Proxy(address if "://" in address else f"http://{address}")
+        found = httpx.Proxy(address if is_url(address) else f"http://{address}")
+        if (
+            not is_host(found.url.raw_host.decode("ascii"))
+            or not 0 < (80 if found.url.port is None else found.url.port) <= 65535
+        ):
+            raise ValueError
         httpx.HTTPTransport(proxy=found, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).close()
     except (ValueError, ImportError, httpx.InvalidURL):
         raise ConfigurationError(

@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+GREATEST_FACTOR = 100.0
+"""Beyond it the second wait is the longest one anyway; and no power of it that is taken here overflows a float."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -25,8 +28,8 @@ class Backoff:
     def __post_init__(self) -> None:
         if self.first <= 0 or self.cap < self.first:
             raise ValueError(f"first must be above 0 and cap at least first, not {self.first} and {self.cap}")
-        if self.factor < 1:
-            raise ValueError(f"factor must be at least 1, not {self.factor}")
+        if not 1 <= self.factor <= GREATEST_FACTOR:
+            raise ValueError(f"factor must be from 1 to {GREATEST_FACTOR:g}, not {self.factor}")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is a share from 0 to 1, not {self.jitter}")
 

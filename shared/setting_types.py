@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, SecretStr, StringConstraints
 
-from .addresses import host, http_url, is_host
+from .addresses import LONGEST_REGION, REGION, host, http_url, is_host
 
 
 def _header(value: SecretStr) -> SecretStr:
@@ -37,8 +37,7 @@ def _mail_address(value: str) -> str:
 
 Host = Annotated[str, AfterValidator(host)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
-# As the AWS SDK takes them: https://docs.aws.amazon.com/general/latest/gr/rande.html
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,}(-[a-z0-9]+)+$", max_length=40)]
+Region = Annotated[str, StringConstraints(pattern=REGION, max_length=LONGEST_REGION)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header)]
 RolePassword = Annotated[SecretStr, AfterValidator(_role_password)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

@@ -72,7 +72,7 @@ class ServiceSettings(EnvironmentSettings):
         "metrics of them (needs `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` read these.",
     )
     drain_seconds: float = Field(
-        10.0, gt=0, le=300, description="How long a stopping service may finish what it began."
+        10.0, ge=0.01, le=300, description="How long a stopping service may finish what it began."
     )
 
     @field_validator("database_url")

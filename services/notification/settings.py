@@ -25,7 +25,7 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
     )
     drain_seconds: float = Field(
         25.0,
-        gt=0,
+        ge=0.01,
         le=300,
         description="How long a stopping service may finish what it began; above QUEUE_WAIT_SECONDS.",
     )

@@ -26,12 +26,12 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         description="When the next event of a group may go: after the broker's answer or after its return.",
     )
     batches_in_flight: int = Field(8, ge=1, le=64, description="Calls to the broker at the same time.")
-    poll_idle_seconds: float = Field(1.0, gt=0, le=300, description="Between two polls of an idle outbox.")
+    poll_idle_seconds: float = Field(1.0, ge=0.01, le=300, description="Between two polls of an idle outbox.")
     lease_seconds: float = Field(
         15.0, ge=1, le=300, description="How long a relay that died keeps its lanes; renewed three times as often."
     )
     call_seconds: float = Field(
-        5.0, gt=0, le=60, description="Deadline of a call to the broker; two thirds of the lease at the most."
+        5.0, ge=0.01, le=60, description="Deadline of a call to the broker; two thirds of the lease at the most."
     )
     doorbell_database_url: SecretStr | None = Field(
         None,
@@ -41,7 +41,9 @@ class RelaySettings(ServiceSettings, PublisherSettings):
     publish_check_wait_seconds: int = Field(
         5, ge=1, le=20, description="How long a receive on the publish check waits for a message; below DRAIN_SECONDS."
     )
-    sweep_seconds: float = Field(300.0, gt=0, le=3600, description="Between searches for events that never came back.")
+    sweep_seconds: float = Field(
+        300.0, ge=0.01, le=3600, description="Between searches for events that never came back."
+    )
     retention_hours: float = Field(
         168.0,
         gt=0,
@@ -49,7 +51,10 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         description="How long published events are kept; at least as long as the queues keep messages.",
     )
     audit_retention_days: float = Field(
-        365.0, gt=0, description="How long it is kept who changed what of the outbox, and which replays there were."
+        365.0,
+        gt=0,
+        le=3650,
+        description="How long it is kept who changed what of the outbox, and which replays there were.",
     )
     new_broker: Literal["auto", "replay", "report"] = Field(
         "auto",

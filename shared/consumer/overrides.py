@@ -7,10 +7,13 @@ from collections.abc import Mapping
 
 from ..errors import ConfigurationError
 from ..settings import suggest
-from .policies import DeadLetter, FailurePolicy, Ignore, Last, PublishFailure, Rest, Retry, Unit
+from .policies import MOST_ATTEMPTS, DeadLetter, FailurePolicy, Ignore, Last, PublishFailure, Rest, Retry, Unit
 
 NAMES = ["ignore", "dead_letter", "publish_failure", "retry"]
 RETRY_ARGUMENTS = ["attempts", "delay", "unit", "backoff", "rest"]
+# Digits are [0-9], never \d, which takes those of every script; and so few of them that a number is what it says.
+WHOLE = re.compile(r"[0-9]{1,9}")
+NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 CALL = re.compile(r"^\s*([A-Za-z_]+)\s*(?:\(([^()]*)\))?\s*$")
 
 
@@ -50,7 +53,7 @@ def parse_policy(text: str) -> FailurePolicy:
     if unit.upper() not in Unit.__members__:
         raise ValueError(f"unit {unit!r} is none; {suggest(unit, [known.lower() for known in Unit.__members__])}")
     return Retry(
-        attempts=int(_number("attempts", arguments.get("attempts", "5"))),
+        attempts=_whole("attempts", arguments.get("attempts", "5")),
         delay=_number("delay", arguments.get("delay", "1")),
         unit=Unit[unit.upper()],
         backoff=_number("backoff", arguments.get("backoff", "2")),
@@ -89,15 +92,26 @@ def _call(text: str) -> tuple[str, dict[str, str]]:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise ValueError(f"{part!r} needs a name, as in attempts=5")
+        if key in arguments:
+            raise ValueError(f"{name} is given {key!r} twice")
         arguments[key] = value
     return name, arguments
 
 
+def _whole(name: str, text: str) -> int:
+    if not WHOLE.fullmatch(text):
+        raise ValueError(f"{name} must be a whole number from 1 to {MOST_ATTEMPTS}, not {_shown(text)}")
+    return int(text)
+
+
 def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{name} is a number, not {text!r}") from None
+    if not NUMBER.fullmatch(text):
+        raise ValueError(f"{name} must be a number, such as 2 or 0.5, not {_shown(text)}")
+    return float(text)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 20 else f"{text[:20]}...")
 
 
 def _rest(text: str) -> Rest:

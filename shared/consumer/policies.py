@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TypeAlias
 
-from ..retry import Backoff
+from ..retry import GREATEST_FACTOR, Backoff
 
 IN_PLACE_SECONDS = 60.0
 """How long a message may be retried while it stays in flight; its group waits for it as long."""
 LONGEST_WAIT_SECONDS = 7 * 86_400.0
 """No wait between two attempts is longer."""
+MOST_ATTEMPTS = 1000
+"""How often a handler may be run for one event."""
 LATER_ATTEMPTS = 10
 """How often a handler may say "later" under a policy that counts no attempts."""
 
@@ -83,12 +85,12 @@ class Retry:
     rest: Rest = Rest.WAIT
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"attempts must be at least 1, not {self.attempts}")
+        if not 1 <= self.attempts <= MOST_ATTEMPTS:
+            raise ValueError(f"attempts must be a whole number from 1 to {MOST_ATTEMPTS}, not {self.attempts}")
         if not 0 < self.delay * self.unit.value <= LONGEST_WAIT_SECONDS:
             raise ValueError(f"delay must be above 0 and at most a week, not {self.delay:g} {self.unit.name.lower()}")
-        if self.backoff < 1:
-            raise ValueError(f"backoff must be at least 1, not {self.backoff:g}")
+        if not 1 <= self.backoff <= GREATEST_FACTOR:
+            raise ValueError(f"backoff must be from 1 to {GREATEST_FACTOR:g}, not {self.backoff:g}")
 
     def wait(self, attempt: int, random: float) -> float:
         """Seconds to wait after the given failed attempt."""

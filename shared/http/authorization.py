@@ -66,7 +66,7 @@ def authenticator(settings: ServiceSettings) -> Authenticator:
     """The authenticator that the settings ask for, with their rate limit.
 
     Raises ConfigurationError when there would be none on an address that others can reach, or when tokens of
-    every issuer or for every audience would do.
+    every issuer or for every audience would do; or when only a part is set of what it takes.
     """
     known = _authenticator(settings)
     if not settings.rate_limit_per_minute:
@@ -89,6 +89,12 @@ def _authenticator(settings: ServiceSettings) -> Authenticator:
         ensure_key_set(settings.auth_jwks)
         keys = KeySet(key_set_from(settings.auth_jwks))
         return TokenAuthenticator(TokenVerifier(keys, issuer=settings.auth_issuer, audience=settings.auth_audience))
+    for name, value in (("AUTH_ISSUER", settings.auth_issuer), ("AUTH_AUDIENCE", settings.auth_audience)):
+        if value:
+            raise ConfigurationError(
+                f"{name} is set and AUTH_JWKS is not, so no token would be checked: set AUTH_JWKS to the path or URL "
+                f"of the issuer's key set, or unset {name}"
+            )
     if not settings.listens_on_loopback and settings.environment != "local":
         raise ConfigurationError(
             f"AUTH_JWKS is not set and HTTP_HOST is {settings.http_host}: without authentication a service only "

@@ -11,6 +11,7 @@ from pathlib import Path
 import jwt
 import structlog
 
+from ..addresses import is_url
 from ..bounded_answer import send
 from ..error_text import describe
 from ..errors import EventTrioError
@@ -50,9 +51,9 @@ def key_set_from(source: str) -> Fetch:
         return answer.raise_for_status().text
 
     async def from_file() -> str:
-        return await asyncio.to_thread(Path(source).read_text)
+        return await asyncio.to_thread(Path(source).read_text, encoding="utf-8")
 
-    return from_address if source.startswith(("http://", "https://")) else from_file
+    return from_address if is_url(source) else from_file
 
 
 class KeySet:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jwt
 
-from ..addresses import resource_url
+from ..addresses import is_url, resource_url
 from ..errors import ConfigurationError
 from ..outbound_http import route
 from .tokens import parse_key_set
@@ -14,17 +14,19 @@ from .tokens import parse_key_set
 
 def ensure_key_set(source: str) -> None:
     """Raise ConfigurationError unless AUTH_JWKS is an address that can be asked, or a file that holds keys."""
-    if "://" in source:
+    if is_url(source):
         try:
             route(resource_url(source))
         except ValueError as error:
             raise ConfigurationError(f"AUTH_JWKS is wrong: {error}") from None
         return
-    if not Path(source).is_file():
-        raise ConfigurationError(f"AUTH_JWKS names {source}, which is neither a file nor an address")
     try:
+        if not Path(source).is_file():
+            raise ConfigurationError(f"AUTH_JWKS names {source}, which is neither a file nor an address")
         parse_key_set(Path(source).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"AUTH_JWKS names {source}, which cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigurationError(f"AUTH_JWKS names {source}, which is no key set: it is nested too deeply") from None
     except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError) as error:
         raise ConfigurationError(f"AUTH_JWKS names {source}, which is no key set: {error}") from None

@@ -1,5 +1,6 @@
 """When a service may run without authentication, and what a route's roles mean."""
 
+from errno import EACCES
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_tokens_need_an_issuer_and_an_audience(tmp_path: Path, issuer: str | Non
         authenticator(settings(auth_jwks=path, auth_issuer=issuer, auth_audience=audience))
 
 
+@pytest.mark.parametrize("given", [{"auth_issuer": ISSUER}, {"auth_audience": AUDIENCE}])
+@pytest.mark.parametrize("surroundings", [{}, {"environment": "local"}, {"http_host": "0.0.0.0"}])
+def test_authentication_is_not_off_where_it_was_meant_to_be_on(
+    given: dict[str, str], surroundings: dict[str, str]
+) -> None:
+    (name,) = given
+    with pytest.raises(ConfigurationError, match=f"{name.upper()} is set and AUTH_JWKS is not"):
+        authenticator(settings(**given, **surroundings))
+
+
 async def test_a_full_configuration_checks_tokens(tmp_path: Path) -> None:
     issuer = Issuer()
     path = issuer.write_key_set(tmp_path)
@@ -67,6 +78,10 @@ def test_a_route_names_at_least_one_role() -> None:
         ("keys.json", "[]", "which is no key set"),
         ("keys.json", '{"keys": []}', "which is no key set: it holds no public signing key"),
         ("keys.json", '{"keys": ["a"]}', "which is no key set"),
+        ("keys.json", "[" * 100_000, "which is no key set: it is nested too deeply"),
+        ("keys.json", '{"keys": ' + "9" * 5000 + "}", "which is no key set"),
+        ("k" * 5000, None, "which cannot be read: File name too long"),
+        ("HTTP://keys.example:0/jwks", None, "AUTH_JWKS is wrong"),
     ],
 )
 def test_a_key_set_that_cannot_be_read_is_said_at_start(
@@ -89,3 +104,12 @@ def test_the_key_set_s_proxy_and_certificates_are_looked_at_at_start(monkeypatch
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
     with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
         authenticator(given)
+
+
+def test_a_key_set_in_a_folder_that_may_not_be_searched_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ConfigurationError, match="which cannot be read: Permission denied"):
+        authenticator(settings(auth_jwks="/closed/keys.json", auth_issuer="i", auth_audience="a"))

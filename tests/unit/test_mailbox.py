@@ -45,6 +45,22 @@ def test_a_domain_is_sent_in_ascii(address: str, sent_to: str, is_ascii: bool) -
             "a\x85@b.de",
         ),
         *("a\u2028@b.de", "a\u202e@b.de", "a\u200b@b.de", "a@b\u202e.de", "a@☃.net", "a@xn--a", "a@a_b.de", "a@a%b.de"),
+        *(
+            "=?utf-8?b?DQpCY2M6IHhAeS56DQpYOiA=?=@b.co",
+            "a=?utf-8?q?b?=@b.de",
+            "a.=?us-ascii?q?=0D=0A?=@b.de",
+            "=?@b.de",
+        ),
+        *(
+            "a\u3000b@c.de",
+            "a@b\u3000.de",
+            "\ufeffa@b.de",
+            "a@b.de\ufeff",
+            "a@b\u200b.de",
+            "a@b\u00ad.de",
+            "a\u00a0@b.de",
+        ),
+        *("a\u1680@b.de", "a\u2003@b.de", "a\u3164@b.de", "a\uffa0@b.de", "a\u2800@b.de", "a\U000e0041@b.de"),
         *("a\ud800@b.de", "a@b\ud800.de", "a\ufdd0@b.de", "a\uffff@b.de"),
         *(
             f"{'a' * 65}@b.de",
@@ -60,3 +76,18 @@ def test_what_cannot_be_mailed_is_told_without_quoting_it(address: str) -> None:
         mailbox(address)
     assert "e-mail address" in str(caught.value)
     assert not address or address not in str(caught.value) or len(address) < 5
+
+
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        *((address, True) for address in ("a=b?c@d.de", "?@d.de", "=@d.de", "??==@d.de", "a?=@d.de", "=a@d.de")),
+        *((address, False) for address in ("=?@d.de", "a=?b@d.de", "?=?@d.de", "=?utf-8?b?eA==?=@d.de", "@d.de")),
+        *(
+            (address, False)
+            for address in ("a\u3000b@d.de", "\ufeffa@d.de", "a@d\u200b.de", "a\u00a0@d.de", "a\x85@d.de")
+        ),
+    ],
+)
+def test_the_pattern_of_the_api_refuses_blanks_and_encoded_words_too(address: str, fits: bool) -> None:
+    assert bool(re.search(PATTERN, address)) is fits

@@ -9,7 +9,10 @@ from shared.errors import ConfigurationError
 from shared.outbound_http import async_client, client, route
 
 PROXY = "http://proxy.example:3128"
-BAD_PROXIES = ["socks5://127.0.0.1:9", "ftp://proxy:1", "http://proxy:high", "://", "http://[::1"]
+BAD_PROXIES = [
+    *("socks5://127.0.0.1:9", "ftp://proxy:1", "http://proxy:high", "://", "http://[::1", "http://", "http://:3128"),
+    *("http://proxy:99999", "http://proxy:65536", "http://proxy:0", "proxy:99999", "http://pro xy:1", "http://%zz:1"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +35,9 @@ def test_no_proxy_stands_before_this_machine(name: str, proxy: str, host: str, m
     [
         ({"HTTPS_PROXY": PROXY}, "https://keys.example/jwks", PROXY),
         ({"https_proxy": "proxy.example:3128"}, "https://keys.example/jwks", PROXY),
+        ({"https_proxy": "http://[::1]:65535"}, "https://keys.example/jwks", "http://[::1]:65535"),
+        ({"https_proxy": "https://proxy.example"}, "https://keys.example/jwks", "https://proxy.example"),
+        ({"https_proxy": "http://프록시.example:1"}, "https://keys.example/jwks", "http://xn--3o2b05qmuo.example:1"),
         ({"ALL_PROXY": PROXY}, "http://orders.example", PROXY),
         ({"HTTPS_PROXY": "socks5://x:1"}, "http://orders.example", None),
         ({"HTTP_PROXY": PROXY, "NO_PROXY": "orders.example"}, "http://orders.example:80", None),

@@ -82,7 +82,7 @@ def test_the_wait_that_a_handler_asks_for_wins_and_is_counted() -> None:
     assert next_step(Ignore(), attempts=10, spent=0.0, random=0.0, asked=5) == Ignore()
 
 
-@given(st.integers(1, 100), st.floats(0.001, 1000), st.sampled_from(Unit), st.floats(1, 10), st.floats(0, 0.999))
+@given(st.integers(1, 100), st.floats(0.001, 1000), st.sampled_from(Unit), st.floats(1, 100), st.floats(0, 0.999))
 def test_waits_grow_and_never_exceed_a_week(
     attempts: int, delay: float, unit: Unit, backoff: float, random: float
 ) -> None:
@@ -95,6 +95,17 @@ def test_waits_grow_and_never_exceed_a_week(
     assert waits[-1] <= LONGEST_WAIT_SECONDS
 
 
+def test_the_last_wait_of_the_boldest_policy_is_a_number() -> None:
+    boldest = Retry(attempts=1000, delay=7 * 24, unit=Unit.HOURS, backoff=100)
+    assert boldest.wait(1000, 0.0) == LONGEST_WAIT_SECONDS
+
+
+@pytest.mark.parametrize("factor", [0.9, 100.1, 1e300, float("inf"), float("nan")])
+def test_a_backoff_grows_and_cannot_overflow(factor: float) -> None:
+    with pytest.raises(ValueError, match="factor must be from 1 to 100"):
+        Backoff(factor=factor)
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -102,6 +113,9 @@ def test_waits_grow_and_never_exceed_a_week(
         ({"delay": 0.0}, "delay"),
         ({"delay": 1e9}, "delay"),
         ({"backoff": 0.5}, "backoff"),
+        ({"attempts": 1001}, "attempts"),
+        *(({"delay": odd}, "delay") for odd in (-1.0, float("inf"), float("nan"))),
+        *(({"backoff": odd}, "backoff") for odd in (100.1, 1e300, float("inf"), float("nan"))),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(given: dict[str, float], named: str) -> None:
@@ -134,12 +148,37 @@ def test_a_policy_can_be_a_setting(text: str, policy: FailurePolicy) -> None:
         ("retry(attempst=3)", "did you mean 'attempts'"),
         ("retry(unit=hour)", "did you mean 'hours'"),
         ("retry(rest=wiat)", "did you mean 'wait'"),
-        ("retry(attempts=many)", "attempts is a number"),
+        *(
+            (f"retry(attempts={odd})", "attempts must be a whole number from 1 to 1000, not ")
+            for odd in (
+                "many",
+                "inf",
+                "nan",
+                "1e400",
+                "1e2",
+                "5.5",
+                "-1",
+                "+5",
+                "1_0",
+                "",
+                "0",
+                "1001",
+                "٥",
+                "9" * 5000,
+            )
+        ),
+        *(
+            (f"retry({name}={odd})", f"{name} must be ")
+            for name in ("delay", "backoff")
+            for odd in ("many", "inf", "nan", "1e400", "-1", "1_0", "", "0", "٥", "9" * 5000)
+        ),
+        ("retry(backoff=100.5)", "backoff must be from 1 to 100"),
+        ("retry(attempts=2, attempts=3)", "retry is given 'attempts' twice"),
+        ("dead_letter(rest=wait, rest=pass)", "dead_letter is given 'rest' twice"),
         ("retry(3)", "needs a name"),
         ("retry then retry", "cannot follow itself"),
         ("ignore then dead_letter", "only retry"),
         ("ignore(rest=wait)", "ignore has no 'rest'"),
-        ("retry(attempts=0)", "attempts must be at least 1"),
     ],
 )
 def test_a_misspelt_policy_is_answered_with_what_was_meant(text: str, told: str) -> None:

@@ -143,13 +143,13 @@ class KeySetPage(BaseHTTPRequestHandler):
         """Nothing on standard error."""
 
 
-@pytest.mark.parametrize("up", [True, False])
-async def test_a_key_set_from_an_address(issuer: Issuer, up: bool) -> None:
+@pytest.mark.parametrize(("scheme", "up"), [("http", True), ("HTTP", True), ("http", False)])
+async def test_a_key_set_from_an_address(issuer: Issuer, scheme: str, up: bool) -> None:
     with HTTPServer(("127.0.0.1", 0), KeySetPage) as server:
         server.text = issuer.key_set() if up else ""  # type: ignore[attr-defined]
         thread = Thread(target=server.handle_request)
         thread.start()
-        keys = KeySet(key_set_from(f"http://127.0.0.1:{server.server_port}/jwks.json"))
+        keys = KeySet(key_set_from(f"{scheme}://127.0.0.1:{server.server_port}/jwks.json"))
         if up:
             assert (await keys.find(issuer.key_id)).algorithm_name == "ES256"
         else:

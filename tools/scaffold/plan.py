@@ -24,8 +24,14 @@ from shared.settings import suggest
 NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
 TYPE = re.compile(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*")
 PORT = re.compile(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}")
-# Names that mean something else already: databases that every server has, and folders of the project.
-RESERVED = frozenset({"postgres", "public", "relay", "shared", "template0", "template1", "test"})
+# Names that mean something else already: databases that every server has; folders, packages and schemas of the project.
+RESERVED = frozenset(
+    {
+        *("postgres", "public", "template0", "template1", "test"),
+        *("benchmarks", "docs", "infra", "relay", "service", "services", "shared", "tests", "tools"),
+        *("consumer", "contracts", "inbox", "main", "outbox"),
+    }
+)
 DATABASE = re.compile(r"^CREATE DATABASE (\w+);", re.MULTILINE)
 
 
@@ -77,11 +83,13 @@ def plan(root: Path, name: str, events: Sequence[str], publishes: Sequence[str] 
     declared = {template.topic for template in load_templates() if template.kind is Kind.TOPIC}
     if len(topics) != 1 or not topics <= declared:
         raise ScaffoldRefused(f"EVENTS are of the topics {', '.join(sorted(topics))}: one that exists is possible")
+    published = tuple(_published(name, event) for event in dict.fromkeys(publishes))
+    _ensure_apart(published)
     return Plan(
         name,
         tuple(known[event] for event in dict.fromkeys(events)),
         topics.pop(),
-        tuple(_published(name, event) for event in dict.fromkeys(publishes)),
+        published,
         _free_port(root),
     )
 
@@ -110,6 +118,16 @@ def _published(name: str, event: str) -> EventModel:
             f"PUBLISHES {event!r} is not possible: its class is the base of the others; say what happened"
         )
     return EventModel(event, name, _classname(event))
+
+
+def _ensure_apart(published: Sequence[EventModel]) -> None:
+    """Raise ScaffoldRefused where two types would have one class."""
+    types: dict[str, str] = {}
+    for event in published:
+        if (other := types.setdefault(event.classname, event.type)) != event.type:
+            raise ScaffoldRefused(
+                f"PUBLISHES {other!r} and {event.type!r} cannot both be: their class is {event.classname}"
+            )
 
 
 def _known() -> dict[str, EventModel]:

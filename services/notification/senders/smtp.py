@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
 from email.utils import localtime
 from typing import Literal
 from uuid import UUID
@@ -25,6 +27,8 @@ STEP_SECONDS = 10.0
 MAIL_SECONDS = 20.0
 """How long a mail may take in all: below the time that its handler has, or a slow server would cost attempts."""
 GOODBYE_SECONDS = 2.0
+
+_FOLD = re.compile(r"\r\n[ \t]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +126,25 @@ class SmtpSender:
         try:
             mail["To"] = Address(username=to.local, domain=to.domain)
             mail["Subject"] = notice.text.subject
+            mail.set_content(notice.text.body)  # which clears what was said of the content before
             mail["Content-Language"] = notice.text.locale
-            mail.set_content(notice.text.body)
+            is_whole = _is_whole(mail, to)
         except Exception as error:  # noqa: BLE001 - the standard parsers raise more than they say: AttributeError, too
             raise SendRefused(f"no mail can be made of it: {type(error).__name__}") from None
+        if not is_whole:
+            raise SendRefused("no mail can be made of it: a header would not say what it was given")
         return mail
+
+
+def _is_whole(mail: EmailMessage, to: Mailbox) -> bool:
+    """Whether no header goes on as another one, and the mail is to that mailbox and nobody else.
+
+    The standard library decodes encoded words (RFC 2047) where none may be, to line ends too, and writes them as such.
+    """
+    if any("\r" in str(value) or "\n" in str(value) for value in mail.values()):
+        return False
+    written = (SMTP if to.is_ascii else SMTPUTF8).fold("To", mail["To"])
+    return _FOLD.sub("", written).replace(" ", "") == f"To:{to}\r\n"
 
 
 def _parsed(sender: str) -> Address:

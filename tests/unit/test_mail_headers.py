@@ -1,0 +1,61 @@
+"""What a mail's headers are made of cannot become other headers."""
+
+from email.message import EmailMessage
+from uuid import UUID
+
+import pytest
+from aiosmtplib.email import flatten_message
+
+from services.notification.domain import Notice, Text
+from services.notification.senders.sender import SendRefused
+from services.notification.senders.smtp import Smtp, SmtpSender
+from shared.mailbox import Mailbox, mailbox
+
+KEY = UUID(int=7)
+INJECTION = "=?utf-8?b?DQpCY2M6IHhAeS56DQpYOiA=?="
+"""Decodes to a line end, a header Bcc, and another one."""
+LONG_DOMAIN = ".".join(["b" * 60] * 3)
+
+
+def composed(to: Mailbox, *, subject: str = "Your order", locale: str = "en") -> EmailMessage:
+    sender = SmtpSender(Smtp("127.0.0.1", 25, "Shop <shop@example.com>"))
+    return sender._compose(Notice(KEY, "unused@example.com", Text(locale, subject, "Hello.\n")), to)
+
+
+@pytest.mark.parametrize("local", [INJECTION, "=?us-ascii?q?x=0D=0ASubject:_y=0D=0A=0D=0Abody?=", "=?utf-8?q?eve?="])
+def test_a_recipient_that_the_standard_library_decodes_is_refused_at_the_last(local: str) -> None:
+    with pytest.raises(SendRefused, match="a header would not say what it was given"):
+        composed(Mailbox(local, "b.co"))
+
+
+async def test_a_recipient_of_before_is_refused_without_a_connection() -> None:
+    notice = Notice(KEY, f"{INJECTION}@b.co", Text("en", "Your order", "Hello."))
+    with pytest.raises(SendRefused, match="the recipient cannot be mailed") as caught:
+        await SmtpSender(Smtp("127.0.0.1", 1, "shop@example.com")).send(notice)
+    assert "b.co" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "texts", [{"subject": f"Order {INJECTION} x"}, {"locale": INJECTION}, {"subject": "a\r\nBcc: b"}]
+)
+def test_no_text_makes_a_header(texts: dict[str, str]) -> None:
+    with pytest.raises(SendRefused):
+        composed(mailbox("ada@example.com"), **texts)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada@example.com",
+        "o'neil+tea=1/x?y@example.co.uk",
+        "주문@예시.com",
+        f"{'a' * 64}@{LONG_DOMAIN}",
+        f"{'가' * 21}@{LONG_DOMAIN}",
+    ],
+)
+def test_a_mail_is_to_its_recipient(address: str) -> None:
+    to = mailbox(address)
+    written = flatten_message(composed(to, subject="주문 접수 " * 30), utf8=not to.is_ascii)
+    assert f"\r\nTo: {to}\r\n" in written.replace(b"\r\n ", b" ").replace(b"  ", b" ").decode()
+    assert b"bcc" not in written.lower()
+    assert b"\r\nContent-Language: en\r\n" in written
