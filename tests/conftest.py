@@ -25,6 +25,14 @@ def pytest_configure() -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def log_configuration() -> Iterator[None]:
+    """Whatever a test does to the log is undone after it, so that no other pays for drawn tracebacks."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 def pytest_report_header() -> list[str]:
     return servers.describe()
 

@@ -106,7 +106,6 @@ def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     root.handlers, root.level = handlers, level
     stdlib_logging.getLogger("asyncio").filters = filters
     stdlib_logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("make", [make for make, _ in ERRORS])

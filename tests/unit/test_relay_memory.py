@@ -90,7 +90,6 @@ def no_log() -> Iterator[None]:
 
     structlog.configure(processors=[drop])
     yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc")

@@ -24,13 +24,12 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 @pytest.fixture
 def lines() -> Iterator[StringIO]:
     root = stdlib_logging.getLogger()
-    before, level, configured = root.handlers[:], root.level, structlog.get_config()
+    before, level = root.handlers[:], root.level
     stream = StringIO()
     logging.configure("test", "info", "json", stream)
     yield stream
     root.handlers, root.level = before, level
     stdlib_logging.captureWarnings(False)
-    structlog.configure(**configured)
 
 
 @pytest.fixture
