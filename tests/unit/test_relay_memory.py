@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -82,14 +82,13 @@ ANSWERS: dict[str, Callable[[Sequence[PendingEvent]], CallOutcome]] = {
 
 
 @pytest.fixture
-def no_log() -> Iterator[None]:
+def no_log() -> None:
     """What is logged would be kept by pytest, and measured."""
 
     def drop(*_: object) -> dict[str, object]:
         raise structlog.DropEvent
 
     structlog.configure(processors=[drop])
-    yield
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc")
