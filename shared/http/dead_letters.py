@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -18,9 +18,9 @@ from .put_aside import (
     FIND,
     LIST,
     NEXT,
-    ActionView,
     Change,
     ChangedList,
+    Details,
     EventId,
     FilterOf,
     MessageView,
@@ -28,6 +28,8 @@ from .put_aside import (
     Reader,
     answer,
     changed,
+    detailed,
+    paged,
     refusing,
 )
 
@@ -52,12 +54,8 @@ class DeadLetterPage(BaseModel):
     next_cursor: str | None = Field(description=NEXT)
 
 
-class DeadLetterDetails(DeadLetterView):
+class DeadLetterDetails(Details, DeadLetterView):
     """A dead letter with all that is known of it."""
-
-    envelope: str = Field(description="The body as it came; it may hold personal data.")
-    attributes: dict[str, str]
-    actions: list[ActionView]
 
 
 class Redrive(Change):
@@ -76,11 +74,8 @@ async def list_dead_letters(
 ) -> DeadLetterPage:
     """Events that could not be handled, with the reason."""
     found = await letters.page(wanted, before=cursor, limit=limit + 1)
-    shown = found[:limit]
-    more = str(shown[-1].id) if len(found) > limit else None
-    return DeadLetterPage(
-        items=[DeadLetterView.model_validate(row, from_attributes=True) for row in shown], next_cursor=more
-    )
+    items, following = paged(DeadLetterView, found, limit)
+    return DeadLetterPage(items=items, next_cursor=following)
 
 
 @router.get("/{event_id}", summary="Read a dead letter", responses=FIND)
@@ -90,13 +85,7 @@ async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLet
         row, actions = await letters.show(event_id)
     except DeadLetterNotFound as error:
         raise HttpProblem(NOT_FOUND, str(error)) from None
-    facts: dict[str, Any] = {name: getattr(row, name) for name in DeadLetterView.model_fields}
-    return DeadLetterDetails(
-        **facts,
-        envelope=row.envelope.decode(errors="replace"),
-        attributes=row.attributes,
-        actions=[ActionView.model_validate(action, from_attributes=True) for action in actions],
-    )
+    return DeadLetterDetails(**detailed(DeadLetterView, row, actions))
 
 
 @router.post("/redrive", summary="Let dead letters run again", responses=CHANGE, response_model=ChangedList)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -24,9 +24,9 @@ from .put_aside import (
     FIND,
     LIST,
     NEXT,
-    ActionView,
     Change,
     ChangedList,
+    Details,
     EventId,
     FilterOf,
     MessageView,
@@ -34,6 +34,8 @@ from .put_aside import (
     Reader,
     answer,
     changed,
+    detailed,
+    paged,
     refusing,
 )
 
@@ -67,12 +69,8 @@ class DeferredMessagePage(BaseModel):
     next_cursor: str | None = Field(description=NEXT)
 
 
-class DeferredMessageDetails(DeferredMessageView):
+class DeferredMessageDetails(Details, DeferredMessageView):
     """A message that waits with all that is known of it."""
-
-    envelope: str = Field(description="The body as it came; it may hold personal data.")
-    attributes: dict[str, str]
-    actions: list[ActionView]
 
 
 class DeferredChange(Change):
@@ -96,11 +94,8 @@ async def list_deferred_messages(
 ) -> DeferredMessagePage:
     """Events that run again later, and those behind them."""
     found = await messages.page(_among(wanted, status), before=cursor, limit=limit + 1)
-    shown = found[:limit]
-    more = str(shown[-1].id) if len(found) > limit else None
-    return DeferredMessagePage(
-        items=[DeferredMessageView.model_validate(row, from_attributes=True) for row in shown], next_cursor=more
-    )
+    items, following = paged(DeferredMessageView, found, limit)
+    return DeferredMessagePage(items=items, next_cursor=following)
 
 
 @router.get("/{event_id}", summary="Read a message that waits", responses=FIND)
@@ -110,13 +105,7 @@ async def read_deferred_message(event_id: EventId, caller: Operator, messages: M
         row, actions = await messages.show(event_id)
     except DeferredMessageNotFound as error:
         raise HttpProblem(NOT_FOUND, str(error)) from None
-    facts: dict[str, Any] = {name: getattr(row, name) for name in DeferredMessageView.model_fields}
-    return DeferredMessageDetails(
-        **facts,
-        envelope=row.envelope.decode(errors="replace"),
-        attributes=row.attributes,
-        actions=[ActionView.model_validate(action, from_attributes=True) for action in actions],
-    )
+    return DeferredMessageDetails(**detailed(DeferredMessageView, row, actions))
 
 
 @router.post("/run", summary="Run messages that wait now", responses=RUN, response_model=ChangedList)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -73,6 +73,17 @@ class ActionView(BaseModel):
     done_at: datetime
 
 
+class Details(BaseModel):
+    """What is read of a message only when it is asked for alone."""
+
+    envelope: str = Field(description="The body as it came; it may hold personal data.")
+    attributes: dict[str, str]
+    actions: list[ActionView]
+
+
+View = TypeVar("View", bound=MessageView)
+
+
 class Change(Body):
     """Which messages are meant, and why: one by its event id, those of a filter, or `all`."""
 
@@ -137,6 +148,20 @@ def _filter(
 
 
 FilterOf = Annotated[Selection, Depends(_filter)]
+
+
+def paged(view: type[View], rows: Rows, limit: int) -> tuple[list[View], str | None]:
+    """A page and the cursor of the next one, from one row more than the page holds."""
+    shown = rows[:limit]
+    following = str(shown[-1].id) if len(rows) > limit else None
+    return [view.model_validate(row, from_attributes=True) for row in shown], following
+
+
+def detailed(view: type[MessageView], row: Any, actions: Rows) -> dict[str, Any]:
+    """The fields of this view, and those of `Details`."""
+    facts: dict[str, Any] = {name: getattr(row, name) for name in view.model_fields}
+    told = [ActionView.model_validate(action, from_attributes=True) for action in actions]
+    return {**facts, "envelope": row.envelope.decode(errors="replace"), "attributes": row.attributes, "actions": told}
 
 
 def answer(rows: Rows) -> Answer:
