@@ -79,6 +79,19 @@ async def test_an_event_of_which_no_request_can_be_made_is_no_outage(aws_client:
     assert isinstance(await tested.publish([bad]), Refused)
 
 
+async def test_what_the_sdk_quotes_of_an_event_is_not_told(aws_client: Any) -> None:
+    """The reason is logged, and stands in the answers of the API: the SDK quotes the value that it does not take."""
+    bad = replace(EVENT, attributes={"type": cast(str, ["ada@example.com"])})
+    tested = Publisher(
+        aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, meet=Identity(True).meet
+    )
+    await tested.publish([EVENT])
+    refused = await tested.publish([bad])
+    assert isinstance(refused, Refused)
+    assert "ParamValidationError" in refused.reason
+    assert "ada" not in refused.reason
+
+
 async def test_calls_at_once_send_nothing_to_a_broker_that_lost_what_goes_first() -> None:
     """One of them learns that it is new; the others would find it known already."""
     topic = Topic()

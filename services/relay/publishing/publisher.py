@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from shared.aws import BROKER_FAULTS, error_code
 from shared.database import DATABASE_FAULTS
+from shared.error_text import told
 from shared.errors import BrokerUnavailable
 from shared.queue import Queue
 
@@ -123,7 +124,7 @@ class Publisher:
             return Answered(tuple(_outcomes(answer, len(events))))
         except (ParamValidationError, UnicodeDecodeError) as error:
             # No request could be made of it: that is an event's fault, and nobody else waits for it.
-            return Refused(str(error)[:REASON_CHARACTERS], by_broker=False)
+            return Refused(_unmade(error), by_broker=False)
         except ClientError as error:
             code = error_code(error)
             if code in ("NotFound", "NotFoundException"):
@@ -135,7 +136,9 @@ class Publisher:
         except STUMBLES as error:
             if made[0]:
                 return Outage(_reason(error))
-            return Refused(_reason(error), by_broker=not self._tells)
+            return Refused(
+                _unmade(error) if self._tells else told(error)[:REASON_CHARACTERS], by_broker=not self._tells
+            )
         except FAULTS as error:
             return Outage(_reason(error))
 
@@ -216,6 +219,11 @@ def _now() -> float:
 
 def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
+
+
+def _unmade(error: BaseException) -> str:
+    """Why no request could be made: a library that says so may quote the event, and then its words are left out."""
+    return f"no request can be made of it: {told(error)}"[:REASON_CHARACTERS]
 
 
 def _note_request(**_: object) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from shared.clock import Clock
 from shared.database import DATABASE_FAULTS
-from shared.error_text import describe
+from shared.error_text import describe, told
 from shared.errors import EventTrioError
 from shared.signals import Signals
 
@@ -265,7 +265,7 @@ class Relay:
         except Exception as error:
             # Nobody foresaw it, so it may be an event's doing: each goes alone, and what comes of the others tells.
             log.exception("a call to the broker broke", action="relay.call_broke")
-            return Refused(f"{type(error).__name__}: {error}"[:REASON_CHARACTERS])
+            return Refused(told(error)[:REASON_CHARACTERS])
 
     async def _hold(self, unsendable: Settled) -> None:
         try:
