@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 from tests.support.databases import TestDatabase
-from tools.embedded.ports import LOOPBACK
+from tests.support.proxies import CHUNK, Way, proxied
 
 
 @dataclass
@@ -42,54 +41,32 @@ class FaultyPostgres:
 @asynccontextmanager
 async def faulty_postgres(database: TestDatabase) -> AsyncIterator[FaultyPostgres]:
     """A proxy before this database, on a port of its own."""
-    behind = urlsplit(database.url)
-    connections: set[asyncio.Task[object]] = set()
+    proxy = FaultyPostgres(database)
 
-    async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection(behind.hostname, behind.port)
+    def carry(
+        client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+    ) -> tuple[Way, Way]:
         passing, committing = proxy.connected(), asyncio.Event()
 
         async def forth() -> None:
-            while sent := await client.read(65536):
+            while sent := await client.read(CHUNK):
                 await passing.wait()
                 if proxy.takes_commit(sent):
                     committing.set()
                 to_server.write(sent)
 
         async def back() -> None:
-            while answered := await server.read(65536):
+            while answered := await server.read(CHUNK):
                 await passing.wait()
                 if committing.is_set():
                     to_client.transport.abort()
                     return
                 to_client.write(answered)
 
-        ways = {asyncio.create_task(forth()), asyncio.create_task(back())}
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for writer in (to_client, to_server):
-                writer.close()
-                with suppress(ConnectionError):
-                    await writer.wait_closed()
+        return forth(), back()
 
-    async def accept(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        connection = asyncio.create_task(serve(client, to_client))
-        connections.add(connection)
-        connection.add_done_callback(connections.discard)
-
-    listener = await asyncio.start_server(accept, LOOPBACK, 0)
-    port = listener.sockets[0].getsockname()[1]
-    credentials = behind.netloc.rpartition("@")[0]
-    address = f"{credentials}@{LOOPBACK}:{port}"
-    proxy = FaultyPostgres(TestDatabase(database.name, urlunsplit(behind._replace(netloc=address))))
-    try:
+    async with proxied(database, carry) as proxy.database:
         yield proxy
-    finally:
-        listener.close()
-        for connection in list(connections):
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
