@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.literals import QueueAttributeNameType
 
+FIRST_CALL_SECONDS = 30.0
 ATTRIBUTES: "dict[QueueAttributeNameType, str]" = {
     "FifoQueue": "true",
     "DeduplicationScope": "messageGroup",
@@ -60,7 +61,8 @@ class FifoQueue:
 async def fifo_queue(aws: Aws, name: str | None = None, *, max_receives: int | None = None) -> AsyncIterator[FifoQueue]:
     """Create a queue, and delete it at the end; after `max_receives` a message goes to a queue of dead letters."""
     name = name or f"t{secrets.token_hex(6)}.fifo"
-    async with sqs(aws) as client:
+    # LocalStack loads SQS at the first call for it, which takes longer than a call may elsewhere.
+    async with sqs(aws, call_seconds=FIRST_CALL_SECONDS) as client:
         attributes = dict(ATTRIBUTES)
         made = []
         if max_receives is not None:
