@@ -44,7 +44,7 @@ VALUES ($1, $2, $3::jsonb, $4, $5, $6, $6, $7, $8, $8, $9, CASE WHEN $10 THEN cl
 
 CANCEL = """
 -- cancel: nothing more goes again; waits for a step that is under way
-UPDATE outbox_replay SET finished_at = clock_timestamp(), cancelled_at = clock_timestamp(), cancelled_by = $2
+UPDATE outbox_replay SET finished_at = statement_timestamp(), cancelled_at = statement_timestamp(), cancelled_by = $2
 WHERE id = $1 AND finished_at IS NULL RETURNING replayed
 """
 

@@ -57,7 +57,7 @@ WITH confirmed AS (
     ORDER BY e.id FOR NO KEY UPDATE OF e
 ), published AS (
     UPDATE outbox_event e
-    SET published_at = clock_timestamp(), sent_at = coalesce(e.sent_at, clock_timestamp()), last_error = NULL,
+    SET published_at = statement_timestamp(), sent_at = coalesce(e.sent_at, statement_timestamp()), last_error = NULL,
         held_at = NULL, held_reason = NULL
     FROM locked WHERE e.id = locked.id
     RETURNING e.event_id, e.attributes, e.recorded_at, e.sent_at, e.published_at
