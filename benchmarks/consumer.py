@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncpg
+from event_trio.broker.queue import BATCH
+from event_trio.consumer.build import Subscription, consuming
+from event_trio.consumer.event import Event
+from event_trio.consumer.policies import DeadLetter
+from event_trio.consumer.router import Router
+from event_trio.consumer.settings import ConsumerSettings
+from event_trio.contracts.orders import OrderConfirmed
+from event_trio.database.connections import create_engine
+from event_trio.envelope import Envelope
+from event_trio.lifecycle import Supervisor
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from benchmarks.counting import counted
-from shared.consumer.assembly import Subscription, consuming
-from shared.consumer.event import Event
-from shared.consumer.policies import DeadLetter
-from shared.consumer.router import Router
-from shared.consumer.settings import ConsumerSettings
-from shared.contracts.orders import OrderConfirmed
-from shared.database import create_engine
-from shared.envelope import Envelope
-from shared.lifecycle import Supervisor
-from shared.queue import BATCH
-from shared.signals import Signals
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient

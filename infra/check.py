@@ -7,9 +7,9 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from shared.aws import BROKER_FAULTS, Aws, error_code
-from shared.errors import EventTrioError
-from shared.settings import forget_empty_variables
+from event_trio.broker.aws import BROKER_FAULTS, Aws, error_code
+from event_trio.errors import EventTrioError
+from event_trio.settings import forget_empty_variables
 
 from .deploy import looked_over, message_bytes, variable, where_options
 from .drift import differences

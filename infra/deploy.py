@@ -15,11 +15,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from shared.addresses import http_url, is_region
-from shared.aws import BROKER_FAULTS, Aws, cloudformation, ensure_usable, error_code
-from shared.errors import ConfigurationError, EventTrioError
-from shared.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
-from shared.settings import forget_empty_variables
+from event_trio.broker.aws import BROKER_FAULTS, Aws, cloudformation, ensure_usable, error_code
+from event_trio.errors import ConfigurationError, EventTrioError
+from event_trio.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
+from event_trio.settings import forget_empty_variables
+from event_trio.urls import http_url, is_region
 
 from .manifest import BROKER, Kind, Template, load
 from .stacks import LOCAL, REMOTE, Change, Stacks

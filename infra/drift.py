@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from shared.aws import Aws, error_code, sns, sqs
-from shared.outbox.limits import DEFAULT_BYTES
+from event_trio.broker.aws import Aws, error_code, sns, sqs
+from event_trio.outbox.limits import DEFAULT_BYTES
 
 from . import manifest
 from .declaration import Account, Declaration, Properties, Value

@@ -8,11 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 import yaml
+from event_trio.errors import ConfigurationError
+from event_trio.settings import suggest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
-
-from shared.errors import ConfigurationError
-from shared.settings import suggest
 
 TEMPLATES = Path(__file__).parent / "templates"
 

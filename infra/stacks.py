@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
-
-from shared.aws import error_code
-from shared.errors import EventTrioError
-from shared.retry import Backoff
+from event_trio.backoff import Backoff
+from event_trio.broker.aws import error_code
+from event_trio.errors import EventTrioError
 
 if TYPE_CHECKING:
     from types_aiobotocore_cloudformation import CloudFormationClient

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support import databases, servers, topologies
 from tests.support.databases import TestDatabase
 from tests.support.servers import PostgresServer
@@ -105,7 +105,7 @@ async def outbox_database(postgres: PostgresServer, outbox_template: str) -> Asy
 
 
 @pytest.fixture
-async def topology(aws: Aws) -> AsyncIterator[Topology]:
+async def topology(aws: Aws) -> AsyncIterator[BrokerNames]:
     """All topics and queues under a prefix of this test's own."""
     async with topologies.deployed(aws) as found:
         yield found

@@ -37,6 +37,8 @@ OURS = (
 )
 # What is installed where.
 ENVIRONMENTS = {".venv": "locks/dev.txt", ".venv-localstack": "locks/localstack.txt"}
+# Which distributions of this repository an environment has besides, editable.
+EDITABLE = {".venv": ("shared",)}
 
 
 class BootstrapError(Exception):
@@ -106,7 +108,8 @@ def _is_fresh(environment: Path, lock: Path) -> bool:
 
 def _digest(environment: Path, lock: Path) -> str:
     # The path is part of it: programs in an environment name it in their first line, so a moved one does not work.
-    return hashlib.sha256(str(environment.resolve()).encode() + b"\0" + lock.read_bytes()).hexdigest()
+    editable = "".join(sorted(EDITABLE.get(environment.name, ())))
+    return hashlib.sha256(f"{environment.resolve()}\0{editable}".encode() + lock.read_bytes()).hexdigest()
 
 
 def _works(uv: str) -> bool:
@@ -160,7 +163,19 @@ def _make(root: Path, name: str, uv: str | None) -> None:
             str(lock),
         ]
     _run(f"installing about {count} packages into {name}", command)
+    for folder in EDITABLE.get(name, ()):
+        _install_editable(root / folder, python, uv)
     (environment / STAMP).write_text(_digest(environment, lock))
+
+
+def _install_editable(folder: Path, python: Path, uv: str | None) -> None:
+    """Install a distribution of this repository so that its files are used where they are.
+
+    The lock has its dependencies and its build backend, so nothing else is downloaded.
+    """
+    pip = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", str(folder)]
+    _run(f"installing {folder.name}/ as it is", [*pip, *options])
 
 
 def _runs(python: Path) -> bool:

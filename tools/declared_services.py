@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from shared.errors import ConfigurationError
+from event_trio.errors import ConfigurationError
 
 SERVICES = Path(__file__).parents[1] / "services"
 FILE = "service.toml"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from shared.aws import error_code
+from event_trio.broker.aws import error_code
 
 from ..deploy import stack_name
 from ..manifest import Template

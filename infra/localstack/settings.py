@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
+from event_trio import setting_types as types
+from event_trio.settings import EnvironmentSettings
+from event_trio.urls import is_aws
 from pydantic import Field, field_validator
-
-from shared import setting_types as types
-from shared.addresses import is_aws
-from shared.settings import EnvironmentSettings
 
 
 class TopologySettings(EnvironmentSettings):

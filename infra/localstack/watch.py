@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
-
-from shared.aws import BROKER_FAULTS, Aws, error_code, sns, sqs
-from shared.errors import EventTrioError
-from shared.lifecycle import Supervisor, pause
-from shared.observability import logging
-from shared.settings import fail, load
-from shared.signals import Signals
+from event_trio.broker.aws import BROKER_FAULTS, Aws, error_code, sns, sqs
+from event_trio.errors import EventTrioError
+from event_trio.lifecycle import Supervisor, pause
+from event_trio.observability import logging
+from event_trio.settings import fail, load
+from event_trio.signals import Signals
 
 from .. import manifest
 from ..deploy import Progress, connect, delete, deploy

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 OrderId = NewType("OrderId", UUID)
 NotificationId = NewType("NotificationId", UUID)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shared.consumer.event import Event
-from shared.consumer.failures import Outage, Reject
-from shared.consumer.policies import PublishFailure, Retry, Unit
-from shared.consumer.router import Router
-from shared.contracts.orders import (
+from event_trio.consumer.errors import Outage, Reject
+from event_trio.consumer.event import Event
+from event_trio.consumer.policies import PublishFailure, Retry, Unit
+from event_trio.consumer.router import Router
+from event_trio.contracts.orders import (
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,

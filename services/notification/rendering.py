@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from event_trio.contracts.orders import OrderEvent
+from event_trio.errors import EventTrioError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError
-
-from shared.contracts.orders import OrderEvent
-from shared.errors import EventTrioError
 
 from .domain import DEFAULT_LOCALE, Text, language
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from event_trio import setting_types as types
+from event_trio.consumer.settings import ConsumerSettings
+from event_trio.outbox.settings import PublisherSettings
+from event_trio.settings import EnvironmentSettings, whole_database_url
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-
-from shared import setting_types as types
-from shared.consumer.settings import ConsumerSettings
-from shared.outbox.settings import PublisherSettings
-from shared.settings import EnvironmentSettings, whole_database_url
 
 
 class NotificationSettings(ConsumerSettings, PublisherSettings):

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
+from event_trio.clock import Clock
+from event_trio.consumer.event import Event
+from event_trio.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
+from event_trio.contracts.orders import OrderEvent, OrderPlaced
+from event_trio.envelope import uuid7
+from event_trio.outbox.writer import OutboxWriter
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
-from shared.clock import Clock
-from shared.consumer.event import Event
-from shared.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
-from shared.contracts.orders import OrderEvent, OrderPlaced
-from shared.envelope import new_event_id
-from shared.outbox.writer import OutboxWriter
 
 from .domain import (
     Notice,
@@ -154,7 +153,7 @@ class Notifier:
         self, event: Event[E], recipient: Recipient, text: Text, sent_at: datetime | None
     ) -> Notification:
         return Notification(
-            id=NotificationId(new_event_id()),
+            id=NotificationId(uuid7()),
             order_id=recipient.order_id,
             event_id=event.id,
             event_type=event.envelope.type,

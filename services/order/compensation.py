@@ -5,14 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 
 import structlog
+from event_trio.clock import Clock
+from event_trio.consumer.errors import Reject
+from event_trio.consumer.event import Event
+from event_trio.contracts.notifications import NotificationFailed
+from event_trio.contracts.orders import OrderPlaced
+from event_trio.outbox.writer import OutboxWriter
 from sqlalchemy.ext.asyncio import AsyncSession
-
-from shared.clock import Clock
-from shared.consumer.event import Event
-from shared.consumer.failures import Reject
-from shared.contracts.notifications import NotificationFailed
-from shared.contracts.orders import OrderPlaced
-from shared.outbox.writer import OutboxWriter
 
 from . import domain, events
 from .domain import Action, Order, OrderId, State

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 from .money import MINOR_UNITS, fits, in_minor_units
 

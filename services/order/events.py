@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.contracts.orders import (
+from event_trio.contracts.orders import (
     ORDER_EVENTS,
     OrderCancelled,
     OrderConfirmed,
@@ -16,8 +16,8 @@ from shared.contracts.orders import (
     OrderReleased,
     OrderShipped,
 )
-from shared.errors import ConfigurationError
-from shared.settings import require_known
+from event_trio.errors import ConfigurationError
+from event_trio.settings import require_known
 
 from .domain import Action, Order
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.consumer.policies import Retry, Unit
-from shared.consumer.router import Router
-from shared.contracts.notifications import NotificationFailed
+from event_trio.consumer.policies import Retry, Unit
+from event_trio.consumer.router import Router
+from event_trio.contracts.notifications import NotificationFailed
 
 from .compensation import Compensator
 

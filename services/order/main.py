@@ -8,35 +8,34 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from event_trio.broker.names import BrokerNames
+from event_trio.clock import Clock, SystemClock
+from event_trio.consumer.build import Subscription, consumer_engine, consuming, ensure_startable
+from event_trio.consumer.sources.worker import Consumer
+from event_trio.database.connections import create_engine
+from event_trio.errors import ConfigurationError
+from event_trio.http import operations
+from event_trio.http.application import create_app
+from event_trio.http.authorization import authenticator
+from event_trio.http.database import database_checks
+from event_trio.http.health import Check
+from event_trio.http.server import serve
+from event_trio.idempotency.answers import Answers
+from event_trio.idempotency.metrics import IdempotencyMetrics
+from event_trio.idempotency.pruner import KeyPruner
+from event_trio.idempotency.schema import TABLE
+from event_trio.idempotency.transactions import of_sessions
+from event_trio.lifecycle import Loop, Supervisor
+from event_trio.observability import logging
+from event_trio.observability.metrics import new_registry
+from event_trio.outbox.metrics import OutboxMetrics
+from event_trio.outbox.notifier import OutboxNotifier
+from event_trio.outbox.watch import OutboxWatch
+from event_trio.outbox.writer import OutboxWriter
+from event_trio.settings import fail, load
+from event_trio.signals import Signals
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-
-from shared.clock import Clock, SystemClock
-from shared.consumer.assembly import Subscription, consumer_engine, consuming, ensure_startable
-from shared.consumer.loop import Consumer
-from shared.database import create_engine
-from shared.errors import ConfigurationError
-from shared.http import operations
-from shared.http.application import create_app
-from shared.http.authorization import authenticator
-from shared.http.database import database_checks
-from shared.http.health import Check
-from shared.http.server import serve
-from shared.idempotency.answers import Answers
-from shared.idempotency.metrics import IdempotencyMetrics
-from shared.idempotency.pruner import KeyPruner
-from shared.idempotency.schema import TABLE
-from shared.idempotency.transactions import of_sessions
-from shared.lifecycle import Loop, Supervisor
-from shared.observability import logging
-from shared.observability.metrics import new_registry
-from shared.outbox.doorbell import Doorbell
-from shared.outbox.metrics import OutboxMetrics
-from shared.outbox.watch import OutboxWatch
-from shared.outbox.writer import OutboxWriter
-from shared.settings import fail, load
-from shared.signals import Signals
-from shared.topology import Topology
 
 from .api import events, orders, reports
 from .api.problems import translation
@@ -77,11 +76,11 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     registry = new_registry()
     metrics = OrderMetrics(registry)
     said = signals or Signals()
-    doorbell = Doorbell(url)
+    doorbell = OutboxNotifier(url)
     watch = OutboxWatch(
         url,
         OutboxMetrics(registry),
-        topic=Topology(settings.topology_prefix).topic(TOPIC),
+        topic=BrokerNames(settings.topology_prefix).topic(TOPIC),
         report=settings.cloudwatch_metrics,
         signals=said,
     )

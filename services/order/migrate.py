@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Mapping
 
 import structlog
-
-from shared.migration import upgrade
-from shared.observability import logging
-from shared.roles import set_passwords
-from shared.settings import load
+from event_trio.database.migration import upgrade
+from event_trio.database.roles import set_passwords
+from event_trio.observability import logging
+from event_trio.settings import load
 
 from .settings import OrderMigrationSettings
 

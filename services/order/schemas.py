@@ -7,11 +7,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from event_trio import mailbox
+from event_trio.http.body import Body, Integer
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
-
-from shared import mailbox
-from shared.http.body import Body, Integer
 
 from .domain import Line, Order, State
 from .money import MINOR_UNITS

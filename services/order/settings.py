@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from event_trio import setting_types as types
+from event_trio.broker.aws import LONGEST_WAIT_SECONDS
+from event_trio.consumer.settings import ConsumerSettings
+from event_trio.outbox.settings import PublisherSettings
+from event_trio.settings import EnvironmentSettings, whole_database_url
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-
-from shared import setting_types as types
-from shared.aws import LONGEST_WAIT_SECONDS
-from shared.consumer.settings import ConsumerSettings
-from shared.outbox.settings import PublisherSettings
-from shared.settings import EnvironmentSettings, whole_database_url
 
 
 class OrderSettings(ConsumerSettings, PublisherSettings):

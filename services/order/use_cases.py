@@ -6,18 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from event_trio import failpoints
+from event_trio.clock import Clock
+from event_trio.contracts.orders import OrderEvent
+from event_trio.envelope import Envelope, uuid7
+from event_trio.errors import EventTrioError
+from event_trio.http.request_context import RequestContext
+from event_trio.idempotency.repetition import EVERY_TIME, Repetition
+from event_trio.idempotency.transactions import through
+from event_trio.keyed_semaphore import KeyedSemaphore
+from event_trio.outbox.writer import OutboxWriter
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
-from shared import failpoints
-from shared.clock import Clock
-from shared.contracts.orders import OrderEvent
-from shared.envelope import Envelope, new_event_id
-from shared.errors import EventTrioError
-from shared.http.context import RequestContext
-from shared.idempotency.repetition import EVERY_TIME, Repetition
-from shared.idempotency.transactions import through
-from shared.outbox.writer import OutboxWriter
-from shared.turns import Turns
 
 from . import domain, events
 from .domain import Action, Line, Order, OrderId
@@ -78,7 +77,7 @@ class Orders:
         clock: Clock,
         metrics: OrderMetrics,
     ) -> None:
-        self._turns = Turns()
+        self._turns = KeyedSemaphore()
         self._sessions = sessions
         self._writer = writer
         self._ring = ring
@@ -88,7 +87,7 @@ class Orders:
     async def place(self, new: NewOrder, context: RequestContext, *, once: Repetition[Order] = EVERY_TIME) -> Order:
         """Take an order; raises OrderInvalid, or EventRefused when the broker could not carry its event."""
         order = domain.place(
-            OrderId(new_event_id()),
+            OrderId(uuid7()),
             customer_id=new.customer_id,
             recipient=new.recipient,
             locale=new.locale,

@@ -9,29 +9,28 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from event_trio.broker.aws import Aws, ensure_usable, sns, sqs, topic_arn
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Queue
+from event_trio.clock import SystemClock
+from event_trio.database.connections import Pool, create_pool
+from event_trio.envelope import uuid7
+from event_trio.errors import ConfigurationError
+from event_trio.http.application import create_app
+from event_trio.http.authorization import authenticator
+from event_trio.http.server import serve
+from event_trio.idempotency.answers import Answers
+from event_trio.idempotency.metrics import IdempotencyMetrics
+from event_trio.idempotency.pruner import KeyPruner
+from event_trio.idempotency.transactions import of_pool
+from event_trio.lifecycle import Supervisor
+from event_trio.observability import logging
+from event_trio.observability.metrics import new_registry
+from event_trio.outbox.schema import KEYS
+from event_trio.settings import fail, load
+from event_trio.signals import Signals
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-
-from shared.aws import Aws, ensure_usable, sns, sqs, topic_arn
-from shared.clock import SystemClock
-from shared.database import Pool, create_pool
-from shared.envelope import new_event_id
-from shared.errors import ConfigurationError
-from shared.http.application import create_app
-from shared.http.authorization import authenticator
-from shared.http.server import serve
-from shared.idempotency.answers import Answers
-from shared.idempotency.metrics import IdempotencyMetrics
-from shared.idempotency.pruner import KeyPruner
-from shared.idempotency.transactions import of_pool
-from shared.lifecycle import Supervisor
-from shared.observability import logging
-from shared.observability.metrics import new_registry
-from shared.outbox.schema import KEYS
-from shared.queue import Queue
-from shared.settings import fail, load
-from shared.signals import Signals
-from shared.topology import Topology
 
 from .api import inspection, operations
 from .api.problems import translation
@@ -41,11 +40,11 @@ from .confirmation.control_watch import ControlWatch
 from .confirmation.emptiness import Emptiness
 from .confirmation.publish_check import PublishCheck
 from .confirmation.sweeper import Patience, Sweeper
-from .coordination.doorbell import DoorbellListener
-from .coordination.lanes import Lanes
-from .maintenance.audit_pruner import AuditPruner
-from .maintenance.gauge import BacklogGauge
-from .maintenance.pruner import Pruner
+from .jobs.audit_pruner import AuditPruner
+from .jobs.gauge import BacklogGauge
+from .jobs.pruner import Pruner
+from .leases.lanes import Lanes
+from .leases.listener import OutboxListener
 from .metrics import RelayMetrics
 from .operators.acceptances import Acceptances
 from .operators.groups import Groups
@@ -55,9 +54,9 @@ from .operators.overview import Overview
 from .operators.releases import Releases
 from .operators.replays import Replays
 from .publishing.backlog import Backlog, Release
-from .publishing.courier import Courier
-from .publishing.outbox_marks import OutboxMarks
+from .publishing.dispatcher import Dispatcher
 from .publishing.outbox_reader import OutboxReader, find_outbox
+from .publishing.outbox_updates import OutboxUpdates
 from .publishing.publisher import Publisher
 from .publishing.relay import Pace, Relay
 from .settings import RelaySettings
@@ -134,9 +133,9 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
 async def _assemble(
     settings: RelaySettings, registry: CollectorRegistry, signals: Signals, patience: Patience, stack: AsyncExitStack
 ) -> Parts:
-    clock, metrics, relay_id = SystemClock(), RelayMetrics(registry), new_event_id()
+    clock, metrics, relay_id = SystemClock(), RelayMetrics(registry), uuid7()
     aws = Aws(settings.aws_region, settings.aws_endpoint_url)
-    names = Topology(settings.topology_prefix)
+    names = BrokerNames(settings.topology_prefix)
     url = settings.database_url.get_secret_value()
     listen_url = (settings.doorbell_database_url or settings.database_url).get_secret_value()
 
@@ -168,7 +167,7 @@ async def _assemble(
         patience=CHECK_PATIENCE_SECONDS if settings.replays_by_itself else 0.0,
     )
 
-    marks = OutboxMarks(pool, relay_id)
+    marks = OutboxUpdates(pool, relay_id)
     backlog = Backlog(settings.release, batch_bytes=settings.message_bytes)
     lanes = Lanes(
         lease_pool,
@@ -179,7 +178,7 @@ async def _assemble(
         busy=backlog.busy,
         signals=signals,
     )
-    courier = Courier(
+    courier = Dispatcher(
         reader=OutboxReader(pool, settings.release, most_bytes=settings.message_bytes),
         marks=marks,
         lanes=lanes,
@@ -232,7 +231,7 @@ async def _assemble(
         replays.wake()
         releases.wake()
 
-    doorbell = DoorbellListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
+    doorbell = OutboxListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     audit_pruner = AuditPruner(pool, retention_days=settings.audit_retention_days, signals=signals)
     answers = Answers(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))

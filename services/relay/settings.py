@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from event_trio.broker.aws import drain_for
+from event_trio.outbox.settings import PublisherSettings
+from event_trio.settings import ServiceSettings, whole_database_url
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-
-from shared.aws import drain_for
-from shared.outbox.settings import PublisherSettings
-from shared.settings import ServiceSettings, whole_database_url
 
 from .publishing.backlog import Release
 

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import TestDatabase
 from tests.support.trio import Ground, Trio, ready, trio
 
 
 @pytest.fixture
 def ground(
-    orders_database: TestDatabase, notifications_database: TestDatabase, topology: Topology, aws: Aws, tmp_path: Path
+    orders_database: TestDatabase, notifications_database: TestDatabase, topology: BrokerNames, aws: Aws, tmp_path: Path
 ) -> Ground:
     """Databases, broker and topology of this test's own."""
     return Ground(orders_database, notifications_database, aws, topology, tmp_path)

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.lifecycle import Supervisor
 
 from infra.localstack.watch import TopologyWatch
-from shared.aws import Aws
-from shared.lifecycle import Supervisor
-from shared.topology import Topology
 from tests.support.databases import TestDatabase
 from tests.support.processes import together
 from tests.support.trio import Ground, Trio, notification_service, order_service, ready, relay
@@ -34,7 +34,7 @@ async def test_what_was_not_sent_and_what_was_not_read_is_handled_once_after_the
     tmp_path: Path,
 ) -> None:
     aws = Aws(endpoint_url=own_localstack.endpoint_url)
-    ground = Ground(orders_database, notifications_database, aws, Topology(), tmp_path)
+    ground = Ground(orders_database, notifications_database, aws, BrokerNames(), tmp_path)
     keeper = Supervisor([TopologyWatch(aws, watch_seconds=0.5)])
     await keeper.start()
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from event_trio.broker.aws import Aws
 
-from shared.aws import Aws
 from tests.support.servers import PostgresServer
 from tests.support.sources import ROOT, project_files
 from tools.embedded.ports import free_ports
@@ -92,7 +92,7 @@ def test_no_publisher_is_touched(copied: Copy) -> None:
     assert changed == LISTS
     assert {name.rpartition("/")[0] for name in new} == {
         "infra/templates",
-        "shared/contracts",
+        "shared/event_trio/contracts",
         "tests/integration",
         *(f"services/{name}{folder}" for name in SERVICES for folder in ("", "/migrations", "/migrations/versions")),
     }

@@ -9,7 +9,7 @@ from tests.support.sources import called, executed_at_import, named, parse, pyth
 # What holds a connection, a registry or a setting. Tables and routers only describe; they may stand in a module.
 BUILDERS = {
     *("create_engine", "create_async_engine", "create_pool", "async_sessionmaker", "sessionmaker"),
-    *("FastAPI", "create_app", "AsyncClient", "Client", "Session", "Queue", "Supervisor", "Signals", "Doorbell"),
+    *("FastAPI", "create_app", "AsyncClient", "Client", "Session", "Queue", "Supervisor", "Signals", "OutboxNotifier"),
     *("CollectorRegistry", "Counter", "Gauge", "Histogram", "Summary", "Info"),
     *("load", "configure", "getenv", "Lock", "Event", "Semaphore", "ThreadPoolExecutor"),
 }

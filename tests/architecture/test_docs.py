@@ -93,9 +93,9 @@ def test_every_decision_is_in_the_index_with_its_title() -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("see `shared/envelope.py` and `services/`", ["shared/envelope.py", "services/"]),
+        ("see `shared/event_trio/envelope.py` and `services/`", ["shared/event_trio/envelope.py", "services/"]),
         ("`tests/unit/test_base.py::test_nothing`", ["tests/unit/test_base.py::test_nothing"]),
-        ("[x](docs/x.md), shared/envelope.py", []),
+        ("[x](docs/x.md), shared/event_trio/envelope.py", []),
     ],
 )
 def test_the_rule_sees_paths(text: str, names: list[str], tmp_path: Path) -> None:

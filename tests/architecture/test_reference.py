@@ -5,6 +5,8 @@ import re
 from functools import cache
 
 import pytest
+from event_trio.envelope import Envelope
+from event_trio.settings import ServiceSettings
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import SecretStr
@@ -13,8 +15,6 @@ from services.notification import main as notification
 from services.notification.settings import NotificationSettings
 from services.order import main as order
 from services.order.settings import OrderSettings
-from shared.envelope import Envelope
-from shared.settings import ServiceSettings
 from tests.support.documents import Page, page, pages
 from tests.support.sources import ROOT, parse, python_files
 from tools.reference import actions, events, main, metrics, settings

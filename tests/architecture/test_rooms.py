@@ -10,14 +10,14 @@ import pytest
 from tests.support.sources import executed_at_import, named, parse, python_files
 
 SQL_ROOMS = (
-    "shared/outbox/*.py",
-    "shared/inbox/*.py",
-    "shared/idempotency/*.py",
-    "shared/database.py",
-    "shared/database_probe.py",
-    "shared/migration.py",
-    "shared/roles.py",
-    "shared/consumer/gate.py",  # the same, before it lets the consumer go on
+    "shared/event_trio/outbox/*.py",
+    "shared/event_trio/inbox/*.py",
+    "shared/event_trio/idempotency/*.py",
+    "shared/event_trio/database/connections.py",
+    "shared/event_trio/database/probe.py",
+    "shared/event_trio/database/migration.py",
+    "shared/event_trio/database/roles.py",
+    "shared/event_trio/consumer/database_breaker.py",  # the same, before it lets the consumer go on
     "services/*/repository.py",
     "services/order/reports.py",
     "services/*/tables.py",
@@ -25,13 +25,13 @@ SQL_ROOMS = (
     # The relay is made of SQL; each of its loops has its own statements.
     "services/relay/publishing/outbox_reader.py",
     "services/relay/publishing/barriers.py",
-    "services/relay/publishing/outbox_marks.py",
+    "services/relay/publishing/outbox_updates.py",
     "services/relay/confirmation/unconfirmed.py",
     "services/relay/confirmation/probes.py",
     "services/relay/confirmation/control_watch.py",
     "services/relay/confirmation/broker_identity.py",
-    "services/relay/coordination/lanes.py",
-    "services/relay/coordination/doorbell.py",
+    "services/relay/leases/lanes.py",
+    "services/relay/leases/listener.py",
     "services/relay/operators/holds.py",
     "services/relay/operators/replays.py",
     "services/relay/operators/replay_walks.py",
@@ -41,11 +41,16 @@ SQL_ROOMS = (
     "services/relay/operators/groups.py",
     "services/relay/operators/audit.py",
     "services/relay/operators/brokers.py",
-    "services/relay/maintenance/pruner.py",
-    "services/relay/maintenance/audit_pruner.py",
-    "services/relay/maintenance/gauge.py",
+    "services/relay/jobs/pruner.py",
+    "services/relay/jobs/audit_pruner.py",
+    "services/relay/jobs/gauge.py",
 )
-AWS_ROOMS = ("shared/aws.py", "shared/aws_session.py", "shared/queue.py", "services/relay/publishing/publisher.py")
+AWS_ROOMS = (
+    "shared/event_trio/broker/aws.py",
+    "shared/event_trio/broker/aws_session.py",
+    "shared/event_trio/broker/queue.py",
+    "services/relay/publishing/publisher.py",
+)
 
 STATEMENT = re.compile(
     r"^\s*(SELECT|INSERT INTO|UPDATE \w+ |DELETE FROM|WITH \w+ |CREATE (TABLE|INDEX|ROLE)|ALTER |GRANT |DO \$)",

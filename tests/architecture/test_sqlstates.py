@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.sources import named, parse, python_files
 
-TABLE = "shared/database_faults.py"
+TABLE = "shared/event_trio/database/faults.py"
 # `ERRCODE` in a statement raises one, and reads none.
 CLASSES = {state[:2] for state in asyncpg.exceptions._base.PostgresMessageMeta._message_map if isinstance(state, str)}
 STATE = re.compile(r"[0-9A-Z]{5}")

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from event_trio.http.authorization import Require
+from event_trio.http.tokens import Role
 from fastapi import APIRouter, Depends, FastAPI
 
 from services.notification.main import build as build_notification
@@ -13,8 +15,6 @@ from services.order.main import build as build_order
 from services.order.settings import OrderSettings
 from services.relay.main import build as build_relay
 from services.relay.settings import RelaySettings
-from shared.http.authorization import Require
-from shared.http.tokens import Role
 from tests.support.access import OPEN, authenticated, callers, guarded, routes_of
 
 NAMES = ("order", "notification", "relay")

@@ -6,14 +6,13 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-
-from shared.envelope import Envelope, new_event_id, sequence_text
-from shared.errors import MalformedEnvelope
+from event_trio.envelope import Envelope, sequence_text, uuid7
+from event_trio.errors import MalformedEnvelope
 
 
 def envelope(**changes: object) -> Envelope:
     fields: dict[str, object] = {
-        "id": new_event_id(),
+        "id": uuid7(),
         "source": "/services/order",
         "type": "order.placed",
         "subject": "o-1",
@@ -105,6 +104,6 @@ def test_an_event_without_data_says_where_it_is() -> None:
 
 
 def test_ids_are_uuid7_and_sort_by_time() -> None:
-    ids = [new_event_id() for _ in range(100)]
+    ids = [uuid7() for _ in range(100)]
     assert all(i.version == 7 for i in ids)
     assert ids == sorted(ids)

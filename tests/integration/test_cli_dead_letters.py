@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from event_trio.contracts.orders import OrderConfirmed
+from event_trio.database.connections import create_engine
+from event_trio.envelope import uuid7
+from event_trio.inbox.arrival import Arrival
+from event_trio.inbox.deferred import Aside, Status
+from event_trio.inbox.guard import Identity
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from services.notification.main import NAME, build
 from services.notification.settings import NotificationSettings
-from shared.contracts.orders import OrderConfirmed
-from shared.database import create_engine
-from shared.envelope import new_event_id
-from shared.inbox.arrival import Arrival
-from shared.inbox.deferred import Aside, Status
-from shared.inbox.guard import Identity
 from tests.support.command import Ran, event_trio
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.events import envelope_of
@@ -36,7 +36,7 @@ async def letters(notifications_database: TestDatabase) -> list[str]:
     ids = []
     async with async_sessionmaker(engine).begin() as session:
         for group, sequence in (("a", 2), ("a", 3), ("b", 2)):
-            payload = OrderConfirmed(order_id=new_event_id(), customer_id="c-1")
+            payload = OrderConfirmed(order_id=uuid7(), customer_id="c-1")
             event = envelope_of(payload, subject=group, sequence=sequence, source="/services/order")
             arrival = Arrival(Identity.of(NAME, event, message_id="m", group=group), event.to_bytes(), {})
             await arrival.put_aside(session, Aside(Status.DEAD, "rejected", "no such address", attempts=1))

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from event_trio.database.connections import STATEMENT_SECONDS, Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.confirmation.unconfirmed import EVIDENCE, GROUPS, HEADS, RETURN
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing.outbox_marks import MARK_PUBLISHED
-from shared.database import STATEMENT_SECONDS, Pool
-from shared.signals import Signals
+from services.relay.publishing.outbox_updates import MARK_PUBLISHED
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import pool, query
 

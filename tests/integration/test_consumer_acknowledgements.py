@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from event_trio.broker.queue import Message
+from event_trio.consumer.event import Event
+from event_trio.consumer.policies import Retry
+from event_trio.consumer.sources.poller import Polling
+from event_trio.consumer.sources.worker import Limits
+from event_trio.errors import BrokerUnavailable
 
-from shared.consumer.event import Event
-from shared.consumer.loop import Limits
-from shared.consumer.policies import Retry
-from shared.consumer.receiving import Polling
-from shared.errors import BrokerUnavailable
-from shared.queue import Message
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
@@ -51,7 +51,7 @@ class FailingQueue(MemoryQueue):
 async def test_what_is_in_hand_delays_no_other_group(
     how: str, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.consumer.acknowledgements.LINGER_SECONDS", 600.0)
+    monkeypatch.setattr("event_trio.consumer.sources.acknowledgements.LINGER_SECONDS", 600.0)
     begun = asyncio.Event()
 
     async def stay(event: Event[Counted]) -> None:

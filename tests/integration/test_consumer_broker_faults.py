@@ -4,11 +4,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from event_trio.broker.aws import Aws, sqs
+from event_trio.broker.queue import Queue
+from event_trio.consumer.sources.poller import Polling
+from event_trio.consumer.sources.worker import Limits
 
-from shared.aws import Aws, sqs
-from shared.consumer.loop import Limits
-from shared.consumer.receiving import Polling
-from shared.queue import Queue
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
@@ -52,7 +52,7 @@ async def queue(aws: Aws) -> AsyncIterator[FifoQueue]:
 async def test_whatever_happens_to_its_calls_every_event_is_handled_once_and_in_order(
     aws: Aws, database: TestDatabase, queue: FifoQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.aws.LONGEST_WAIT_SECONDS", 1)
+    monkeypatch.setattr("event_trio.broker.aws.LONGEST_WAIT_SECONDS", 1)
     only_deletes = [
         Fault("answer cut off", passes=True, answer=lambda real: real[: len(real) // 2]),
         Fault("one of a batch not deleted", passes=True, answer=one_refused),

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.consumer.errors import Outage, Reject, RetryLater
+from event_trio.consumer.event import Event
+from event_trio.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
+from event_trio.consumer.sources.poller import Polling
+from event_trio.consumer.sources.worker import Limits
+from event_trio.envelope import Envelope
+from event_trio.inbox.deferred_messages import DeferredMessages, MessageBehind
+from event_trio.inbox.selection import By, Selection
 
-from shared.aws import Aws
-from shared.consumer.event import Event
-from shared.consumer.failures import Outage, Reject, RetryLater
-from shared.consumer.loop import Limits
-from shared.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
-from shared.consumer.receiving import Polling
-from shared.envelope import Envelope
-from shared.inbox.deferred_messages import DeferredMessages, MessageBehind
-from shared.inbox.selection import By, Selection
 from tests.support.consuming import CONSUMER, Counted, TestedConsumer, consumer_of, effects, make_effects, nothing, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

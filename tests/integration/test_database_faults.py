@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support import relays
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.faulty_postgres import FaultyPostgres, faulty_postgres
@@ -56,7 +56,7 @@ class Customer:
 
 @asynccontextmanager
 async def system(
-    orders: TestDatabase, carried: TestDatabase, notifications: TestDatabase, aws: Aws, topology: Topology
+    orders: TestDatabase, carried: TestDatabase, notifications: TestDatabase, aws: Aws, topology: BrokerNames
 ) -> AsyncIterator[tuple[Customer, NotificationService]]:
     """Order service, relay and notification service, each on its own way to its database."""
     async with AsyncExitStack() as stack:
@@ -107,7 +107,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def test_a_postgres_that_restarts_at_once_loses_nothing_and_doubles_nothing(
-    cluster: EmbeddedPostgres, aws: Aws, topology: Topology
+    cluster: EmbeddedPostgres, aws: Aws, topology: BrokerNames
 ) -> None:
     orders, notifications = await migrated(cluster)
     async with system(orders, orders, notifications, aws, topology) as (customer, _):
@@ -150,7 +150,7 @@ async def shoot(cluster: EmbeddedPostgres) -> None:
 
 @asynccontextmanager
 async def system_behind_proxies(
-    orders: TestDatabase, notifications: TestDatabase, aws: Aws, topology: Topology
+    orders: TestDatabase, notifications: TestDatabase, aws: Aws, topology: BrokerNames
 ) -> AsyncIterator[tuple[Customer, NotificationService, list[FaultyPostgres]]]:
     async with (
         faulty_postgres(orders) as ordering,
@@ -162,7 +162,7 @@ async def system_behind_proxies(
 
 
 async def test_whether_it_was_committed_is_found_out_where_the_answer_is_lost(
-    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: Topology
+    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: BrokerNames
 ) -> None:
     async with system_behind_proxies(orders_database, notifications_database, aws, topology) as (
         customer,
@@ -189,10 +189,10 @@ async def test_connections_that_went_dead_unnoticed_are_given_up_in_time(
     orders_database: TestDatabase,
     notifications_database: TestDatabase,
     aws: Aws,
-    topology: Topology,
+    topology: BrokerNames,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shared.database.STATEMENT_SECONDS", 1.0)
+    monkeypatch.setattr("event_trio.database.connections.STATEMENT_SECONDS", 1.0)
     async with system_behind_proxies(orders_database, notifications_database, aws, topology) as (customer, _, proxies):
         await customer.order()
         for proxy in proxies:

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from event_trio.signals import Signals
 from pydantic import SecretStr
 
 from services.notification.main import build
 from services.notification.settings import NotificationSettings
-from shared.signals import Signals
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import three_letters
 from tests.support.operators import NO_BROKER

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.consumer.event import Event
+from event_trio.consumer.maintenance import InboxMaintenance
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.policies import DeadLetter, Rest
+from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
+from event_trio.envelope import Envelope
+from event_trio.inbox.dead_letters import By, DeadLetters, Selection
 from prometheus_client import CollectorRegistry
 
-from shared.aws import Aws
-from shared.consumer.event import Event
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.nets import Net
-from shared.consumer.policies import DeadLetter, Rest
-from shared.consumer.upkeep import Upkeep
-from shared.envelope import Envelope
-from shared.inbox.dead_letters import By, DeadLetters, Selection
 from tests.support.consuming import CONSUMER, Counted, TestedConsumer, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
@@ -132,7 +132,7 @@ async def test_the_nets_under_a_queue_are_taken_into_the_same_table(database: Te
     async with consumer_of(database, queue.reader()) as tested:
         await sent(tested, queue, (known, "handled"))
         await tested.drain()
-        net = Net(
+        net = DeadLetterQueueDrain(
             "net",
             CONSUMER,
             queue.reader(),
@@ -161,7 +161,7 @@ async def test_count_and_age_are_figures(database: TestDatabase, queue: FifoQueu
         await sent(tested, queue, (event, "dead_letter"))
         registry = CollectorRegistry()
         metrics = ConsumerMetrics(registry)
-        await Upkeep(CONSUMER, tested.sessions, metrics, tested.signals, retention_hours=48).measure()
+        await InboxMaintenance(CONSUMER, tested.sessions, metrics, tested.signals, retention_hours=48).measure()
     assert registry.get_sample_value("consumer_deferred_messages", {"status": "dead"}) == 1
     assert registry.get_sample_value("consumer_deferred_messages", {"status": "waiting"}) == 0
     assert (registry.get_sample_value("consumer_deferred_oldest_seconds", {"status": "dead"}) or 0) > 0

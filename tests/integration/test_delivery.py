@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames, undelivered
+from event_trio.broker.queue import Message, Queue
 
-from shared.aws import Aws, sns, sqs
-from shared.queue import Message, Queue
-from shared.topology import Topology, undelivered
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DOMAIN = "order-events"
 class Wires:
     """What the tests hold on to: clients, and the names that the code goes by."""
 
-    def __init__(self, sns: "SNSClient", sqs: "SQSClient", names: Topology, region: str) -> None:
+    def __init__(self, sns: "SNSClient", sqs: "SQSClient", names: BrokerNames, region: str) -> None:
         self.sns = sns
         self.sqs = sqs
         self.names = names
@@ -45,7 +45,7 @@ class Wires:
 
 
 @pytest.fixture
-async def wires(aws: Aws, topology: Topology) -> AsyncIterator[Wires]:
+async def wires(aws: Aws, topology: BrokerNames) -> AsyncIterator[Wires]:
     async with AsyncExitStack() as stack:
         topics, queues = await stack.enter_async_context(sns(aws)), await stack.enter_async_context(sqs(aws))
         yield Wires(topics, queues, topology, aws.region)

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws, cloudformation, sns, sqs
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Queue
+from event_trio.errors import ConfigurationError
 
 from infra.deploy import Progress, delete, deploy, stack_name
 from infra.manifest import TEMPLATES
 from infra.stacks import StackFailed
-from shared.aws import Aws, cloudformation, sns, sqs
-from shared.errors import ConfigurationError
-from shared.queue import Queue
-from shared.topology import Topology
 
 TOPIC = TEMPLATES / "order-events.yaml"
 SUBSCRIBER = TEMPLATES / "notification-order-events.yaml"
@@ -32,7 +32,7 @@ async def prefix(aws: Aws) -> AsyncIterator[str]:
 async def test_the_second_deployment_changes_nothing(aws: Aws, prefix: str) -> None:
     seen: list[Progress] = []
     first = await deploy(aws, prefix=prefix, on_progress=seen.append)
-    names = Topology(prefix)
+    names = BrokerNames(prefix)
     assert first["order-events"]["TopicName"] == names.topic("order-events")
     assert first["notification-order-events"]["QueueName"] == names.queue("notification", "order-events")
     assert first["order-events-publish-check"]["QueueName"] == names.publish_check("order-events")
@@ -53,7 +53,7 @@ async def test_a_changed_template_updates_what_is_there(aws: Aws, prefix: str, t
         "notification-order-events": "updated",
     }
     async with sqs(aws) as client:
-        attributes = await Queue(client, Topology(prefix).queue("notification", "order-events")).attributes()
+        attributes = await Queue(client, BrokerNames(prefix).queue("notification", "order-events")).attributes()
     assert attributes["VisibilityTimeout"] == "90"
 
 
@@ -79,7 +79,7 @@ async def test_new_queues_follow_the_throughput_of_their_topic(aws: Aws, prefix:
     await deploy(aws, prefix=prefix, templates=[TOPIC], throughput="standard")
     await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
     async with sqs(aws) as client:
-        attributes = await Queue(client, Topology(prefix).queue("notification", "order-events")).attributes()
+        attributes = await Queue(client, BrokerNames(prefix).queue("notification", "order-events")).attributes()
     assert (attributes["DeduplicationScope"], attributes["FifoThroughputLimit"]) == ("queue", "perQueue")
     await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER], throughput="high")
     with pytest.raises(ConfigurationError, match="cannot go back"):
@@ -107,7 +107,7 @@ async def test_a_change_set_that_was_left_to_review_is_no_obstacle(aws: Aws, pre
             Parameters=[{"ParameterKey": "Prefix", "ParameterValue": prefix}],
         )
     outputs = await deploy(aws, prefix=prefix, templates=[TOPIC])
-    assert outputs["order-events"]["TopicName"] == Topology(prefix).topic("order-events")
+    assert outputs["order-events"]["TopicName"] == BrokerNames(prefix).topic("order-events")
 
 
 async def test_what_is_deleted_is_gone_and_deleting_it_again_is_fine(aws: Aws, prefix: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+from event_trio.outbox.notifier import CHANNEL, GAP_SECONDS, OutboxNotifier
 
-from shared.outbox.doorbell import CHANNEL, GAP_SECONDS, Doorbell
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 
 
@@ -39,7 +39,7 @@ async def listening(database: TestDatabase) -> AsyncIterator[Listener]:
 
 
 async def test_many_commits_ring_a_few_times_and_the_last_rings_even_at_the_stop(outbox_database: TestDatabase) -> None:
-    doorbell, stopping = Doorbell(outbox_database.url_for(OUTBOX_WRITER)), asyncio.Event()
+    doorbell, stopping = OutboxNotifier(outbox_database.url_for(OUTBOX_WRITER)), asyncio.Event()
     async with listening(outbox_database) as listener:
         running = asyncio.create_task(doorbell.run(stopping))
         doorbell.ring()

@@ -5,24 +5,24 @@ import json
 import secrets
 
 import pytest
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames, dead_letters
+from event_trio.broker.queue import Queue
+from event_trio.outbox.limits import DEFAULT_BYTES
+from event_trio.signals import Signals
 
 from infra.check import run
 from infra.deploy import delete, deploy
 from infra.drift import Difference, differences
 from infra.localstack.watch import TopologyWatch
 from infra.manifest import TEMPLATES
-from shared.aws import Aws, sns, sqs
-from shared.outbox.limits import DEFAULT_BYTES
-from shared.queue import Queue
-from shared.signals import Signals
-from shared.topology import Topology, dead_letters
 from tests.support.topologies import deployed
 
 
 class Altering:
     """Changes of a deployed topology."""
 
-    def __init__(self, aws: Aws, names: Topology) -> None:
+    def __init__(self, aws: Aws, names: BrokerNames) -> None:
         self.aws = aws
         self.names = names
         self.queue = names.queue("notification", "order-events")
@@ -128,7 +128,7 @@ async def test_the_watch_tells_once_and_says_when_it_is_over(aws: Aws) -> None:
     task = asyncio.create_task(watch.run(stopping))
     try:
         await signals.wait("topology.complete", timeout=30.0)
-        altering = Altering(aws, Topology(prefix))
+        altering = Altering(aws, BrokerNames(prefix))
         await altering.set_queue(VisibilityTimeout="90")
         told = await signals.wait("topology.altered", timeout=20.0)
         assert told["differences"] == ["notification-order-events: Queue: VisibilityTimeout is 90, declared is 60"]

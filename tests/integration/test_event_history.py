@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.sweeper import Patience, Sweeper
@@ -13,9 +15,7 @@ from services.relay.operators.audit import Decision
 from services.relay.operators.groups import Groups
 from services.relay.operators.operations import Operations
 from services.relay.operators.replays import Criteria, Replays
-from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
-from shared.database import Pool
-from shared.signals import Signals
+from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.order_service import order_service, place
 from tests.support.outbox import pool, query, record
@@ -54,7 +54,7 @@ async def test_what_goes_again_keeps_when_it_first_went(
     outbox_database: TestDatabase, relay_pool: Pool, by: str
 ) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
-    marks = OutboxMarks(relay_pool, uuid4())
+    marks = OutboxUpdates(relay_pool, uuid4())
     (row,) = await query(outbox_database.url, "SELECT id FROM outbox_event")
     await marks.mark_sent([Acknowledgement(row["id"], 0, "m-1", 0.0)])
     if by == "replay":
@@ -80,7 +80,7 @@ async def test_events_of_a_group_were_sent_in_their_order_though_a_confirmation_
         outbox_database.url, "UPDATE outbox_event SET recorded_at = recorded_at - interval '1 minute' RETURNING 1"
     )
     rows = await query(outbox_database.url, "SELECT id FROM outbox_event ORDER BY sequence")
-    marks = OutboxMarks(relay_pool, uuid4())
+    marks = OutboxUpdates(relay_pool, uuid4())
     await marks.mark_published([Confirmation(events[0].id)])
     # Both are recorded together, the first of them sent two seconds ago, the second one second ago.
     acknowledgements = [Acknowledgement(row["id"], 0, f"m-{row['id']}", 2.0 - n) for n, row in enumerate(rows)]

@@ -2,10 +2,11 @@
 
 import asyncio
 
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+
 from services.relay.operators.audit import Decision
 from services.relay.operators.operations import Operations
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, pool, query, unpublished
 from tests.support.readers import drain_queue, first_sequences
@@ -18,7 +19,7 @@ HELD = ("s-1", "s-2", "s-3")
 
 
 async def test_held_groups_stay_behind_and_come_in_order_when_released(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     url = outbox_database.url_for(OUTBOX_RELAY)
     made = settings(url, aws, topology, call_seconds=1)

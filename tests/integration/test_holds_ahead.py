@@ -6,6 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from event_trio.database.connections import Pool
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.metrics import RelayMetrics
@@ -16,9 +19,6 @@ from services.relay.operators.operations import NotInOutbox, OperationRefused, O
 from services.relay.operators.releases import Releases
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import OutboxReader
-from shared.database import Pool
-from shared.outbox.schema import LANES
-from shared.signals import Signals
 from tests.support.command import event_trio
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all, relay_app, relay_service

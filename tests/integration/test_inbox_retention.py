@@ -4,20 +4,20 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames, dead_letters
+from event_trio.broker.queue import Queue
+from event_trio.consumer.deployment_check import DeploymentCheck
+from event_trio.consumer.event import Event
+from event_trio.consumer.maintenance import InboxMaintenance
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.policies import DeadLetter
+from event_trio.consumer.router import Router
+from event_trio.contracts.notifications import NotificationFailed, NotificationSent
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from shared.aws import Aws, sns, sqs
-from shared.consumer.checks import DeploymentCheck
-from shared.consumer.event import Event
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.policies import DeadLetter
-from shared.consumer.router import Router
-from shared.consumer.upkeep import Upkeep
-from shared.contracts.notifications import NotificationFailed, NotificationSent
-from shared.queue import Queue
-from shared.signals import Signals
-from shared.topology import Topology, dead_letters
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
@@ -52,7 +52,7 @@ async def test_old_rows_go_and_those_of_unresolved_messages_stay(database: TestD
         age = f"UPDATE processed_message SET processed_at = now() - interval '73 hours' WHERE event_id <> '{young.id}'"
         await execute(database.url, age)
         metrics = ConsumerMetrics(CollectorRegistry())
-        upkeep = Upkeep(CONSUMER, tested.sessions, metrics, tested.signals, retention_hours=HOURS)
+        upkeep = InboxMaintenance(CONSUMER, tested.sessions, metrics, tested.signals, retention_hours=HOURS)
         assert await upkeep.prune() == 1
         assert await upkeep.prune() == 0
     left = await rows(database, "SELECT event_id FROM processed_message ORDER BY processed_at")
@@ -82,7 +82,12 @@ async def test_what_may_have_been_forgotten_is_not_handled_again(database: TestD
     ],
 )
 async def test_the_check_at_the_start_says_what_differs(
-    handled: tuple[type[NotificationFailed], ...], days: float, differs: int, short: int, topology: Topology, aws: Aws
+    handled: tuple[type[NotificationFailed], ...],
+    days: float,
+    differs: int,
+    short: int,
+    topology: BrokerNames,
+    aws: Aws,
 ) -> None:
     async def record(session: object, event: object, acted: object) -> None: ...
 

@@ -5,15 +5,15 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.control_watch import ControlWatch
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.confirmation.unconfirmed import RUN
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing.outbox_marks import Confirmation, OutboxMarks
-from shared.database import Pool
-from shared.signals import Signals
+from services.relay.publishing.outbox_updates import Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
 
@@ -98,7 +98,7 @@ async def test_a_group_that_is_read_slowly_has_lost_nothing(outbox_database: Tes
     await fill(outbox_database.url, 1, each=2000)
     await sent(outbox_database, "true", 60)
     await sent(outbox_database, "sequence <= 500", 70, published_ago=1 / 60)
-    marks, swept = OutboxMarks(relay_pool, uuid4()), Swept(relay_pool)
+    marks, swept = OutboxUpdates(relay_pool, uuid4()), Swept(relay_pool)
     rows = await query(outbox_database.url, "SELECT event_id FROM outbox_event WHERE sequence > 500 ORDER BY sequence")
     for row in rows[:5]:
         assert await swept.counts() == (0, 0)

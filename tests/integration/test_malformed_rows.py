@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.outbox.limits import DEFAULT_BYTES
+from event_trio.outbox.schema import LANES
 
 from services.relay.operators.groups import Groups
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import OutboxReader
-from shared.aws import Aws
-from shared.outbox.limits import DEFAULT_BYTES
-from shared.outbox.schema import LANES
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, pool, query
 from tests.support.relays import running, settings
@@ -79,7 +79,7 @@ async def test_each_kind_is_read_as_an_event_with_a_fault_and_no_other_row_has_o
 
 
 async def test_ten_kinds_among_a_thousand_good_ones_are_held_with_reasons_and_the_thousand_go(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     for number, kind in enumerate(TEN):
         await insert(outbox_database, KINDS[kind], subject=f"bad-{number}")
@@ -101,7 +101,7 @@ async def test_ten_kinds_among_a_thousand_good_ones_are_held_with_reasons_and_th
 
 
 async def test_one_behind_good_ones_is_held_when_its_turn_comes_and_only_its_group_waits(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await fill(outbox_database.url, 1, each=2, prefix="bad")
     await insert(outbox_database, KINDS["a number"], subject="bad-1", sequence=3)

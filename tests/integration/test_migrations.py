@@ -6,6 +6,11 @@ from collections.abc import Mapping
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from event_trio.database.connections import create_engine
+from event_trio.database.migration import upgrade
+from event_trio.idempotency import schema as idempotency
+from event_trio.inbox.table import metadata as inbox_metadata
+from event_trio.outbox.table import metadata as outbox_metadata
 from sqlalchemy import Connection, MetaData
 
 from services.notification.migrate import MIGRATIONS as NOTIFICATION
@@ -14,11 +19,6 @@ from services.notification.tables import metadata as notification_metadata
 from services.order.migrate import MIGRATIONS as ORDER
 from services.order.migrate import migrate as migrate_orders
 from services.order.tables import metadata as order_metadata
-from shared.database import create_engine
-from shared.idempotency import schema as idempotency
-from shared.inbox.table import metadata as inbox_metadata
-from shared.migration import upgrade
-from shared.outbox.table import metadata as outbox_metadata
 from tests.support.databases import Migrate, database, fetch
 from tests.support.servers import PostgresServer
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
+from event_trio.broker.queue import BATCH, Message, Queue
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
+from event_trio.database.connections import create_engine
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.nets import Net
-from shared.database import create_engine
-from shared.queue import BATCH, Message, Queue
-from shared.signals import Signals
 from tests.support.consuming import CONSUMER, Counted, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
@@ -47,7 +47,7 @@ class Parts:
         self.registry, self.queue = CollectorRegistry(), FullQueue(map(message, ("first", "odd", "last")))
         sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         metrics, signals = ConsumerMetrics(self.registry), Signals()
-        self.net = Net(
+        self.net = DeadLetterQueueDrain(
             "net", CONSUMER, self.queue, sessions, metrics, signals, reason="received_too_often", wait_seconds=0
         )
 

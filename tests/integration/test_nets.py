@@ -3,15 +3,15 @@
 from contextlib import AsyncExitStack
 from typing import Any
 
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames, dead_letters, undelivered
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import create_engine
+from event_trio.envelope import Envelope
+from event_trio.inbox.guard import Identity, claim
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from services.notification.main import NAME
-from shared.aws import Aws, sns, sqs
-from shared.database import create_engine
-from shared.envelope import Envelope
-from shared.inbox.guard import Identity, claim
-from shared.queue import Queue
-from shared.topology import Topology, dead_letters, undelivered
 from tests.support.databases import TestDatabase, fetch
 from tests.support.fifo import FifoQueue
 from tests.support.notification_service import NotificationService, Order, notification_service
@@ -44,7 +44,7 @@ async def redriven(service: NotificationService, event: Envelope) -> None:
 
 
 async def test_what_the_broker_gives_up_is_a_dead_letter_and_runs_again(
-    notifications_database: TestDatabase, topology: Topology, aws: Aws
+    notifications_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     poison, known, lost = Order().placed(), Order().placed(), Order().placed()
     await note_as_handled(notifications_database, known)

@@ -7,6 +7,12 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import Pool
+from event_trio.errors import BrokerUnavailable
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.broker_identity import BrokerIdentity
@@ -16,13 +22,7 @@ from services.relay.operators.acceptances import Acceptances
 from services.relay.operators.audit import Decision
 from services.relay.operators.operations import OperationRefused, Operations
 from services.relay.operators.replays import Criteria, Replays
-from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
-from shared.aws import Aws
-from shared.database import Pool
-from shared.errors import BrokerUnavailable
-from shared.queue import Queue
-from shared.signals import Signals
-from shared.topology import Topology
+from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import pool, query, record
 from tests.support.relays import running, settings
@@ -124,7 +124,7 @@ async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing
 ) -> None:
     """A call and a confirmation that straddle the change: the event was not recorded as sent when all went again."""
     answered, returned = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
-    marks = OutboxMarks(relay_pool, uuid4())
+    marks = OutboxUpdates(relay_pool, uuid4())
     await identity(relay_pool, automatic=True).meet("100")
     assert not await identity(relay_pool, automatic=True).meet("200")
     replays = Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
@@ -138,7 +138,7 @@ async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing
 
 
 async def test_trouble_of_the_check_is_not_the_publishers(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Receives fail from some moment on: events are sent as before, and the check says that it cannot be read."""
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.clock import SystemClock
+from event_trio.envelope import uuid7
+from event_trio.errors import ConfigurationError
 
 from services.notification.domain import Notice, Text
 from services.notification.senders.guarded import GuardedSender
 from services.notification.senders.sender import SenderDown, SendFailed, SendRefused
 from services.notification.senders.smtp import Smtp, SmtpSender
-from shared.aws import Aws
-from shared.clock import SystemClock
-from shared.envelope import new_event_id
-from shared.errors import ConfigurationError
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.mail import MailServer, mail_server
@@ -44,7 +44,7 @@ async def queue(aws: Aws, prefix: str) -> AsyncIterator[FifoQueue]:
 
 
 def notice(address: str = RECIPIENT, subject: str = "주문 접수") -> Notice:
-    return Notice(key=new_event_id(), address=address, text=Text(locale="ko", subject=subject, body="감사합니다\n"))
+    return Notice(key=uuid7(), address=address, text=Text(locale="ko", subject=subject, body="감사합니다\n"))
 
 
 def sender(port: int) -> SmtpSender:

@@ -3,6 +3,17 @@
 import json
 
 import pytest
+from event_trio.clock import SystemClock
+from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.pipeline.intake import Processor
+from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.router import Router
+from event_trio.consumer.sources.delivery import Delivery
+from event_trio.consumer.telemetry import Report
+from event_trio.database.connections import create_engine
+from event_trio.outbox.writer import OutboxWriter
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
@@ -14,17 +25,6 @@ from services.notification.use_cases import Notifier
 from services.order.compensation import Compensation, Compensator
 from services.order.handlers import router as order_router
 from services.order.metrics import OrderMetrics
-from shared.clock import SystemClock
-from shared.consumer.delivery import Delivery
-from shared.consumer.gate import Gate
-from shared.consumer.handling import Handling
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.processor import Processor
-from shared.consumer.reporting import Report
-from shared.consumer.router import Router
-from shared.database import create_engine
-from shared.outbox.writer import OutboxWriter
-from shared.signals import Signals
 from tests.support.databases import TestDatabase, fetch
 from tests.support.memory_queue import MemoryQueue
 from tests.support.order_service import order_service, place
@@ -44,7 +44,7 @@ class Switchboard:
 
     async def carry(self, router: Router) -> int:
         """Handle what is new; returns how many events that were."""
-        clock, gate = SystemClock(), Gate(self.sessions)
+        clock, gate = SystemClock(), DatabaseBreaker(self.sessions)
         report = Report(router, ConsumerMetrics(CollectorRegistry()), Signals(), clock)
         handling = Handling(router, self.sessions, gate, report, clock)
         processor = Processor(self._name, self.sessions, handling, report, clock)

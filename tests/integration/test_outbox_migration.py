@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from event_trio.outbox import schema
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.metrics import RelayMetrics
@@ -13,9 +16,6 @@ from services.relay.operators.groups import Groups
 from services.relay.operators.replays import Replays
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import OutboxReader, find_outbox
-from shared.outbox import schema
-from shared.outbox.schema import LANES
-from shared.signals import Signals
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase, database, execute
 from tests.support.outbox import fill, pool, query
 from tests.support.servers import PostgresServer

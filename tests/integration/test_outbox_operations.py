@@ -6,6 +6,10 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from event_trio.database.connections import Pool
+from event_trio.outbox.limits import size
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.metrics import RelayMetrics
@@ -16,10 +20,6 @@ from services.relay.operators.releases import Releases
 from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import WINDOW, OutboxReader
-from shared.database import Pool
-from shared.outbox.limits import size
-from shared.outbox.schema import LANES
-from shared.signals import Signals
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all, refuse
 from tests.support.outbox import fill, pool, query, record

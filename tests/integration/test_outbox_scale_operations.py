@@ -12,9 +12,11 @@ from time import monotonic
 
 import asyncpg
 import pytest
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
-from services.relay.maintenance.gauge import MEASURE, MOST
+from services.relay.jobs.gauge import MEASURE, MOST
 from services.relay.metrics import RelayMetrics
 from services.relay.operators import replays
 from services.relay.operators.audit import Decision
@@ -25,8 +27,6 @@ from services.relay.operators.overview import Overview
 from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import GROUPS, WINDOW, OutboxReader, find_outbox
-from shared.database import Pool
-from shared.signals import Signals
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import pool, query, record
 

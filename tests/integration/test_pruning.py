@@ -3,17 +3,17 @@
 from uuid import uuid4
 
 import pytest
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from benchmarks.counting import counted
 from services.relay.confirmation.sweeper import Patience, Sweeper
-from services.relay.maintenance.pruner import PRUNE, STEP, Pruner
+from services.relay.jobs.pruner import PRUNE, STEP, Pruner
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.backlog import Release
-from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
 from services.relay.publishing.outbox_reader import OutboxReader
-from shared.outbox.schema import LANES
-from shared.signals import Signals
+from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
 
@@ -58,7 +58,7 @@ async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDataba
         await record(database.url_for(OUTBOX_WRITER), [("new", 2)])
         reading = await OutboxReader(relays, Release.ACKNOWLEDGED).read(range(LANES), known=[])
         assert [event.subject for event in reading.events] == ["new", "new"]
-        marks = OutboxMarks(relays, uuid4())
+        marks = OutboxUpdates(relays, uuid4())
         sent = [Acknowledgement(event.id, 0, "m", 0.0) for event in reading.events]
         assert len(await marks.mark_sent([Acknowledgement(over["id"], 0, "late", 0.0), *sent])) == 2
         assert [

@@ -6,18 +6,18 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Patience, Sweeper
-from services.relay.maintenance.pruner import Pruner
+from services.relay.jobs.pruner import Pruner
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing.outbox_marks import Acknowledgement, Confirmation, OutboxMarks
-from shared.aws import Aws, sns, sqs
-from shared.database import Pool
-from shared.queue import Queue
-from shared.signals import Signals
-from shared.topology import Topology
+from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.memory_queue import MemoryQueue
 from tests.support.outbox import fill, pool, query, record
@@ -64,7 +64,7 @@ async def test_a_confirmation_before_the_acknowledgement_counts_and_is_not_undon
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
-    marks = OutboxMarks(relay_pool, uuid4())
+    marks = OutboxUpdates(relay_pool, uuid4())
     (news,) = await marks.mark_published([Confirmation(envelope.id)])
     assert news.event_id == envelope.id
     assert news.since_sent == pytest.approx(0, abs=0.01)
@@ -76,7 +76,7 @@ async def test_unknown_and_repeated_confirmations_change_nothing(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
-    marks = OutboxMarks(relay_pool, uuid4())
+    marks = OutboxUpdates(relay_pool, uuid4())
     assert await marks.mark_published([Confirmation(uuid4())]) == []
     assert len(await marks.mark_published([Confirmation(envelope.id), Confirmation(uuid4())])) == 1
     before = await query(outbox_database.url, "SELECT * FROM outbox_event")
@@ -89,13 +89,13 @@ async def test_an_acknowledgement_from_before_a_republish_is_not_taken_for_its_o
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
     await query(outbox_database.url, "UPDATE outbox_event SET republished = 1 RETURNING 1")
-    assert await OutboxMarks(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []
+    assert await OutboxUpdates(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []
     assert await state(outbox_database, envelope.id) == (False, False, 1)
 
 
 async def test_an_acknowledgement_alone_is_no_proof(outbox_database: TestDatabase, relay_pool: Pool) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
-    await OutboxMarks(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "m-1", 0.0)])
+    await OutboxUpdates(relay_pool, uuid4()).mark_sent([Acknowledgement(1, 0, "m-1", 0.0)])
     assert await state(outbox_database, envelope.id) == (True, False, 0)
 
 
@@ -103,7 +103,7 @@ async def test_a_relay_with_nothing_to_confirm_is_ready_at_once(relay_pool: Pool
     """Not only when the first long poll has ended."""
     check = PublishCheck(
         MemoryQueue(),
-        OutboxMarks(relay_pool, uuid4()),
+        OutboxUpdates(relay_pool, uuid4()),
         wait_seconds=20,
         hurried=False,
         metrics=RelayMetrics(CollectorRegistry()),
@@ -123,7 +123,7 @@ async def test_a_relay_with_nothing_to_confirm_is_ready_at_once(relay_pool: Pool
 
 
 async def test_foreign_messages_on_the_check_are_counted_and_block_nothing(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     async with sqs(aws) as queues, sns(aws) as topics:
         queue = Queue(queues, topology.publish_check("order-events"))
@@ -197,7 +197,7 @@ async def test_a_probe_that_returns_shows_that_the_rest_is_lost(
 
 
 async def test_a_lost_event_is_published_again_under_another_deduplication_id(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     """LocalStack would swallow the same id for five minutes, as AWS does."""
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])

@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
 from benchmarks.counting import counted
 from services.relay.main import build
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support import relays
 from tests.support.databases import TestDatabase, execute
 from tests.support.letters import three_letters
@@ -24,24 +24,24 @@ from tools.embedded.ports import free_port
 
 INTERNALS = re.compile(r"://|\d+\.\d+\.\d+\.\d+|Error|Exception|Errno|asyncpg|sqlalchemy|SELECT|127\.0|localhost")
 
-Running = Callable[[TestDatabase, Aws, Topology], AbstractAsyncContextManager[httpx.AsyncClient]]
+Running = Callable[[TestDatabase, Aws, BrokerNames], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @asynccontextmanager
-async def order(database: TestDatabase, aws: Aws, topology: Topology) -> AsyncIterator[httpx.AsyncClient]:
+async def order(database: TestDatabase, aws: Aws, topology: BrokerNames) -> AsyncIterator[httpx.AsyncClient]:
     where = {"aws_endpoint_url": aws.endpoint_url, "topology_prefix": topology.prefix}
     async with order_service(database, signals=None, consuming=True, queue_wait_seconds=1, **where) as api:
         yield api
 
 
 @asynccontextmanager
-async def notification(database: TestDatabase, aws: Aws, topology: Topology) -> AsyncIterator[httpx.AsyncClient]:
+async def notification(database: TestDatabase, aws: Aws, topology: BrokerNames) -> AsyncIterator[httpx.AsyncClient]:
     async with notification_service(database, aws, topology.prefix) as service:
         yield service.api
 
 
 @asynccontextmanager
-async def relay(database: TestDatabase, aws: Aws, topology: Topology) -> AsyncIterator[httpx.AsyncClient]:
+async def relay(database: TestDatabase, aws: Aws, topology: BrokerNames) -> AsyncIterator[httpx.AsyncClient]:
     made = relays.settings(database.url_for("order_relay"), aws, topology, lease_seconds=15)
     async with client(build(made)) as api:
         yield api
@@ -84,7 +84,7 @@ async def is_unready(api: httpx.AsyncClient) -> bool:
 
 @pytest.mark.parametrize(("name", "running"), SERVICES, ids=[name for name, _ in SERVICES])
 async def test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database(
-    databases: dict[str, TestDatabase], aws: Aws, topology: Topology, name: str, running: Running
+    databases: dict[str, TestDatabase], aws: Aws, topology: BrokerNames, name: str, running: Running
 ) -> None:
     database = databases[name]
     if name == "notification":
@@ -116,7 +116,7 @@ async def test_a_database_that_is_not_there_is_503_and_names_nothing(
 ) -> None:
     url = databases[name].url
     url = f"{url}_missing" if way == "missing" else f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere"
-    async with running(TestDatabase("missing", url), aws, Topology("nowhere-")) as api:
+    async with running(TestDatabase("missing", url), aws, BrokerNames("nowhere-")) as api:
         assert await status(api) == 503
         assert await refused(api, name)
         assert (await api.get("/livez")).status_code == 200

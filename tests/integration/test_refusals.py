@@ -7,17 +7,17 @@ from typing import Any
 
 import asyncpg
 import pytest
+from event_trio.database import connections as database
+from event_trio.database.connections import Pool, create_engine, create_pool, transaction
+from event_trio.database.faults import Fault, fault_of
+from event_trio.http.database import database_checks
+from event_trio.http.health import assess
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from services.relay.operators.overview import Overview
 from services.relay.publishing.outbox_reader import find_outbox
-from shared import database
-from shared.database import Pool, create_engine, create_pool, transaction
-from shared.database_faults import Fault, fault_of
-from shared.http.database import database_checks
-from shared.http.health import assess
 from tests.support.databases import TestDatabase, execute
 from tests.support.databases import database as empty_database
 from tests.support.servers import PostgresServer

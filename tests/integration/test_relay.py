@@ -2,13 +2,13 @@
 
 import httpx
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
 from services.relay.main import build
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Transient
 from services.relay.publishing.publisher import Publisher
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, query, record, unpublished
 from tests.support.readers import drain_queue, first_sequences
@@ -25,7 +25,7 @@ async def published(database: TestDatabase, *, timeout: float = 20.0) -> None:
 
 
 async def test_events_are_sent_come_back_and_arrive_in_order(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"o-{g}", n) for n in range(1, 8) for g in range(12)])
     async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
@@ -39,7 +39,7 @@ async def test_events_are_sent_come_back_and_arrive_in_order(
 
 
 async def test_the_bytes_on_the_wire_are_the_bytes_in_the_outbox(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     (recorded,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)], note='ü 김 "quoted" \\ \n')
     async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)):
@@ -49,7 +49,7 @@ async def test_the_bytes_on_the_wire_are_the_bytes_in_the_outbox(
 
 
 async def test_two_relays_keep_every_group_in_order(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
     async with running(made) as first, running(made) as second:
@@ -63,7 +63,7 @@ async def test_two_relays_keep_every_group_in_order(
 
 
 async def test_with_polling_at_a_minute_the_doorbell_brings_an_event_within_a_second(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology, poll_idle_seconds=60)
     async with running(made) as signals:
@@ -104,7 +104,7 @@ class Interfering:
 
 
 async def test_a_failed_entry_holds_back_its_group_and_no_other(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(
         outbox_database.url_for(OUTBOX_WRITER), [(g, n) for n in (1, 2, 3) for g in ("bad", "good-1", "good-2")]
@@ -123,7 +123,7 @@ async def test_a_failed_entry_holds_back_its_group_and_no_other(
 
 
 async def test_an_event_refused_for_good_waits_with_its_reason_and_holds_up_only_its_group(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("bad", 1), ("bad", 2), ("good", 1), ("good", 2)])
     Interfering(monkeypatch, "bad", [Permanent("InvalidParameter: not this one")])
@@ -145,7 +145,7 @@ async def test_an_event_refused_for_good_waits_with_its_reason_and_holds_up_only
 
 
 async def test_an_outage_burns_no_attempts_and_ends_by_itself(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, broken = Publisher.publish, [True]
 
@@ -175,7 +175,7 @@ async def test_an_outage_burns_no_attempts_and_ends_by_itself(
 async def test_a_relay_without_its_topology_names_what_is_missing_and_starts_when_it_is_there(
     outbox_database: TestDatabase, aws: Aws
 ) -> None:
-    app = build(settings(outbox_database.url_for(OUTBOX_RELAY), aws, Topology("nowhere-")))
+    app = build(settings(outbox_database.url_for(OUTBOX_RELAY), aws, BrokerNames("nowhere-")))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as http,
@@ -188,7 +188,7 @@ async def test_a_relay_without_its_topology_names_what_is_missing_and_starts_whe
 
 
 async def test_many_bad_events_in_an_answer_that_accepts_another_are_held_and_no_outage(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Publisher.publish
 

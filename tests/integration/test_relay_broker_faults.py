@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.faulty_broker import (
     Fault,
@@ -56,7 +56,7 @@ async def broker(aws: Aws) -> AsyncIterator[FaultyBroker]:
 
 
 async def test_whatever_happens_to_a_call_its_events_go_in_order_and_no_attempt_is_burnt(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, broker: FaultyBroker
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, broker: FaultyBroker
 ) -> None:
     made = settings(outbox_database.url_for(OUTBOX_RELAY), broker.aws, topology, call_seconds=1)
     async with running(made) as signals:
@@ -75,7 +75,7 @@ async def test_whatever_happens_to_a_call_its_events_go_in_order_and_no_attempt_
 
 
 async def test_whatever_happens_on_the_way_back_every_event_is_confirmed(
-    outbox_database: TestDatabase, topology: Topology, broker: FaultyBroker, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, broker: FaultyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.relay.confirmation.publish_check.VISIBILITY_SECONDS", 1)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), broker.aws, topology, call_seconds=1)

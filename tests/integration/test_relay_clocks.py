@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.clock import SystemClock
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Facts
 
-from shared.aws import Aws
-from shared.clock import SystemClock
-from shared.outbox.schema import LANES
-from shared.signals import Facts
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, query, unpublished
 from tests.support.readers import drain_queue, first_sequences
@@ -37,7 +37,7 @@ def owns_all(facts: Facts) -> bool:
 
 
 async def test_relays_with_clocks_far_apart_share_the_lanes_and_keep_every_group_in_order(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clocks = iter([WrongClock(-SKEW), WrongClock(SKEW)])
     monkeypatch.setattr("services.relay.main.SystemClock", lambda: next(clocks))

@@ -4,12 +4,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames
+from event_trio.errors import ConfigurationError
 
 from services.relay import main
 from services.relay.main import build
-from shared.aws import Aws, sns, sqs
-from shared.errors import ConfigurationError
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import query, record
 from tests.support.relays import TOPIC, running, settings
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 
 async def test_with_sixty_four_calls_in_flight_the_client_has_as_many_connections(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
 
@@ -33,7 +33,7 @@ async def test_with_sixty_four_calls_in_flight_the_client_has_as_many_connection
 
 
 async def test_the_lease_has_a_connection_of_its_own(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     async with running(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)) as signals:
         await signals.wait("lanes.changed")
@@ -46,7 +46,7 @@ async def test_the_lease_has_a_connection_of_its_own(
 
 @pytest.mark.parametrize(("call", "lease"), [(2.5, 3.0), (3.0, 3.0), (10.5, 15.0), (14.0, 15.0)])
 async def test_a_call_that_could_outlast_the_lease_is_refused_at_start(
-    topology: Topology, aws: Aws, call: float, lease: float
+    topology: BrokerNames, aws: Aws, call: float, lease: float
 ) -> None:
     times = {"call_seconds": call, "lease_seconds": lease, "drain_seconds": 60.0}
     with pytest.raises(ConfigurationError, match=rf"CALL_SECONDS \({call:g}\) may be two thirds"):
@@ -54,7 +54,7 @@ async def test_a_call_that_could_outlast_the_lease_is_refused_at_start(
 
 
 async def test_a_check_queue_that_goes_missing_stops_no_publishing(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     url = outbox_database.url_for(OUTBOX_WRITER)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)

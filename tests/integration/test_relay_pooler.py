@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
 from services.relay.main import build
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, unpublished
 from tests.support.poolers import installed, pooled
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not installed(), reason="pgbouncer is not instal
 
 
 async def test_two_relays_work_through_a_transaction_mode_pooler(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, tmp_path: Path
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, tmp_path: Path
 ) -> None:
     direct = outbox_database.url_for(OUTBOX_RELAY)
     async with pooled(direct, tmp_path) as through:
@@ -37,7 +37,7 @@ async def test_two_relays_work_through_a_transaction_mode_pooler(
 
 
 async def test_a_doorbell_behind_the_pooler_is_found_to_be_deaf_and_polling_goes_on(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, tmp_path: Path
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, tmp_path: Path
 ) -> None:
     async with pooled(outbox_database.url_for(OUTBOX_RELAY), tmp_path) as through:
         app = build(settings(through, aws, topology))

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Message
 
 from infra.deploy import deploy
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Patience
-from shared.aws import Aws
-from shared.queue import Message
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import query, record, unpublished
 from tests.support.readers import drain_queue, first_sequences
@@ -21,7 +21,7 @@ from tools.embedded.ports import free_port
 
 
 async def test_a_lost_confirmation_brings_the_event_once_more_and_then_it_is_published(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, lost = PublishCheck._confirm, list[Message]()
 
@@ -54,7 +54,7 @@ async def test_a_broker_with_nothing_in_it_gets_everything_again_in_order_before
     outbox_database: TestDatabase, tmp_path: Path
 ) -> None:
     async with EmbeddedLocalStack(tmp_path / "localstack", port=free_port()) as own:
-        aws, topology = Aws(endpoint_url=own.endpoint_url), Topology()
+        aws, topology = Aws(endpoint_url=own.endpoint_url), BrokerNames()
         await deploy(aws, prefix="")
         made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
         url = outbox_database.url_for(OUTBOX_WRITER)
@@ -79,7 +79,7 @@ async def test_a_broker_with_nothing_in_it_gets_everything_again_in_order_before
 
 
 async def test_on_aws_a_new_broker_is_reported_and_left_to_an_operator(
-    outbox_database: TestDatabase, topology: Topology, aws: Aws
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology, new_broker="report")

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from event_trio.database.connections import Pool
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.metrics import RelayMetrics
@@ -15,9 +18,6 @@ from services.relay.operators.replays import AtLeast, Criteria, Replays
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.barriers import LOOKED_AT
 from services.relay.publishing.outbox_reader import OutboxReader
-from shared.database import Pool
-from shared.outbox.schema import LANES
-from shared.signals import Signals
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all
 from tests.support.outbox import fill, pool, query, record

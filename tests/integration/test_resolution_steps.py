@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import asyncpg
 import httpx
 import pytest
+from event_trio.database.connections import create_engine
+from event_trio.inbox.dead_letters import By, DeadLetters, Selection
+from event_trio.inbox.deferred_messages import DeferredMessages
+from event_trio.inbox.guard import lock_group
+from event_trio.inbox.resolution import STEP, MessageBusy
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from shared.database import create_engine
-from shared.inbox.dead_letters import By, DeadLetters, Selection
-from shared.inbox.deferred_messages import DeferredMessages
-from shared.inbox.guard import lock_group
-from shared.inbox.resolution import STEP, MessageBusy
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import letters
 from tests.support.order_service import order_service
@@ -77,7 +77,7 @@ async def test_no_transaction_changes_more_than_a_step_or_holds_what_it_waits_fo
 async def test_what_stays_busy_is_left_and_said_if_it_was_asked_for(
     sessions: async_sessionmaker[AsyncSession], orders_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.inbox.resolution.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("event_trio.inbox.resolution.BUSY_SECONDS", 0.2)
     dead = DeadLetters(sessions, "order")
     async with sessions.begin() as handler:
         await lock_group(handler, "order", "e-3")

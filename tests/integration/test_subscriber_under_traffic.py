@@ -9,13 +9,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from event_trio.broker.aws import Aws, sns
+from event_trio.broker.names import BrokerNames
+from event_trio.contracts.orders import OrderConfirmed
+from event_trio.envelope import uuid7
 
 from infra.deploy import delete, deploy
 from infra.manifest import TEMPLATES
-from shared.aws import Aws, sns
-from shared.contracts.orders import OrderConfirmed
-from shared.envelope import new_event_id
-from shared.topology import Topology
 from tests.support.events import envelope_of
 from tests.support.readers import drain_queue, first_sequences
 from tests.support.waiting import eventually
@@ -30,10 +30,10 @@ GROUPS = 4
 class Traffic:
     """A publisher that goes on: several groups side by side, within each one event after the other's answer."""
 
-    def __init__(self, aws: Aws, names: Topology) -> None:
+    def __init__(self, aws: Aws, names: BrokerNames) -> None:
         self._aws = aws
         self._topic = f"arn:aws:sns:{aws.region}:000000000000:{names.topic('order-events')}"
-        self._subjects = [str(new_event_id()) for _ in range(GROUPS)]
+        self._subjects = [str(uuid7()) for _ in range(GROUPS)]
         self.sent = dict.fromkeys(self._subjects, 0)
 
     @property
@@ -85,7 +85,7 @@ def newcomer(tmp_path: Path) -> Path:
 
 async def test_a_subscriber_comes_and_goes_under_traffic(aws: Aws, newcomer: Path) -> None:
     prefix = f"t{secrets.token_hex(4)}-"
-    names, everything = Topology(prefix), [*OWN, newcomer]
+    names, everything = BrokerNames(prefix), [*OWN, newcomer]
     try:
         await deploy(aws, prefix=prefix, templates=OWN)
         traffic = Traffic(aws, names)

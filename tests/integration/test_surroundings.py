@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import TestDatabase
 from tests.support.processes import ROOT, service_process
 from tests.support.waiting import eventually
@@ -63,7 +63,7 @@ def run(module: str, *arguments: str, **environment: str) -> subprocess.Complete
 
 
 async def test_a_service_is_ready_whatever_surrounds_it(
-    notifications_database: TestDatabase, topology: Topology, aws: Aws, hostile: dict[str, str], tmp_path: Path
+    notifications_database: TestDatabase, topology: BrokerNames, aws: Aws, hostile: dict[str, str], tmp_path: Path
 ) -> None:
     settings = {
         "DATABASE_URL": notifications_database.url_for("notification_api"),
@@ -81,7 +81,9 @@ async def test_a_service_is_ready_whatever_surrounds_it(
         await eventually(ready, timeout=30.0)
 
 
-def test_the_topology_is_compared_whatever_surrounds_it(topology: Topology, aws: Aws, hostile: dict[str, str]) -> None:
+def test_the_topology_is_compared_whatever_surrounds_it(
+    topology: BrokerNames, aws: Aws, hostile: dict[str, str]
+) -> None:
     found = run("infra.check", "--prefix", topology.prefix, AWS_ENDPOINT_URL=str(aws.endpoint_url), **hostile)
     assert (found.returncode, found.stderr) == (0, "")
 

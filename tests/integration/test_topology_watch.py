@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Queue
+from event_trio.signals import Facts, Signals
 
 from infra.deploy import delete
 from infra.localstack.inventory import Broker, Declared, Missing
 from infra.localstack.watch import TopologyWatch
-from shared.aws import Aws, sns, sqs
-from shared.queue import Queue
-from shared.signals import Facts, Signals
-from shared.topology import Topology
 from tests.support.waiting import eventually
 from tools.embedded.localstack import EmbeddedLocalStack
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 class Watched:
     """A topology under the eyes of a watch."""
 
-    def __init__(self, aws: Aws, names: Topology, signals: Signals, ready_file: Path) -> None:
+    def __init__(self, aws: Aws, names: BrokerNames, signals: Signals, ready_file: Path) -> None:
         self.aws = aws
         self.names = names
         self.signals = signals
@@ -67,7 +67,7 @@ async def watching(aws: Aws, folder: Path) -> AsyncIterator[Watched]:
     stopping = asyncio.Event()
     task = asyncio.create_task(watch.run(stopping))
     try:
-        yield Watched(aws, Topology(prefix), signals, ready_file)
+        yield Watched(aws, BrokerNames(prefix), signals, ready_file)
     finally:
         stopping.set()
         await task

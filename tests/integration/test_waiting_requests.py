@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from event_trio.keyed_semaphore import AT_ONCE, KeyedSemaphore, KeyedSemaphoreTimeout
 
-from shared.turns import AT_ONCE, NoTurn, Turns
 from tests.support.databases import TestDatabase, fetch
 from tests.support.order_service import ORDER, order_service, place
 from tests.support.waiting import eventually
@@ -52,9 +52,9 @@ async def test_repeats_on_a_locked_order_leave_the_others_their_connections(
 
 
 async def test_who_waits_too_long_is_told_and_leaves_nothing_behind() -> None:
-    turns = Turns()
+    turns = KeyedSemaphore()
     async with turns.take("a", seconds=1), turns.take("a", seconds=1), turns.take("b", seconds=1):
-        with pytest.raises(NoTurn):
+        with pytest.raises(KeyedSemaphoreTimeout):
             await turns.take("a", seconds=0.01).__aenter__()
     async with turns.take("a", seconds=1):
         assert len(turns._turns) == 1

@@ -6,18 +6,18 @@ from typing import Any
 
 import httpx
 import pytest
+from event_trio.backoff import Backoff
+from event_trio.broker.aws import Aws
+from event_trio.circuit_breaker import CircuitBreakerOptions
+from event_trio.clock import SystemClock
+from event_trio.consumer.event import Event
+from event_trio.consumer.payloads import PayloadReader, Reading
+from event_trio.consumer.policies import DeadLetter, Retry, Unit
+from event_trio.contracts.orders import OrderPlaced
+from event_trio.envelope import Envelope
+from event_trio.errors import ConfigurationError
 
 from services.order.main import build as build_order
-from shared.aws import Aws
-from shared.breaker import Trip
-from shared.clock import SystemClock
-from shared.consumer.event import Event
-from shared.consumer.payloads import PayloadReader, Reading
-from shared.consumer.policies import DeadLetter, Retry, Unit
-from shared.contracts.orders import OrderPlaced
-from shared.envelope import Envelope
-from shared.errors import ConfigurationError
-from shared.retry import Backoff
 from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, fetch
 from tests.support.events import envelope_of
@@ -26,7 +26,7 @@ from tests.support.order_service import order_service, place, settings
 
 ORIGIN = "http://orders.example"
 HOURLY = Retry(attempts=3, delay=1, unit=Unit.HOURS)
-TRIP = Trip(failures=2, backoff=Backoff(first=30.0, factor=1.0, cap=30.0, jitter=0.0))
+TRIP = CircuitBreakerOptions(failures=2, backoff=Backoff(first=30.0, factor=1.0, cap=30.0, jitter=0.0))
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

@@ -7,15 +7,15 @@ from dataclasses import asdict
 
 import pytest
 import structlog
+from event_trio.broker.aws import Aws, sqs
+from event_trio.broker.names import BrokerNames
+from event_trio.consumer.settings import ConsumerSettings
+from event_trio.contracts.orders import OrderConfirmed
+from event_trio.envelope import uuid7
 from pydantic import SecretStr
 
 from benchmarks.baseline import baseline, keep
 from benchmarks.consumer import drain, fill
-from shared.aws import Aws, sqs
-from shared.consumer.settings import ConsumerSettings
-from shared.contracts.orders import OrderConfirmed
-from shared.envelope import new_event_id
-from shared.topology import Topology
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 
@@ -38,9 +38,9 @@ def quiet() -> Iterator[None]:
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("quiet")
 async def test_the_consumer_costs_no_more_than_it_did(
-    notifications_database: TestDatabase, topology: Topology, aws: Aws
+    notifications_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
-    payload = OrderConfirmed(order_id=new_event_id(), customer_id="customer-1")
+    payload = OrderConfirmed(order_id=uuid7(), customer_id="customer-1")
     groups = [f"group-{number}" for number in range(GROUPS)]
     events = [
         envelope_of(payload, subject=group, sequence=sequence) for sequence in range(1, EACH + 1) for group in groups

@@ -4,11 +4,11 @@ import os
 from dataclasses import asdict
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
 from benchmarks.baseline import baseline, keep
 from benchmarks.relay import drain
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill
 from tests.support.relays import settings
@@ -20,7 +20,9 @@ MOST = {"publish_calls": 0.11, "statements": 0.05}
 
 
 @pytest.mark.timeout(240)
-async def test_the_relay_costs_no_more_than_it_did(outbox_database: TestDatabase, topology: Topology, aws: Aws) -> None:
+async def test_the_relay_costs_no_more_than_it_did(
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
+) -> None:
     await fill(outbox_database.url, GROUPS, each=EACH)
     made = settings(
         outbox_database.url_for(OUTBOX_RELAY), aws, topology, lease_seconds=15, call_seconds=5, drain_seconds=10

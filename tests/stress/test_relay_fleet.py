@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.outbox.schema import LANES
 
-from shared.aws import Aws
-from shared.outbox.schema import LANES
-from shared.topology import Topology
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.fleets import Fleet
 from tests.support.outbox import query, record, unpublished
@@ -24,7 +24,7 @@ GROUPS = 25
 
 
 @pytest.fixture
-async def fleet(outbox_database: TestDatabase, topology: Topology, aws: Aws, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Relays of this test's outbox; none runs yet."""
     made = Fleet(
         {
@@ -94,7 +94,7 @@ async def test_lanes_are_shared_taken_over_and_handed_over(fleet: Fleet, outbox_
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("relays", [2, 4])
 async def test_relays_killed_and_stopped_at_random_lose_nothing_and_reorder_nothing(
-    fleet: Fleet, outbox_database: TestDatabase, topology: Topology, aws: Aws, relays: int
+    fleet: Fleet, outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, relays: int
 ) -> None:
     seed = 20_000 + relays
     dice = random.Random(seed)

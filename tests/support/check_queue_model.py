@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.relay.publishing.outbox_marks import Confirmation
+from services.relay.publishing.outbox_updates import Confirmation
 
 
 @dataclass(eq=False)

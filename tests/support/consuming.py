@@ -8,29 +8,29 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import asyncpg
+from event_trio.backoff import Backoff
+from event_trio.broker.queue import Queue
+from event_trio.clock import SystemClock
+from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.event import Event
+from event_trio.consumer.isolation import Isolation
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.payloads import PayloadReader
+from event_trio.consumer.pipeline.intake import Processor
+from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.policies import FailurePolicy, RetryInPlace
+from event_trio.consumer.router import RecordFailure, Router, Stale
+from event_trio.consumer.sources.deferred import DeferredWorker, Pace
+from event_trio.consumer.sources.poller import Polling
+from event_trio.consumer.sources.worker import Consumer, Limits
+from event_trio.consumer.telemetry import Report
+from event_trio.contracts.payload import EventPayload
+from event_trio.database.connections import create_engine
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from shared.clock import SystemClock
-from shared.consumer.deferrals import Deferrals, Pace
-from shared.consumer.event import Event
-from shared.consumer.gate import Gate
-from shared.consumer.handling import Handling
-from shared.consumer.isolation import Isolation
-from shared.consumer.loop import Consumer, Limits
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.payloads import PayloadReader
-from shared.consumer.policies import FailurePolicy, RetryInPlace
-from shared.consumer.processor import Processor
-from shared.consumer.receiving import Polling
-from shared.consumer.reporting import Report
-from shared.consumer.router import RecordFailure, Router, Stale
-from shared.contracts.payload import EventPayload
-from shared.database import create_engine
-from shared.queue import Queue
-from shared.retry import Backoff
-from shared.signals import Signals
 from tests.support.databases import TestDatabase, execute
 
 CONSUMER = "tested"
@@ -56,7 +56,7 @@ class TestedConsumer:
     __test__: ClassVar[bool] = False
 
     consumer: Consumer
-    deferrals: Deferrals
+    deferrals: DeferredWorker
     signals: Signals
     registry: CollectorRegistry
     sessions: async_sessionmaker[AsyncSession]
@@ -156,13 +156,13 @@ async def consumer_with(
     engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     registry, signals, clock = CollectorRegistry(), Signals(), SystemClock()
-    metrics, gate = ConsumerMetrics(registry), Gate(sessions)
+    metrics, gate = ConsumerMetrics(registry), DatabaseBreaker(sessions)
     report = Report(router, metrics, signals, clock)
     handling = Handling(router, sessions, gate, report, clock, payloads=payloads)
     processor = Processor(CONSUMER, sessions, handling, report, clock, retention_hours=retention_hours)
     isolation, pace = Isolation(), Pace(poll_seconds=poll_seconds)
     consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits, isolation)
-    deferrals = Deferrals(CONSUMER, sessions, handling, gate, report, signals, pace, isolation)
+    deferrals = DeferredWorker(CONSUMER, sessions, handling, gate, report, signals, pace, isolation)
     tested = TestedConsumer(consumer, deferrals, signals, registry, sessions)
     tested.start()
     try:

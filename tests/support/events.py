@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.contracts.payload import EventPayload
-from shared.envelope import Envelope, new_event_id, sequence_text
+from event_trio.contracts.payload import EventPayload
+from event_trio.envelope import Envelope, sequence_text, uuid7
 
 
 def envelope_of(payload: EventPayload, *, subject: str = "subject-1", sequence: int = 1, **fields: Any) -> Envelope:
     """An envelope around a payload; `fields` replaces what is filled in here."""
     filled = {
-        "id": new_event_id(),
+        "id": uuid7(),
         "source": "/services/test",
         "type": payload.type,
         "subject": subject,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
 from urllib.parse import urlsplit
 
-from shared.aws import Aws
+from event_trio.broker.aws import Aws
+
 from tools.embedded.ports import LOOPBACK
 
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.aws import Aws, sqs
-from shared.envelope import Envelope
-from shared.queue import Queue
+from event_trio.broker.aws import Aws, sqs
+from event_trio.broker.queue import Queue
+from event_trio.envelope import Envelope
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient

@@ -1,26 +1,32 @@
 """What holds the figures of the explanations."""
 
+from event_trio.broker import aws, queue
+from event_trio.consumer import isolation
+from event_trio.consumer.pipeline import intake as processor
+from event_trio.consumer.pipeline.failure_classifier import PUT_OFF_MOST
+from event_trio.consumer.policies import IN_PLACE_SECONDS
+from event_trio.consumer.sources import acknowledgements, delivery
+from event_trio.consumer.sources.deferred import Pace
+from event_trio.database import connections as database
+from event_trio.inbox.resolution import STEP
+from event_trio.inbox.selection import MOST
+from event_trio.outbox import watch
+from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
+from event_trio.outbox.notifier import GAP_SECONDS
+from event_trio.outbox.schema import LANES
+
 from services.notification.settings import NotificationSettings
 from services.relay.confirmation import publish_check, sweeper
-from services.relay.coordination import doorbell
+from services.relay.jobs import gauge, pruner
+from services.relay.leases import listener as doorbell
 from services.relay.main import CHECK_PATIENCE_SECONDS
-from services.relay.maintenance import gauge, pruner
 from services.relay.operators import replays
-from services.relay.publishing import courier, limiter, publisher, refusals
+from services.relay.publishing import dispatcher as courier
+from services.relay.publishing import limiter, publisher
+from services.relay.publishing import rejection_monitor as refusals
 from services.relay.publishing.backlog import BATCH_ENTRIES
 from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
-from shared import aws, database, queue
-from shared.consumer import acknowledgements, delivery, isolation, processor
-from shared.consumer.deferrals import Pace
-from shared.consumer.judgement import PUT_OFF_MOST
-from shared.consumer.policies import IN_PLACE_SECONDS
-from shared.inbox.resolution import STEP
-from shared.inbox.selection import MOST
-from shared.outbox import watch
-from shared.outbox.doorbell import GAP_SECONDS
-from shared.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
-from shared.outbox.schema import LANES
 from tests.support.prose_figures import Aws, Code, Entry, Example, Measured, cost, default
 
 PACE = Pace()

@@ -3,19 +3,20 @@
 import json
 from inspect import signature
 
+from event_trio.broker.queue import BATCH
+from event_trio.consumer.build import NET_WAIT_SECONDS
+from event_trio.consumer.pipeline.failure_classifier import PUT_OFF_MOST
+from event_trio.consumer.router import LONGEST_TIMEOUT
+from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
+from event_trio.http.body_limit import DEFAULT_BYTES as LARGEST_BODY
+from event_trio.idempotency.answers import WAIT_SECONDS
+from event_trio.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
+
 from infra.localstack.watch import COMPARE_SECONDS
 from services.notification.settings import NotificationSettings
 from services.order.schemas import PlaceOrder
 from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings
-from shared.consumer.assembly import NET_WAIT_SECONDS
-from shared.consumer.judgement import PUT_OFF_MOST
-from shared.consumer.nets import Net
-from shared.consumer.router import LONGEST_TIMEOUT
-from shared.http.body_limit import DEFAULT_BYTES as LARGEST_BODY
-from shared.idempotency.answers import WAIT_SECONDS
-from shared.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
-from shared.queue import BATCH
 from tests.support.prose_figures import Aws, Code, Entry, Example, attribute, cost, default
 from tests.support.sources import ROOT
 from tools.demo.tour import ORDERS, ORDERS_PER_SECOND
@@ -26,7 +27,7 @@ MONTH = 30 * 86_400
 CHECKS = MONTH / default(RelaySettings, "publish_check_wait_seconds")
 QUEUE = "notification-order-events"
 KEPT = attribute(QUEUE, "Queue", "MessageRetentionPeriod")
-NET_EVERY = NET_WAIT_SECONDS + signature(Net).parameters["idle_seconds"].default
+NET_EVERY = NET_WAIT_SECONDS + signature(DeadLetterQueueDrain).parameters["idle_seconds"].default
 PRICE_OF_PUBLISHES, PRICE_OF_REQUESTS = 0.30, 0.50
 RUN = "times of one run, which its page says"
 QUOTAS = "Amazon SNS Developer Guide, quotas; Amazon SQS Developer Guide, quotas of messages"

@@ -1,13 +1,14 @@
 """What holds the figures of the guides to operating what runs."""
 
+from event_trio.broker.queue import BATCH
+from event_trio.http.health import AWS_FRESH_SECONDS
+from event_trio.outbox.watch import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
+
 from services.notification.senders.guarded import TRIP
-from services.relay.maintenance.gauge import MOST as COUNTED_EVENTS
+from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
 from services.relay.operators.replays import COUNTED
 from services.relay.publishing.barriers import LOOKED_AT
 from services.relay.settings import RelaySettings
-from shared.http.health import AWS_FRESH_SECONDS
-from shared.outbox.watch import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
-from shared.queue import BATCH
 from tests.support.prose_figures import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
 from tools.cli.client import CHANGE_SECONDS, PATIENCE_SECONDS
 from tools.cli.probe import FAR_SECONDS, NEAR_SECONDS

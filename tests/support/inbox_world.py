@@ -4,28 +4,28 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from event_trio.broker.queue import Message
+from event_trio.clock import SystemClock
+from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.event import Event
+from event_trio.consumer.maintenance import InboxMaintenance
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.outcome import Retry as Again
+from event_trio.consumer.outcome import Unavailable
+from event_trio.consumer.pipeline.intake import Processor
+from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.policies import FailurePolicy
+from event_trio.consumer.router import Router
+from event_trio.consumer.sources.deferred import DeferredWorker, Pace
+from event_trio.consumer.sources.delivery import Delivery
+from event_trio.consumer.telemetry import Report
+from event_trio.envelope import Envelope
+from event_trio.inbox.dead_letters import By, DeadLetters, Selection
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from shared.clock import SystemClock
-from shared.consumer.deferrals import Deferrals, Pace
-from shared.consumer.delivery import Delivery
-from shared.consumer.event import Event
-from shared.consumer.gate import Gate
-from shared.consumer.handling import Handling
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.outcome import Retry as Again
-from shared.consumer.outcome import Unavailable
-from shared.consumer.policies import FailurePolicy
-from shared.consumer.processor import Processor
-from shared.consumer.reporting import Report
-from shared.consumer.router import Router
-from shared.consumer.upkeep import Upkeep
-from shared.envelope import Envelope
-from shared.inbox.dead_letters import By, DeadLetters, Selection
-from shared.queue import Message
-from shared.signals import Signals
 from tests.support.consuming import CONSUMER, Counted
 from tests.support.events import envelope_of
 
@@ -67,14 +67,14 @@ class World:
         self.clock, signals = MovedClock(), Signals(kept=10)
         router, registry = Router(), CollectorRegistry()
         router.handle(Counted, self._record, policy=self.policy)
-        metrics, gate = ConsumerMetrics(registry), Gate(self.sessions)
+        metrics, gate = ConsumerMetrics(registry), DatabaseBreaker(self.sessions)
         report = Report(router, metrics, signals, self.clock)
         handling = Handling(router, self.sessions, gate, report, self.clock)
         self.processor = Processor(
             CONSUMER, self.sessions, handling, report, self.clock, retention_hours=RETENTION_HOURS
         )
-        self.deferrals = Deferrals(CONSUMER, self.sessions, handling, gate, report, signals, Pace(concurrency=2))
-        self.upkeep = Upkeep(CONSUMER, self.sessions, metrics, signals, retention_hours=RETENTION_HOURS)
+        self.deferrals = DeferredWorker(CONSUMER, self.sessions, handling, gate, report, signals, Pace(concurrency=2))
+        self.upkeep = InboxMaintenance(CONSUMER, self.sessions, metrics, signals, retention_hours=RETENTION_HOURS)
         self.letters = DeadLetters(self.sessions, CONSUMER)
 
     async def clear(self) -> None:

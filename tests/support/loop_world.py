@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+from event_trio.lifecycle import Supervisor
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
-from services.relay.coordination.lanes import Lanes
+from services.relay.leases.lanes import Lanes
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.backlog import Backlog, PendingEvent
-from services.relay.publishing.courier import Courier
-from services.relay.publishing.outbox_marks import Acknowledgement, Failure, OutboxMarks
+from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outbox_reader import EVENTS, WINDOW, OutboxReader, Reading
+from services.relay.publishing.outbox_updates import Acknowledgement, Failure, OutboxUpdates
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome
 from services.relay.publishing.publisher import Publisher
 from services.relay.publishing.relay import Pace, Relay
-from shared.lifecycle import Supervisor
-from shared.outbox.schema import LANES
-from shared.signals import Signals
 from tests.support.virtual_time import VirtualClock
 
 Broker = Callable[[Sequence[PendingEvent]], Awaitable[CallOutcome]]
@@ -127,7 +127,7 @@ class Made:
     backlog: Backlog
     metrics: RelayMetrics
     signals: Signals
-    courier: Courier
+    courier: Dispatcher
 
 
 def make(broker: Broker, *, in_flight: int = 8) -> Made:
@@ -139,9 +139,9 @@ def make(broker: Broker, *, in_flight: int = 8) -> Made:
         async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
             return await broker(events)
 
-    courier = Courier(
+    courier = Dispatcher(
         reader=cast(OutboxReader, outbox),
-        marks=cast(OutboxMarks, outbox),
+        marks=cast(OutboxUpdates, outbox),
         lanes=lanes,
         backlog=backlog,
         clock=clock,

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.envelope import Envelope
-from shared.queue import BATCH, Message, Queue
+from event_trio.broker.queue import BATCH, Message, Queue
+from event_trio.envelope import Envelope
 
 
 @dataclass

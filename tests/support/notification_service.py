@@ -8,17 +8,17 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from event_trio.broker.aws import Aws
+from event_trio.contracts.orders import OrderedLine, OrderEvent, OrderPlaced
+from event_trio.contracts.payload import EventPayload
+from event_trio.envelope import Envelope, uuid7
+from event_trio.signals import Signals
 from pydantic import SecretStr
 
 from services.notification.handlers import HANDLED
 from services.notification.main import build
 from services.notification.senders.sender import Sender
 from services.notification.settings import NotificationSettings
-from shared.aws import Aws
-from shared.contracts.orders import OrderedLine, OrderEvent, OrderPlaced
-from shared.contracts.payload import EventPayload
-from shared.envelope import Envelope, new_event_id
-from shared.signals import Signals
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.web import client
@@ -95,7 +95,7 @@ class Order:
     """An order, and the events that its service states about it."""
 
     def __init__(self, *, customer_id: str = "customer-1", locale: str = "en") -> None:
-        self.id: UUID = new_event_id()
+        self.id: UUID = uuid7()
         self._customer_id = customer_id
         self._locale = locale
         self._sequence = 0

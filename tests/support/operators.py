@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 from fastapi import FastAPI
 
 from services.relay.main import build
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support import relays
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import query
@@ -22,7 +22,7 @@ NO_BROKER = Aws("us-east-1", "http://127.0.0.1:9")
 
 def relay_app(database: TestDatabase, **given: Any) -> FastAPI:
     """The relay's application; without authentication unless told."""
-    return build(relays.settings(database.url_for(OUTBOX_RELAY), NO_BROKER, Topology("none-"), **given))
+    return build(relays.settings(database.url_for(OUTBOX_RELAY), NO_BROKER, BrokerNames("none-"), **given))
 
 
 @asynccontextmanager

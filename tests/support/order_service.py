@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from event_trio.signals import Signals
 from pydantic import SecretStr
 
 from services.order.main import build
 from services.order.settings import OrderSettings
-from shared.signals import Signals
 from tests.support.databases import TestDatabase
 from tests.support.web import client
 

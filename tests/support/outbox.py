@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import asyncpg
+from event_trio.contracts.payload import EventPayload
+from event_trio.database.connections import Pool, create_engine, create_pool
+from event_trio.envelope import Envelope
+from event_trio.outbox.writer import OutboxWriter
 from sqlalchemy.ext.asyncio import AsyncEngine
-
-from shared.contracts.payload import EventPayload
-from shared.database import Pool, create_engine, create_pool
-from shared.envelope import Envelope
-from shared.outbox.writer import OutboxWriter
 
 SOURCE = "/tests"
 

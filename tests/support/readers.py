@@ -3,9 +3,9 @@
 import asyncio
 from collections import defaultdict
 
-from shared.aws import Aws, sqs
-from shared.envelope import Envelope
-from shared.queue import Queue
+from event_trio.broker.aws import Aws, sqs
+from event_trio.broker.queue import Queue
+from event_trio.envelope import Envelope
 
 
 async def drain_queue(aws: Aws, name: str, count: int, *, seconds: float = 20.0) -> list[Envelope]:

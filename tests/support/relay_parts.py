@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.relay.confirmation.broker_identity import BrokerIdentity
-from services.relay.publishing.courier import Courier, Receipt
-from services.relay.publishing.outbox_marks import OutboxMarks
+from services.relay.publishing.dispatcher import Dispatcher, Receipt
+from services.relay.publishing.outbox_updates import OutboxUpdates
 from tests.support.check_queue_model import Arrival
 
 
@@ -48,8 +48,8 @@ class Relay:
 
     number: int
     relay_id: UUID
-    courier: Courier
-    marks: OutboxMarks
+    courier: Dispatcher
+    marks: OutboxUpdates
     lanes: BelievedLanes
     identity: BrokerIdentity
     met: int = 0

@@ -7,6 +7,10 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import asyncpg
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import Connection, Pool
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.broker_identity import BrokerIdentity
@@ -16,14 +20,10 @@ from services.relay.operators.operations import NotInOutbox, OperationRefused, O
 from services.relay.operators.releases import Releases
 from services.relay.operators.replays import Replays
 from services.relay.publishing.backlog import Backlog, Release
-from services.relay.publishing.courier import Courier
-from services.relay.publishing.outbox_marks import OutboxMarks
+from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outbox_reader import OutboxReader
+from services.relay.publishing.outbox_updates import OutboxUpdates
 from services.relay.publishing.outcome import Outage, Unsent
-from shared.database import Connection, Pool
-from shared.outbox.schema import LANES
-from shared.queue import Queue
-from shared.signals import Signals
 from tests.support.broker_model import Broker, Call
 from tests.support.relay_parts import BelievedLanes, ModelClock, Relay
 from tests.support.sweeping_model import sweep
@@ -279,8 +279,8 @@ class World:
 
     def _new_relay(self, number: int) -> Relay:
         relay_id, lanes, backlog = uuid4(), BelievedLanes(), Backlog(self.release, random=lambda: 0.0)
-        marks = OutboxMarks(self.pool, relay_id)
-        courier = Courier(
+        marks = OutboxUpdates(self.pool, relay_id)
+        courier = Dispatcher(
             reader=OutboxReader(self.pool, self.release),
             marks=marks,
             lanes=lanes,

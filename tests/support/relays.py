@@ -4,18 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
+
 from services.relay.confirmation.sweeper import Patience
 from services.relay.main import build
 from services.relay.settings import RelaySettings
-from shared.aws import Aws
-from shared.outbox.schema import LANES
-from shared.signals import Signals
-from shared.topology import Topology
 
 TOPIC = "order-events"
 
 
-def settings(url: str, aws: Aws, topology: Topology, **changes: Any) -> RelaySettings:
+def settings(url: str, aws: Aws, topology: BrokerNames, **changes: Any) -> RelaySettings:
     """What a relay of the order events needs, with short waits."""
     values: dict[str, Any] = {
         "database_url": url,

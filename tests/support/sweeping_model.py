@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.metrics import RelayMetrics
-from shared.database import Pool
-from shared.signals import Signals
 from tests.support.check_queue_model import CheckQueue
 
 # Nobody waits here: whatever was sent and is not confirmed may be lost at once, which only makes more of them go again.

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 
-from shared.aws import Aws
-from shared.topology import Topology
 from tests.support.databases import TestDatabase
 from tests.support.order_service import place
 from tests.support.processes import ServiceProcess, service_process, together
@@ -25,7 +25,7 @@ class Ground:
     orders: TestDatabase
     notifications: TestDatabase
     aws: Aws
-    topology: Topology
+    topology: BrokerNames
     folder: Path
 
     def environment(self, database: TestDatabase, role: str, **more: str) -> dict[str, str]:

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 
 from infra import manifest
 from infra.manifest import TEMPLATES, Kind
-from shared.topology import Topology, dead_letters, undelivered
 from tests.support.cloudformation import Resolved
 
 ROOT = TEMPLATES.parents[1]
 SERVICES = ("order", "notification")
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-NAMES = Topology("p-")
+NAMES = BrokerNames("p-")
 PUBLISHES = {"order": "order-events", "notification": "notification-events"}
 SUBSCRIBES = {"order": "notification-events", "notification": "order-events"}
 every_service = pytest.mark.parametrize("service", SERVICES)
@@ -127,7 +127,10 @@ def called_in(*rooms: str) -> set[str]:
 @every_service
 def test_all_that_the_code_asks_for_is_allowed(service: str) -> None:
     found = {name: {action.split(":")[1] for action, _ in allowed(part)} for name, part in policies(service).items()}
-    queue, subscription = called_in("shared/queue.py"), called_in("shared/subscription.py")
+    queue, subscription = (
+        called_in("shared/event_trio/broker/queue.py"),
+        called_in("shared/event_trio/broker/subscription.py"),
+    )
     assert {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl"} <= queue
     assert found["Service"] == queue | subscription
     # A relay gives no message more time.

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 import pytest
+from event_trio.broker.queue import BATCH, Message, Queue, Refused
+from event_trio.clock import SystemClock
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.sources.acknowledgements import Acknowledgements
+from event_trio.errors import BrokerUnavailable
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
-from shared.clock import SystemClock
-from shared.consumer.acknowledgements import Acknowledgements
-from shared.consumer.metrics import ConsumerMetrics
-from shared.errors import BrokerUnavailable
-from shared.queue import BATCH, Message, Queue, Refused
-from shared.signals import Signals
 from tests.support.waiting import eventually
 
 FOREVER = float("inf")
@@ -81,7 +81,7 @@ class Parts:
 
 @pytest.fixture
 async def tested(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
-    monkeypatch.setattr("shared.consumer.acknowledgements.LINGER_SECONDS", 600.0)
+    monkeypatch.setattr("event_trio.consumer.sources.acknowledgements.LINGER_SECONDS", 600.0)
     made = Parts()
     running = asyncio.create_task(made.part.run())
     yield made
@@ -107,7 +107,7 @@ async def test_a_full_batch_waits_for_no_other_call(tested: Parts) -> None:
 
 
 async def test_a_call_that_hangs_holds_up_no_other_for_long(tested: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.consumer.acknowledgements.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("event_trio.consumer.sources.acknowledgements.LINGER_SECONDS", 0.05)
     tested.add("a")
     await tested.called(["a"])
     tested.add("b")

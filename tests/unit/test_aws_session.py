@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from shared import aws_session
-from shared.aws import Aws, ensure_usable, sqs
-from shared.errors import ConfigurationError
+from event_trio.broker import aws_session
+from event_trio.broker.aws import Aws, ensure_usable, sqs
+from event_trio.errors import ConfigurationError
 
 LOCAL = ["http://127.0.0.1:4566", "http://localstack:4566", "https://localhost.localstack.cloud:4566"]
 NOWHERE = "/nowhere/at/all"

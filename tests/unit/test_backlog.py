@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 
+from event_trio.backoff import Backoff
+from event_trio.outbox.limits import DEFAULT_BYTES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
-from shared.outbox.limits import DEFAULT_BYTES
-from shared.retry import Backoff
 
 NOW = 0.0
 BACKOFF = Backoff(first=1, factor=2, cap=60, jitter=0)

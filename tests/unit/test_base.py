@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from event_trio.backoff import Backoff
+from event_trio.broker.names import BrokerNames, dead_letters, undelivered
+from event_trio.errors import EventRefused, EventTrioError
+from event_trio.lifecycle import Supervisor, pause
+from event_trio.settings import load, suggest
+from event_trio.signals import Signals
 
 from services.relay.settings import RelaySettings
-from shared.errors import EventRefused, EventTrioError
-from shared.lifecycle import Supervisor, pause
-from shared.retry import Backoff
-from shared.settings import load, suggest
-from shared.signals import Signals
-from shared.topology import Topology, dead_letters, undelivered
 from tests.support.waiting import eventually
 
 
@@ -41,7 +41,7 @@ def test_an_error_without_words_says_what_its_docstring_says() -> None:
 
 
 def test_names_of_topics_and_queues() -> None:
-    names = Topology("t1-")
+    names = BrokerNames("t1-")
     assert names.topic("order-events") == "t1-order-events.fifo"
     assert names.queue("notification", "order-events") == "t1-notification-order-events.fifo"
     assert names.publish_check("order-events") == "t1-order-events-publish-check.fifo"

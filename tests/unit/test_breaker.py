@@ -1,21 +1,22 @@
 """A breaker opens at the failures that it was told, lets one call try, and closes at the first success."""
 
 import pytest
+from event_trio.backoff import Backoff
+from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions, CircuitState
 
-from shared.breaker import Breaker, BreakerState, Trip
-from shared.retry import Backoff
 
-
-def breaker(failures: int = 1) -> Breaker:
-    return Breaker(Trip(failures, Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)), random=lambda: 0.5)
+def breaker(failures: int = 1) -> CircuitBreaker:
+    return CircuitBreaker(
+        CircuitBreakerOptions(failures, Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)), random=lambda: 0.5
+    )
 
 
 def test_it_opens_at_the_last_of_the_failures_in_a_row_and_says_why() -> None:
     tested = breaker(failures=2)
     assert not tested.failed(0.0, "first")
-    assert tested.state(0.0) is BreakerState.CLOSED
+    assert tested.state(0.0) is CircuitState.CLOSED
     assert tested.failed(0.0, "second")
-    assert (tested.state(0.5), tested.reason, tested.try_call(0.5)) == (BreakerState.OPEN, "second", False)
+    assert (tested.state(0.5), tested.reason, tested.try_call(0.5)) == (CircuitState.OPEN, "second", False)
 
 
 def test_one_call_tries_and_its_success_closes() -> None:
@@ -55,10 +56,10 @@ def test_a_try_without_outcome_lets_the_next_one_try() -> None:
     tested.failed(0.0, "away")
     assert tested.try_call(1.0)
     tested.undecided()
-    assert tested.state(1.0) is BreakerState.HALF_OPEN
+    assert tested.state(1.0) is CircuitState.HALF_OPEN
     assert tested.try_call(1.0)
 
 
 def test_a_trip_needs_a_failure() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Trip(0)
+        CircuitBreakerOptions(0)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from event_trio.database.url import parse
+from event_trio.http.authorization import authenticator
+from event_trio.settings import ServiceSettings
 from pydantic_settings import BaseSettings
 
 from infra.localstack.settings import TopologySettings
 from services.relay.settings import RelaySettings
-from shared.database_url import parse
-from shared.http.authorization import authenticator
-from shared.settings import ServiceSettings
 from tests.support.images import DOCKERFILES, ROOT, compose, stages
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]

@@ -3,10 +3,9 @@
 from typing import ClassVar
 
 import pytest
+from event_trio.consumer.errors import Reject, describe, is_database_failure
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from shared.consumer.failures import Reject, describe, is_database_failure
 
 
 class DriverError(Exception):

@@ -8,8 +8,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 from asyncpg.connect_utils import SSLMode, _parse_connect_dsn_and_args
-
-from shared.database_url import InvalidDatabaseUrl, parse, with_password
+from event_trio.database.url import InvalidDatabaseUrl, parse, with_password
 
 URL = "postgresql://role:secret@db.example:6432/orders"
 ODD = ["p@ss", "a#b", "a/b", "a?b", "100%", "%41", "a:b", "[x]", "a b", "ü비밀", "a&b=c+d", "\\'\""]

@@ -10,12 +10,11 @@ import aiosmtplib
 import asyncpg
 import pytest
 import structlog
+from event_trio.consumer.errors import Reject
+from event_trio.error_text import describe, field_path, place, told
+from event_trio.observability import logging
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError
-
-from shared.consumer.failures import Reject
-from shared.error_text import describe, field_path, place, told
-from shared.observability import logging
 
 CANARY = "ada@example.com"
 

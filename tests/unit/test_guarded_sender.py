@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from event_trio.envelope import uuid7
+from event_trio.failure_attribution import CHANCES
 
 from services.notification.domain import Notice, Text
 from services.notification.senders.guarded import GuardedSender
 from services.notification.senders.sender import SenderDown, SendFailed, SendRefused
-from shared.blame import CHANCES
-from shared.envelope import new_event_id
 
 
 class Time:
@@ -45,7 +45,7 @@ class Scripted:
 
 
 def notice(address: str = "ada@example.com") -> Notice:
-    return Notice(key=new_event_id(), address=address, text=Text(locale="en", subject="s", body="b\n"))
+    return Notice(key=uuid7(), address=address, text=Text(locale="en", subject="s", body="b\n"))
 
 
 @pytest.mark.parametrize("doubtful", [False, True])

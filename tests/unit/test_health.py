@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from event_trio.http import health
+from event_trio.http.health import Assessment, Check, assess
 
 from services.relay.api.readiness import Readings, checks
-from shared.http import health
-from shared.http.health import Assessment, Check, assess
 
 
 async def fine() -> str | None:

@@ -4,8 +4,7 @@ import asyncio
 import random
 
 import pytest
-
-from shared.consumer.isolation import Isolation
+from event_trio.consumer.isolation import Isolation
 
 
 async def test_handlers_run_beside_each_other() -> None:

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 from aiosmtplib.email import flatten_message
+from event_trio.mailbox import Mailbox, mailbox
 
 from services.notification.domain import Notice, Text
 from services.notification.senders.sender import SendRefused
 from services.notification.senders.smtp import Smtp, SmtpSender
-from shared.mailbox import Mailbox, mailbox
 
 KEY = UUID(int=7)
 INJECTION = "=?utf-8?b?DQpCY2M6IHhAeS56DQpYOiA=?="

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from event_trio.errors import ConfigurationError
 
 from infra.manifest import BROKER, TEMPLATES, Kind, dependants, load
-from shared.errors import ConfigurationError
 
 SOME = (
     "order-events",

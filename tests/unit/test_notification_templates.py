@@ -5,10 +5,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from event_trio.contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine, OrderEvent, OrderPlaced
 
 from services.notification.handlers import HANDLED
 from services.notification.rendering import FOLDER, NotRendered, Templates
-from shared.contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine, OrderEvent, OrderPlaced
 
 ORDER = UUID("01981a1e-7c5b-7d4e-8a3c-2f1b0c9d8e7f")
 PLACED = OrderPlaced(

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from shared.errors import ConfigurationError
-from shared.outbound_http import async_client, client, route
+from event_trio.errors import ConfigurationError
+from event_trio.http_client.client import async_client, client, route
 
 PROXY = "http://proxy.example:3128"
 BAD_PROXIES = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.relay.maintenance import gauge
+from services.relay.jobs import gauge
 from services.relay.operators import replays
 from services.relay.publishing import barriers
 from tests.support.sources import ROOT

@@ -1,9 +1,8 @@
 """What the outbox refuses before it is recorded."""
 
 import pytest
-
-from shared.errors import EventRefused
-from shared.outbox.limits import DEFAULT_BYTES, check, size
+from event_trio.errors import EventRefused
+from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 
 
 def test_an_ordinary_event_passes() -> None:

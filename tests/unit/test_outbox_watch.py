@@ -7,11 +7,10 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from event_trio.observability import logging
+from event_trio.outbox.metrics import OutboxMetrics
+from event_trio.outbox.watch import GRACE_SECONDS, MOST, STALE_SECONDS, OutboxWatch, Sight
 from prometheus_client import CollectorRegistry
-
-from shared.observability import logging
-from shared.outbox.metrics import OutboxMetrics
-from shared.outbox.watch import GRACE_SECONDS, MOST, STALE_SECONDS, OutboxWatch, Sight
 
 LONG_ALONE = GRACE_SECONDS + 1
 

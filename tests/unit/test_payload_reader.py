@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from event_trio.backoff import Backoff
+from event_trio.circuit_breaker import CircuitBreakerOptions
+from event_trio.consumer.errors import Outage, Reject
+from event_trio.consumer.payloads import Erased, PayloadMissing, PayloadReader, PayloadRefused, Reading
+from event_trio.envelope import Envelope
+from event_trio.failure_attribution import CHANCES
 
-from shared.blame import CHANCES
-from shared.breaker import Trip
-from shared.consumer.failures import Outage, Reject
-from shared.consumer.payloads import Erased, PayloadMissing, PayloadReader, PayloadRefused, Reading
-from shared.envelope import Envelope
-from shared.retry import Backoff
 from tests.support.consuming import Counted
 from tests.support.events import envelope_of
 
 ORIGIN = "http://orders.example"
-TRIP = Trip(failures=2, backoff=Backoff(first=30.0, factor=1.0, cap=30.0, jitter=0.0))
+TRIP = CircuitBreakerOptions(failures=2, backoff=Backoff(first=30.0, factor=1.0, cap=30.0, jitter=0.0))
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

@@ -3,11 +3,8 @@
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from shared.consumer.overrides import parse_policies
-from shared.consumer.policies import (
+from event_trio.backoff import Backoff
+from event_trio.consumer.policies import (
     IN_PLACE_SECONDS,
     LONGEST_WAIT_SECONDS,
     Again,
@@ -22,10 +19,12 @@ from shared.consumer.policies import (
     Unit,
     next_step,
 )
-from shared.consumer.router import Router
-from shared.contracts.orders import OrderPlaced
-from shared.errors import ConfigurationError
-from shared.retry import Backoff
+from event_trio.consumer.policy_settings import parse_policies
+from event_trio.consumer.router import Router
+from event_trio.contracts.orders import OrderPlaced
+from event_trio.errors import ConfigurationError
+from hypothesis import given
+from hypothesis import strategies as st
 
 STEADY = Backoff(first=1.0, factor=2.0, cap=8.0, jitter=0.0)
 

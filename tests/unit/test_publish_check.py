@@ -9,17 +9,17 @@ from typing import cast
 from uuid import UUID
 
 import pytest
+from event_trio.broker.queue import Message, Queue
+from event_trio.envelope import Envelope
+from event_trio.errors import BrokerUnavailable
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from services.relay.confirmation import deletions, publish_check
 from services.relay.confirmation.emptiness import COUNTS, Emptiness
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing.outbox_marks import Confirmation, OutboxMarks, Publication
-from shared.envelope import Envelope
-from shared.errors import BrokerUnavailable
-from shared.queue import Message, Queue
-from shared.signals import Signals
+from services.relay.publishing.outbox_updates import Confirmation, OutboxUpdates, Publication
 from tests.support.events import envelope_of
 from tests.support.memory_queue import MemoryQueue
 from tests.support.outbox import SomethingHappened
@@ -90,7 +90,7 @@ class EmptyQueue(SlowQueue):
 async def reading(queue: Queue, marks: Marks, emptiness: Emptiness | None = None) -> AsyncIterator[PublishCheck]:
     check = PublishCheck(
         queue,
-        cast(OutboxMarks, marks),
+        cast(OutboxUpdates, marks),
         wait_seconds=5,
         hurried=False,
         metrics=RelayMetrics(CollectorRegistry()),

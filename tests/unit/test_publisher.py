@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from event_trio.broker.aws import Aws, sns
+from event_trio.broker.queue import Queue
 
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Refused, Unsent
 from services.relay.publishing.publisher import Publisher
-from shared.aws import Aws, sns
-from shared.queue import Queue
 from tools.embedded.ports import LOOPBACK, free_port
 
 EVENT = PendingEvent(1, "e-1", "o-1", 0, b"{}", {}, 2)

@@ -6,14 +6,14 @@ from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
+from event_trio.broker.aws import Aws, topic_arn
+from event_trio.broker.queue import Queue
+from event_trio.errors import BrokerUnavailable
 
 from services.relay.publishing import publisher as module
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, Outage, Refused, Throttled, Unsent
 from services.relay.publishing.publisher import Publisher
-from shared.aws import Aws, topic_arn
-from shared.errors import BrokerUnavailable
-from shared.queue import Queue
 from tests.support import virtual_time
 
 EVENT = PendingEvent(1, "e-1", "o-1", 0, b"{}", {}, 2)

@@ -2,16 +2,15 @@
 
 import httpx
 import pytest
+from event_trio.http import rate_limit
+from event_trio.http.application import create_app
+from event_trio.http.authorization import Require, authenticator
+from event_trio.http.rate_limit import RateLimit, TooManyRequests
+from event_trio.http.tokens import Role
+from event_trio.settings import ServiceSettings
 from fastapi import APIRouter, Depends
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
-
-from shared.http import rate_limit
-from shared.http.application import create_app
-from shared.http.authorization import Require, authenticator
-from shared.http.rate_limit import RateLimit, TooManyRequests
-from shared.http.tokens import Role
-from shared.settings import ServiceSettings
 
 
 class Watch:

@@ -16,7 +16,7 @@ from services.relay.publishing.outcome import (
     Permanent,
     Refused,
 )
-from services.relay.publishing.refusals import FORGET_AFTER_SECONDS, GROUPS, MOST, REPEATS, Refusals
+from services.relay.publishing.rejection_monitor import FORGET_AFTER_SECONDS, GROUPS, MOST, REPEATS, RejectionMonitor
 from tests.support import virtual_time
 from tests.support.loop_world import Broker, Made, accept, make, running, until
 
@@ -162,7 +162,7 @@ def test_probing_a_broker_that_was_away_goes_round_all_groups() -> None:
 
 
 def test_who_was_refused_is_to_blame_when_another_was_accepted_in_between() -> None:
-    refusals = Refusals()
+    refusals = RejectionMonitor()
     assert not refusals.refused("a", "e", "no", 1.0, named=False)
     refusals.proved(0.5)
     assert not refusals.refused("a", "e", "no", 2.0, named=False), "that call began before the first refusal"
@@ -171,7 +171,7 @@ def test_who_was_refused_is_to_blame_when_another_was_accepted_in_between() -> N
 
 
 def test_another_event_of_the_group_begins_anew() -> None:
-    refusals = Refusals()
+    refusals = RejectionMonitor()
     for _ in range(REPEATS - 1):
         assert not refusals.refused("a", "e-1", "no", 1.0, named=True)
     assert not refusals.refused("a", "e-2", "no", 1.0, named=True)
@@ -179,7 +179,7 @@ def test_another_event_of_the_group_begins_anew() -> None:
 
 
 def test_many_groups_refused_are_a_doubt_that_ends_with_an_acceptance_or_with_time() -> None:
-    refusals = Refusals()
+    refusals = RejectionMonitor()
     for number in range(GROUPS - 1):
         refusals.refused(f"g-{number}", "e", "no", 1.0, named=True)
     assert refusals.doubt(1.0) is None
@@ -193,7 +193,7 @@ def test_many_groups_refused_are_a_doubt_that_ends_with_an_acceptance_or_with_ti
 
 
 def test_what_is_remembered_of_refusals_is_bounded() -> None:
-    refusals = Refusals()
+    refusals = RejectionMonitor()
     for number in range(3 * MOST):
         refusals.refused(f"g-{number}", "e", "no", 1.0, named=True)
     assert len(refusals) == MOST

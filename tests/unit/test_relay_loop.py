@@ -6,20 +6,20 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
+from event_trio.clock import SystemClock
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
-from services.relay.coordination.lanes import Lanes
+from services.relay.leases.lanes import Lanes
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing import relay as loop
 from services.relay.publishing.backlog import Backlog
-from services.relay.publishing.courier import Courier
-from services.relay.publishing.outbox_marks import OutboxMarks
+from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outbox_reader import OutboxReader, Reading
+from services.relay.publishing.outbox_updates import OutboxUpdates
 from services.relay.publishing.publisher import Publisher
 from services.relay.publishing.relay import Pace, Relay
-from shared.clock import SystemClock
-from shared.database import Pool
-from shared.signals import Signals
 
 MINUTE = 60.0
 NOTHING = Reading((), exhausted=True)
@@ -45,9 +45,9 @@ def relay(reader: Reader, signals: Signals) -> Relay:
     # Nothing is ever found, so neither database nor broker is asked for anything else.
     nothing = cast(Pool, None)
     lanes = Lanes(nothing, uuid4(), lease_seconds=15, call_seconds=5, clock=clock, busy=backlog.busy, signals=signals)
-    courier = Courier(
+    courier = Dispatcher(
         reader=cast(OutboxReader, reader),
-        marks=OutboxMarks(nothing, uuid4()),
+        marks=OutboxUpdates(nothing, uuid4()),
         lanes=lanes,
         backlog=backlog,
         clock=clock,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from event_trio.backoff import Backoff
 
 from services.relay.publishing.backlog import MOST_TRIED, Backlog, PendingEvent
 from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Refused, Throttled, Transient
 from services.relay.publishing.rests import MOST_RESTING
-from shared.retry import Backoff
 from tests.support import virtual_time
 from tests.support.loop_world import accept, make, running, until
 

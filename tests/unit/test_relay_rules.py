@@ -1,8 +1,9 @@
 """The relay's small rules: what a broker's code means, and how many lanes a relay takes."""
 
 import pytest
+from event_trio.outbox.schema import LANES
 
-from services.relay.coordination.lanes import share
+from services.relay.leases.lanes import share
 from services.relay.publishing.outcome import (
     Blocked,
     Outage,
@@ -13,7 +14,6 @@ from services.relay.publishing.outcome import (
     classify_call,
     classify_entry,
 )
-from shared.outbox.schema import LANES
 
 
 @pytest.mark.parametrize("code", ["InvalidParameter", "InvalidParameterValue", "ValidationError"])

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from event_trio.clock import Clock
 
 from services.relay.publishing.backlog import PendingEvent
-from services.relay.publishing.coalescer import Coalescer
-from services.relay.publishing.courier import Courier
+from services.relay.publishing.batch_writer import BatchWriter
+from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Transient
-from shared.clock import Clock
 from tests.support import virtual_time
 from tests.support.loop_world import Made, accept, make, running, until
 
 ESCAPES = [RuntimeError("no"), ValueError("no"), KeyError("no"), asyncio.CancelledError(), TimeoutError(), OSError()]
-CALLED_BY_A_CALL = [(Courier, "settle"), (Courier, "record"), (Coalescer, "add")]
+CALLED_BY_A_CALL = [(Dispatcher, "settle"), (Dispatcher, "record"), (BatchWriter, "add")]
 GROUPS = [f"g-{number}" for number in range(30)]
 
 
@@ -98,7 +98,12 @@ def test_what_escapes_while_a_failure_is_noted_strands_nobody(
     [
         *((owner, name, escape) for owner, name in CALLED_BY_A_CALL for escape in ESCAPES),
         # Who cancels the loop itself wants it to end.
-        *((Courier, name, escape) for name in ("read", "take") for escape in ESCAPES if isinstance(escape, Exception)),
+        *(
+            (Dispatcher, name, escape)
+            for name in ("read", "take")
+            for escape in ESCAPES
+            if isinstance(escape, Exception)
+        ),
     ],
     ids=lambda part: getattr(part, "__name__", repr(part)),
 )

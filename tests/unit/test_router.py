@@ -3,24 +3,24 @@
 from typing import Any, ClassVar
 
 import pytest
+from event_trio.clock import SystemClock
+from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.event import Event
+from event_trio.consumer.metrics import ConsumerMetrics
+from event_trio.consumer.pipeline.intake import Processor
+from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.policies import RetryInPlace
+from event_trio.consumer.router import COMMIT_SECONDS, LONGEST_TIMEOUT, NoRoute, Route, Router, Stale
+from event_trio.consumer.sources.deferred import DeferredWorker, Pace
+from event_trio.consumer.sources.worker import Consumer, Limits
+from event_trio.consumer.telemetry import Report
+from event_trio.contracts.payload import EventPayload
+from event_trio.envelope import Envelope
+from event_trio.errors import ConfigurationError
+from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.clock import SystemClock
-from shared.consumer.deferrals import Deferrals, Pace
-from shared.consumer.event import Event
-from shared.consumer.gate import Gate
-from shared.consumer.handling import Handling
-from shared.consumer.loop import Consumer, Limits
-from shared.consumer.metrics import ConsumerMetrics
-from shared.consumer.policies import RetryInPlace
-from shared.consumer.processor import Processor
-from shared.consumer.reporting import Report
-from shared.consumer.router import COMMIT_SECONDS, LONGEST_TIMEOUT, NoRoute, Route, Router, Stale
-from shared.contracts.payload import EventPayload
-from shared.envelope import Envelope
-from shared.errors import ConfigurationError
-from shared.signals import Signals
 from tests.support.events import envelope_of
 from tests.support.memory_queue import MemoryQueue
 
@@ -89,13 +89,18 @@ def test_a_consumer_that_keeps_messages_for_less_than_a_handler_may_take_is_refu
     router = Router()
     router.handle(Counted, record, timeout=20.0)
     sessions: Any = None
-    metrics, gate, clock, signals = ConsumerMetrics(CollectorRegistry()), Gate(sessions), SystemClock(), Signals()
+    metrics, gate, clock, signals = (
+        ConsumerMetrics(CollectorRegistry()),
+        DatabaseBreaker(sessions),
+        SystemClock(),
+        Signals(),
+    )
     report = Report(router, metrics, signals, clock)
     handling = Handling(router, sessions, gate, report, clock)
     processor = Processor("tested", sessions, handling, report, clock)
     with pytest.raises(ConfigurationError, match="20 s"):
-        Deferrals("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=30.0))
-    Deferrals("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=50.0))
+        DeferredWorker("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=30.0))
+    DeferredWorker("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=50.0))
     limits = Limits(hold_seconds=30.0)
     with pytest.raises(ConfigurationError, match="20 s"):
         Consumer("tested", MemoryQueue(), processor, gate, metrics, clock, signals, limits)

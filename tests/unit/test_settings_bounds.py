@@ -1,11 +1,11 @@
 """Numbers that no calendar can hold, or that would let a loop spin, are refused at start."""
 
 import pytest
+from event_trio.settings import load
 from pydantic_settings import BaseSettings
 
 from services.notification.settings import NotificationSettings
 from services.relay.settings import RelaySettings
-from shared.settings import load
 
 COMMON = {"DATABASE_URL": "postgresql://somebody@127.0.0.1/somewhere", "TOPIC": "order-events"}
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
+from event_trio.settings import EnvironmentSettings, forget_empty_variables, load
 from pydantic_settings import BaseSettings
 
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderMigrationSettings, OrderSettings
 from services.relay.settings import RelaySettings
-from shared.settings import EnvironmentSettings, forget_empty_variables, load
 from tools.reference.settings import settings_classes
 
 NEEDED = {

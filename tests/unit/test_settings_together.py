@@ -1,12 +1,12 @@
 """Settings of which each is right and which do not go together are refused at the start, in a sentence."""
 
 import pytest
+from event_trio.settings import load
 from pydantic_settings import BaseSettings
 
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings
-from shared.settings import load
 
 COMMON = {"DATABASE_URL": "postgresql://somebody@127.0.0.1/somewhere", "TOPIC": "order-events"}
 NAMES = ("DRAIN_SECONDS", "QUEUE_WAIT_SECONDS", "PUBLISH_CHECK_WAIT_SECONDS", "CALL_SECONDS", "CONSUMING")

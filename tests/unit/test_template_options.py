@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from event_trio.outbox.watch import NAMESPACE
 
 from infra import manifest
 from infra.manifest import TEMPLATES, Kind, Template
-from shared.outbox.watch import NAMESPACE
 from tests.support.cloudformation import Resolved
 from tests.support.documents import page
 from tools.reference import metrics

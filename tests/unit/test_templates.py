@@ -3,17 +3,17 @@
 import itertools
 
 import pytest
+from event_trio.broker.names import BrokerNames, dead_letters, undelivered
+from event_trio.contracts.orders import ORDER_EVENTS
+from event_trio.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
 
 from infra import manifest
 from infra.manifest import BROKER, TEMPLATES, Kind, Template
 from services.relay.settings import RelaySettings
-from shared.contracts.orders import ORDER_EVENTS
-from shared.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
-from shared.topology import Topology, dead_letters, undelivered
 from tests.support.cloudformation import Resolved
 
 ALL = manifest.load()
-NAMES = Topology("p-")
+NAMES = BrokerNames("p-")
 SERVICES = TEMPLATES.parents[1] / "services"
 DAY = 24 * 3600
 

@@ -1,6 +1,6 @@
 """What a command ends with when it cannot do what it was asked to."""
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 
 class CommandFailed(EventTrioError):

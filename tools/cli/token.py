@@ -49,7 +49,8 @@ def mint(
     with this key set take it; nobody else does.
     """
     # Cryptography takes longer to import than all the rest, and no other command needs it.
-    from shared.http.tokens import Role
+    from event_trio.http.tokens import Role
+
     from tools.cli.local_issuer import LocalIssuer
 
     screen = Screen(as_json=as_json)

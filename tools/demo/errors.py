@@ -1,6 +1,6 @@
 """What can go wrong in a demo; every message says what to do about it."""
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 
 class DemoError(EventTrioError):

@@ -1,6 +1,6 @@
 """What can go wrong while a server is being started; every message says what to do about it."""
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 
 class EmbeddedServerError(EventTrioError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.contracts.orders import ORDER_EVENTS
+from event_trio.contracts.orders import ORDER_EVENTS
 
 from .discovery import PACKAGES
 from .markdown import code, page, table
@@ -122,6 +122,6 @@ def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[s
 # The actions that are no text in the source, by the expression that is.
 COMPUTED: Mapping[str, Callable[[Mapping[str, ast.Module]], list[str]]] = {
     "envelope.type": lambda _: [payload.type for payload in ORDER_EVENTS],
-    "f'{self.name}.delayed'": lambda modules: [f"{name}.delayed" for name in _first_arguments("Coalescer", modules)],
+    "f'{self.name}.delayed'": lambda modules: [f"{name}.delayed" for name in _first_arguments("BatchWriter", modules)],
     "action": lambda modules: _first_arguments("self._is_in_trouble", modules),
 }

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
-PACKAGES = ("shared", "services", "infra")
+PACKAGES = ("event_trio", "services", "infra")
 
 
 def modules() -> Iterator[ModuleType]:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from shared.contracts.payload import EventPayload
-from shared.topology import Topology
+from event_trio.broker.names import BrokerNames
+from event_trio.contracts.payload import EventPayload
 
 from .discovery import classes, modules
 from .markdown import code, page, paragraph, table
 
 INTRODUCTION = """
 An event states what happened. Its payload is the `data` of the [envelope](wire-format.md); the models are in
-`shared/contracts/`. A subscriber ignores fields that it does not know, so a field may be added without a new version;
-anything else is a new major version, which is the last part of `dataschema`. Decimals are strings. The type is also
-an SNS message attribute named `type`, which is what subscriptions filter by.
+`shared/event_trio/contracts/`. A subscriber ignores fields that it does not know, so a field may be added without a
+new version; anything else is a new major version, which is the last part of `dataschema`. Decimals are strings. The
+type is also an SNS message attribute named `type`, which is what subscriptions filter by.
 """
 # Personal data: in no log, metric or attribute, and in no other event.
 PERSONAL = {("order.placed", "recipient")}
@@ -63,7 +63,7 @@ def _publisher(name: str, payloads: Sequence[type[EventPayload]]) -> str:
     sequence = SEQUENCES.get(name, "a counter of these events per subject")
     facts = table(
         ("Source", "Topic", "Subject and message group", "Sequence"),
-        [(code(source), code(Topology().topic(domain)), "the order's id", sequence)],
+        [(code(source), code(BrokerNames().topic(domain)), "the order's id", sequence)],
     )
     return "\n\n".join([f"## {code(source)}", facts, *(_event(payload) for payload in payloads)])
 

@@ -11,10 +11,10 @@ from unittest import mock
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
+from event_trio.settings import ServiceSettings
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from shared.settings import ServiceSettings
 from tools.declared_services import load as load_services
 from tools.demo.ports import Port, Ports
 
@@ -83,7 +83,7 @@ def render() -> str:
 
 def settings_classes() -> list[type[BaseSettings]]:
     """Every settings class that a process loads: first those of the services, by name."""
-    found = classes(lambda found: issubclass(found, BaseSettings) and not found.__module__.startswith("shared."))
+    found = classes(lambda found: issubclass(found, BaseSettings) and not found.__module__.startswith("event_trio."))
     return sorted(found, key=lambda settings: (settings.__name__ in STARTED_ELSEWHERE, started_by(settings)))
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 from .plan import plan
 from .writing import write

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from event_trio import contracts
+from event_trio.contracts.payload import EventPayload
+from event_trio.errors import EventTrioError
+from event_trio.settings import suggest
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from infra.manifest import Kind
 from infra.manifest import load as load_templates
-from shared import contracts
-from shared.contracts.payload import EventPayload
-from shared.errors import EventTrioError
-from shared.settings import suggest
 
 NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
 TYPE = re.compile(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*")

@@ -56,7 +56,7 @@ def write(root: Path, plan: Plan) -> list[Path]:
 def _ensure_distinct(files: Mapping[Path, str], plan: Plan) -> None:
     """Refuse a class of the service that would be called as something that the same file imports."""
     own = {plan.classname, *(event.classname for event in plan.published)}
-    modules = (f"services.{plan.name}", f"shared.contracts.{plan.name}")
+    modules = (f"services.{plan.name}", f"event_trio.contracts.{plan.name}")
     for path, text in files.items():
         if path.suffix != ".py":
             continue
@@ -120,7 +120,7 @@ def _files(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     yield f"infra/templates/{plan.name}-{plan.topic}.yaml", "infra/subscriber.yaml.j2", False
     yield f"infra/templates/access-{plan.name}.yaml", "infra/access.yaml.j2", False
     if plan.published:
-        yield f"shared/contracts/{plan.name}.py", "root/contract.py.j2", False
+        yield f"shared/event_trio/contracts/{plan.name}.py", "root/contract.py.j2", False
         yield f"infra/templates/{plan.publishes}.yaml", "infra/topic.yaml.j2", True
         yield f"infra/templates/{plan.publishes}-publish-check.yaml", "infra/publish-check.yaml.j2", True
 

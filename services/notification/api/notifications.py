@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from event_trio.http import cursor as cursors
+from event_trio.http.openapi import problems
+from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 from fastapi import APIRouter, Query
-
-from shared.http import cursor as cursors
-from shared.http.openapi import problems
-from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
 from ..domain import NotificationId, OrderId
 from ..schemas import NotificationPage, NotificationView

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.http.database import database_problems
-from shared.http.idempotency import idempotency_problems
-from shared.http.problems import NOT_FOUND, HttpProblem, Translation
+from event_trio.http.database import database_problems
+from event_trio.http.idempotency import idempotency_problems
+from event_trio.http.problems import NOT_FOUND, HttpProblem, Translation
 
 from ..domain import NotificationNotFound
 

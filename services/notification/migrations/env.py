@@ -1,7 +1,7 @@
-"""Alembic's entrance; the connection, the lock and the transaction come from `shared.migration`."""
+"""Alembic's entrance; the connection, the lock and the transaction come from `event_trio.database.migration`."""
 
 from __future__ import annotations
 
-from shared.migration import run_environment
+from event_trio.database.migration import run_environment
 
 run_environment()

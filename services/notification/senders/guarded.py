@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 
 import structlog
-
-from shared.blame import Blame, Fault
-from shared.breaker import Breaker, Trip
-from shared.clock import Clock
-from shared.retry import Backoff
+from event_trio.backoff import Backoff
+from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions
+from event_trio.clock import Clock
+from event_trio.failure_attribution import FailureAttribution, Fault
 
 from ..domain import Notice
 from .sender import LEAST_SECONDS, Sender, SenderDown, SendFailed, SendRefused
 
 log = structlog.get_logger(__name__)
 
-TRIP = Trip(failures=5, backoff=Backoff(first=2.0, factor=2.0, cap=60.0, jitter=0.5))
+TRIP = CircuitBreakerOptions(failures=5, backoff=Backoff(first=2.0, factor=2.0, cap=60.0, jitter=0.5))
 
 
 class GuardedSender:
@@ -26,13 +25,13 @@ class GuardedSender:
     a notice that it had begun with, and others get through meanwhile, then it is the notice.
     """
 
-    def __init__(self, sender: Sender, clock: Clock, *, trip: Trip = TRIP) -> None:
+    def __init__(self, sender: Sender, clock: Clock, *, trip: CircuitBreakerOptions = TRIP) -> None:
         self.channel = sender.channel
         self._sender = sender
         self._clock = clock
         # Jitter is no secret.
-        self._breaker = Breaker(trip, random=random.random)
-        self._blame = Blame()
+        self._breaker = CircuitBreaker(trip, random=random.random)
+        self._blame = FailureAttribution()
 
     async def send(self, notice: Notice) -> None:
         if not self._breaker.try_call(self._clock.monotonic()):

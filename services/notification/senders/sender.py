@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 from ..domain import Notice
 

@@ -14,9 +14,8 @@ from typing import Literal
 from uuid import UUID
 
 import aiosmtplib
-
-from shared.errors import ConfigurationError
-from shared.mailbox import Mailbox, NotMailable, mailbox
+from event_trio.errors import ConfigurationError
+from event_trio.mailbox import Mailbox, NotMailable, mailbox
 
 from ..domain import Notice
 from .replies import judge, unusable

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
+from event_trio.http.authorization import Require
+from event_trio.http.request_context import RequestContext, current
+from event_trio.http.tokens import Principal, Role
 from fastapi import Depends, Request
-
-from shared.http.authorization import Require
-from shared.http.context import RequestContext, current
-from shared.http.tokens import Principal, Role
 
 from ..use_cases import Orders
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
+from event_trio.http import cursor as cursors
+from event_trio.http.conditions import PRECONDITION_FAILED
+from event_trio.http.idempotency import IN_USE, REUSED
+from event_trio.http.instant import Instant
+from event_trio.http.openapi import problems
+from event_trio.http.problems import EVENT_REFUSED, FORBIDDEN, INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
+from event_trio.http.tokens import Role
 from fastapi import APIRouter, Query, Response
-
-from shared.http import cursor as cursors
-from shared.http.conditions import PRECONDITION_FAILED
-from shared.http.idempotency import IN_USE, REUSED
-from shared.http.instant import Instant
-from shared.http.openapi import problems
-from shared.http.problems import (
-    EVENT_REFUSED,
-    FORBIDDEN,
-    INVALID_REQUEST,
-    NOT_FOUND,
-    UNAVAILABLE,
-    HttpProblem,
-)
-from shared.http.tokens import Role
 
 from ..domain import Action, OrderId, State
 from ..repository import Wanted

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shared.http.conditions import PRECONDITION_FAILED
-from shared.http.database import RETRY, database_problems
-from shared.http.idempotency import idempotency_problems
-from shared.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, FieldError, HttpProblem, Kind, Translation
-from shared.turns import NoTurn
+from event_trio.http.conditions import PRECONDITION_FAILED
+from event_trio.http.database import RETRY, database_problems
+from event_trio.http.idempotency import idempotency_problems
+from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, FieldError, HttpProblem, Kind, Translation
+from event_trio.keyed_semaphore import KeyedSemaphoreTimeout
 
 from ..domain import OrderInvalid, TransitionRefused
 from ..use_cases import EventNotFound, OrderNotFound, VersionPassed
@@ -22,7 +22,7 @@ def translation() -> Translation:
         EventNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OrderInvalid: _invalid,
         TransitionRefused: _refused,
-        NoTurn: lambda _: HttpProblem(UNAVAILABLE, BUSY, headers=RETRY),
+        KeyedSemaphoreTimeout: lambda _: HttpProblem(UNAVAILABLE, BUSY, headers=RETRY),
         VersionPassed: lambda error: HttpProblem(PRECONDITION_FAILED, str(error), version=error.version),
         **idempotency_problems(),
         **database_problems(),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
+from event_trio.http.authorization import Require
+from event_trio.http.tokens import Principal, Role
 from fastapi import Depends, Path, Query, Request
-
-from shared.http.authorization import Require
-from shared.http.tokens import Principal, Role
 
 from ..operators.acceptances import Acceptances
 from ..operators.groups import Groups

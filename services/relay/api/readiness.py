@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from shared.http.health import AWS_FRESH_SECONDS, Check
+from event_trio.http.health import AWS_FRESH_SECONDS, Check
 
 REASON = re.compile(r"[^:]+(: [A-Za-z][\w.]*(?=: |$))*")
 

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from event_trio.http.body import Body, Uuid
+from event_trio.http.instant import Instant
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-
-from shared.http.body import Body, Uuid
-from shared.http.instant import Instant
 
 from ..operators.findings import State
 from ..operators.replays import Criteria

@@ -9,13 +9,12 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-
-from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
-from shared.errors import BrokerUnavailable
-from shared.lifecycle import Waker, pause
-from shared.queue import Queue
-from shared.retry import Backoff
-from shared.signals import Signals
+from event_trio.backoff import Backoff
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
+from event_trio.errors import BrokerUnavailable
+from event_trio.lifecycle import Waker, pause
+from event_trio.signals import Signals
 
 from ..operators.replays import Criteria, request
 

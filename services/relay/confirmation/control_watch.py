@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-
-from shared.database import DATABASE_FAULTS, Pool, transaction
-from shared.lifecycle import pause
+from event_trio.database.connections import DATABASE_FAULTS, Pool, transaction
+from event_trio.lifecycle import pause
 
 from ..metrics import RelayMetrics
 

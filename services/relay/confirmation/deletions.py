@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import structlog
-
-from shared.errors import BrokerUnavailable
-from shared.queue import BATCH, Message, Queue
-from shared.retry import Backoff
+from event_trio.backoff import Backoff
+from event_trio.broker.queue import BATCH, Message, Queue
+from event_trio.errors import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.database import Pool, transaction
+from event_trio.database.connections import Pool, transaction
 
 # The clock of the database throughout: relays come and go, and so do their clocks.
 STATE = """

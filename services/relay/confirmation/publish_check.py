@@ -8,17 +8,16 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import structlog
-
-from shared.envelope import Envelope
-from shared.errors import BrokerUnavailable, MalformedEnvelope
-from shared.lifecycle import pause
-from shared.queue import BATCH, Message, Queue
-from shared.retry import Backoff
-from shared.signals import Signals
+from event_trio.backoff import Backoff
+from event_trio.broker.queue import BATCH, Message, Queue
+from event_trio.envelope import Envelope
+from event_trio.errors import BrokerUnavailable, MalformedEnvelope
+from event_trio.lifecycle import pause
+from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
-from ..publishing.coalescer import Coalescer
-from ..publishing.outbox_marks import Confirmation, OutboxMarks
+from ..publishing.batch_writer import BatchWriter
+from ..publishing.outbox_updates import Confirmation, OutboxUpdates
 from .deletions import VISIBILITY_SECONDS, Deletions
 from .emptiness import Emptiness, is_empty
 
@@ -50,7 +49,7 @@ class PublishCheck:
     def __init__(
         self,
         queue: Queue,
-        marks: OutboxMarks,
+        marks: OutboxUpdates,
         *,
         wait_seconds: int,
         hurried: bool,
@@ -72,7 +71,7 @@ class PublishCheck:
         self.trouble: str | None = "not asked yet"
         self._deletions = Deletions(queue)
         self._beside: set[asyncio.Task[None]] = set()
-        self._confirmer: Coalescer[Message] = Coalescer(
+        self._confirmer: BatchWriter[Message] = BatchWriter(
             "publish_check.record",
             self._confirm,
             most=MOST,

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-
-from shared.database import DATABASE_FAULTS, Pool
-from shared.error_text import describe
-from shared.lifecycle import pause
-from shared.signals import Signals
+from event_trio.database.connections import DATABASE_FAULTS, Pool
+from event_trio.error_text import describe
+from event_trio.lifecycle import pause
+from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
 from .probes import Probes, WayBack

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.database import Pool, transaction
+from event_trio.database.connections import Pool, transaction
 
 # Groups looked at in one statement, events of one group, and events returned.
 GROUPS = 500

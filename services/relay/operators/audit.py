@@ -10,11 +10,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-
-from shared.database import Connection, Pool, transaction
-from shared.envelope import Envelope
-from shared.errors import MalformedEnvelope
-from shared.outbox.limits import size
+from event_trio.database.connections import Connection, Pool, transaction
+from event_trio.envelope import Envelope
+from event_trio.errors import MalformedEnvelope
+from event_trio.outbox.limits import size
 
 from .findings import AuditEntry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.database import Connection
+from event_trio.database.connections import Connection
 
 from .replays import Criteria
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors import EventTrioError
+from event_trio.errors import EventTrioError
 
 
 class NotInOutbox(EventTrioError):

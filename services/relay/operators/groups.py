@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-
-from shared.database import Pool, transaction
-from shared.outbox.limits import size
+from event_trio.database.connections import Pool, transaction
+from event_trio.outbox.limits import size
 
 from . import audit
 from .findings import AuditEntry, Count, EventLife, GroupState, HeldGroup, State, WaitingEvent

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-
-from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
-from shared.lifecycle import pause
-from shared.signals import Signals
+from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
+from event_trio.lifecycle import pause
+from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
 

@@ -9,11 +9,10 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-
-from shared.database import Connection, Pool, transaction
-from shared.idempotency.repetition import EVERY_TIME, Repetition
-from shared.outbox.doorbell import CHANNEL
-from shared.outbox.schema import LANES
+from event_trio.database.connections import Connection, Pool, transaction
+from event_trio.idempotency.repetition import EVERY_TIME, Repetition
+from event_trio.outbox.notifier import CHANNEL
+from event_trio.outbox.schema import LANES
 
 from ..publishing.backlog import FRESH_SECONDS
 from . import audit, holds, releases

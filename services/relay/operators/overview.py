@@ -6,11 +6,10 @@ import json
 from uuid import UUID
 
 import asyncpg
+from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
+from event_trio.database.probe import ask
 
-from shared.database import DATABASE_FAULTS, Pool, acquire, transaction
-from shared.database_probe import ask
-
-from ..maintenance.gauge import MEASURE, MOST
+from ..jobs.gauge import MEASURE, MOST
 from ..publishing.outbox_reader import why_unreadable
 from . import audit
 from .findings import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-
-from shared.database import DATABASE_FAULTS, Connection, Pool, transaction
-from shared.error_text import describe
-from shared.lifecycle import Waker
-from shared.outbox.doorbell import CHANNEL, LANES_CHANNEL
-from shared.signals import Signals
+from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
+from event_trio.error_text import describe
+from event_trio.lifecycle import Waker
+from event_trio.outbox.notifier import CHANNEL, LANES_CHANNEL
+from event_trio.signals import Signals
 
 from .holds import TAKE_TURN
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import structlog
-
-from shared.database import Pool, transaction
-from shared.idempotency.repetition import EVERY_TIME, Repetition
+from event_trio.database.connections import Pool, transaction
+from event_trio.idempotency.repetition import EVERY_TIME, Repetition
 
 from . import audit, brokers, replays
 from .audit import Decision

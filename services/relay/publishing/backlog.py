@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.outbox.limits import DEFAULT_BYTES
-from shared.retry import Backoff
+from event_trio.backoff import Backoff
+from event_trio.outbox.limits import DEFAULT_BYTES
 
 from .pending_event import PendingEvent as PendingEvent
 from .rests import Rests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from shared.retry import Backoff
+from event_trio.backoff import Backoff
 
 # Throttled up to this share costs less than fewer calls would: at the edge of what the broker takes, some always is.
 TOLERATED = 0.2

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import asyncpg
 import structlog
-
-from shared.database import DATABASE_FAULTS, Pool, acquire, transaction
-from shared.database_probe import READ_ONLY, ask
-from shared.error_text import describe
-from shared.errors import EventRefused
-from shared.outbox.limits import DEFAULT_BYTES, check, size
+from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
+from event_trio.database.probe import READ_ONLY, ask
+from event_trio.error_text import describe
+from event_trio.errors import EventRefused
+from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 
 from .backlog import PendingEvent, Release
 from .barriers import MAY_GO, NOT_ALL_GOES_AGAIN

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 from botocore.exceptions import ClientError, ParamValidationError
-
-from shared.aws import BROKER_FAULTS, error_code
-from shared.database import DATABASE_FAULTS
-from shared.error_text import told
-from shared.errors import BrokerUnavailable
-from shared.queue import Queue
+from event_trio.broker.aws import BROKER_FAULTS, error_code
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import DATABASE_FAULTS
+from event_trio.error_text import told
+from event_trio.errors import BrokerUnavailable
 
 from .backlog import PendingEvent
 from .outcome import (

@@ -8,18 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
+from event_trio.clock import Clock
+from event_trio.database.connections import DATABASE_FAULTS
+from event_trio.error_text import describe, told
+from event_trio.errors import EventTrioError
+from event_trio.signals import Signals
 
-from shared.clock import Clock
-from shared.database import DATABASE_FAULTS
-from shared.error_text import describe, told
-from shared.errors import EventTrioError
-from shared.signals import Signals
-
-from ..coordination.lanes import Lanes
+from ..leases.lanes import Lanes
 from ..metrics import RelayMetrics
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
-from .coalescer import Coalescer
-from .courier import Courier, Receipt, Settled
+from .batch_writer import BatchWriter
+from .dispatcher import Dispatcher, Receipt, Settled
 from .outcome import CallOutcome, Outage, Refused, Unsent
 from .publisher import Publisher
 from .standing import Standing, Ticket
@@ -59,7 +58,7 @@ class Relay:
 
     def __init__(
         self,
-        courier: Courier,
+        courier: Dispatcher,
         publisher: Publisher,
         lanes: Lanes,
         backlog: Backlog,
@@ -94,7 +93,7 @@ class Relay:
         self._calls: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
         self._standing = Standing(self._pace.batches_in_flight, metrics=self._metrics, signals=self._signals)
-        self._recorder: Coalescer[Receipt] = Coalescer(
+        self._recorder: BatchWriter[Receipt] = BatchWriter(
             "relay.record", self._record, most=RECORD_MOST, interval=RECORD_SECONDS, hurry=self._someone_waits
         )
 

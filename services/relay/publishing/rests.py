@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from shared.retry import Backoff
+from event_trio.backoff import Backoff
 
 # A group that was to be tried again, and of which nothing was read since, is somebody else's affair by now.
 FORGET_AFTER_SECONDS = 600.0

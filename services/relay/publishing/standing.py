@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-
-from shared.breaker import Breaker, BreakerState, Trip
-from shared.signals import Signals
+from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions, CircuitState
+from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
 from .backlog import PendingEvent
@@ -26,7 +25,7 @@ from .outcome import (
     Throttled,
     Unsent,
 )
-from .refusals import Refusals
+from .rejection_monitor import RejectionMonitor
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +43,8 @@ class Standing:
     """Judges every answer of the broker. Times are monotonic seconds."""
 
     def __init__(self, most_in_flight: int, *, metrics: RelayMetrics, signals: Signals) -> None:
-        self._breaker = Breaker(Trip())
-        self._refusals = Refusals()
+        self._breaker = CircuitBreaker(CircuitBreakerOptions())
+        self._refusals = RejectionMonitor()
         self._limit = InFlightLimit(most_in_flight)
         self._metrics = metrics
         self._signals = signals
@@ -75,7 +74,7 @@ class Standing:
 
     def begin(self, now: float) -> Ticket:
         """A call begins; it is to come back to `judge` or `end`."""
-        probe = self._breaker.state(now) is BreakerState.HALF_OPEN
+        probe = self._breaker.state(now) is CircuitState.HALF_OPEN
         self._breaker.try_call(now)
         return Ticket(now, probe)
 

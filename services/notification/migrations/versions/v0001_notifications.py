@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from alembic import op
-
-from shared.inbox import schema as inbox
-from shared.outbox import schema as outbox
-from shared.roles import close_to_others, create_login_role
+from event_trio.database.roles import close_to_others, create_login_role
+from event_trio.inbox import schema as inbox
+from event_trio.outbox import schema as outbox
 
 revision = "0001"
 down_revision = None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from alembic import op
-
-from shared.idempotency.schema import TABLE, grants, statements
-from shared.outbox.schema import STATEMENTS_V2, grants_v2
+from event_trio.idempotency.schema import TABLE, grants, statements
+from event_trio.outbox.schema import STATEMENTS_V2, grants_v2
 
 revision = "0003"
 down_revision = "0002"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from alembic import op
-
-from shared.outbox.schema import STATEMENTS_V1, grants
-from shared.roles import close_to_others, create_login_role
+from event_trio.database.roles import close_to_others, create_login_role
+from event_trio.outbox.schema import STATEMENTS_V1, grants
 
 revision = "0001"
 down_revision = None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
-
-from shared.idempotency.schema import TABLE, grants, statements
+from event_trio.idempotency.schema import TABLE, grants, statements
 
 revision = "0002"
 down_revision = "0001"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
-
-from shared.outbox.schema import STATEMENTS_V3, grants_v3
+from event_trio.outbox.schema import STATEMENTS_V3, grants_v3
 
 revision = "0005"
 down_revision = "0004"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
-
-from shared.inbox.schema import STATEMENTS_V3, grants_v3
+from event_trio.inbox.schema import STATEMENTS_V3, grants_v3
 
 revision = "0006"
 down_revision = "0005"

@@ -1,1 +1,0 @@
-"""The parts that every service shares; it knows no service."""

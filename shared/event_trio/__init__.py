@@ -1,0 +1,3 @@
+"""Transactional outbox, relay and idempotent consumer for Postgres, SNS FIFO and SQS FIFO."""
+
+__version__ = "0.2.0"

@@ -1,0 +1,185 @@
+"""An SQS FIFO queue as its reader sees it: receive, extend, delete; batches fail entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BrokerUnavailable
+from .aws import BROKER_FAULTS, error_code
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sqs.type_defs import MessageTypeDef
+
+# How SQS says that a receipt handle is good for nothing any more, with the second for FIFO queues; by the last word,
+# for its protocols put different ones before it.
+STALE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidParameterValueException", "MessageNotInflight")
+# AWS: ReceiveMessage, DeleteMessageBatch and ChangeMessageVisibilityBatch take at most ten.
+BATCH = 10
+GONE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "AWS.SimpleQueueService.QueueDoesNotExist")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in flight. Its receipt handle holds only until its visibility runs out."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    group: str
+    deduplication_id: str
+    sequence_number: str
+    receive_count: int
+    sent_at: datetime
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Message):
+    """A message for which SQS refused what the rest of its batch was granted."""
+
+    code: str = ""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its receipt handle holds no more: to ask again is in vain."""
+        return self.code.replace("#", ".").rpartition(".")[2] in STALE
+
+
+class Queue:
+    """A queue by its name. It is looked up at the first call and again after it was missing.
+
+    Every call raises BrokerUnavailable, saying what is wrong, when the queue or the broker cannot be used.
+    """
+
+    def __init__(self, client: SQSClient, name: str) -> None:
+        self.name = name
+        self.missing = False
+        """Whether the last call found no such queue."""
+        self._client = client
+        self._url: str | None = None
+
+    async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
+        """Up to `most` messages, after waiting up to `wait_seconds` (20 at the most) for the first.
+
+        Never cancel it: a poll that dies can still take messages, which then stay invisible.
+        """
+        url = await self.url()
+        try:
+            answer = await self._client.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=most,
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=visibility_seconds,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["All"],
+            )
+        except BROKER_FAULTS as error:
+            raise self._unavailable("receive from", error) from error
+        self._ensure_sqs(answer)
+        return [_message(raw) for raw in answer.get("Messages", [])]
+
+    async def delete(self, messages: Iterable[Message]) -> list[Message]:
+        """Delete in batches; returns those that were refused, as `Refused`."""
+        url = await self.url()
+        refused: list[Message] = []
+        for batch in _batches(messages):
+            try:
+                answer = await self._client.delete_message_batch(
+                    QueueUrl=url,
+                    Entries=[{"Id": str(i), "ReceiptHandle": m.receipt_handle} for i, m in enumerate(batch)],
+                )
+            except BROKER_FAULTS as error:
+                raise self._unavailable("delete from", error) from error
+            self._ensure_sqs(answer)
+            refused += _refused(batch, answer.get("Failed", []))
+        return refused
+
+    async def extend(self, messages: Iterable[Message], seconds: int) -> list[Message]:
+        """Keep messages invisible for `seconds` from now; returns those for which that was refused, as `Refused`."""
+        url = await self.url()
+        refused: list[Message] = []
+        for batch in _batches(messages):
+            try:
+                answer = await self._client.change_message_visibility_batch(
+                    QueueUrl=url,
+                    Entries=[
+                        {"Id": str(i), "ReceiptHandle": m.receipt_handle, "VisibilityTimeout": seconds}
+                        for i, m in enumerate(batch)
+                    ],
+                )
+            except BROKER_FAULTS as error:
+                raise self._unavailable("extend messages of", error) from error
+            self._ensure_sqs(answer)
+            refused += _refused(batch, answer.get("Failed", []))
+        return refused
+
+    async def attributes(self) -> dict[str, str]:
+        """The queue's attributes by their AWS names (QueueArn, CreatedTimestamp, ApproximateNumberOfMessages, ...)."""
+        url = await self.url()
+        try:
+            answer = await self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        except BROKER_FAULTS as error:
+            raise self._unavailable("read the attributes of", error) from error
+        self._ensure_sqs(answer)
+        return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+
+    async def url(self) -> str:
+        """The queue's URL."""
+        if self._url is None:
+            try:
+                self._url = (await self._client.get_queue_url(QueueName=self.name))["QueueUrl"]
+                self.missing = False
+            except BROKER_FAULTS as error:
+                raise self._unavailable("find", error) from error
+        return self._url
+
+    def _ensure_sqs(self, answer: Mapping[str, Any]) -> None:
+        # A gateway's page with status 200 is to the SDK an answer that says nothing: no messages, or none refused. SQS
+        # names every request that it answers.
+        if "RequestId" not in answer["ResponseMetadata"]:
+            raise BrokerUnavailable(f"what answers for queue {self.name} is not SQS")
+
+    def _unavailable(self, action: str, error: BaseException) -> BrokerUnavailable:
+        code = error_code(error)
+        self.missing = code in GONE
+        if self.missing:
+            self._url = None
+            return BrokerUnavailable(f"queue {self.name} does not exist; deploy the topology")
+        return BrokerUnavailable(f"cannot {action} queue {self.name}: {code}")
+
+
+def _message(raw: MessageTypeDef) -> Message:
+    system = {str(name): value for name, value in raw.get("Attributes", {}).items()}
+    return Message(
+        message_id=raw.get("MessageId", ""),
+        receipt_handle=raw.get("ReceiptHandle", ""),
+        body=raw.get("Body", ""),
+        group=system.get("MessageGroupId", ""),
+        deduplication_id=system.get("MessageDeduplicationId", ""),
+        sequence_number=system.get("SequenceNumber", ""),
+        receive_count=int(system.get("ApproximateReceiveCount", "1")),
+        sent_at=datetime.fromtimestamp(int(system.get("SentTimestamp", "0")) / 1000, UTC),
+        attributes={
+            name: value["StringValue"]
+            for name, value in raw.get("MessageAttributes", {}).items()
+            if "StringValue" in value
+        },
+    )
+
+
+def _refused(batch: Sequence[Message], failures: Iterable[Mapping[str, Any]]) -> Iterable[Refused]:
+    for failure in failures:
+        message = batch[int(failure["Id"])]
+        known = {each.name: getattr(message, each.name) for each in fields(Message)}
+        yield Refused(**known, code=str(failure.get("Code", "")))
+
+
+def _batches(messages: Iterable[Message]) -> Iterable[Sequence[Message]]:
+    rest = iter(messages)
+    while batch := list(islice(rest, BATCH)):
+        yield batch

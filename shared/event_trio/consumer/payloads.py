@@ -1,0 +1,168 @@
+"""Reads the payload of an event that carries none from where its publisher keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+
+from ..backoff import Backoff
+from ..circuit_breaker import CircuitBreaker, CircuitBreakerOptions
+from ..clock import Clock
+from ..envelope import Envelope
+from ..errors import EventTrioError
+from ..failure_attribution import FailureAttribution, Fault
+from ..http_client.bounded_response import AnswerTooLarge, send
+from .errors import Outage, Reject
+
+log = structlog.get_logger(__name__)
+
+AGAIN = Backoff(first=0.1, factor=3.0, cap=1.0, jitter=0.5)
+LEAST_WAIT_SECONDS = 1.0
+OUTAGES = frozenset({401, 403, 408, 429})
+"""Beside all of 5xx, the answers that are not about the event: a token that is wrong, too many or too slow requests."""
+
+
+class PayloadMissing(EventTrioError):
+    """The publisher does not know the event (yet): it is asked again."""
+
+
+class PayloadRefused(EventTrioError):
+    """The publisher gives no payload for this event; others it may give: a failed attempt of this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The publisher has erased the payload on purpose, and says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How payloads are read. Only addresses that begin with one of `origins` are asked: the rest is no publisher's."""
+
+    origins: Sequence[str]
+    token: str | None = None
+    timeout: float = 5.0
+    attempts: int = 3
+    largest: int = 4 * 1024 * 1024
+    """The largest answer that is read, in bytes when unpacked."""
+    trip: CircuitBreakerOptions = field(
+        default_factory=lambda: CircuitBreakerOptions(
+            failures=3, backoff=Backoff(first=1.0, factor=2, cap=30.0, jitter=0.5)
+        )
+    )
+
+
+class PayloadReader:
+    """Asks publishers over HTTP. What is down as a whole opens a circuit breaker, and is nobody's attempt."""
+
+    def __init__(self, reading: Reading, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._reading = reading
+        self._client = client
+        self._clock = clock
+        # Jitter is no secret.
+        self._breaker = CircuitBreaker(reading.trip, random=random.random)
+        self._blame = FailureAttribution()
+
+    async def read(self, envelope: Envelope, *, within: float | None = None) -> dict[str, Any] | Erased:
+        """What the event states, after at most so many seconds.
+
+        Raises PayloadMissing or PayloadRefused, which are failed attempts; Reject when no attempt would help; Outage.
+        """
+        request = self._request(envelope.dataref or "")
+        if not self._breaker.try_call(self._clock.monotonic()):
+            raise self._outage(f"payloads cannot be read: {self._breaker.reason}")
+        try:
+            async with asyncio.timeout(within):
+                answer = await self._ask(request)
+        except (httpx.DecodingError, httpx.TooManyRedirects) as error:
+            raise self._refused(envelope, f"the publisher's answer cannot be read: {type(error).__name__}") from None
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            raise self._down(envelope, f"the publisher does not answer: {type(error).__name__}") from None
+        except BaseException:
+            # However it ended, the call may have been the one that the breaker let through to see.
+            self._breaker.undecided()
+            raise
+        status = answer.status_code
+        if status in OUTAGES or answer.is_server_error:
+            raise self._down(envelope, f"the publisher answered {status}")
+        if status == httpx.codes.OK:
+            return self._data(answer, envelope)
+        if status == httpx.codes.GONE:
+            self._answered(envelope, through=True)
+            return Erased()
+        if status == httpx.codes.NOT_FOUND:
+            self._answered(envelope, through=False)
+            raise PayloadMissing
+        raise self._refused(envelope, f"the publisher answered {status}")
+
+    def _request(self, url: str) -> httpx.Request:
+        if not any(url.startswith(f"{origin.rstrip('/')}/") for origin in self._reading.origins):
+            raise Reject("the event refers to an address that no publisher was declared for")
+        headers = {"Authorization": f"Bearer {self._reading.token}"} if self._reading.token else {}
+        try:
+            return self._client.build_request("GET", url, headers=headers, timeout=self._reading.timeout)
+        except (httpx.InvalidURL, ValueError):
+            raise Reject("the event refers to an address that is none") from None
+
+    def _data(self, answer: httpx.Response, envelope: Envelope) -> dict[str, Any]:
+        try:
+            found = answer.json()
+        except (ValueError, RecursionError):
+            raise self._refused(envelope, "the publisher's answer is no JSON") from None
+        self._answered(envelope, through=True)
+        if (
+            not isinstance(found, dict)
+            or found.get("id") != str(envelope.id)
+            or not isinstance(found.get("data"), dict)
+        ):
+            raise Reject("the publisher's answer is not about this event")
+        data: dict[str, Any] = found["data"]
+        return data
+
+    def _answered(self, envelope: Envelope, *, through: bool) -> None:
+        self._blame.answered(envelope.id, through=through)
+        self._breaker.succeeded()
+
+    def _refused(self, envelope: Envelope, reason: str) -> PayloadRefused:
+        self._answered(envelope, through=False)
+        return PayloadRefused(reason)
+
+    def _down(self, envelope: Envelope, reason: str) -> Outage | PayloadRefused:
+        """An outage, unless this event meets it again and again while others are read."""
+        fault = self._blame.failed(envelope.id)
+        if fault is Fault.ITEM:
+            self._breaker.undecided()
+            return PayloadRefused(f"{reason}, while other payloads were read")
+        if fault is Fault.UNCLEAR:
+            self._breaker.undecided()
+        elif self._breaker.failed(self._clock.monotonic(), reason):
+            log.warning("payloads cannot be read", action="consumer.payloads_down", error=reason)
+        return self._outage(reason)
+
+    def _outage(self, reason: str) -> Outage:
+        """Tried again as soon as the breaker lets somebody see."""
+        opens_at = self._breaker.opens_at
+        wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
+        return Outage(max(LEAST_WAIT_SECONDS, wait), reason)
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        for attempt in range(1, self._reading.attempts + 1):
+            last = attempt == self._reading.attempts
+            try:
+                answer = await send(self._client, request, largest=self._reading.largest)
+            except AnswerTooLarge as error:
+                raise Reject(f"the publisher's payload is not taken: {error}") from None
+            except httpx.TransportError:
+                if last:
+                    raise
+            else:
+                if last or not answer.is_server_error:
+                    return answer
+            await asyncio.sleep(AGAIN.delay(attempt))
+        raise AssertionError("the last attempt returns or raises")

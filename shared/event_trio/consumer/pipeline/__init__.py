@@ -1,0 +1,1 @@
+"""Takes the bytes of one event to its outcome."""

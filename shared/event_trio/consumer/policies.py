@@ -1,0 +1,155 @@
+"""What happens to an event whose handler failed: declared beside the handler, decided here. Arithmetic only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TypeAlias
+
+from ..backoff import GREATEST_FACTOR, Backoff
+
+IN_PLACE_SECONDS = 60.0
+"""How long a message may be retried while it stays in flight; its group waits for it as long."""
+LONGEST_WAIT_SECONDS = 7 * 86_400.0
+"""No wait between two attempts is longer."""
+MOST_ATTEMPTS = 1000
+"""How often a handler may be run for one event."""
+LATER_ATTEMPTS = 10
+"""How often a handler may say "later" under a policy that counts no attempts."""
+
+
+class Rest(StrEnum):
+    """What the rest of a group does while one of its messages is put aside."""
+
+    WAIT = "wait"
+    """It waits behind it, in order."""
+    PASS = "pass"  # noqa: S105 - no password
+    """It goes on; the message put aside comes late, and is stale."""
+
+
+class Unit(Enum):
+    """What a delay counts, in seconds."""
+
+    SECONDS = 1.0
+    MINUTES = 60.0
+    HOURS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Settle the event as if it had been handled; it is counted and logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Put the event aside as a dead letter, with the reason; its group goes on, or waits until somebody resolves it."""
+
+    rest: Rest = Rest.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFailure:
+    """Record an event that says it failed, by what was declared with the handler; the publisher compensates."""
+
+
+Last: TypeAlias = Ignore | DeadLetter | PublishFailure
+"""What can follow the last attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryInPlace:
+    """Run the handler again after a growing wait, for at most `within` seconds in all; then do the last thing."""
+
+    within: float = IN_PLACE_SECONDS
+    backoff: Backoff = field(default=Backoff(first=0.5, factor=2.0, cap=15.0, jitter=0.5))
+    then: Last = field(default=DeadLetter())
+
+    def __post_init__(self) -> None:
+        if not 0 < self.within <= IN_PLACE_SECONDS:
+            raise ValueError(f"in place means at most {IN_PLACE_SECONDS:.0f} seconds, not {self.within}")
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Run the handler `attempts` times in all, after waits of `delay` units that grow by the factor `backoff`.
+
+    While the waits are short the message stays in flight; beyond that it is put aside, and the `rest` of its group
+    waits for it or passes it. After the last attempt the last thing is done.
+    """
+
+    attempts: int = 5
+    delay: float = 1.0
+    unit: Unit = Unit.SECONDS
+    backoff: float = 2.0
+    then: Last = field(default=DeadLetter())
+    rest: Rest = Rest.WAIT
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= MOST_ATTEMPTS:
+            raise ValueError(f"attempts must be a whole number from 1 to {MOST_ATTEMPTS}, not {self.attempts}")
+        if not 0 < self.delay * self.unit.value <= LONGEST_WAIT_SECONDS:
+            raise ValueError(f"delay must be above 0 and at most a week, not {self.delay:g} {self.unit.name.lower()}")
+        if not 1 <= self.backoff <= GREATEST_FACTOR:
+            raise ValueError(f"backoff must be from 1 to {GREATEST_FACTOR:g}, not {self.backoff:g}")
+
+    def wait(self, attempt: int, random: float) -> float:
+        """Seconds to wait after the given failed attempt."""
+        first = self.delay * self.unit.value
+        return Backoff(first=first, factor=self.backoff, cap=LONGEST_WAIT_SECONDS, jitter=0.1).delay(attempt, random)
+
+
+FailurePolicy: TypeAlias = Last | RetryInPlace | Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Run the handler again after so many seconds, in place."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Put the message aside, to run again after so many seconds."""
+
+    after: float
+    rest: Rest
+
+
+def last_of(policy: FailurePolicy) -> Last:
+    """What the policy does when no attempt is left."""
+    return policy.then if isinstance(policy, RetryInPlace | Retry) else policy
+
+
+def rest_of(policy: FailurePolicy) -> Rest:
+    """What the rest of the group does while a message under this policy waits."""
+    return policy.rest if isinstance(policy, Retry) else Rest.WAIT
+
+
+def next_step(
+    policy: FailurePolicy, *, attempts: int, spent: float | None, random: float, asked: float | None = None
+) -> Again | Later | Last:
+    """What to do after a failed attempt.
+
+    `attempts` counts the failed ones, this one included; `spent` is how many seconds they and the waits between them
+    took (an outage is not among them), or None when the message cannot stay in place; `random` is from [0, 1).
+    `asked` is the wait that the handler itself asked for.
+    """
+    if isinstance(policy, RetryInPlace):
+        after = policy.backoff.delay(attempts, random) if asked is None else asked
+        if spent is not None and spent + after <= policy.within:
+            return Again(after)
+        return Later(after, Rest.WAIT) if asked is not None and attempts < LATER_ATTEMPTS else policy.then
+    if isinstance(policy, Retry):
+        if attempts >= policy.attempts:
+            return policy.then
+        return wait_for(policy.wait(attempts, random) if asked is None else asked, spent=spent, rest=policy.rest)
+    if asked is not None and attempts < LATER_ATTEMPTS:
+        return wait_for(asked, spent=spent, rest=Rest.WAIT)
+    return policy
+
+
+def wait_for(after: float, *, spent: float | None, rest: Rest) -> Again | Later:
+    """In place while that is short, put aside beyond."""
+    after = min(after, LONGEST_WAIT_SECONDS)
+    return Again(after) if spent is not None and spent + after <= IN_PLACE_SECONDS else Later(after, rest)

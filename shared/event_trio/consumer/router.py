@@ -1,0 +1,145 @@
+"""Which handler takes an event, how long it may take, and what happens when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ..contracts.payload import EventPayload
+from ..envelope import Envelope
+from ..errors import ConfigurationError
+from .event import Event
+from .policies import FailurePolicy, PublishFailure, RetryInPlace, last_of
+from .policy_settings import ensure_handled
+
+P = TypeVar("P", bound=EventPayload)
+A = TypeVar("A")
+
+
+LONGEST_TIMEOUT = 240.0
+"""The longest that any handler may take, in seconds: messages are kept for longer, in the queue and in the table."""
+COMMIT_SECONDS = 30.0
+"""What the statements around a handler may take besides."""
+
+
+class Stale(Enum):
+    """What a handler wants with an event that comes after a later one of its subject was processed."""
+
+    HANDLE = "handle"
+    SKIP = "skip"
+
+
+Act = Callable[[Event[P]], Awaitable[A]]
+"""The effect outside the database, run outside any transaction, keyed by the event's id: a crash may repeat it."""
+
+Record = Callable[[AsyncSession, Event[P], A], Awaitable[None]]
+"""The writes, in the transaction that the inbox row began. It must not commit, and must do nothing outside."""
+
+RecordFailure = Callable[[AsyncSession, Event[P], str], Awaitable[None]]
+"""Records that the handler failed for good, with the reason, in the transaction that the inbox row began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[P, A]):
+    """A handler and all that was declared beside it."""
+
+    payload: type[P]
+    record: Record[P, A]
+    act: Act[P, A] | None
+    policy: FailurePolicy
+    timeout: float
+    stale: Stale
+    on_failure: RecordFailure[P] | None = None
+
+
+AnyRoute = Route[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoute:
+    """No handler was declared for an event of that type and version."""
+
+    reason: str
+    error: str
+
+
+class Router:
+    """The handlers of one consumer, by event type and major version."""
+
+    def __init__(self) -> None:
+        self._routes: dict[tuple[str, int], AnyRoute] = {}
+
+    def handle(
+        self,
+        payload: type[P],
+        record: Record[P, A],
+        *,
+        act: Act[P, A] | None = None,
+        policy: FailurePolicy | None = None,
+        timeout: float = 30.0,
+        stale: Stale = Stale.HANDLE,
+        on_failure: RecordFailure[P] | None = None,
+    ) -> None:
+        """Declare the handler for the type and major version that a payload model names.
+
+        Without `act`, `record` gets None as what was acted. `timeout` is in seconds, for both together. `on_failure`
+        is what the policy `publish_failure` does.
+        """
+        key = (payload.type, payload.version)
+        if key in self._routes:
+            raise ConfigurationError(f"two handlers for {payload.type} version {payload.version}")
+        if not timeout <= LONGEST_TIMEOUT:
+            raise ConfigurationError(
+                f"the handler of {payload.type} may take {timeout:g} s: that is more than its message is kept for; "
+                f"give it at most {LONGEST_TIMEOUT:g} s"
+            )
+        if timeout <= 0:
+            raise ConfigurationError(f"the handler of {payload.type} needs a timeout above 0, not {timeout}")
+        route = Route(payload, record, act, policy or RetryInPlace(), timeout, stale, on_failure)
+        self._routes[key] = _checked(route)
+
+    def override(self, policies: Mapping[str, FailurePolicy], *, setting: str) -> None:
+        """Put policies in place of the declared ones, by event type; raises ConfigurationError."""
+        ensure_handled(policies, sorted(self.types), setting)
+        for key, route in self._routes.items():
+            if key[0] in policies:
+                self._routes[key] = _checked(replace(route, policy=policies[key[0]]))
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The event types that have a handler."""
+        return frozenset(event_type for event_type, _ in self._routes)
+
+    def ensure_kept(self, seconds: float, *, how: str) -> None:
+        """Raise ConfigurationError if a handler may take longer than its message is kept."""
+        longest = max((route.timeout for route in self._routes.values()), default=0.0)
+        if seconds < longest + COMMIT_SECONDS:
+            raise ConfigurationError(
+                f"a handler may take {longest:g} s, and {how} only {seconds:g} s: at least {COMMIT_SECONDS:g} s more "
+                "are needed, or it would be run by somebody else meanwhile"
+            )
+
+    def timeout(self, event_type: str | None) -> float:
+        """The longest that a handler of the type may take, in seconds."""
+        return max((route.timeout for (name, _), route in self._routes.items() if name == event_type), default=30.0)
+
+    def find(self, envelope: Envelope) -> AnyRoute | NoRoute:
+        """The handler for an event, or why there is none."""
+        route = self._routes.get((envelope.type, envelope.major_version))
+        if route is not None:
+            return route
+        if envelope.type in self.types:
+            return NoRoute("unknown_version", f"no handler for {envelope.type} version {envelope.major_version}")
+        return NoRoute("unknown_type", f"no handler for {envelope.type}")
+
+
+def _checked(route: AnyRoute) -> AnyRoute:
+    if isinstance(last_of(route.policy), PublishFailure) and route.on_failure is None:
+        raise ConfigurationError(
+            f"the handler of {route.payload.type} declares no failure event, so publish_failure cannot be its policy"
+        )
+    return route

@@ -1,0 +1,98 @@
+"""The settings of a service that reads a queue."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from .. import setting_types as types
+from ..broker.aws import LONGEST_WAIT_SECONDS, drain_for
+from ..settings import ServiceSettings
+from ..urls import http_url
+from .pipeline.intake import MARGIN_HOURS
+from .policies import FailurePolicy
+from .policy_settings import parse_policies
+
+S = TypeVar("S", bound="ConsumerSettings")
+
+
+class ConsumerSettings(ServiceSettings):
+    """What a consumer needs to know."""
+
+    queue_wait_seconds: int = Field(
+        20, ge=0, le=LONGEST_WAIT_SECONDS, description="How long a receive waits for messages; below DRAIN_SECONDS."
+    )
+    visibility_seconds: int = Field(
+        60,
+        ge=4,
+        le=43_200,
+        description="How long a message stays invisible after its receipt, and after each heartbeat.",
+    )
+    concurrency: int = Field(16, ge=1, le=1000, description="Orders whose events are handled at the same time.")
+    failure_policies: str = Field(
+        "",
+        description="What happens to events whose handler fails, instead of what is declared with it: "
+        "`<type>: <policy>; ...`, with the policies `ignore`, `dead_letter(rest=pass|wait)`, `publish_failure` and "
+        "`retry(attempts=5, delay=1, unit=seconds|minutes|hours, backoff=2, rest=wait|pass) then <one of the others>`.",
+    )
+    inbox_retention_days: float = Field(
+        45.0,
+        gt=MARGIN_HOURS / 24,
+        le=3650,
+        description="How long it is known which events were processed: at least what outbox, queue and dead-letter "
+        "queue keep, one after the other.",
+    )
+    outbox_retention_days: float = Field(
+        14.0,
+        gt=0,
+        le=3650,
+        description="How long the publishers of what is read here keep events that they may repeat.",
+    )
+    payload_origins: str = Field(
+        "",
+        description="Addresses, parted by commas, at which publishers keep the payloads of events that carry none.",
+    )
+    payload_token: types.HeaderSecret | None = Field(
+        None, description="Bearer token for reading payloads, if one is needed."
+    )
+
+    @field_validator("failure_policies")
+    @classmethod
+    def _are_policies(cls, value: str) -> str:
+        parse_policies(value)
+        return value
+
+    @field_validator("payload_origins")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for origin in _parts(value):
+            try:
+                http_url(origin)
+            except ValueError as error:
+                raise ValueError(f"{origin!r} {error}") from None
+        return value
+
+    @property
+    def policies(self) -> dict[str, FailurePolicy]:
+        """The policies of `failure_policies`, by event type."""
+        return parse_policies(self.failure_policies)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The addresses of `payload_origins`."""
+        return _parts(self.payload_origins)
+
+    @model_validator(mode="after")
+    def _drains_after_the_last_receive(self: S) -> S:
+        least = drain_for(self.queue_wait_seconds)
+        if self.drain_seconds < least and getattr(self, "consuming", True):
+            raise ValueError(
+                f"DRAIN_SECONDS ({self.drain_seconds:g}) must be above QUEUE_WAIT_SECONDS ({self.queue_wait_seconds}), "
+                f"and at least {least:g}, so that the last receive can end"
+            )
+        return self
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))

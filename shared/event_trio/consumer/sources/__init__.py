@@ -1,0 +1,1 @@
+"""Where events come from: the queue, the deferred messages and the dead-letter queues."""

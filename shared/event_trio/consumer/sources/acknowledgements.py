@@ -1,0 +1,187 @@
+"""Deletes settled messages from the queue after their commit, and again until they are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from ...backoff import Backoff
+from ...broker.queue import BATCH, Message, Queue, Refused
+from ...clock import Clock
+from ...errors import BrokerUnavailable
+from ...signals import Signals
+from ..errors import describe
+from ..metrics import ConsumerMetrics
+
+log = structlog.get_logger(__name__)
+
+LINGER_SECONDS = 0.2
+"""How long a message waits at the most: for a call that is under way, or while busy for others to fill its batch."""
+AT_ONCE = 4
+"""Delete calls side by side."""
+AGAIN = Backoff(first=0.1, factor=2.0, cap=5.0, jitter=0.5)
+
+
+@dataclass(slots=True)
+class _Settled:
+    message: Message
+    valid_until: float
+    """Until when its receipt handle holds, in monotonic seconds."""
+    added_at: float
+    failures: int = 0
+
+
+class Acknowledgements:
+    """Settled messages on their way out of the queue.
+
+    Until all messages of a group that are in flight are deleted, the broker withholds what follows in it. So the last
+    of them is deleted at once, and the others with it, unless a call is under way: what gathers meanwhile is the next
+    batch. Only while more groups are ready than may run (`busy`) is it better to fill a batch first: what follows would
+    have to wait here anyway.
+
+    A delete that fails is repeated while the receipt handle holds. After that the message is delivered once more, and
+    the inbox settles it.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        metrics: ConsumerMetrics,
+        clock: Clock,
+        signals: Signals,
+        *,
+        busy: Callable[[], bool],
+        on_done: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._clock = clock
+        self._signals = signals
+        self._busy = busy
+        self._on_done = on_done
+        self._deleting = 0
+        self._settled: deque[_Settled] = deque()
+        self._urgent = False
+        self._later: list[tuple[float, int, _Settled]] = []
+        self._numbers = itertools.count()
+        self._changed = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many settled messages are still in memory: with a broker that hangs they must not grow without bound."""
+        return len(self._settled) + len(self._later) + self._deleting
+
+    def add(self, message: Message, *, valid_until: float, last: bool) -> None:
+        """Note that a message is settled: its outcome is committed. The `last` in hand of its group goes soon."""
+        self._settled.append(_Settled(message, valid_until, self._clock.monotonic()))
+        self._urgent |= last
+
+    def nudge(self) -> None:
+        """Whether more groups are ready than may run can be told now: what was freed by what settled is taken."""
+        if self._settled:
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Delete what is added until cancelled; `flush` deletes the rest."""
+        while True:
+            self._changed.clear()
+            now = self._clock.monotonic()
+            self._take_what_is_due(now)
+            while self._may_call(now):
+                self._begin_call()
+            await self._wait_for_change(now)
+
+    async def flush(self, *, within: float) -> None:
+        """Delete all that was added; what fails is repeated for so many seconds, and whatever is left comes again."""
+        deadline = self._clock.monotonic() + within
+        while self._settled or self._calls or self._later:
+            while self._settled:
+                self._begin_call()
+            if self._calls:
+                await asyncio.wait(self._calls)
+                continue
+            due = self._later[0][0]
+            if due >= deadline:
+                return
+            await asyncio.sleep(max(0.0, due - self._clock.monotonic()))
+            self._take_what_is_due(due)
+
+    def _may_call(self, now: float) -> bool:
+        if not self._settled or len(self._calls) >= AT_ONCE:
+            return False
+        if len(self._settled) >= BATCH or now >= self._settled[0].added_at + LINGER_SECONDS:
+            return True
+        return self._urgent and not self._calls and not self._busy()
+
+    def _take_what_is_due(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            self._settled.appendleft(heapq.heappop(self._later)[2])
+            self._urgent = True
+
+    async def _wait_for_change(self, now: float) -> None:
+        times = [self._later[0][0]] if self._later else []
+        if self._settled and len(self._calls) < AT_ONCE:
+            times.append(self._settled[0].added_at + LINGER_SECONDS)
+        try:
+            async with asyncio.timeout(max(0.0, min(times) - now) if times else None):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _begin_call(self) -> None:
+        batch = [self._settled.popleft() for _ in range(min(BATCH, len(self._settled)))]
+        self._urgent &= bool(self._settled)
+        call = asyncio.create_task(self._call(batch))
+        self._calls.add(call)
+        call.add_done_callback(self._called)
+
+    def _called(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._changed.set()
+
+    async def _call(self, batch: Sequence[_Settled]) -> None:
+        self._deleting += len(batch)
+        try:
+            failed = await self._delete(batch)
+        finally:
+            self._deleting -= len(batch)
+            self._on_done()
+        self._repeat(failed)
+
+    async def _delete(self, batch: Sequence[_Settled]) -> list[_Settled]:
+        """Returns those for which it may be tried again."""
+        try:
+            refused = await self._queue.delete([settled.message for settled in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it was, they are still in the queue
+            told = str(error) if isinstance(error, BrokerUnavailable) else describe(error)
+            self._metrics.failed_calls.labels("delete").inc()
+            log.warning("not deleted", action="consumer.delete_failed", error=told, messages=len(batch))
+            return list(batch)
+        if refused:
+            self._metrics.failed_calls.labels("delete").inc(len(refused))
+            codes = sorted({message.code if isinstance(message, Refused) else "refused" for message in refused})
+            log.warning("not deleted", action="consumer.delete_failed", error=", ".join(codes), messages=len(refused))
+        kept = {message.receipt_handle for message in refused}
+        stale = {message.receipt_handle for message in refused if isinstance(message, Refused) and message.is_stale}
+        for settled in batch:
+            if settled.message.receipt_handle not in kept:
+                self._signals.emit("consumer.acknowledged", message_id=settled.message.message_id)
+        return [settled for settled in batch if settled.message.receipt_handle in kept - stale]
+
+    def _repeat(self, failed: Sequence[_Settled]) -> None:
+        # Jitter is no secret; it is the same for all, so that they go together again.
+        now, jitter = self._clock.monotonic(), random.random()  # noqa: S311
+        for settled in failed:
+            settled.failures += 1
+            due = now + AGAIN.delay(settled.failures, jitter)
+            if due < settled.valid_until:
+                heapq.heappush(self._later, (due, next(self._numbers), settled))
+        self._changed.set()

@@ -1,0 +1,147 @@
+"""Long polls of the queue: one at a time while it is calm, several when it is busy, none while it would be in vain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ...backoff import Backoff
+from ...broker.queue import BATCH, Message, Queue
+from ...errors import BrokerUnavailable
+from ...lifecycle import pause
+from ..database_breaker import DatabaseBreaker
+from ..errors import describe
+from ..metrics import ConsumerMetrics
+
+log = structlog.get_logger(__name__)
+
+BROKER_DOWN = Backoff(first=0.2, factor=2.0, cap=5.0, jitter=0.5)
+BUSY_WAIT_SECONDS = 1
+"""How long an additional receiver waits: it is there for a backlog only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How the queue is read."""
+
+    wait_seconds: int = 20
+    visibility_seconds: int = 60
+    receivers: int = 4
+
+
+class Receivers:
+    """Reads the queue while there is room for a whole batch and the database is there.
+
+    A receive is never cancelled by a stop, for a poll that dies still takes messages: `run` returns when the last one
+    has come back.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        gate: DatabaseBreaker,
+        metrics: ConsumerMetrics,
+        polling: Polling,
+        *,
+        room: Callable[[], int],
+        deliver: Callable[[list[Message]], None],
+    ) -> None:
+        self._queue = queue
+        self._gate = gate
+        self._metrics = metrics
+        self._polling = polling
+        self._room = room
+        self._deliver = deliver
+        self._asked = 0
+        self._more: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._trouble: str | None = f"queue {queue.name} was not asked yet"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the queue cannot be read, or None."""
+        return self._trouble
+
+    def nudge(self) -> None:
+        """What a receiver may wait for has changed: there is room, the database is back, or it is time to stop."""
+        self._changed.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Receive until asked to stop."""
+        try:
+            await self._receive_all(stopping)
+            if self._more:
+                await asyncio.wait(self._more)
+        finally:
+            for helper in self._more:
+                helper.cancel()
+
+    async def _receive_all(self, stopping: asyncio.Event) -> None:
+        failures = 0
+        while not stopping.is_set():
+            try:
+                if self._trouble is not None:
+                    await self._queue.url()
+                # While in trouble it does not wait for messages, to see early that the queue is back.
+                wait = 0 if self._trouble is not None else self._polling.wait_seconds
+                full = await self._receive(stopping, wait) == BATCH
+            except BrokerUnavailable as error:
+                failures += 1
+                self._in_trouble(str(error))
+                await pause(stopping, BROKER_DOWN.delay(failures))
+                continue
+            failures = 0
+            if full and not stopping.is_set():
+                self._help(stopping)
+
+    def _help(self, stopping: asyncio.Event) -> None:
+        if len(self._more) < self._polling.receivers - 1:
+            helper = asyncio.create_task(self._receive_backlog(stopping))
+            self._more.add(helper)
+            helper.add_done_callback(self._helped)
+
+    def _helped(self, helper: asyncio.Task[None]) -> None:
+        self._more.discard(helper)
+        if not helper.cancelled() and (error := helper.exception()) is not None:
+            log.error("a receiver failed", action="consumer.receiver_failed", error=describe(error))
+
+    async def _receive_backlog(self, stopping: asyncio.Event) -> None:
+        try:
+            while not stopping.is_set() and await self._receive(stopping, BUSY_WAIT_SECONDS) * 2 >= BATCH:
+                pass
+        except BrokerUnavailable:
+            return  # the first receiver meets the same trouble and tells of it
+
+    async def _receive(self, stopping: asyncio.Event, wait_seconds: int) -> int:
+        while not stopping.is_set() and (not self._gate.is_open or self._room() - self._asked < BATCH):
+            self._changed.clear()
+            await self._changed.wait()
+        if stopping.is_set():
+            return 0
+        self._asked += BATCH
+        try:
+            messages = await self._queue.receive(
+                wait_seconds=wait_seconds, visibility_seconds=self._polling.visibility_seconds
+            )
+        finally:
+            self._asked -= BATCH
+        self._out_of_trouble()
+        if messages:
+            self._deliver(messages)
+        return len(messages)
+
+    def _in_trouble(self, trouble: str) -> None:
+        self._metrics.failed_calls.labels("receive").inc()
+        self._metrics.receiving.set(0)
+        if trouble != self._trouble:
+            log.warning("cannot read the queue", action="consumer.queue_down", queue=self._queue.name, error=trouble)
+        self._trouble = trouble
+
+    def _out_of_trouble(self) -> None:
+        if self._trouble is not None:
+            log.info("reading the queue", action="consumer.queue_up", queue=self._queue.name)
+        self._metrics.receiving.set(1)
+        self._trouble = None

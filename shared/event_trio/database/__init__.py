@@ -1,0 +1,1 @@
+"""Connections to Postgres, migrations, roles, and what its errors mean."""

@@ -1,0 +1,99 @@
+"""Connections to Postgres: an SQLAlchemy engine for the services, a bare asyncpg pool for the hot paths."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from .faults import DATABASE_FAULTS as DATABASE_FAULTS
+from .faults import connection_ended
+from .url import parse
+
+if TYPE_CHECKING:
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool: TypeAlias = Any
+    Connection: TypeAlias = Any
+
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 15.0
+
+
+def create_engine(url: str, *, application_name: str, pool_size: int = 5, overflow: int | None = None) -> AsyncEngine:
+    """An engine for a plain `postgresql://` URL: it keeps `pool_size` connections, and makes `overflow` more at peaks
+    (as many again, unless told).
+
+    It prepares statements, so between it and Postgres there may be a pooler in session mode, or none.
+    Connections are tested when they are taken from the pool: a restarted database costs no failed request.
+    """
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        pool_size=pool_size,
+        max_overflow=pool_size if overflow is None else overflow,
+        pool_timeout=CONNECT_SECONDS,
+        pool_pre_ping=True,
+        # An error's text goes into logs, and parameters hold personal data.
+        hide_parameters=True,
+        connect_args={
+            **parse(url).arguments(),
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
+            "server_settings": {"application_name": application_name},
+        },
+    )
+
+
+def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size: int = 5) -> Pool:
+    """A bare pool whose connections survive a pooler in transaction mode.
+
+    Such a pooler may give every transaction another server connection, so no statement is kept prepared
+    (https://www.pgbouncer.org/features.html) and nothing of a session is there to be reset.
+    Use it through `transaction()` only, after entering it (`async with pool`), which connects to nothing yet.
+    """
+
+    async def keep_no_session(_: object) -> None:
+        return None
+
+    return asyncpg.create_pool(
+        **parse(url).arguments(),
+        min_size=min_size,
+        max_size=max_size,
+        statement_cache_size=0,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        reset=keep_no_session,
+        server_settings={"application_name": application_name},
+    )
+
+
+async def connect(
+    url: str, *, command_timeout: float | None = None, timeout: float = CONNECT_SECONDS
+) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection, for what needs a session of its own; nothing is kept prepared, so any pooler will do."""
+    return await asyncpg.connect(
+        **parse(url).arguments(), timeout=timeout, command_timeout=command_timeout, statement_cache_size=0
+    )
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection inside a transaction: the unit that a transaction-mode pooler keeps on one server connection."""
+    async with acquire(pool) as connection, connection.transaction():
+        yield connection
+
+
+@asynccontextmanager
+async def acquire(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool; what is known to be ending is not given to the next one."""
+    async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+        try:
+            yield connection
+        except (asyncpg.InternalClientError, asyncpg.InterfaceError) as error:
+            if connection_ended(error):
+                connection.terminate()
+            raise

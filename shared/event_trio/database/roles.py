@@ -1,0 +1,74 @@
+"""Database roles: one per process that connects, made by the first migration, with limits and passwords."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+
+from .connections import connect
+
+LOCK_TIMEOUT = "5s"
+IDLE_IN_TRANSACTION_TIMEOUT = "30s"
+
+SCRAM_ITERATIONS = 4096
+
+
+def create_login_role(role: str) -> str:
+    """The statement that makes a login role, unless it exists: roles belong to the server, not to the database.
+
+    A statement waits for a lock, and an idle transaction keeps its own, only so long: a process that hangs must
+    not stop the others.
+    """
+    return f"""
+    DO $$ BEGIN
+        CREATE ROLE {role} LOGIN;
+        ALTER ROLE {role} SET lock_timeout = '{LOCK_TIMEOUT}';
+        ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_TIMEOUT}';
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+        NULL;
+    END $$
+    """
+
+
+def close_to_others(*roles: str) -> tuple[str, ...]:
+    """The statements after which only these roles (and the owner) may connect to and look into the database."""
+    named = ", ".join(roles)
+    return (
+        f"""
+        DO $$ BEGIN
+            EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+            EXECUTE format('GRANT CONNECT ON DATABASE %I TO {named}', current_database());
+        END $$
+        """,
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+        f"GRANT USAGE ON SCHEMA public TO {named}",
+    )
+
+
+async def set_passwords(url: str, passwords: Mapping[str, str]) -> None:
+    """Give roles their passwords. Only a verifier leaves this process: statements may end up in the server's log."""
+    if not passwords:
+        return
+    connection = await connect(url)
+    try:
+        async with connection.transaction():
+            for role, password in passwords.items():
+                statement = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)"
+                await connection.execute(await connection.fetchval(statement, role, scram_verifier(password)))
+    finally:
+        await connection.close()
+
+
+def scram_verifier(password: str, salt: bytes | None = None) -> str:
+    """What Postgres stores for a password with SCRAM-SHA-256 (RFC 5803); printable ASCII needs no SASLprep."""
+    if not password.isascii() or not password.isprintable():
+        raise ValueError("passwords of roles are printable ASCII")
+    salt = salt or secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{encoded[0]}${encoded[1]}:{encoded[2]}"

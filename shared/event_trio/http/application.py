@@ -1,0 +1,65 @@
+"""The HTTP application that every service is: its routes, and all that surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
+
+from ..observability.metrics import HttpMetrics, metrics_route
+from . import docs_pages, openapi, problems
+from .access_log import AccessMiddleware
+from .authorization import Authenticator, asks_for_tokens
+from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
+from .conditions import ConditionMiddleware
+from .health import Check, health_routes
+from .request_context import ContextMiddleware
+
+
+def create_app(
+    *,
+    title: str,
+    description: str,
+    routers: Sequence[APIRouter],
+    authenticator: Authenticator,
+    registry: CollectorRegistry,
+    checks: Sequence[Check],
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    translation: problems.Translation | None = None,
+    state: Mapping[str, object] | None = None,
+    body_bytes: int = DEFAULT_BYTES,
+) -> FastAPI:
+    """A FastAPI application with problems, authentication, health, metrics and request context.
+
+    `state` is put on `app.state`, where the routes' dependencies find what they work with. Errors of the service's
+    own become problems by `translation`.
+    """
+    app = FastAPI(
+        title=title,
+        description=description,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
+        middleware=[
+            Middleware(ContextMiddleware),
+            Middleware(AccessMiddleware, metrics=HttpMetrics(registry)),
+            Middleware(BodyLimitMiddleware, limit=body_bytes),
+            Middleware(ConditionMiddleware),
+        ],
+    )
+    app.state.authenticator = authenticator
+    for name, value in (state or {}).items():
+        setattr(app.state, name, value)
+    for router in routers:
+        app.include_router(router)
+    app.include_router(health_routes(checks, service=title))
+    app.include_router(metrics_route(registry))
+    docs_pages.install(app)
+    problems.install(app, translation or {})
+    openapi.install(app, asks_for_tokens=asks_for_tokens(authenticator))
+    return app

@@ -1,0 +1,32 @@
+"""Where the key set comes from: checked at start, as far as that goes without asking anybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jwt
+
+from ..errors import ConfigurationError
+from ..http_client.client import route
+from ..urls import is_url, resource_url
+from .tokens import parse_key_set
+
+
+def ensure_key_set(source: str) -> None:
+    """Raise ConfigurationError unless AUTH_JWKS is an address that can be asked, or a file that holds keys."""
+    if is_url(source):
+        try:
+            route(resource_url(source))
+        except ValueError as error:
+            raise ConfigurationError(f"AUTH_JWKS is wrong: {error}") from None
+        return
+    try:
+        if not Path(source).is_file():
+            raise ConfigurationError(f"AUTH_JWKS names {source}, which is neither a file nor an address")
+        parse_key_set(Path(source).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"AUTH_JWKS names {source}, which cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigurationError(f"AUTH_JWKS names {source}, which is no key set: it is nested too deeply") from None
+    except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError) as error:
+        raise ConfigurationError(f"AUTH_JWKS names {source}, which is no key set: {error}") from None

@@ -1,0 +1,187 @@
+"""Errors as problem details (RFC 9457): what went wrong and how to name it, never how it looks inside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, compile_path
+
+from ..errors import EventRefused, EventTrioError
+from .request_context import current
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its stable name, its title, its usual status, and whether it may say when to come again."""
+
+    slug: str
+    title: str
+    status: int
+    passing: bool = False
+
+    @property
+    def type(self) -> str:
+        """The URI that identifies the kind; it is a name, not an address (RFC 9457, section 3.1.1)."""
+        return f"urn:problem-type:{self.slug}"
+
+
+UNREADABLE = Kind("unreadable", "The request's body cannot be read", 400)
+INVALID_REQUEST = Kind("invalid-request", "The request is not valid", 422)
+EVENT_REFUSED = Kind("event-refused", "The change cannot be announced", 422)
+UNAUTHENTICATED = Kind("unauthenticated", "A valid bearer token is needed", 401)
+FORBIDDEN = Kind("forbidden", "Not allowed for this caller", 403)
+NOT_FOUND = Kind("not-found", "Not found", 404)
+TOO_LARGE = Kind("too-large", "The request's body is too large", 413)
+UNAVAILABLE = Kind("unavailable", "Not available for the moment", 503, passing=True)
+UNEXPECTED = Kind("unexpected", "Something went wrong on our side", 500)
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request."""
+
+    location: str = Field(description="Where: `body`, `query`, `path` or `header`.", examples=["body"])
+    field: str = Field(description="The field, by its path.", examples=["lines.0.quantity"])
+    detail: str = Field(description="What is wrong with it.", examples=["Input should be greater than 0"])
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457). Kinds may add members of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        "about:blank", description="Identifies the kind of problem.", examples=["urn:problem-type:not-found"]
+    )
+    title: str = Field(description="The kind of problem, for people.", examples=["Not found"])
+    status: int = Field(ge=400, le=599, description="The HTTP status.", examples=[404])
+    detail: str | None = Field(None, description="What happened this time.")
+    correlation_id: str = Field(description="Quote it when asking for help: our logs carry it.")
+    errors: list[FieldError] | None = Field(None, description="What is wrong with the request, field by field.")
+
+
+class HttpProblem(EventTrioError):
+    """Ends a request with a problem; `more` are members of the problem's own."""
+
+    def __init__(
+        self, kind: Kind, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **more: object
+    ) -> None:
+        super().__init__(detail or kind.title)
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+
+
+# None: it is no problem of the caller's after all, but unexpected.
+Translation = Mapping[type[Exception], Callable[[Any], HttpProblem | None]]
+
+
+def invalid_field(location: str, field: str, detail: str) -> HttpProblem:
+    """A 422 for one field, for what the schema alone cannot check."""
+    return HttpProblem(INVALID_REQUEST, errors=[FieldError(location=location, field=field, detail=detail)])
+
+
+def render(problem: HttpProblem) -> Response:
+    """The answer that tells the caller of the problem."""
+    return _answer(
+        Problem(
+            type=problem.kind.type,
+            title=problem.kind.title,
+            status=problem.kind.status,
+            detail=problem.detail,
+            correlation_id=current().correlation_id,
+            **problem.more,
+        ),
+        problem.headers,
+    )
+
+
+def install(app: FastAPI, translation: Translation) -> None:
+    """Answer every error of the application with a problem.
+
+    `translation` says how the service's own exceptions are told; the domain itself knows nothing of HTTP.
+    """
+
+    async def on_problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HttpProblem)
+        return render(error)
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return render(HttpProblem(INVALID_REQUEST, errors=_field_errors(error.errors())))
+
+    async def on_translated(_: Request, error: Exception) -> Response:
+        told = next(translate for kind, translate in translations.items() if isinstance(error, kind))
+        problem = told(error)
+        if problem is None:
+            raise error
+        return render(problem)
+
+    translations: Translation = {**translation, EventRefused: _event_refused}
+    app.add_exception_handler(HttpProblem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    for kind in translations:
+        app.add_exception_handler(kind, on_translated)
+
+
+def _event_refused(error: EventRefused) -> HttpProblem:
+    return HttpProblem(EVENT_REFUSED, str(error))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: unknown paths, methods, bodies that cannot be read."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.url.path))
+    problem = Problem(
+        title=HTTPStatus(error.status_code).phrase,
+        status=error.status_code,
+        detail=None if error.status_code >= 500 else error.detail,
+        correlation_id=current().correlation_id,
+    )
+    return _answer(problem, headers)
+
+
+def allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """All methods of a path: the framework names those of the first route alone.
+
+    Where several templates fit, the one that says most of the path is meant.
+    """
+    methods: dict[str, set[str]] = {}
+    for route in iter_route_contexts(routes):
+        if route.path and compile_path(route.path)[0].match(path):
+            methods.setdefault(route.path, set()).update(route.methods or ())
+    meant = max(methods, key=lambda template: len(re.sub(r"{[^}]*}", "", template)), default="")
+    return sorted(methods.get(meant, ()))
+
+
+def _answer(problem: Problem, headers: Mapping[str, str]) -> Response:
+    body = problem.model_dump_json(exclude_none=True)
+    return Response(body, status_code=problem.status, headers=dict(headers), media_type=MEDIA_TYPE)
+
+
+def _field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """Pydantic's errors without the input, which may be personal."""
+    found = []
+    for error in errors:
+        location, *path = error["loc"]
+        if error["type"] == "json_invalid":
+            found.append(FieldError(location="body", field="", detail=f"not JSON, at character {path[0]}"))
+        else:
+            field = ".".join(str(part) for part in path)
+            found.append(FieldError(location=str(location), field=field, detail=error["msg"]))
+    return found

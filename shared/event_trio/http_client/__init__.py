@@ -1,0 +1,1 @@
+"""Calls other services over HTTP."""

@@ -1,0 +1,127 @@
+"""One contract for everything that runs in the background: started, watched, restarted, drained."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from .backoff import Backoff
+from .error_text import told
+from .signals import Signals
+
+log = structlog.get_logger(__name__)
+
+RESTART = Backoff(first=0.2, factor=2, cap=10.0, jitter=0.5)
+
+
+class Loop(Protocol):
+    """A background task that ends only when it is asked to."""
+
+    name: str
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set, then finish what is in hand and return.
+
+        To raise, or to return earlier, counts as a failure: the supervisor logs it and starts the loop again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """What the readiness page says about a loop."""
+
+    running: bool
+    failures: int
+    last_error: str | None
+
+
+class Supervisor:
+    """Runs loops side by side; none dies silently, and all are stopped within one budget."""
+
+    def __init__(self, loops: Sequence[Loop], *, drain_seconds: float = 10.0, signals: Signals | None = None) -> None:
+        self._loops = tuple(loops)
+        self._drain_seconds = drain_seconds
+        self._signals = signals or Signals()
+        self._stopping = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._states = {loop.name: LoopState(running=False, failures=0, last_error=None) for loop in self._loops}
+        if len(self._states) != len(self._loops):
+            raise ValueError(f"two loops share a name: {[loop.name for loop in self._loops]}")
+
+    def states(self) -> dict[str, LoopState]:
+        """The state of each loop by its name."""
+        return dict(self._states)
+
+    def unhealthy(self) -> str | None:
+        """A sentence about the loops that are not running, or None; the log has what they failed with."""
+        down = [name for name, state in self._states.items() if not state.running]
+        return f"loops not running: {', '.join(down)}" if down else None
+
+    async def start(self) -> None:
+        """Start every loop; returns at once."""
+        for loop in self._loops:
+            self._tasks[loop.name] = asyncio.create_task(self._keep_running(loop), name=loop.name)
+
+    async def stop(self) -> None:
+        """Ask every loop to finish; those that have not within the budget are cancelled and named in the log."""
+        self._stopping.set()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks.values(), timeout=self._drain_seconds)
+        for task in late:
+            log.warning("loop did not finish in time", action="loop.cancelled", loop=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+
+    async def _keep_running(self, loop: Loop) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            self._states[loop.name] = LoopState(running=True, failures=failures, last_error=None)
+            error = "it returned without being asked to"
+            try:
+                await loop.run(self._stopping)
+            except Exception as raised:
+                error = told(raised)
+                log.exception("loop failed", action="loop.failed", loop=loop.name)
+            if self._stopping.is_set():
+                break
+            failures += 1
+            self._states[loop.name] = LoopState(running=False, failures=failures, last_error=error)
+            self._signals.emit("loop.failed", loop=loop.name, error=error)
+            await pause(self._stopping, RESTART.delay(failures))
+        self._states[loop.name] = LoopState(running=False, failures=failures, last_error="stopped")
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> bool:
+    """Wait that long, or until asked to stop; True when asked to stop."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return stopping.is_set()
+    return True
+
+
+class Waker:
+    """Lets somebody else end a loop's rest early."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """End the rest; one that begins only now ends at once."""
+        self._woken.set()
+
+    async def rest(self, stopping: asyncio.Event, seconds: float) -> None:
+        """Wait that long, or until woken or asked to stop."""
+        waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(self._woken.wait())]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        self._woken.clear()

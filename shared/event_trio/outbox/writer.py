@@ -1,0 +1,101 @@
+"""Records an event in the caller's transaction: it exists if and only if the change that it states is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from ..contracts.payload import EventPayload
+from ..envelope import Envelope, sequence_text, uuid7
+from .limits import DEFAULT_BYTES, check
+from .table import outbox_event
+
+log = structlog.get_logger(__name__)
+
+SCHEMAS = "https://schemas.example.com"
+
+
+References = Callable[[str, str, int], str | None]
+"""Where subscribers read the payload of an event of that type, subject and sequence; None if the event carries it."""
+
+
+class OutboxWriter:
+    """Writes events of one source into the outbox. It takes the caller's transaction and never commits."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        schemas: str = SCHEMAS,
+        references: References = lambda type, subject, sequence: None,
+        most_bytes: int = DEFAULT_BYTES,
+    ) -> None:
+        """`most_bytes` is the largest event, attributes included: the topic's `MaximumMessageSize`."""
+        self._source = source
+        self._most_bytes = most_bytes
+        self._schemas = schemas.rstrip("/")
+        self._references = references
+
+    async def record(
+        self,
+        session: AsyncSession | AsyncConnection,
+        payload: EventPayload,
+        *,
+        subject: str,
+        sequence: int,
+        correlation_id: str,
+        causation_id: str | None = None,
+        traceparent: str | None = None,
+        time: datetime | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Envelope:
+        """Record that `payload` happened to `subject` as its event number `sequence` (from 1, without a repeat).
+
+        The caller holds the lock of the aggregate's row (or has checked its version) before it comes here: only then
+        is the order of sequences within a subject the order of commits.
+
+        Raises EventRefused when the broker would not carry the event; IntegrityError when the sequence is taken.
+        """
+        reference = self._references(payload.type, subject, sequence)
+        envelope = Envelope(
+            id=uuid7(),
+            source=self._source,
+            type=payload.type,
+            subject=subject,
+            time=time or datetime.now(UTC),
+            dataschema=f"{self._schemas}/{payload.type}/{payload.version}",
+            partitionkey=subject,
+            sequence=sequence_text(sequence),
+            correlationid=correlation_id,
+            causationid=causation_id,
+            traceparent=traceparent,
+            data=payload.model_dump(mode="json") if reference is None else None,
+            dataref=reference,
+        )
+        body = envelope.to_bytes()
+        # What subscriptions filter by; everything else is in the body.
+        routing = {"type": payload.type, **(attributes or {})}
+        check(body, group=subject, attributes=routing, most=self._most_bytes)
+        await session.execute(
+            insert(outbox_event).values(
+                event_id=envelope.id,
+                source=envelope.source,
+                subject=subject,
+                sequence=sequence,
+                envelope=body,
+                attributes=routing,
+            )
+        )
+        log.info(
+            "event recorded",
+            action="outbox.recorded",
+            event_id=str(envelope.id),
+            type=envelope.type,
+            subject=subject,
+            sequence=sequence,
+        )
+        return envelope
