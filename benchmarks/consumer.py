@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncpg
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from benchmarks.counting import counted
 from event_trio.broker.queue import BATCH
 from event_trio.consumer.build import Subscription, consuming
 from event_trio.consumer.event import Event
@@ -22,10 +26,6 @@ from event_trio.database.connections import create_engine
 from event_trio.envelope import Envelope
 from event_trio.lifecycle import Supervisor
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
-from benchmarks.counting import counted
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient

@@ -20,10 +20,10 @@ from importlib.metadata import version
 import asyncpg
 import structlog
 import typer
-from event_trio.outbox.schema import STATEMENTS_V1, STATEMENTS_V2, STATEMENTS_V3
 
 from benchmarks.ratios import compare
 from benchmarks.stub_broker import StubBroker
+from event_trio.outbox.schema import STATEMENTS_V1, STATEMENTS_V2, STATEMENTS_V3
 from services.relay.main import build
 from services.relay.settings import RelaySettings
 from tools.embedded.postgres import EmbeddedPostgres

@@ -8,10 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 
 import yaml
-from event_trio.errors import ConfigurationError
-from event_trio.settings import suggest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
+
+from event_trio.errors import ConfigurationError
+from event_trio.settings import suggest
 
 TEMPLATES = Path(__file__).parent / "templates"
 

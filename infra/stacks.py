@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
+
 from event_trio.backoff import Backoff
 from event_trio.broker.aws import error_code
 from event_trio.errors import EventTrioError

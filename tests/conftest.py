@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from tests.support import databases, servers, topologies
 from tests.support.databases import TestDatabase
 from tests.support.servers import PostgresServer

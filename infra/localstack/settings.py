@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field, field_validator
+
 from event_trio import setting_types as types
 from event_trio.settings import EnvironmentSettings
 from event_trio.urls import is_aws
-from pydantic import Field, field_validator
 
 
 class TopologySettings(EnvironmentSettings):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
+
 from event_trio.broker.aws import BROKER_FAULTS, Aws, error_code, sns, sqs
 from event_trio.errors import EventTrioError
 from event_trio.lifecycle import Supervisor, pause

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
 from event_trio.broker.names import BrokerNames
 from event_trio.clock import SystemClock
 from event_trio.consumer.build import Subscription, consumer_engine, consuming, ensure_startable
@@ -34,8 +37,6 @@ from event_trio.outbox.watch import OutboxWatch
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.settings import fail, load
 from event_trio.signals import Signals
-from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from .api import notifications
 from .api.problems import translation

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError
+
 from event_trio.contracts.orders import OrderEvent
 from event_trio.errors import EventTrioError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError
 
 from .domain import DEFAULT_LOCALE, Text, language
 

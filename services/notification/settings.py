@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+
 from event_trio import setting_types as types
 from event_trio.consumer.settings import ConsumerSettings
 from event_trio.outbox.settings import PublisherSettings
 from event_trio.settings import EnvironmentSettings, whole_database_url
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 
 class NotificationSettings(ConsumerSettings, PublisherSettings):

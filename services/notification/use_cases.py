@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from event_trio.clock import Clock
 from event_trio.consumer.event import Event
 from event_trio.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
 from event_trio.contracts.orders import OrderEvent, OrderPlaced
 from event_trio.envelope import uuid7
 from event_trio.outbox.writer import OutboxWriter
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .domain import (
     Notice,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trio.clock import Clock
 from event_trio.consumer.errors import Reject
 from event_trio.consumer.event import Event
 from event_trio.contracts.notifications import NotificationFailed
 from event_trio.contracts.orders import OrderPlaced
 from event_trio.outbox.writer import OutboxWriter
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from . import domain, events
 from .domain import Action, Order, OrderId, State

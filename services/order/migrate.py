@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 import structlog
+
 from event_trio.database.migration import upgrade
 from event_trio.database.roles import set_passwords
 from event_trio.observability import logging

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from event_trio.contracts.orders import OrderEvent
-from event_trio.envelope import Envelope
-from event_trio.outbox.table import outbox_audit, outbox_event
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+
+from event_trio.contracts.orders import OrderEvent
+from event_trio.envelope import Envelope
+from event_trio.outbox.table import outbox_audit, outbox_event
 
 from .domain import Line, Order, OrderId, State
 from .money import in_minor_units

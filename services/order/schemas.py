@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from event_trio import mailbox
-from event_trio.http.body import Body, Integer
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from event_trio import mailbox
+from event_trio.http.body import Body, Integer
 
 from .domain import Line, Order, State
 from .money import MINOR_UNITS

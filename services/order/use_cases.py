@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from event_trio import failpoints
 from event_trio.clock import Clock
 from event_trio.contracts.orders import OrderEvent
@@ -16,7 +18,6 @@ from event_trio.idempotency.repetition import EVERY_TIME, Repetition
 from event_trio.idempotency.transactions import through
 from event_trio.keyed_semaphore import KeyedSemaphore
 from event_trio.outbox.writer import OutboxWriter
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from . import domain, events
 from .domain import Action, Line, Order, OrderId

@@ -9,6 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.aws import Aws, ensure_usable, sns, sqs, topic_arn
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
@@ -29,8 +32,6 @@ from event_trio.observability.metrics import new_registry
 from event_trio.outbox.schema import KEYS
 from event_trio.settings import fail, load
 from event_trio.signals import Signals
-from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 from .api import inspection, operations
 from .api.problems import translation

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+
 from event_trio.broker.aws import drain_for
 from event_trio.outbox.settings import PublisherSettings
 from event_trio.settings import ServiceSettings, whole_database_url
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from .publishing.backlog import Release
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from tests.support.databases import TestDatabase
 from tests.support.trio import Ground, Trio, ready, trio
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.lifecycle import Supervisor
-
 from infra.localstack.watch import TopologyWatch
 from tests.support.databases import TestDatabase
 from tests.support.processes import together

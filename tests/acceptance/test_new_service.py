@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from event_trio.broker.aws import Aws
 
+from event_trio.broker.aws import Aws
 from tests.support.servers import PostgresServer
 from tests.support.sources import ROOT, project_files
 from tools.embedded.ports import free_ports

@@ -5,12 +5,12 @@ import re
 from functools import cache
 
 import pytest
-from event_trio.envelope import Envelope
-from event_trio.settings import ServiceSettings
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import SecretStr
 
+from event_trio.envelope import Envelope
+from event_trio.settings import ServiceSettings
 from services.notification import main as notification
 from services.notification.settings import NotificationSettings
 from services.order import main as order

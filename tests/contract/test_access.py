@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from event_trio.http.authorization import Require
-from event_trio.http.tokens import Role
 from fastapi import APIRouter, Depends, FastAPI
 
+from event_trio.http.authorization import Require
+from event_trio.http.tokens import Role
 from services.notification.main import build as build_notification
 from services.notification.settings import NotificationSettings
 from services.order.main import build as build_order

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
-from event_trio.http.body import Body
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from event_trio.http.body import Body
 from tools.reference.openapi import applications
 
 VALUES: tuple[object, ...] = (None, True, False, 0, 1, 2.0, 0.5, "", "1", "true", "x", [], [1], {}, {"a": 1})

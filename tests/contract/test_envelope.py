@@ -6,6 +6,7 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+
 from event_trio.envelope import Envelope, sequence_text, uuid7
 from event_trio.errors import MalformedEnvelope
 

@@ -1,8 +1,8 @@
 """The audit and finished replays are kept as long as the setting says, and no longer."""
 
 import pytest
-from event_trio.signals import Signals
 
+from event_trio.signals import Signals
 from services.relay.jobs import audit_pruner
 from services.relay.jobs.audit_pruner import AuditPruner
 from tests.support.databases import OUTBOX_RELAY, TestDatabase

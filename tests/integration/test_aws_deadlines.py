@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.queue import Message, Queue
 from event_trio.broker.subscription import filtered_types
 from event_trio.errors import BrokerUnavailable
-
 from tests.support.faulty_broker import Fault, faulty_broker
 from tests.support.fifo import FifoQueue, fifo_queue
 

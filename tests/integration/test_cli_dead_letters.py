@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
 from event_trio.contracts.orders import OrderConfirmed
 from event_trio.database.connections import create_engine
 from event_trio.envelope import uuid7
 from event_trio.inbox.arrival import Arrival
 from event_trio.inbox.deferred import Aside, Status
 from event_trio.inbox.guard import Identity
-from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import async_sessionmaker
-
 from services.notification.main import NAME, build
 from services.notification.settings import NotificationSettings
 from tests.support.command import Ran, event_trio

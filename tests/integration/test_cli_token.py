@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from event_trio.http.tokens import KeySet, Role, TokenRefused, TokenVerifier, key_set_from
 
+from event_trio.http.tokens import KeySet, Role, TokenRefused, TokenVerifier, key_set_from
 from tests.support.command import event_trio
 from tests.support.databases import TestDatabase
 from tests.support.order_service import order_service, place

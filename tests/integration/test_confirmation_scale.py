@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from event_trio.database.connections import STATEMENT_SECONDS, Pool
-from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
+from event_trio.database.connections import STATEMENT_SECONDS, Pool
+from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.confirmation.unconfirmed import EVIDENCE, GROUPS, HEADS, RETURN
 from services.relay.metrics import RelayMetrics

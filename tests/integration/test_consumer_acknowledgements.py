@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+
 from event_trio.broker.queue import Message
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import Retry
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
 from event_trio.errors import BrokerUnavailable
-
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of

@@ -4,11 +4,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+
 from event_trio.broker.aws import Aws, sqs
 from event_trio.broker.queue import Queue
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
-
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of

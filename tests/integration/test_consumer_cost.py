@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+
 from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
-
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase, fetch
 from tests.support.events import envelope_of

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trio.broker.aws import Aws
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import DeadLetter
 from event_trio.consumer.router import Router
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.support.consuming import Counted, consumer_with, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.consumer.errors import Outage, Reject, RetryLater
 from event_trio.consumer.event import Event
@@ -13,7 +14,6 @@ from event_trio.consumer.sources.worker import Limits
 from event_trio.envelope import Envelope
 from event_trio.inbox.deferred_messages import DeferredMessages, MessageBehind
 from event_trio.inbox.selection import By, Selection
-
 from tests.support.consuming import CONSUMER, Counted, TestedConsumer, consumer_of, effects, make_effects, nothing, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

@@ -7,13 +7,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+
 from event_trio.backoff import Backoff
 from event_trio.broker.aws import Aws
 from event_trio.consumer.errors import Reject
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import RetryInPlace
 from event_trio.envelope import Envelope
-
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.consumer.router import Router
 from event_trio.contracts.orders import OrderPlaced
-
 from tests.support.consuming import consumer_with, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.queue import BATCH, Message, Queue
 from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.errors import BrokerUnavailable
-
 from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of

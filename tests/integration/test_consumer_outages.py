@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
-
 from tests.support.consuming import Counted, TestedConsumer, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

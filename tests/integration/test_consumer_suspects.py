@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+
 from event_trio.consumer.errors import Outage
 from event_trio.consumer.event import Event
 from event_trio.envelope import Envelope
-
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

@@ -3,9 +3,9 @@
 from urllib.parse import urlsplit
 
 import pytest
+
 from event_trio.broker.aws import Aws, sqs
 from event_trio.database.connections import connect
-
 from tests.support import containers
 from tests.support.servers import PostgresServer
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from tests.support import relays
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.faulty_postgres import FaultyPostgres, faulty_postgres

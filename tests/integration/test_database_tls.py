@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from event_trio.database.connections import connect, create_engine, create_pool
 from sqlalchemy import text
 
+from event_trio.database.connections import connect, create_engine, create_pool
 from tests.support.servers import PostgresServer
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"

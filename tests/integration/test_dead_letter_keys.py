@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from event_trio.signals import Signals
 from pydantic import SecretStr
 
+from event_trio.signals import Signals
 from services.notification.main import build
 from services.notification.settings import NotificationSettings
 from tests.support.databases import TestDatabase, execute, fetch

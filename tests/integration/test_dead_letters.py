@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.aws import Aws
 from event_trio.consumer.event import Event
 from event_trio.consumer.maintenance import InboxMaintenance
@@ -12,8 +14,6 @@ from event_trio.consumer.policies import DeadLetter, Rest
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.envelope import Envelope
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
-from prometheus_client import CollectorRegistry
-
 from tests.support.consuming import CONSUMER, Counted, TestedConsumer, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of

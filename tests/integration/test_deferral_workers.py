@@ -7,11 +7,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import Retry, Unit
 from event_trio.consumer.sources.deferred import Pace
 from event_trio.envelope import Envelope
-
 from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.deferred import put_aside

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames, undelivered
 from event_trio.broker.queue import Message, Queue
-
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

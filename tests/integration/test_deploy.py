@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws, cloudformation, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.errors import ConfigurationError
-
 from infra.deploy import Progress, delete, deploy, stack_name
 from infra.manifest import TEMPLATES
 from infra.stacks import StackFailed

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
-from event_trio.outbox.notifier import CHANNEL, GAP_SECONDS, OutboxNotifier
 
+from event_trio.outbox.notifier import CHANNEL, GAP_SECONDS, OutboxNotifier
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 
 

@@ -5,12 +5,12 @@ import json
 import secrets
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames, dead_letters
 from event_trio.broker.queue import Queue
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.signals import Signals
-
 from infra.check import run
 from infra.deploy import delete, deploy
 from infra.drift import Difference, differences

@@ -4,8 +4,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from event_trio.broker.aws import Aws, sqs
 
+from event_trio.broker.aws import Aws, sqs
 from tools.embedded import localstack
 from tools.embedded.errors import EmbeddedServerError
 from tools.embedded.localstack import EmbeddedLocalStack

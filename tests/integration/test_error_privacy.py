@@ -5,14 +5,14 @@ from typing import Any
 
 import aiosmtplib
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trio.consumer.errors import Reject
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import DeadLetter, FailurePolicy
 from event_trio.consumer.router import Router
 from event_trio.contracts.orders import OrderPlaced
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.support.consuming import QUICK, Counted, consumer_with, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

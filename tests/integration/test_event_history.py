@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from event_trio.database.connections import Pool
-from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision

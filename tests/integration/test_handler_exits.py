@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trio.consumer.event import Event
 from event_trio.consumer.pipeline import handler_task as alone
 from event_trio.consumer.policies import DeadLetter, FailurePolicy, PublishFailure
 from event_trio.consumer.router import Router
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.support.consuming import Counted, consumer_with, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of

@@ -4,7 +4,6 @@ import asyncio
 
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from services.relay.operators.audit import Decision
 from services.relay.operators.operations import Operations
 from tests.support.databases import OUTBOX_RELAY, TestDatabase

@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.database.connections import Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision
 from services.relay.operators.groups import Groups

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames, dead_letters
 from event_trio.broker.queue import Queue
@@ -15,9 +18,6 @@ from event_trio.consumer.policies import DeadLetter
 from event_trio.consumer.router import Router
 from event_trio.contracts.notifications import NotificationFailed, NotificationSent
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from structlog.testing import capture_logs
-
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

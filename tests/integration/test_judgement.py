@@ -8,13 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trio.consumer.event import Event
 from event_trio.consumer.pipeline import failure_classifier as judgement
 from event_trio.consumer.policies import DeadLetter
 from event_trio.consumer.router import Router
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.support.consuming import Counted, TestedConsumer, consumer_with, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

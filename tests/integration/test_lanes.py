@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import pytest
+
 from event_trio.clock import SystemClock
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-
 from services.relay.leases.lanes import Lanes
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import pool, query

@@ -5,10 +5,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from event_trio.database.connections import Pool
-from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from services.relay.confirmation.control_watch import ControlWatch
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.confirmation.unconfirmed import RUN

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.outbox.schema import LANES
-
 from services.relay.operators.groups import Groups
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import OutboxReader

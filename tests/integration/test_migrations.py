@@ -6,13 +6,13 @@ from collections.abc import Mapping
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData
+
 from event_trio.database.connections import create_engine
 from event_trio.database.migration import upgrade
 from event_trio.idempotency import schema as idempotency
 from event_trio.inbox.table import metadata as inbox_metadata
 from event_trio.outbox.table import metadata as outbox_metadata
-from sqlalchemy import Connection, MetaData
-
 from services.notification.migrate import MIGRATIONS as NOTIFICATION
 from services.notification.migrate import migrate as migrate_notifications
 from services.notification.tables import metadata as notification_metadata

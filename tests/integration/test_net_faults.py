@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
 from event_trio.broker.queue import BATCH, Message, Queue
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.database.connections import create_engine
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import async_sessionmaker
-
 from tests.support.consuming import CONSUMER, Counted, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of

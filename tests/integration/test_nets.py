@@ -3,14 +3,14 @@
 from contextlib import AsyncExitStack
 from typing import Any
 
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import create_engine
 from event_trio.envelope import Envelope
 from event_trio.inbox.guard import Identity, claim
-from sqlalchemy.ext.asyncio import async_sessionmaker
-
 from services.notification.main import NAME
 from tests.support.databases import TestDatabase, fetch
 from tests.support.fifo import FifoQueue

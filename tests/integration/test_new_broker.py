@@ -7,14 +7,14 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import Pool
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.confirmation.control_watch import ControlWatch
 from services.relay.metrics import RelayMetrics

@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from event_trio.broker.aws import Aws
 
+from event_trio.broker.aws import Aws
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.notification_service import Order, notification_service, queue_name

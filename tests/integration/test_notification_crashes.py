@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.contracts.orders import OrderConfirmed
 from event_trio.envelope import Envelope
-
 from tests.support.consuming import rows
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue

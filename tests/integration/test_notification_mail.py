@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.clock import SystemClock
 from event_trio.envelope import uuid7
 from event_trio.errors import ConfigurationError
-
 from services.notification.domain import Notice, Text
 from services.notification.senders.guarded import GuardedSender
 from services.notification.senders.sender import SenderDown, SendFailed, SendRefused

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.contracts.notifications import NotificationSent
 from event_trio.contracts.orders import OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderShipped
 from event_trio.envelope import Envelope
-
 from tests.support.consuming import rows
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
 from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
 from event_trio.consumer.metrics import ConsumerMetrics
@@ -14,9 +17,6 @@ from event_trio.consumer.telemetry import Report
 from event_trio.database.connections import create_engine
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import async_sessionmaker
-
 from services.notification.domain import Notice
 from services.notification.handlers import router as notification_router
 from services.notification.rendering import Templates

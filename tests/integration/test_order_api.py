@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from event_trio.envelope import Envelope
 
+from event_trio.envelope import Envelope
 from tests.support.databases import TestDatabase, fetch
 from tests.support.order_service import LINE, ORDER, order_service, place
 

@@ -4,8 +4,8 @@ import asyncio
 from uuid import uuid4
 
 import asyncpg
-from event_trio.contracts.notifications import NotificationFailed
 
+from event_trio.contracts.notifications import NotificationFailed
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.deferred import put_aside
 from tests.support.events import envelope_of

@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+
 from event_trio.idempotency.answers import PRUNE
 from event_trio.idempotency.pruner import STEP
 from event_trio.idempotency.schema import TABLE
 from event_trio.signals import Signals
-
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.order_service import ORDER, order_service, place
 from tests.support.processes import service_process

@@ -5,8 +5,8 @@ import secrets
 
 import asyncpg
 import pytest
-from event_trio.database.roles import scram_verifier, set_passwords
 
+from event_trio.database.roles import scram_verifier, set_passwords
 from services.order.migrate import migrate
 from tests.support.databases import TestDatabase, database, execute, fetch
 from tests.support.order_service import order_service, place

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.outbox import schema
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.findings import State
 from services.relay.operators.groups import Groups

@@ -6,12 +6,12 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.database.connections import Pool
 from event_trio.outbox.limits import size
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision
 from services.relay.operators.holds import Holds

@@ -1,9 +1,9 @@
 """Reading heads on a real database: by state and in turns, whatever was committed when."""
 
 import asyncpg
+
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.outbox.schema import LANES
-
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader, find_outbox
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase

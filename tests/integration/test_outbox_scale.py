@@ -8,9 +8,9 @@ import os
 from typing import Any
 
 import pytest
+
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.outbox.schema import LANES
-
 from services.relay.publishing.backlog import Release
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase

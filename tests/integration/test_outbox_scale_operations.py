@@ -12,10 +12,10 @@ from time import monotonic
 
 import asyncpg
 import pytest
-from event_trio.database.connections import Pool
-from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from services.relay.jobs.gauge import MEASURE, MOST
 from services.relay.metrics import RelayMetrics
 from services.relay.operators import replays

@@ -5,12 +5,12 @@ import json
 import math
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from event_trio.clock import SystemClock
 from event_trio.database.connections import transaction
 from event_trio.outbox.metrics import OutboxMetrics
 from event_trio.outbox.watch import BACKLOG, BY_INDEX, MOST, OutboxWatch
-from prometheus_client import CollectorRegistry
-
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.operators import relay_app
 from tests.support.order_service import order_service, place

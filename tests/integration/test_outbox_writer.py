@@ -1,12 +1,12 @@
 """The writer on a real database: in the caller's transaction, in the order of the aggregate, within the limits."""
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+
 from event_trio.envelope import Envelope
 from event_trio.errors import EventRefused
 from event_trio.outbox.schema import LANES
 from event_trio.outbox.writer import OutboxWriter
-from sqlalchemy.exc import IntegrityError
-
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import SomethingHappened, engine, query, record
 

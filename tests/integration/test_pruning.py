@@ -3,11 +3,11 @@
 from uuid import uuid4
 
 import pytest
-from event_trio.outbox.schema import LANES
-from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
 from benchmarks.counting import counted
+from event_trio.outbox.schema import LANES
+from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.jobs.pruner import PRUNE, STEP, Pruner
 from services.relay.metrics import RelayMetrics

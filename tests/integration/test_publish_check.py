@@ -6,13 +6,13 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.jobs.pruner import Pruner

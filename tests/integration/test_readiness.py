@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
-from event_trio.broker.aws import Aws
-from event_trio.broker.names import BrokerNames
 
 from benchmarks.counting import counted
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 from services.relay.main import build
 from tests.support import relays
 from tests.support.databases import TestDatabase, execute

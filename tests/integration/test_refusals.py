@@ -7,15 +7,15 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
+
 from event_trio.database import connections as database
 from event_trio.database.connections import Pool, create_engine, create_pool, transaction
 from event_trio.database.faults import Fault, fault_of
 from event_trio.http.database import database_checks
 from event_trio.http.health import assess
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from structlog.testing import capture_logs
-
 from services.relay.operators.overview import Overview
 from services.relay.publishing.outbox_reader import find_outbox
 from tests.support.databases import TestDatabase, execute

@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from services.relay.main import build
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Transient

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.faulty_broker import (
     Fault,

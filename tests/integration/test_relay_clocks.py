@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.clock import SystemClock
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Facts
-
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, query, unpublished
 from tests.support.readers import drain_queue, first_sequences

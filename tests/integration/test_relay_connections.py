@@ -4,10 +4,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.errors import ConfigurationError
-
 from services.relay import main
 from services.relay.main import build
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase

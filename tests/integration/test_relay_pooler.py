@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from services.relay.main import build
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, unpublished

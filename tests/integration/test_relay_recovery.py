@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Message
-
 from infra.deploy import deploy
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Patience

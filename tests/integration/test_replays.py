@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.database.connections import Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.metrics import RelayMetrics
 from services.relay.operators import replays
 from services.relay.operators.audit import Decision

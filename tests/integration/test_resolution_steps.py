@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from event_trio.database.connections import create_engine
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
 from event_trio.inbox.deferred_messages import DeferredMessages
 from event_trio.inbox.guard import lock_group
 from event_trio.inbox.resolution import STEP, MessageBusy
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import letters
 from tests.support.order_service import order_service

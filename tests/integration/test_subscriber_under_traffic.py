@@ -9,15 +9,15 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns
 from event_trio.broker.names import BrokerNames
 from event_trio.contracts.orders import OrderConfirmed
-from event_trio.envelope import uuid7
-
+from event_trio.envelope import Envelope, uuid7
 from infra.deploy import delete, deploy
 from infra.manifest import TEMPLATES
 from tests.support.events import envelope_of
-from tests.support.readers import drain_queue, first_sequences
+from tests.support.readers import drain_queue, drain_until, first_sequences
 from tests.support.waiting import eventually
 from tools.scaffold.writing import render
 
@@ -95,8 +95,12 @@ async def test_a_subscriber_comes_and_goes_under_traffic(aws: Aws, newcomer: Pat
             there_from = dict(traffic.sent)
             await traffic.more()
             there_until = dict(traffic.sent)
-            came = sum(there_until[subject] - there_from[subject] for subject in there_from)
-            arrived = await drain_queue(aws, names.queue("audit", "order-events"), came)
+
+            def is_complete(arrived: list[Envelope]) -> bool:
+                latest = {subject: numbers[-1] for subject, numbers in first_sequences(arrived).items()}
+                return all(latest.get(subject, 0) >= number for subject, number in there_until.items())
+
+            arrived = await drain_until(aws, names.queue("audit", "order-events"), is_complete, seconds=60.0)
             await delete(aws, prefix=prefix, templates=everything, only=[newcomer.stem])
             await traffic.more()
         kept = await drain_queue(aws, names.queue("notification", "order-events"), traffic.total, seconds=60.0)

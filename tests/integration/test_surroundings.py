@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from tests.support.databases import TestDatabase
 from tests.support.processes import ROOT, service_process
 from tests.support.waiting import eventually

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.signals import Facts, Signals
-
 from infra.deploy import delete
 from infra.localstack.inventory import Broker, Declared, Missing
 from infra.localstack.watch import TopologyWatch

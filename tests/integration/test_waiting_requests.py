@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from event_trio.keyed_semaphore import AT_ONCE, KeyedSemaphore, KeyedSemaphoreTimeout
 
+from event_trio.keyed_semaphore import AT_ONCE, KeyedSemaphore, KeyedSemaphoreTimeout
 from tests.support.databases import TestDatabase, fetch
 from tests.support.order_service import ORDER, order_service, place
 from tests.support.waiting import eventually

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from event_trio.backoff import Backoff
 from event_trio.broker.aws import Aws
 from event_trio.circuit_breaker import CircuitBreakerOptions
@@ -16,7 +17,6 @@ from event_trio.consumer.policies import DeadLetter, Retry, Unit
 from event_trio.contracts.orders import OrderPlaced
 from event_trio.envelope import Envelope
 from event_trio.errors import ConfigurationError
-
 from services.order.main import build as build_order
 from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, fetch

@@ -7,15 +7,15 @@ from dataclasses import asdict
 
 import pytest
 import structlog
+from pydantic import SecretStr
+
+from benchmarks.baseline import baseline, keep
+from benchmarks.consumer import drain, fill
 from event_trio.broker.aws import Aws, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.consumer.settings import ConsumerSettings
 from event_trio.contracts.orders import OrderConfirmed
 from event_trio.envelope import uuid7
-from pydantic import SecretStr
-
-from benchmarks.baseline import baseline, keep
-from benchmarks.consumer import drain, fill
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 

@@ -9,13 +9,13 @@ from collections import Counter
 from typing import Any, ClassVar
 
 import pytest
-from event_trio.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
-from event_trio.database.connections import create_engine
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from event_trio.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
+from event_trio.database.connections import create_engine
 from tests.support.consuming import make_effects
 from tests.support.databases import TestDatabase
 from tests.support.inbox_world import World

@@ -4,11 +4,11 @@ import os
 from dataclasses import asdict
 
 import pytest
-from event_trio.broker.aws import Aws
-from event_trio.broker.names import BrokerNames
 
 from benchmarks.baseline import baseline, keep
 from benchmarks.relay import drain
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill
 from tests.support.relays import settings

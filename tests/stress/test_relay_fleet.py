@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.outbox.schema import LANES
-
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.fleets import Fleet
 from tests.support.outbox import query, record, unpublished

@@ -10,11 +10,11 @@ import os
 from typing import Any, ClassVar
 
 import pytest
-from event_trio.database.connections import Pool, create_pool
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from event_trio.database.connections import Pool, create_pool
 from services.relay.publishing.backlog import Release
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.relay_world import World

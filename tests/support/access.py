@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from event_trio.http.authorization import Require
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from event_trio.http.authorization import Require
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 # What needs no token: whether it lives, its figures, its description.

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from event_trio.outbox.limits import DEFAULT_BYTES
-
 from services.relay.publishing.backlog import BATCH_ENTRIES, PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
 from tests.support.check_queue_model import CheckQueue

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import asyncpg
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from event_trio.backoff import Backoff
 from event_trio.broker.queue import Queue
 from event_trio.clock import SystemClock
@@ -27,10 +31,6 @@ from event_trio.consumer.telemetry import Report
 from event_trio.contracts.payload import EventPayload
 from event_trio.database.connections import create_engine
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from tests.support.databases import TestDatabase, execute
 
 CONSUMER = "tested"

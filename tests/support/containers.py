@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import httpx
-from event_trio.database.connections import connect
 
+from event_trio.database.connections import connect
 from tests.support.waiting import eventually, run
 from tools.embedded.localstack import SERVICES
 from tools.embedded.ports import free_port

@@ -9,6 +9,7 @@ from typing import ClassVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
+
 from event_trio.outbox import schema as outbox
 
 Migrate = Callable[[str], Awaitable[None]]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import asyncpg
-from event_trio.envelope import Envelope
 
+from event_trio.envelope import Envelope
 from tests.support.consuming import CONSUMER
 from tests.support.databases import TestDatabase
 

@@ -9,7 +9,6 @@ from socket import SO_LINGER, SOL_SOCKET
 from urllib.parse import urlsplit
 
 from event_trio.broker.aws import Aws
-
 from tools.embedded.ports import LOOPBACK
 
 

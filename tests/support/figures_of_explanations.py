@@ -14,7 +14,6 @@ from event_trio.outbox import watch
 from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
 from event_trio.outbox.notifier import GAP_SECONDS
 from event_trio.outbox.schema import LANES
-
 from services.notification.settings import NotificationSettings
 from services.relay.confirmation import publish_check, sweeper
 from services.relay.jobs import gauge, pruner

@@ -3,7 +3,6 @@
 from event_trio.broker.queue import BATCH
 from event_trio.http.health import AWS_FRESH_SECONDS
 from event_trio.outbox.watch import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
-
 from services.notification.senders.guarded import TRIP
 from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
 from services.relay.operators.replays import COUNTED

@@ -4,6 +4,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from event_trio.broker.queue import Message
 from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
@@ -22,10 +26,6 @@ from event_trio.consumer.telemetry import Report
 from event_trio.envelope import Envelope
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from tests.support.consuming import CONSUMER, Counted
 from tests.support.events import envelope_of
 

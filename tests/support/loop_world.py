@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+from prometheus_client import CollectorRegistry
+
 from event_trio.lifecycle import Supervisor
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.leases.lanes import Lanes
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.backlog import Backlog, PendingEvent

@@ -8,13 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from pydantic import SecretStr
+
 from event_trio.broker.aws import Aws
 from event_trio.contracts.orders import OrderedLine, OrderEvent, OrderPlaced
 from event_trio.contracts.payload import EventPayload
 from event_trio.envelope import Envelope, uuid7
 from event_trio.signals import Signals
-from pydantic import SecretStr
-
 from services.notification.handlers import HANDLED
 from services.notification.main import build
 from services.notification.senders.sender import Sender

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from event_trio.broker.aws import Aws
-from event_trio.broker.names import BrokerNames
 from fastapi import FastAPI
 
+from event_trio.broker.aws import Aws
+from event_trio.broker.names import BrokerNames
 from services.relay.main import build
 from tests.support import relays
 from tests.support.databases import OUTBOX_RELAY, TestDatabase

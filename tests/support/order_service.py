@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from event_trio.signals import Signals
 from pydantic import SecretStr
 
+from event_trio.signals import Signals
 from services.order.main import build
 from services.order.settings import OrderSettings
 from tests.support.databases import TestDatabase

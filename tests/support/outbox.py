@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from event_trio.contracts.payload import EventPayload
 from event_trio.database.connections import Pool, create_engine, create_pool
 from event_trio.envelope import Envelope
 from event_trio.outbox.writer import OutboxWriter
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 SOURCE = "/tests"
 

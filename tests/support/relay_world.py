@@ -7,12 +7,12 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import asyncpg
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import Connection, Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision

@@ -8,7 +8,6 @@ from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-
 from services.relay.confirmation.sweeper import Patience
 from services.relay.main import build
 from services.relay.settings import RelaySettings

@@ -4,8 +4,9 @@ import uuid
 from typing import Any
 
 import schemathesis
-from event_trio.mailbox import NotMailable, mailbox
 from schemathesis import Case, HookContext
+
+from event_trio.mailbox import NotMailable, mailbox
 
 KEY, VERSION = "Idempotency-Key", "If-Match"
 CRITERIA = ("event_id", "subject", "type", "since", "until")

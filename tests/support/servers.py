@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from event_trio.database.connections import connect
 
+from event_trio.database.connections import connect
 from tests.support import containers
 from tests.support.waiting import run
 from tools.embedded import installation, localstack

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from event_trio.database.connections import Pool
-from event_trio.signals import Signals
 from prometheus_client import CollectorRegistry
 
+from event_trio.database.connections import Pool
+from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Patience, Sweeper
 from services.relay.metrics import RelayMetrics
 from tests.support.check_queue_model import CheckQueue

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-
 from tests.support.databases import TestDatabase
 from tests.support.order_service import place
 from tests.support.processes import ServiceProcess, service_process, together

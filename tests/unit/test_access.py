@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 
+from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from infra import manifest
 from infra.manifest import TEMPLATES, Kind
 from tests.support.cloudformation import Resolved

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.queue import BATCH, Message, Queue, Refused
 from event_trio.clock import SystemClock
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.sources.acknowledgements import Acknowledgements
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from tests.support.waiting import eventually
 
 FOREVER = float("inf")

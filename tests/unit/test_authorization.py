@@ -4,12 +4,12 @@ from errno import EACCES
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+
 from event_trio.errors import ConfigurationError
 from event_trio.http.authorization import NoAuthenticator, Require, TokenAuthenticator, authenticator
 from event_trio.http.tokens import Role
 from event_trio.settings import ServiceSettings
-from pydantic import SecretStr
-
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 

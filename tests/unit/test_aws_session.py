@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from event_trio.broker import aws_session
 from event_trio.broker.aws import Aws, ensure_usable, sqs
 from event_trio.errors import ConfigurationError

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 
-from event_trio.backoff import Backoff
-from event_trio.outbox.limits import DEFAULT_BYTES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_trio.backoff import Backoff
+from event_trio.outbox.limits import DEFAULT_BYTES
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
 
 NOW = 0.0

@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from event_trio.backoff import Backoff
 from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from event_trio.errors import EventRefused, EventTrioError
 from event_trio.lifecycle import Supervisor, pause
 from event_trio.settings import load, suggest
 from event_trio.signals import Signals
-
 from services.relay.settings import RelaySettings
 from tests.support.waiting import eventually
 

@@ -1,6 +1,7 @@
 """A breaker opens at the failures that it was told, lets one call try, and closes at the first success."""
 
 import pytest
+
 from event_trio.backoff import Backoff
 from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions, CircuitState
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 import typer
-from event_trio.http.tokens import Role
 
+from event_trio.http.tokens import Role
 from tests.support.sources import ROOT
 from tools.cli.bearer import Bearer
 from tools.cli.moments import parse

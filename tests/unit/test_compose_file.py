@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pydantic_settings import BaseSettings
+
 from event_trio.database.url import parse
 from event_trio.http.authorization import authenticator
 from event_trio.settings import ServiceSettings
-from pydantic_settings import BaseSettings
-
 from infra.localstack.settings import TopologySettings
 from services.relay.settings import RelaySettings
 from tests.support.images import DOCKERFILES, ROOT, compose, stages

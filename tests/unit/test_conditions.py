@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from event_trio.http.conditions import ConditionMiddleware, IfMatch, expected_versions, has_current
 from fastapi import FastAPI, Response
 from starlette.middleware import Middleware
 from starlette.responses import StreamingResponse
+
+from event_trio.http.conditions import ConditionMiddleware, IfMatch, expected_versions, has_current
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 from typing import ClassVar
 
 import pytest
-from event_trio.consumer.errors import Reject, describe, is_database_failure
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from event_trio.consumer.errors import Reject, describe, is_database_failure
 
 
 class DriverError(Exception):

@@ -6,12 +6,13 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.queue import Message, Queue, Refused
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.sources.delivery import Delivery
 from event_trio.consumer.sources.visibility import SAFETY_SECONDS, Heartbeat
 from event_trio.errors import BrokerUnavailable
-from prometheus_client import CollectorRegistry
 
 SECONDS = 30
 LIMIT = 100.0

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from event_trio.http.cursor import PATTERN, TEXT_PATTERN, decode, decode_text, encode, encode_text
 from hypothesis import given
 from hypothesis import strategies as st
+
+from event_trio.http.cursor import PATTERN, TEXT_PATTERN, decode, decode_text, encode, encode_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.integers(0, 2**56 - 1).map(lambda microseconds: EPOCH + timedelta(microseconds=microseconds))

@@ -6,10 +6,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from event_trio.database.faults import DATABASE_FAULTS, Fault, fault_of, lock_not_available
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection, AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from event_trio.database.faults import DATABASE_FAULTS, Fault, fault_of, lock_not_available
 
 CLASSES = {
     Fault.DATABASE: "08000 08003 08006 08P01 25006 28000 28P01 3D000 53000 53100 53200 53300 57P01 57P02 57P03 58030",

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 from asyncpg.connect_utils import SSLMode, _parse_connect_dsn_and_args
+
 from event_trio.database.url import InvalidDatabaseUrl, parse, with_password
 
 URL = "postgresql://role:secret@db.example:6432/orders"

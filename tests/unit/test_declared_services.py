@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from event_trio.errors import ConfigurationError
 
+from event_trio.errors import ConfigurationError
 from tests.support.images import ROOT, compose
 from tools import declared_services
 

@@ -10,11 +10,12 @@ import aiosmtplib
 import asyncpg
 import pytest
 import structlog
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
 from event_trio.consumer.errors import Reject
 from event_trio.error_text import describe, field_path, place, told
 from event_trio.observability import logging
-from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, IntegrityError
 
 CANARY = "ada@example.com"
 

@@ -3,10 +3,11 @@
 from collections import defaultdict
 
 import pytest
-from event_trio.consumer.sources.in_flight import Groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from event_trio.consumer.sources.in_flight import Groups
 
 NAMES = st.sampled_from("abcdef")
 CONCURRENCY = 3

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+
 from event_trio.envelope import uuid7
 from event_trio.failure_attribution import CHANCES
-
 from services.notification.domain import Notice, Text
 from services.notification.senders.guarded import GuardedSender
 from services.notification.senders.sender import SenderDown, SendFailed, SendRefused

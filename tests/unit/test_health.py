@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
+
 from event_trio.http import health
 from event_trio.http.health import Assessment, Check, assess
-
 from services.relay.api.readiness import Readings, checks
 
 

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from event_trio.http.instant import Instant
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+
+from event_trio.http.instant import Instant
 
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Instant)
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+
 from event_trio.consumer.isolation import Isolation
 
 

@@ -5,9 +5,9 @@ import json
 
 import jwt
 import pytest
+
 from event_trio.http import key_set
 from event_trio.http.key_set import KeySet, KeysUnavailable, KeyUnknown
-
 from tests.support.tokens import Issuer
 from tests.support.waiting import eventually
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 from aiosmtplib.email import flatten_message
-from event_trio.mailbox import Mailbox, mailbox
 
+from event_trio.mailbox import Mailbox, mailbox
 from services.notification.domain import Notice, Text
 from services.notification.senders.sender import SendRefused
 from services.notification.senders.smtp import Smtp, SmtpSender

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from event_trio.mailbox import PATTERN, NotMailable, mailbox
 
 LONG_DOMAIN = ".".join(["b" * 62] * 4)

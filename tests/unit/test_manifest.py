@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from event_trio.errors import ConfigurationError
 
+from event_trio.errors import ConfigurationError
 from infra.manifest import BROKER, TEMPLATES, Kind, dependants, load
 
 SOME = (

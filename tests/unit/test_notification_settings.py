@@ -1,8 +1,8 @@
 """A service started with wrong settings says which one, and ends."""
 
 import pytest
-from event_trio.settings import load
 
+from event_trio.settings import load
 from services.notification.settings import NotificationSettings
 
 URL = "postgresql://notification_api@127.0.0.1/notifications"

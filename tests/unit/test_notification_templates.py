@@ -5,8 +5,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from event_trio.contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine, OrderEvent, OrderPlaced
 
+from event_trio.contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine, OrderEvent, OrderPlaced
 from services.notification.handlers import HANDLED
 from services.notification.rendering import FOLDER, NotRendered, Templates
 

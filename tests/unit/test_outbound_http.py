@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from event_trio.errors import ConfigurationError
 from event_trio.http_client.client import async_client, client, route
 

@@ -1,6 +1,7 @@
 """What the outbox refuses before it is recorded."""
 
 import pytest
+
 from event_trio.errors import EventRefused
 from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 

@@ -7,10 +7,11 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.observability import logging
 from event_trio.outbox.metrics import OutboxMetrics
 from event_trio.outbox.watch import GRACE_SECONDS, MOST, STALE_SECONDS, OutboxWatch, Sight
-from prometheus_client import CollectorRegistry
 
 LONG_ALONE = GRACE_SECONDS + 1
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+
 from event_trio.backoff import Backoff
 from event_trio.circuit_breaker import CircuitBreakerOptions
 from event_trio.consumer.errors import Outage, Reject
 from event_trio.consumer.payloads import Erased, PayloadMissing, PayloadReader, PayloadRefused, Reading
 from event_trio.envelope import Envelope
 from event_trio.failure_attribution import CHANCES
-
 from tests.support.consuming import Counted
 from tests.support.events import envelope_of
 

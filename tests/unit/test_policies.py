@@ -3,6 +3,9 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from event_trio.backoff import Backoff
 from event_trio.consumer.policies import (
     IN_PLACE_SECONDS,
@@ -23,8 +26,6 @@ from event_trio.consumer.policy_settings import parse_policies
 from event_trio.consumer.router import Router
 from event_trio.contracts.orders import OrderPlaced
 from event_trio.errors import ConfigurationError
-from hypothesis import given
-from hypothesis import strategies as st
 
 STEADY = Backoff(first=1.0, factor=2.0, cap=8.0, jitter=0.0)
 

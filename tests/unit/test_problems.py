@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from asyncpg import InternalClientError, PostgresError
-from event_trio.errors import EventRefused
-from event_trio.http.application import create_app
-from event_trio.http.authorization import NoAuthenticator
-from event_trio.http.database import database_problems
-from event_trio.http.problems import MEDIA_TYPE, HttpProblem, Kind
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from event_trio.errors import EventRefused
+from event_trio.http.application import create_app
+from event_trio.http.authorization import NoAuthenticator
+from event_trio.http.database import database_problems
+from event_trio.http.problems import MEDIA_TYPE, HttpProblem, Kind
 from tests.support.web import client
 
 SECRET = "hunter2-at-10.0.0.7"

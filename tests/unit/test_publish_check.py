@@ -9,12 +9,12 @@ from typing import cast
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.broker.queue import Message, Queue
 from event_trio.envelope import Envelope
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.confirmation import deletions, publish_check
 from services.relay.confirmation.emptiness import COUNTS, Emptiness
 from services.relay.confirmation.publish_check import PublishCheck

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+
 from event_trio.broker.aws import Aws, sns
 from event_trio.broker.queue import Queue
-
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Refused, Unsent
 from services.relay.publishing.publisher import Publisher

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
+
 from event_trio.broker.aws import Aws, topic_arn
 from event_trio.broker.queue import Queue
 from event_trio.errors import BrokerUnavailable
-
 from services.relay.publishing import publisher as module
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import Accepted, Answered, Outage, Refused, Throttled, Unsent

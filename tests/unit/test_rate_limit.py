@@ -2,15 +2,16 @@
 
 import httpx
 import pytest
+from fastapi import APIRouter, Depends
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
 from event_trio.http import rate_limit
 from event_trio.http.application import create_app
 from event_trio.http.authorization import Require, authenticator
 from event_trio.http.rate_limit import RateLimit, TooManyRequests
 from event_trio.http.tokens import Role
 from event_trio.settings import ServiceSettings
-from fastapi import APIRouter, Depends
-from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
 
 class Watch:

@@ -6,11 +6,11 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from event_trio.clock import SystemClock
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-
 from services.relay.leases.lanes import Lanes
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing import relay as loop

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from event_trio.backoff import Backoff
 
+from event_trio.backoff import Backoff
 from services.relay.publishing.backlog import MOST_TRIED, Backlog, PendingEvent
 from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Refused, Throttled, Transient
 from services.relay.publishing.rests import MOST_RESTING

@@ -1,8 +1,8 @@
 """The relay's small rules: what a broker's code means, and how many lanes a relay takes."""
 
 import pytest
-from event_trio.outbox.schema import LANES
 
+from event_trio.outbox.schema import LANES
 from services.relay.leases.lanes import share
 from services.relay.publishing.outcome import (
     Blocked,

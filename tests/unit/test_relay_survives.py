@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from event_trio.clock import Clock
 
+from event_trio.clock import Clock
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.batch_writer import BatchWriter
 from services.relay.publishing.dispatcher import Dispatcher

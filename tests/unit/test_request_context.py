@@ -8,14 +8,14 @@ from io import StringIO
 import httpx
 import pytest
 import structlog
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+
 from event_trio.http.application import create_app
 from event_trio.http.authorization import NoAuthenticator
 from event_trio.http.request_context import RequestContext, current
 from event_trio.observability import logging
 from event_trio.observability.tracing import Traceparent
-from fastapi import APIRouter
-from prometheus_client import CollectorRegistry
-
 from tests.support.web import client
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

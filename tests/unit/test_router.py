@@ -3,6 +3,9 @@
 from typing import Any, ClassVar
 
 import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
 from event_trio.consumer.event import Event
@@ -18,9 +21,6 @@ from event_trio.contracts.payload import EventPayload
 from event_trio.envelope import Envelope
 from event_trio.errors import ConfigurationError
 from event_trio.signals import Signals
-from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.support.events import envelope_of
 from tests.support.memory_queue import MemoryQueue
 

@@ -1,9 +1,9 @@
 """Numbers that no calendar can hold, or that would let a loop spin, are refused at start."""
 
 import pytest
-from event_trio.settings import load
 from pydantic_settings import BaseSettings
 
+from event_trio.settings import load
 from services.notification.settings import NotificationSettings
 from services.relay.settings import RelaySettings
 

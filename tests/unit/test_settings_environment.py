@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from event_trio.settings import EnvironmentSettings, forget_empty_variables, load
 from pydantic_settings import BaseSettings
 
+from event_trio.settings import EnvironmentSettings, forget_empty_variables, load
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderMigrationSettings, OrderSettings
 from services.relay.settings import RelaySettings

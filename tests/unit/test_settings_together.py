@@ -1,9 +1,9 @@
 """Settings of which each is right and which do not go together are refused at the start, in a sentence."""
 
 import pytest
-from event_trio.settings import load
 from pydantic_settings import BaseSettings
 
+from event_trio.settings import load
 from services.notification.settings import NotificationSettings
 from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings

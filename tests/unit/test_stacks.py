@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from event_trio.backoff import Backoff
 
+from event_trio.backoff import Backoff
 from infra.stacks import Change, Patience, StackFailed, Stacks
 
 SOON = Patience(Backoff(first=0.001, factor=1, cap=0.001, jitter=0), limit=0.2, second_looks=2)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from event_trio.outbox.watch import NAMESPACE
 
+from event_trio.outbox.watch import NAMESPACE
 from infra import manifest
 from infra.manifest import TEMPLATES, Kind, Template
 from tests.support.cloudformation import Resolved

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
+
 from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from event_trio.contracts.orders import ORDER_EVENTS
 from event_trio.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
-
 from infra import manifest
 from infra.manifest import BROKER, TEMPLATES, Kind, Template
 from services.relay.settings import RelaySettings

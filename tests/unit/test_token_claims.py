@@ -6,16 +6,16 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from event_trio.http.application import create_app
-from event_trio.http.authorization import LimitedAuthenticator, Require, TokenAuthenticator
-from event_trio.http.rate_limit import RateLimit
-from event_trio.http.tokens import KeySet, Principal, Role, TokenRefused, TokenVerifier
 from fastapi import APIRouter, Depends
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from event_trio.http.application import create_app
+from event_trio.http.authorization import LimitedAuthenticator, Require, TokenAuthenticator
+from event_trio.http.rate_limit import RateLimit
+from event_trio.http.tokens import KeySet, Principal, Role, TokenRefused, TokenVerifier
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 from tests.support.web import client
 

@@ -9,8 +9,8 @@ from threading import Thread
 
 import jwt
 import pytest
-from event_trio.http.tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
 
+from event_trio.http.tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 

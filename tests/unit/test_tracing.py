@@ -1,9 +1,10 @@
 """The W3C traceparent: what is taken, what is refused, and what is made."""
 
 import pytest
-from event_trio.observability.tracing import Traceparent
 from hypothesis import given
 from hypothesis import strategies as st
+
+from event_trio.observability.tracing import Traceparent
 
 VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
+
 from event_trio.errors import ConfigurationError
 from event_trio.http_client import client as outbound_http
 from event_trio.urls import http_url
-
 from tools.cli.bearer import Bearer
 from tools.cli.errors import AnswerLost, CommandFailed, NotFound, NotServed
 

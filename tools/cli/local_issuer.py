@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from event_trio.http.tokens import Role
 from jwt.algorithms import ECAlgorithm
 
+from event_trio.http.tokens import Role
 from tools.cli.errors import CommandFailed
 
 ALGORITHM = "ES256"

@@ -50,7 +50,6 @@ def mint(
     """
     # Cryptography takes longer to import than all the rest, and no other command needs it.
     from event_trio.http.tokens import Role
-
     from tools.cli.local_issuer import LocalIssuer
 
     screen = Screen(as_json=as_json)

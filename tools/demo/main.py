@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
-from event_trio.errors import EventTrioError
 from rich.console import Console
 
+from event_trio.errors import EventTrioError
 from tools import declared_services
 from tools.demo.errors import DemoError, NotEverybodyNotifiedError
 from tools.demo.ports import Ports

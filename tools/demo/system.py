@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 import asyncpg
-from event_trio.database.connections import connect
 
+from event_trio.database.connections import connect
 from tools.declared_services import DeclaredService
 from tools.demo.errors import DemoError
 from tools.demo.ports import Ports

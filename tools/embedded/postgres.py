@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 
 import asyncpg
-from event_trio.database.connections import connect
 
+from event_trio.database.connections import connect
 from tools.embedded import installation
 from tools.embedded.errors import EmbeddedServerError
 from tools.embedded.permissions import mend

@@ -11,10 +11,10 @@ from unittest import mock
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from event_trio.settings import ServiceSettings
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from event_trio.settings import ServiceSettings
 from tools.declared_services import load as load_services
 from tools.demo.ports import Port, Ports
 

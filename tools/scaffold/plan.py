@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
+
 from event_trio import contracts
 from event_trio.contracts.payload import EventPayload
 from event_trio.errors import EventTrioError
 from event_trio.settings import suggest
-from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
-
 from infra.manifest import Kind
 from infra.manifest import load as load_templates
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
+from fastapi import Depends, Query, Request
+
 from event_trio.http.authorization import Require
 from event_trio.http.tokens import Principal, Role
-from fastapi import Depends, Query, Request
 
 from ..use_cases import Records
 

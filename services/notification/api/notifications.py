@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Query
+
 from event_trio.http import cursor as cursors
 from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
-from fastapi import APIRouter, Query
 
 from ..domain import NotificationId, OrderId
 from ..schemas import NotificationPage, NotificationView

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import structlog
+
 from event_trio.backoff import Backoff
 from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions
 from event_trio.clock import Clock

@@ -14,6 +14,7 @@ from typing import Literal
 from uuid import UUID
 
 import aiosmtplib
+
 from event_trio.errors import ConfigurationError
 from event_trio.mailbox import Mailbox, NotMailable, mailbox
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Depends, Request, Response
+
 from event_trio.http.conditions import IfMatch, expected_versions
 from event_trio.http.idempotency import RepeatableOf, answer_with
 from event_trio.http.tokens import Principal
 from event_trio.idempotency.attempt import Answer
 from event_trio.idempotency.repetition import Repetition
-from fastapi import Depends, Request, Response
 
 from ..domain import Action, Order, OrderId
 from ..schemas import OrderView

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
+from fastapi import Depends, Request
+
 from event_trio.http.authorization import Require
 from event_trio.http.request_context import RequestContext, current
 from event_trio.http.tokens import Principal, Role
-from fastapi import Depends, Request
 
 from ..use_cases import Orders
 

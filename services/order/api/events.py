@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Path, Query
+
 from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
-from fastapi import APIRouter, Path, Query
 
 from ..domain import OrderId
 from ..schemas import EventPage, EventView

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, cast
 from uuid import UUID
 
-from event_trio.http.tokens import Principal, Role
 from fastapi import Depends, Request
+
+from event_trio.http.tokens import Principal, Role
 
 from ..schemas import EventLinks
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import APIRouter, Query, Response
+
 from event_trio.http import cursor as cursors
 from event_trio.http.conditions import PRECONDITION_FAILED
 from event_trio.http.idempotency import IN_USE, REUSED
@@ -12,7 +14,6 @@ from event_trio.http.instant import Instant
 from event_trio.http.openapi import problems
 from event_trio.http.problems import EVENT_REFUSED, FORBIDDEN, INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
 from event_trio.http.tokens import Role
-from fastapi import APIRouter, Query, Response
 
 from ..domain import Action, OrderId, State
 from ..repository import Wanted

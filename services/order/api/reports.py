@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from event_trio.http.openapi import problems
-from event_trio.http.problems import NOT_FOUND, UNAVAILABLE
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+
+from event_trio.http.openapi import problems
+from event_trio.http.problems import NOT_FOUND, UNAVAILABLE
 
 from ..domain import OrderId
 from .dependencies import OrdersOf, Reader, owner

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
+from fastapi import Depends, Path, Query, Request
+
 from event_trio.http.authorization import Require
 from event_trio.http.tokens import Principal, Role
-from fastapi import Depends, Path, Query, Request
 
 from ..operators.acceptances import Acceptances
 from ..operators.groups import Groups

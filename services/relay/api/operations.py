@@ -6,12 +6,13 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import APIRouter, Path, Request, Response
+
 from event_trio.http.idempotency import IN_USE, REUSED, RepeatableOf, answer_with
 from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, Kind
 from event_trio.http.tokens import Principal
 from event_trio.idempotency.attempt import Answer
-from fastapi import APIRouter, Path, Request, Response
 
 from ..operators.audit import Decision
 from ..operators.operations import Discarded

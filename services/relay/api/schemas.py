@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
 from event_trio.http.body import Body, Uuid
 from event_trio.http.instant import Instant
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ..operators.findings import State
 from ..operators.replays import Criteria

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+
 from event_trio.backoff import Backoff
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction

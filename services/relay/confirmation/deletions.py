@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import structlog
+
 from event_trio.backoff import Backoff
 from event_trio.broker.queue import BATCH, Message, Queue
 from event_trio.errors import BrokerUnavailable

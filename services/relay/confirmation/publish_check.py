@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import structlog
+
 from event_trio.backoff import Backoff
 from event_trio.broker.queue import BATCH, Message, Queue
 from event_trio.envelope import Envelope

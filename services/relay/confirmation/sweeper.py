@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+
 from event_trio.database.connections import DATABASE_FAULTS, Pool
 from event_trio.error_text import describe
 from event_trio.lifecycle import pause

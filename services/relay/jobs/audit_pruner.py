@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+
 from event_trio.database.connections import DATABASE_FAULTS, Pool, transaction
 from event_trio.lifecycle import pause
 from event_trio.signals import Signals

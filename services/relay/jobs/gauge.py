@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+
 from event_trio.database.connections import DATABASE_FAULTS, Pool, transaction
 from event_trio.lifecycle import pause
 

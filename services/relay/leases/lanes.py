@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+
 from event_trio.clock import Clock
 from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
 from event_trio.error_text import describe

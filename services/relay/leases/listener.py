@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+
 from event_trio.backoff import Backoff
 from event_trio.database.connections import DATABASE_FAULTS, Pool, connect, transaction
 from event_trio.lifecycle import pause

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+
 from event_trio.database.connections import Connection, Pool, transaction
 from event_trio.envelope import Envelope
 from event_trio.errors import MalformedEnvelope

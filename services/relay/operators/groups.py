@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+
 from event_trio.database.connections import Pool, transaction
 from event_trio.outbox.limits import size
 

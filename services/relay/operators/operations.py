@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+
 from event_trio.database.connections import Connection, Pool, transaction
 from event_trio.idempotency.repetition import EVERY_TIME, Repetition
 from event_trio.outbox.notifier import CHANNEL

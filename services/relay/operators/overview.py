@@ -6,6 +6,7 @@ import json
 from uuid import UUID
 
 import asyncpg
+
 from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
 from event_trio.database.probe import ask
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import structlog
+
 from event_trio.database.connections import Pool, transaction
 from event_trio.idempotency.repetition import EVERY_TIME, Repetition
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+
 from event_trio.database.connections import Connection
 
 from ..publishing.barriers import SOURCES

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import structlog
+
 from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
 from event_trio.error_text import describe
 from event_trio.lifecycle import Waker

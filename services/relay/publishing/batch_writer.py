@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import structlog
+
 from event_trio.backoff import Backoff
 from event_trio.database.connections import DATABASE_FAULTS
 from event_trio.error_text import describe

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 import structlog
+
 from event_trio import failpoints
 from event_trio.backoff import Backoff
 from event_trio.clock import Clock

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import structlog
+
 from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
 from event_trio.database.probe import READ_ONLY, ask
 from event_trio.error_text import describe

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from botocore.exceptions import ClientError, ParamValidationError
+
 from event_trio.broker.aws import BROKER_FAULTS, error_code
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
+
 from event_trio.clock import Clock
 from event_trio.database.connections import DATABASE_FAULTS
 from event_trio.error_text import describe, told

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+
 from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions, CircuitState
 from event_trio.signals import Signals
 

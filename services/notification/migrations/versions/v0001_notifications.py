@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+
 from event_trio.database.roles import close_to_others, create_login_role
 from event_trio.inbox import schema as inbox
 from event_trio.outbox import schema as outbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+
 from event_trio.idempotency.schema import TABLE, grants, statements
 
 revision = "0002"

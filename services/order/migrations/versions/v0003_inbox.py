@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+
 from event_trio.inbox.schema import STATEMENTS_V1, STATEMENTS_V2, grants, grants_v2
 
 revision = "0003"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+
 from event_trio.outbox.schema import STATEMENTS_V2, grants_v2
 
 revision = "0004"
