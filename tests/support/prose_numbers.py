@@ -1,4 +1,4 @@
-"""The figures in the prose of pages, and the ways in which one is held to what it states."""
+"""Numbers in the prose of pages, and the kinds of evidence for them."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ SCALES = {
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **{"KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2},
 }
-# One of anything is no figure: "one event of a group" is a rule, and not a measure.
+# "One" is not a number here: "one event of a group" is a rule and not a measure.
 DIGITS = r"\d[\d,]*(?:\.\d+)?"
 NAMES = "|".join(word for word in WORDS if word not in {"one", "a", "an", "half"})
 NUMBER = rf"(?:(?:{DIGITS}|\b(?:{NAMES})\b)(?: (?:{'|'.join(LARGE)})\b)?)"
@@ -39,7 +39,7 @@ THING = (
 ).replace(" ", "|")
 UNIT = rf"(?:(?:{TIME}|KiB|MiB|KB|MB|GB|{THING})\b|%)"
 BETWEEN = r"(?:(?!(?:and|or|of|in|the|with|for|after|at|to|a|once|is|are|as|this|that|other|relays)\b)[a-zA-Z]+ )?"
-FIGURE = re.compile(
+FOUND = re.compile(
     "|".join(
         (
             rf"(?P<rate>{NUMBER})(?: [a-z]+)? a second\b",
@@ -60,8 +60,8 @@ STARTS = re.compile(r"(?<![\w.,:/-])$")
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A number with its unit, and where it stands in the plain text of its page. Times are in seconds."""
+class Number:
+    """A number with its unit and its position in the plain text of a page. Times are in seconds."""
 
     text: str
     begin: int
@@ -71,7 +71,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What the code says: the values of the figures in the phrase, in their order."""
+    """A constant or default in the code: the values of the numbers in the phrase, in their order."""
 
     phrase: str
     values: tuple[float, ...]
@@ -83,7 +83,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Aws:
-    """What AWS says, and where."""
+    """A documented property of AWS, with its source."""
 
     phrase: str
     source: str
@@ -91,7 +91,7 @@ class Aws:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a command measured: a module, a make target or a test."""
+    """The result of a command: a module, a make target or a test."""
 
     phrase: str
     command: str
@@ -99,7 +99,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What nothing can be compared with: output of one run, arithmetic, a thought."""
+    """A number that has nothing to be compared with: the output of one run, arithmetic, an example."""
 
     phrase: str
     what: str
@@ -109,18 +109,18 @@ Entry = Code | Aws | Measured | Example
 
 
 def plain(text: str) -> str:
-    """Prose as it is read: without code, targets of links and breaks of lines."""
+    """Prose without code spans, link targets and line breaks."""
     return re.sub(r"\s+", " ", re.sub(r"\]\([^)\s]*\)", "]", re.sub(r"`[^`\n]*`", "`", text)))
 
 
-def figures(text: str) -> Iterator[Figure]:
-    """The figures of a plain text."""
+def numbers(text: str) -> Iterator[Number]:
+    """The numbers in a plain text."""
     at = 0
-    while found := FIGURE.search(text, at):
+    while found := FOUND.search(text, at):
         if not STARTS.search(text[: found.start()]):
             at = found.start() + 1
             continue
-        yield Figure(found[0], found.start(), found.end(), tuple(_values(found)))
+        yield Number(found[0], found.start(), found.end(), tuple(_values(found)))
         at = found.end()
 
 
@@ -140,18 +140,18 @@ def attribute(template: str, queue: str, name: str) -> float:
 
 
 def most_receives(template: str) -> float:
-    """How often a message is received before it is a dead letter."""
+    """The maxReceiveCount of a queue in a template."""
     return float(dict(_template(template).resources("SQS::Queue"))["Queue"]["RedrivePolicy"]["maxReceiveCount"])
 
 
 def alarm(template: str, name: str) -> tuple[float, float]:
-    """The threshold of an alarm, and for how many seconds it has to be passed."""
+    """The threshold of an alarm, and the seconds for which it has to be exceeded."""
     found = dict(_template(template).resources("CloudWatch::Alarm"))[name]
     return float(found["Threshold"]), float(found["Period"]) * float(found["EvaluationPeriods"])
 
 
 def threshold(metric: str) -> float:
-    """What an alerting rule compares a figure with."""
+    """The threshold of an alerting rule."""
     (found,) = (
         found for alert in alerts().values() if (found := COMPARISON.fullmatch(alert.expression)) and found[1] == metric
     )
@@ -159,7 +159,7 @@ def threshold(metric: str) -> float:
 
 
 def cost(part: str, name: str) -> float:
-    """A count of the baseline."""
+    """A count from the baseline."""
     return float(baseline(part)[name])
 
 

@@ -1,4 +1,4 @@
-"""What holds the figures of the guides to operating what runs."""
+"""The numbers in the prose of the guides to operating what runs."""
 
 from event_trio.broker.queue import BATCH
 from event_trio.http.health import AWS_FRESH_SECONDS
@@ -8,7 +8,7 @@ from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
 from services.relay.operators.replays import COUNTED
 from services.relay.publishing.barriers import LOOKED_AT
 from services.relay.settings import RelaySettings
-from tests.support.prose_figures import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
+from tests.support.prose_numbers import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
 from tools.cli.client import CHANGE_SECONDS, PATIENCE_SECONDS
 from tools.cli.probe import FAR_SECONDS, NEAR_SECONDS
 

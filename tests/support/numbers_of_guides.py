@@ -1,4 +1,4 @@
-"""What holds the figures of the README and of the guides to building and running."""
+"""The numbers in the prose of the README and of the guides to building and running."""
 
 import json
 from inspect import signature
@@ -16,7 +16,7 @@ from services.notification.settings import NotificationSettings
 from services.order.schemas import PlaceOrder
 from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings
-from tests.support.prose_figures import Aws, Code, Entry, Example, attribute, cost, default
+from tests.support.prose_numbers import Aws, Code, Entry, Example, attribute, cost, default
 from tests.support.sources import ROOT
 from tools.demo.tour import ORDERS, ORDERS_PER_SECOND
 

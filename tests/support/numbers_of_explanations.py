@@ -1,4 +1,4 @@
-"""What holds the figures of the explanations."""
+"""The numbers in the prose of the explanations."""
 
 from event_trio.broker import aws, queue
 from event_trio.consumer import isolation
@@ -26,7 +26,7 @@ from services.relay.publishing import rejection_monitor as refusals
 from services.relay.publishing.backlog import BATCH_ENTRIES
 from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
-from tests.support.prose_figures import Aws, Code, Entry, Example, Measured, cost, default
+from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, cost, default
 
 PACE = Pace()
 FILTERS = "Amazon SNS Developer Guide, message filtering for FIFO topics"

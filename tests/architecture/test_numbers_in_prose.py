@@ -1,4 +1,4 @@
-"""A figure in the prose of a page is what the code says, or says where it is from: each has an entry in a register."""
+"""Every number in the prose of a page has an entry in a register that compares it with the code or names its source."""
 
 import importlib.util
 import re
@@ -7,10 +7,10 @@ import pytest
 
 from tests.architecture.test_faults import exists
 from tests.support.documents import page, pages
-from tests.support.figures_of_explanations import EXPLANATIONS
-from tests.support.figures_of_guides import GUIDES
-from tests.support.figures_of_operations import OPERATIONS
-from tests.support.prose_figures import Aws, Code, Entry, Example, Measured, figures, of_page, plain
+from tests.support.numbers_of_explanations import EXPLANATIONS
+from tests.support.numbers_of_guides import GUIDES
+from tests.support.numbers_of_operations import OPERATIONS
+from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, numbers, of_page, plain
 from tests.support.sources import ROOT
 
 REGISTER: dict[str, tuple[Entry, ...]] = {**GUIDES, **OPERATIONS, **EXPLANATIONS}
@@ -20,7 +20,7 @@ PAGES = [
     for found in pages()
     if found.name in {"README.md", "SECURITY.md", "docs/glossary.md"} or found.name.startswith(FOLDERS)
 ]
-SOURCES = re.compile(r"Amazon (?:SNS|SQS|ECS) (?:Developer Guide|API Reference), .+")
+SOURCE = re.compile(r"Amazon (?:SNS|SQS|ECS) (?:Developer Guide|API Reference), .+")
 
 every_entry = pytest.mark.parametrize(
     ("name", "entry"),
@@ -30,38 +30,38 @@ every_entry = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_figure_is_held_by_something(name: str) -> None:
+def test_every_number_has_an_entry(name: str) -> None:
     text = of_page(page(name))
     held = [span for entry in REGISTER.get(name, ()) for span in _spans(plain(entry.phrase), text)]
-    loose = [
-        text[max(0, figure.begin - 40) : figure.end + 20]
-        for figure in figures(text)
-        if not any(begin <= figure.begin and figure.end <= end for begin, end in held)
+    unregistered = [
+        text[max(0, number.begin - 40) : number.end + 20]
+        for number in numbers(text)
+        if not any(begin <= number.begin and number.end <= end for begin, end in held)
     ]
-    assert loose == [], "give each an entry in tests/support/figures_of_*.py"
+    assert unregistered == [], "add an entry to tests/support/numbers_of_*.py"
 
 
 @every_entry
-def test_every_entry_is_on_its_page_and_has_a_figure(name: str, entry: Entry) -> None:
-    assert plain(entry.phrase) in of_page(page(name)), "the phrase is gone: change its entry with it"
-    assert list(figures(plain(entry.phrase))), "no figure in it"
+def test_every_entry_is_on_its_page_and_has_a_number(name: str, entry: Entry) -> None:
+    assert plain(entry.phrase) in of_page(page(name)), "the phrase is no longer on the page: change the entry too"
+    assert list(numbers(plain(entry.phrase))), "no number in it"
 
 
 @every_entry
-def test_what_holds_a_figure_is_there_and_says_the_same(name: str, entry: Entry) -> None:
+def test_every_number_agrees_with_its_evidence(name: str, entry: Entry) -> None:
     match entry:
         case Code(phrase, values):
-            said = [value for figure in figures(plain(phrase)) for value in figure.values]
-            assert said == pytest.approx(list(values)), f"{name} says {said}, and the code {list(values)}"
+            stated = [value for number in numbers(plain(phrase)) for value in number.values]
+            assert stated == pytest.approx(list(values)), f"{name} states {stated}; the code has {list(values)}"
         case Aws(source=source):
-            assert all(SOURCES.fullmatch(one) for one in source.split("; "))
+            assert all(SOURCE.fullmatch(one) for one in source.split("; "))
         case Measured(command=command):
             assert _can_be_run(command)
         case Example(what=what):
             assert what
 
 
-def test_every_page_of_the_register_is_one_that_is_read() -> None:
+def test_every_page_of_the_register_exists() -> None:
     assert set(REGISTER) - set(PAGES) == set()
 
 
@@ -80,12 +80,12 @@ def test_every_page_of_the_register_is_one_that_is_read() -> None:
         (plain("`10 seconds` and [x](y-20-seconds.md)"), []),
     ],
 )
-def test_the_rule_sees_figures(text: str, values: list[float]) -> None:
-    assert [value for figure in figures(text) for value in figure.values] == pytest.approx(values)
+def test_the_rule_sees_numbers(text: str, values: list[float]) -> None:
+    assert [value for number in numbers(text) for value in number.values] == pytest.approx(values)
 
 
 @pytest.mark.parametrize("command", ["make test-nothing", "python -m benchmarks.gone", "unit/test_gone.py::test_so"])
-def test_the_rule_sees_what_cannot_be_run(command: str) -> None:
+def test_the_rule_sees_commands_that_cannot_be_run(command: str) -> None:
     assert not _can_be_run(command)
 
 
