@@ -15,7 +15,7 @@ TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
 @dataclass
-class Asked:
+class CallCounts:
     """SQL statements by their name, or first word; AWS calls by their operation."""
 
     sql: Counter[str] = field(default_factory=Counter)
@@ -28,9 +28,9 @@ class Asked:
 
 
 @contextmanager
-def counted() -> Iterator[Asked]:
+def counted() -> Iterator[CallCounts]:
     """Count everything that pools and clients made inside the block ask for."""
-    asked = Asked()
+    asked = CallCounts()
     # Every operation of every client comes by here; the library's types do not mention it.
     client_class: Any = aiobotocore.client.AioBaseClient
     create_pool, call = asyncpg.create_pool, client_class._make_api_call

@@ -11,7 +11,7 @@ from event_trio.broker.aws import BROKER_FAULTS, Aws, error_code
 from event_trio.errors import EventTrioError
 from event_trio.settings import forget_empty_variables
 
-from .deploy import looked_over, message_bytes, variable, where_options
+from .deploy import checked, message_bytes, variable, where_options
 from .drift import differences
 
 
@@ -28,9 +28,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     aws = Aws(options.region, options.endpoint_url)
     try:
-        found = asyncio.run(
-            looked_over(aws, differences(aws, prefix=options.prefix, message_bytes=options.message_bytes))
-        )
+        found = asyncio.run(checked(aws, differences(aws, prefix=options.prefix, message_bytes=options.message_bytes)))
     except EventTrioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,8 +21,8 @@ from event_trio.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
 from event_trio.settings import forget_empty_variables
 from event_trio.urls import http_url, is_region
 
-from .manifest import BROKER, Kind, Template, load
-from .stacks import LOCAL, REMOTE, Change, Stacks
+from .manifest import BROKER, Template, TemplateKind, load
+from .stacks import LOCAL, REMOTE, StackChange, Stacks
 
 T = TypeVar("T")
 
@@ -35,12 +35,12 @@ Settings = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StackProgress:
     """A template whose stack is as it should be (or gone), and how it came to be so."""
 
     template: str
     stack: str
-    change: Change
+    change: StackChange
     seconds: float
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -48,10 +48,10 @@ class Progress:
         return f"{self.stack}: {self.change} ({self.seconds:.1f} s)"
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[StackProgress], None]
 
 
-def _ignore(progress: Progress) -> None:
+def _ignore(progress: StackProgress) -> None:
     """Nobody wants to know."""
 
 
@@ -75,7 +75,7 @@ async def deploy(
     `access` deploys IAM policies too.
     Returns the outputs of each stack by its template's name. Raises ConfigurationError or StackFailed.
     """
-    found = load(templates, kinds=frozenset(Kind) if access else BROKER)
+    found = load(templates, kinds=frozenset(TemplateKind) if access else BROKER)
     given = {
         "Throughput": throughput,
         "EncryptionKey": encryption_key,
@@ -87,10 +87,10 @@ async def deploy(
         chosen = {
             template.topic: await _settings(stacks, stack_name(prefix, template.name), wanted)
             for template in found
-            if template.kind is Kind.TOPIC
+            if template.kind is TemplateKind.TOPIC
         }
 
-        async def apply(template: Template) -> Progress:
+        async def apply(template: Template) -> StackProgress:
             values = {"Prefix": prefix, **chosen[template.topic]}
             name, started = stack_name(prefix, template.name), time.monotonic()
             change = await stacks.apply(
@@ -104,7 +104,7 @@ async def deploy(
             )
             stack = await stacks.find(name)
             outputs = dict(stack.outputs) if stack else {}
-            return Progress(template.name, name, change, time.monotonic() - started, outputs)
+            return StackProgress(template.name, name, change, time.monotonic() - started, outputs)
 
         done = await _by_rank(found, apply, on_progress)
     return {progress.template: progress.outputs for progress in done}
@@ -125,14 +125,14 @@ async def delete(
     stacks go. Raises ConfigurationError or StackFailed.
     """
     wanted = None if only is None else set(only)
-    known = load(templates, kinds=frozenset(Kind) if access else BROKER)
+    known = load(templates, kinds=frozenset(TemplateKind) if access else BROKER)
     found = [template for template in reversed(known) if wanted is None or template.name in wanted]
     async with connect(aws) as stacks:
 
-        async def remove(template: Template) -> Progress:
+        async def remove(template: Template) -> StackProgress:
             name, started = stack_name(prefix, template.name), time.monotonic()
             change = await stacks.remove(name)
-            return Progress(template.name, name, change, time.monotonic() - started)
+            return StackProgress(template.name, name, change, time.monotonic() - started)
 
         await _by_rank(found, remove, on_progress)
 
@@ -163,16 +163,16 @@ async def _settings(stacks: Stacks, topic_stack: str, wanted: Settings) -> Setti
 
 
 async def _by_rank(
-    templates: Sequence[Template], work: Callable[[Template], Awaitable[Progress]], on_progress: OnProgress
-) -> list[Progress]:
+    templates: Sequence[Template], work: Callable[[Template], Awaitable[StackProgress]], on_progress: OnProgress
+) -> list[StackProgress]:
     """Work on the templates of one kind side by side, and on one kind after the other."""
 
-    async def one(template: Template) -> Progress:
+    async def one(template: Template) -> StackProgress:
         progress = await work(template)
         on_progress(progress)
         return progress
 
-    done: list[Progress] = []
+    done: list[StackProgress] = []
     for _, group in groupby(templates, key=lambda template: template.kind):
         results = await asyncio.gather(*(one(template) for template in group), return_exceptions=True)
         for result in results:
@@ -223,7 +223,7 @@ def _region(text: str) -> str:
     return text
 
 
-async def looked_over(aws: Aws, work: Coroutine[object, object, T]) -> T:
+async def checked(aws: Aws, work: Coroutine[object, object, T]) -> T:
     """Do the work, once it is known that the SDK can be used. Raises ConfigurationError."""
     try:
         await ensure_usable(aws)
@@ -261,13 +261,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
 
-    def show(progress: Progress) -> None:
+    def show(progress: StackProgress) -> None:
         print(progress, flush=True)
 
     try:
         if options.delete:
             work = delete(aws, prefix=options.prefix, access=options.access, on_progress=show)
-            asyncio.run(looked_over(aws, work))
+            asyncio.run(checked(aws, work))
         else:
             deployment = deploy(
                 aws,
@@ -279,7 +279,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 access=options.access,
                 on_progress=show,
             )
-            asyncio.run(looked_over(aws, deployment))
+            asyncio.run(checked(aws, deployment))
     except EventTrioError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

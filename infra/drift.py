@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException")
 
 # Properties that are no attributes, or that cannot change without the thing becoming another.
-ASIDE = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
+IGNORED = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
 # Attributes of topics that LocalStack's CloudFormation drops, or never changes, and that its topics do not heed.
-ASIDE_LOCALLY = frozenset({"FifoThroughputScope", "MaximumMessageSize"})
+IGNORED_LOCALLY = frozenset({"FifoThroughputScope", "MaximumMessageSize"})
 # What nobody declares and nobody may add: a filter on a publish check, say, hides events from it.
 WATCHED_TOPIC = frozenset({"KmsMasterKeyId"})
 WATCHED_QUEUE = frozenset({"RedrivePolicy", "KmsMasterKeyId"})
@@ -56,7 +56,9 @@ async def differences(
     found: list[Difference] = []
     subscribers: dict[str, set[str]] = {}
     async with connect(aws) as stacks, sqs(aws) as queues, sns(aws) as topics:
-        broker = _Broker(queues, topics, frozenset() if aws.endpoint_url is None else ASIDE_LOCALLY, message_bytes or 0)
+        broker = _BrokerComparison(
+            queues, topics, frozenset() if aws.endpoint_url is None else IGNORED_LOCALLY, message_bytes or 0
+        )
         for template in manifest.load(templates):
             stack = await stacks.find(stack_name(prefix, template.name))
             if stack is None:
@@ -65,20 +67,20 @@ async def differences(
             account = Account.of(stack)
             declared = Declaration(template.body, {"Prefix": prefix, **stack.parameters}, account)
             found += [difference async for difference in broker.compare(template, declared, subscribers)]
-        found += [difference async for difference in broker.strangers(subscribers)]
+        found += [difference async for difference in broker.undeclared_subscriptions(subscribers)]
     return found
 
 
 _Differences: TypeAlias = AsyncIterator[Difference]
 
 
-class _Broker:
+class _BrokerComparison:
     def __init__(
-        self, queues: SQSClient, topics: SNSClient, aside_of_topics: frozenset[str], message_bytes: int
+        self, queues: SQSClient, topics: SNSClient, ignored_of_topics: frozenset[str], message_bytes: int
     ) -> None:
         self._queues = queues
         self._topics = topics
-        self._aside_of_topics = aside_of_topics
+        self._ignored_of_topics = ignored_of_topics
         self._message_bytes = message_bytes
 
     async def compare(
@@ -93,7 +95,7 @@ class _Broker:
         for logical_id, topic in declared.resources("AWS::SNS::Topic"):
             (arn,) = [target for target in policies if target.endswith(f":{topic['TopicName']}")]
             subscribers.setdefault(arn, set())
-            heeded = {name: value for name, value in topic.items() if name not in self._aside_of_topics}
+            heeded = {name: value for name, value in topic.items() if name not in self._ignored_of_topics}
             wanted = {**heeded, "Policy": policies[arn]}
             attributes = await self._topic(arn)
             for difference in (*self._compared(wanted, attributes, WATCHED_TOPIC), *self._too_small(attributes)):
@@ -111,7 +113,7 @@ class _Broker:
             for difference in self._compared(subscription, attributes, WATCHED_SUBSCRIPTION):
                 yield Difference(template.name, logical_id, *difference)
 
-    async def strangers(self, subscribers: Mapping[str, set[str]]) -> _Differences:
+    async def undeclared_subscriptions(self, subscribers: Mapping[str, set[str]]) -> _Differences:
         for arn, known in subscribers.items():
             for endpoint in sorted(set(await self._subscriptions(arn)) - known):
                 yield Difference(_last(arn), "a subscription", "endpoint", "not declared", endpoint)
@@ -123,7 +125,7 @@ class _Broker:
         if found is None:
             yield "existence", "there", "missing"
             return
-        for name in sorted((set(declared) | watched) - ASIDE):
+        for name in sorted((set(declared) | watched) - IGNORED):
             wanted, actual = _canonical(declared.get(name)), _canonical(found.get(name))
             if wanted != actual:
                 yield name, _shown(wanted), _shown(actual)

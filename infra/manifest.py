@@ -17,7 +17,7 @@ from event_trio.settings import suggest
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-class Kind(StrEnum):
+class TemplateKind(StrEnum):
     """What a template declares; the order of the kinds is the order of deployment.
 
     The publish checks come last: LocalStack serves the subscribers of a topic in the order of their subscription, and
@@ -32,11 +32,11 @@ class Kind(StrEnum):
     @property
     def rank(self) -> int:
         """The position in the order of deployment."""
-        return list(Kind).index(self)
+        return list(TemplateKind).index(self)
 
 
 # What the broker is made of. Access to it is IAM's, which LocalStack neither needs nor enforces.
-BROKER = frozenset({Kind.TOPIC, Kind.SUBSCRIBER, Kind.PUBLISH_CHECK})
+BROKER = frozenset({TemplateKind.TOPIC, TemplateKind.SUBSCRIBER, TemplateKind.PUBLISH_CHECK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,20 @@ class Template:
     """A template file. Its name is the file's, and the last part of its stack's name."""
 
     name: str
-    kind: Kind
+    kind: TemplateKind
     topic: str
     body: str
     parameters: frozenset[str]
 
 
-def load(paths: Iterable[Path] | None = None, *, kinds: Collection[Kind] = BROKER) -> tuple[Template, ...]:
+def load(paths: Iterable[Path] | None = None, *, kinds: Collection[TemplateKind] = BROKER) -> tuple[Template, ...]:
     """Read templates (of `infra/templates` unless told) of some kinds, in the order of deployment.
 
     Raises ConfigurationError, naming the file, when one cannot be read or does not describe itself.
     """
     files = sorted(TEMPLATES.glob("*.yaml")) if paths is None else list(paths)
     found = sorted((_read(path) for path in files), key=lambda template: (template.kind.rank, template.name))
-    topics = [template.topic for template in found if template.kind is Kind.TOPIC]
+    topics = [template.topic for template in found if template.kind is TemplateKind.TOPIC]
     for template in found:
         if template.topic not in topics:
             raise ConfigurationError(
@@ -88,7 +88,7 @@ def dependants(templates: Sequence[Template], names: Iterable[str]) -> tuple[Tem
 class _Description(BaseModel):
     model_config = ConfigDict(alias_generator=to_pascal, extra="forbid")
 
-    kind: Kind
+    kind: TemplateKind
     topic: str = Field(min_length=1)
 
 

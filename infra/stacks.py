@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # A stack in one of these never became whole, so there is nothing in it to keep: it is deleted and created again.
-STILLBORN = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
-WHOLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
+NEVER_CREATED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
+STABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
 
 # CloudFormation says it in the first way of a change set and in the second of a direct update.
 NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed")
 THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded")
 # LocalStack's answer when two stacks are made at the same moment; AWS's own is worth another try too.
-STUMBLED = ("InternalError", "InternalFailure")
+TRANSIENT = ("InternalError", "InternalFailure")
 RETRIES = 8
 
 
@@ -38,7 +38,7 @@ class StackFailed(EventTrioError):
     """CloudFormation could not bring a stack to the state of its template."""
 
 
-class Change(StrEnum):
+class StackChange(StrEnum):
     """What applying or removing did to a stack."""
 
     CREATED = "created"
@@ -69,7 +69,7 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class StackTimeouts:
     """How often to ask whether a stack has settled, and for how long, in seconds.
 
     `second_looks` is how often a failed deletion is looked at again: LocalStack says DELETE_FAILED when a resource is
@@ -82,8 +82,8 @@ class Patience:
 
 
 # LocalStack finishes a stack in a tenth of a second; AWS takes a minute and counts the calls.
-LOCAL = Patience(Backoff(first=0.05, factor=1.5, cap=0.2, jitter=0), limit=120, second_looks=25)
-REMOTE = Patience(Backoff(first=1, factor=1.5, cap=5, jitter=0.2), limit=1800, second_looks=0)
+LOCAL = StackTimeouts(Backoff(first=0.05, factor=1.5, cap=0.2, jitter=0), limit=120, second_looks=25)
+REMOTE = StackTimeouts(Backoff(first=1, factor=1.5, cap=5, jitter=0.2), limit=1800, second_looks=0)
 
 
 class Stacks:
@@ -93,14 +93,14 @@ class Stacks:
     Faults of the connection pass through.
     """
 
-    def __init__(self, client: CloudFormationClient, patience: Patience) -> None:
+    def __init__(self, client: CloudFormationClient, timeouts: StackTimeouts) -> None:
         self._client = client
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def find(self, name: str) -> Stack | None:
         """The stack of that name (or id), or None."""
         try:
-            answer = await self._calling(lambda: self._client.describe_stacks(StackName=name))
+            answer = await self._call(lambda: self._client.describe_stacks(StackName=name))
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
@@ -108,20 +108,20 @@ class Stacks:
         found = _stack(answer["Stacks"][0])
         return None if found.status == "DELETE_COMPLETE" else found
 
-    async def apply(self, name: str, body: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> Change:
+    async def apply(self, name: str, body: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackChange:
         """Create or update the stack so that it is as the template says."""
         current = await self.settled(name)
-        if current is not None and current.status in STILLBORN:
+        if current is not None and current.status in NEVER_CREATED:
             await self.remove(name)
             current = None
-        if current is not None and current.status not in WHOLE and current.status != "REVIEW_IN_PROGRESS":
+        if current is not None and current.status not in STABLE and current.status != "REVIEW_IN_PROGRESS":
             raise StackFailed(
                 f"stack {name} is in {current.status} and cannot be updated; "
                 "continue its rollback (aws cloudformation continue-update-rollback) or delete it"
             )
         new = current is None or current.status == "REVIEW_IN_PROGRESS"
         try:
-            change_set = await self._calling(
+            change_set = await self._call(
                 lambda: self._client.create_change_set(
                     StackName=name,
                     ChangeSetName=f"deploy-{uuid4().hex}",
@@ -134,36 +134,36 @@ class Stacks:
             )
         except ClientError as error:
             if _says_nothing_to_do(str(error)):
-                return Change.UNCHANGED
+                return StackChange.UNCHANGED
             raise StackFailed(f"stack {name}: the template was refused: {error}") from error
         if not await self._is_worth_executing(name, change_set["Id"]):
-            return Change.UNCHANGED
+            return StackChange.UNCHANGED
         await self._client.execute_change_set(ChangeSetName=change_set["Id"])
         settled = await self.settled(change_set["StackId"], reviewing=False)
         if settled is None or settled.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise await self._failure(change_set["StackId"], name, settled, "created" if new else "updated")
-        return Change.CREATED if new else Change.UPDATED
+        return StackChange.CREATED if new else StackChange.UPDATED
 
-    async def remove(self, name: str) -> Change:
+    async def remove(self, name: str) -> StackChange:
         """Delete the stack with all that is in it; a stack that does not exist is fine."""
         current = await self.settled(name)
         if current is None:
-            return Change.UNCHANGED
+            return StackChange.UNCHANGED
         await self._client.delete_stack(StackName=current.stack_id)
         left = await self.settled(current.stack_id)
-        for _ in range(self._patience.second_looks):
+        for _ in range(self._timeouts.second_looks):
             if left is None:
                 break
-            await asyncio.sleep(self._patience.poll.cap)
+            await asyncio.sleep(self._timeouts.poll.cap)
             left = await self.settled(current.stack_id)
         if left is not None:
             raise await self._failure(current.stack_id, name, left, "deleted")
-        return Change.DELETED
+        return StackChange.DELETED
 
     async def resources(self, name: str) -> list[Resource]:
         """What the stack consists of; empty when there is no such stack."""
         try:
-            answer = await self._calling(lambda: self._client.describe_stack_resources(StackName=name))
+            answer = await self._call(lambda: self._client.describe_stack_resources(StackName=name))
         except ClientError as error:
             if "does not exist" in str(error):
                 return []
@@ -185,15 +185,15 @@ class Stacks:
                 return True, found
             return not found.status.endswith("_IN_PROGRESS"), found
 
-        return await self._patiently(look, f"stack {name} has not settled")
+        return await self._poll(look, f"stack {name} has not settled")
 
     async def _is_worth_executing(self, name: str, change_set_id: str) -> bool:
         async def look() -> tuple[bool, tuple[str, str]]:
-            described = await self._calling(lambda: self._client.describe_change_set(ChangeSetName=change_set_id))
+            described = await self._call(lambda: self._client.describe_change_set(ChangeSetName=change_set_id))
             status = described["Status"]
             return status in ("CREATE_COMPLETE", "FAILED"), (status, described.get("StatusReason", ""))
 
-        status, reason = await self._patiently(look, f"stack {name} has no finished change set")
+        status, reason = await self._poll(look, f"stack {name} has no finished change set")
         if status == "CREATE_COMPLETE":
             return True
         await self._client.delete_change_set(ChangeSetName=change_set_id)
@@ -201,17 +201,17 @@ class Stacks:
             return False
         raise StackFailed(f"stack {name}: the change set was refused: {reason}")
 
-    async def _patiently(self, look: Callable[[], Awaitable[tuple[bool, T]]], complaint: str) -> T:
-        deadline = time.monotonic() + self._patience.limit
+    async def _poll(self, look: Callable[[], Awaitable[tuple[bool, T]]], complaint: str) -> T:
+        deadline = time.monotonic() + self._timeouts.limit
         attempt = 0
         while True:
             done, found = await look()
             if done:
                 return found
             if time.monotonic() > deadline:
-                raise StackFailed(f"{complaint} after {self._patience.limit:g} s")
+                raise StackFailed(f"{complaint} after {self._timeouts.limit:g} s")
             attempt += 1
-            await asyncio.sleep(self._patience.poll.delay(attempt))
+            await asyncio.sleep(self._timeouts.poll.delay(attempt))
 
     async def _failure(self, stack_id: str, name: str, stack: Stack | None, meant: str) -> StackFailed:
         status, reason = (stack.status, stack.reason) if stack else ("gone", "")
@@ -221,7 +221,7 @@ class Stacks:
 
     async def _cause(self, stack_id: str) -> str | None:
         """The first failure of the newest operation: the later ones only follow from it."""
-        answer = await self._calling(lambda: self._client.describe_stack_events(StackName=stack_id))
+        answer = await self._call(lambda: self._client.describe_stack_events(StackName=stack_id))
         cause = None
         for event in answer["StackEvents"]:  # newest first
             status, reason = str(event.get("ResourceStatus", "")), event.get("ResourceStatusReason", "")
@@ -232,15 +232,15 @@ class Stacks:
                 cause = f"{resource} ({event.get('ResourceType', '?')}): {reason or status}"
         return cause
 
-    async def _calling(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         """A call that may be made twice, made again while AWS asks to slow down: the client retries nothing itself."""
         for attempt in range(1, RETRIES):
             try:
                 return await call()
             except ClientError as error:
-                if error_code(error) not in THROTTLED + STUMBLED:
+                if error_code(error) not in THROTTLED + TRANSIENT:
                     raise
-                await asyncio.sleep(self._patience.poll.delay(attempt))
+                await asyncio.sleep(self._timeouts.poll.delay(attempt))
         return await call()
 
 

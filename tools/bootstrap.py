@@ -41,7 +41,7 @@ ENVIRONMENTS = {".venv": "locks/dev.txt", ".venv-localstack": "locks/localstack.
 EDITABLE = {".venv": ("shared",)}
 
 
-class BootstrapError(Exception):
+class BootstrapFailed(Exception):
     """The environments could not be made; the message says what to do."""
 
 
@@ -52,7 +52,7 @@ def main() -> int:
         return _continue_with_newer_python()
     try:
         bootstrap(ROOT)
-    except BootstrapError as error:
+    except BootstrapFailed as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -65,7 +65,7 @@ def bootstrap(root: Path) -> None:
     """Bring every environment up to date with its lock; takes milliseconds when all of them are.
 
     Raises:
-        BootstrapError: something is missing or an installation failed.
+        BootstrapFailed: something is missing or an installation failed.
     """
     if not stale(root):
         return
@@ -130,7 +130,7 @@ def _install_uv() -> str | None:
     pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"]
     try:
         _run("installing uv, which installs the rest", [*pip, "-r", str(ROOT / "locks/bootstrap.txt")])
-    except BootstrapError as error:
+    except BootstrapFailed as error:
         print(f"{error}\ngoing on with pip, which is slower", file=sys.stderr)
         return None
     return find_uv()
@@ -189,7 +189,7 @@ def _run(what: str, command: list[str]) -> None:
     """Run a command quietly, with the seconds ticking on a terminal.
 
     Raises:
-        BootstrapError: it failed; its output is in the message.
+        BootstrapFailed: it failed; its output is in the message.
     """
     environment = installers_environment(os.environ)
     started = time.monotonic()
@@ -211,7 +211,7 @@ def _run(what: str, command: list[str]) -> None:
         print(f"\r{what} ... {seconds:.1f} s" if terminal else f"  done in {seconds:.1f} s", flush=True)
         return
     print(flush=True)
-    raise BootstrapError(
+    raise BootstrapFailed(
         f"{output.decode(errors='replace').rstrip()}\n\n"
         f"{what} failed (the output is above). Is the package index reachable, and is there space on the disk? "
         "The next run goes on from here."
@@ -233,7 +233,7 @@ def installers_environment(given: Mapping[str, str]) -> dict[str, str]:
 
 def _require_venv() -> None:
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        raise BootstrapError(
+        raise BootstrapFailed(
             f"{sys.executable} cannot make virtual environments: its venv module is not installed. "
             f"On Debian and Ubuntu: sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
             "Elsewhere install Python with venv, or uv, which needs neither."

@@ -27,7 +27,7 @@ GONE = ("NotFound", "NotFoundException")
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingResources:
     """Resources that a template's stack should have and the broker has not; none at all if there is no stack."""
 
     template: str
@@ -42,7 +42,7 @@ async def declared(stacks: Stacks, prefix: str, templates: Iterable[Template]) -
     return {template.name: await stacks.resources(stack_name(prefix, template.name)) for template in templates}
 
 
-class Broker:
+class BrokerInventory:
     """What there is under a prefix. Faults of the broker pass through."""
 
     def __init__(self, sns: SNSClient, sqs: SQSClient, prefix: str) -> None:
@@ -50,14 +50,14 @@ class Broker:
         self._sqs = sqs
         self._prefix = prefix
 
-    async def missing(self, expected: Declared) -> list[Missing]:
+    async def missing(self, expected: Declared) -> list[MissingResources]:
         """What is not there, in one call for all queues and one for each topic and subscription."""
         queues = await self._queues()
         found = []
         for template, resources in expected.items():
             absent = [part.logical_id for part in resources if not await self._is_there(part, queues)]
             if absent or not resources:
-                found.append(Missing(template, tuple(absent)))
+                found.append(MissingResources(template, tuple(absent)))
         return found
 
     async def _queues(self) -> set[str]:

@@ -19,10 +19,10 @@ from event_trio.settings import fail, load
 from event_trio.signals import Signals
 
 from .. import manifest
-from ..deploy import Progress, connect, delete, deploy
+from ..deploy import StackProgress, connect, delete, deploy
 from ..drift import differences
-from ..stacks import Change
-from .inventory import Broker, Declared, Missing, declared
+from ..stacks import StackChange
+from .inventory import BrokerInventory, Declared, MissingResources, declared
 from .settings import TopologySettings
 
 log = structlog.get_logger(__name__)
@@ -73,14 +73,14 @@ class TopologyWatch:
         self._unready()
         try:
             async with sns(self._aws) as topics, sqs(self._aws) as queues:
-                broker = Broker(topics, queues, self._prefix)
+                broker = BrokerInventory(topics, queues, self._prefix)
                 while not stopping.is_set():
                     healthy = await self._look(broker)
                     await pause(stopping, self._watch_seconds if healthy else min(RETRY_SECONDS, self._watch_seconds))
         finally:
             self._unready()
 
-    async def _look(self, broker: Broker) -> bool:
+    async def _look(self, broker: BrokerInventory) -> bool:
         before = self._expected
         try:
             absent = await broker.missing(self._expected) if self._expected is not None else []
@@ -111,7 +111,7 @@ class TopologyWatch:
         """
         self._expected = self._expected or before
 
-    async def _repair(self, absent: Sequence[Missing]) -> Declared:
+    async def _repair(self, absent: Sequence[MissingResources]) -> Declared:
         self._expected = None
         if absent:
             names = [part.template for part in absent]
@@ -145,8 +145,8 @@ class TopologyWatch:
         self._altered = found
         self._compare_at = time.monotonic() + self._compare_seconds
 
-    def _tell(self, progress: Progress) -> None:
-        level = log.debug if progress.change is Change.UNCHANGED else log.info
+    def _tell(self, progress: StackProgress) -> None:
+        level = log.debug if progress.change is StackChange.UNCHANGED else log.info
         level(
             "stack settled",
             action="topology.stack",

@@ -13,7 +13,7 @@ from event_trio.lifecycle import Supervisor
 from infra.localstack.watch import TopologyWatch
 from tests.support.databases import TestDatabase
 from tests.support.processes import together
-from tests.support.trio import Ground, Trio, notification_service, order_service, ready, relay
+from tests.support.trio import SystemEnvironment, Trio, notification_service, order_service, ready, relay
 from tests.support.waiting import eventually
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.ports import free_port
@@ -34,7 +34,7 @@ async def test_what_was_not_sent_and_what_was_not_read_is_handled_once_after_the
     tmp_path: Path,
 ) -> None:
     aws = Aws(endpoint_url=own_localstack.endpoint_url)
-    ground = Ground(orders_database, notifications_database, aws, BrokerNames(), tmp_path)
+    ground = SystemEnvironment(orders_database, notifications_database, aws, BrokerNames(), tmp_path)
     keeper = Supervisor([TopologyWatch(aws, watch_seconds=0.5)])
     await keeper.start()
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.documents import Page, page
-from tests.support.trio import Ground, Trio, relay
+from tests.support.trio import SystemEnvironment, Trio, relay
 from tests.support.waiting import eventually
 
 # What is another with each run; everything else has to be as it is written.
@@ -21,7 +21,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the README's commands need curl")
 
 
-async def test_the_first_order_goes_as_the_readme_says(services: Trio, ground: Ground) -> None:
+async def test_the_first_order_goes_as_the_readme_says(services: Trio, ground: SystemEnvironment) -> None:
     place, *looks = curls(page("README.md"))
     placed = json.loads(await run(place[0], services))
     assert shape(placed) == shape(json.loads(place[1]))

@@ -9,7 +9,7 @@ import pytest
 from tests.support.mail import MailServer, mail_server
 from tests.support.outbox import query
 from tests.support.processes import service_process, together
-from tests.support.trio import Ground, Trio, ready, relay
+from tests.support.trio import SystemEnvironment, Trio, ready, relay
 from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK
 
@@ -17,7 +17,7 @@ POLICY = "retry(attempts=5, delay=0.2, backoff=1) then publish_failure"
 
 
 @asynccontextmanager
-async def system(ground: Ground, server: MailServer, **order_settings: str) -> AsyncIterator[Trio]:
+async def system(ground: SystemEnvironment, server: MailServer, **order_settings: str) -> AsyncIterator[Trio]:
     """Both services, mailing, and a relay for each of their topics."""
     orders = ground.environment(ground.orders, "order_api", **order_settings)
     mailing = {
@@ -59,7 +59,7 @@ async def reports(services: Trio, order_id: str) -> list[dict[str, Any]]:
     ("compensation", "state", "event"), [("hold", "held", "order.held"), ("cancel", "cancelled", "order.cancelled")]
 )
 async def test_an_order_whose_customer_cannot_be_told_is_compensated(
-    ground: Ground, compensation: str, state: str, event: str
+    ground: SystemEnvironment, compensation: str, state: str, event: str
 ) -> None:
     with mail_server() as server:
         server.to_recipients = ["550 no such user"] * 20
@@ -84,7 +84,7 @@ async def test_an_order_whose_customer_cannot_be_told_is_compensated(
     assert failed == 1
 
 
-async def test_nothing_less_than_that_changes_an_order(ground: Ground) -> None:
+async def test_nothing_less_than_that_changes_an_order(ground: SystemEnvironment) -> None:
     """A mail server in a bad mood is no failure; and a failure to tell of a later step only comes into the history."""
     with mail_server() as server:
         async with system(ground, server) as services:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tests.support.alerts import alerts
 from tests.support.command import event_trio
 from tests.support.processes import ServiceProcess, together
-from tests.support.trio import Ground, Trio, notification_service, order_service, ready, relay
+from tests.support.trio import SystemEnvironment, Trio, notification_service, order_service, ready, relay
 from tests.support.waiting import eventually
 
 LEASE = 2
@@ -20,8 +20,8 @@ ORDERS = 5
 @contextmanager
 def stopped(process: ServiceProcess) -> Iterator[None]:
     """The process takes connections as long as its queue has room, and does nothing."""
-    leash = str(process.process.leash_pid)
-    found = subprocess.run(["pgrep", "-P", leash], capture_output=True, text=True, check=True)
+    reaper = str(process.process.reaper_pid)
+    found = subprocess.run(["pgrep", "-P", reaper], capture_output=True, text=True, check=True)
     pid = int(found.stdout.split()[0])
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -30,7 +30,7 @@ def stopped(process: ServiceProcess) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_stopped_relay_is_named_by_everybody_but_itself(ground: Ground) -> None:
+async def test_a_stopped_relay_is_named_by_everybody_but_itself(ground: SystemEnvironment) -> None:
     async with together(
         order_service(ground),
         notification_service(ground),
@@ -55,7 +55,7 @@ async def test_a_stopped_relay_is_named_by_everybody_but_itself(ground: Ground) 
             assert f"outbox_unpublished_events {ORDERS}.0" in page
             urls = {"order": order, "notification": notification, "order-relay": carrier}
             declared = ",".join(f"{name}={found.api.base_url}" for name, found in urls.items())
-            given = {"EVENT_TRIO_SERVICES": declared, "EVENT_TRIO_PATIENCE_SECONDS": "3"}
+            given = {"EVENT_TRIO_SERVICES": declared, "EVENT_TRIO_TIMEOUT_SECONDS": "3"}
             status, outbox = await asyncio.gather(
                 event_trio("status", "--json", **given), event_trio("outbox", "status", **given)
             )

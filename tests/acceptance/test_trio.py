@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support.outbox import query
 from tests.support.processes import service_process, together
-from tests.support.trio import Ground, Trio, relay
+from tests.support.trio import SystemEnvironment, Trio, relay
 from tests.support.waiting import eventually
 
 LIFE = ["order.placed", "order.confirmed", "order.shipped", "order.delivered"]
@@ -15,7 +15,9 @@ async def live(services: Trio, order_id: str) -> None:
         await services.act(order_id, action)
 
 
-async def test_an_order_is_notified_of_each_step_of_its_life_in_order(services: Trio, ground: Ground) -> None:
+async def test_an_order_is_notified_of_each_step_of_its_life_in_order(
+    services: Trio, ground: SystemEnvironment
+) -> None:
     async with relay(ground):
         order_id = await services.place(recipient="ada@example.com", locale="ko")
         await live(services, order_id)
@@ -34,7 +36,7 @@ async def test_an_order_is_notified_of_each_step_of_its_life_in_order(services: 
         await eventually(published)
 
 
-async def test_the_notification_services_own_events_name_their_cause(services: Trio, ground: Ground) -> None:
+async def test_the_notification_services_own_events_name_their_cause(services: Trio, ground: SystemEnvironment) -> None:
     async with relay(ground):
         correlation = "checkout-42"
         answer = await services.order.post(
@@ -60,7 +62,7 @@ async def test_the_notification_services_own_events_name_their_cause(services: T
 
 
 async def test_a_relay_killed_between_the_brokers_answer_and_its_record_loses_nothing(
-    services: Trio, ground: Ground
+    services: Trio, ground: SystemEnvironment
 ) -> None:
     async with relay(ground, "doomed", FAILPOINT="relay.acknowledged", LEASE_SECONDS="2", CALL_SECONDS="1") as doomed:
         order_id = await services.place()
@@ -74,7 +76,7 @@ async def test_a_relay_killed_between_the_brokers_answer_and_its_record_loses_no
         assert len(await services.notifications(order_id)) == 4
 
 
-async def test_a_notification_service_killed_over_an_event_handles_it_once_in_effect(ground: Ground) -> None:
+async def test_a_notification_service_killed_over_an_event_handles_it_once_in_effect(ground: SystemEnvironment) -> None:
     """Here between act and commit; tests/integration/test_notification_crashes.py kills it at each of its lines."""
     environment = ground.environment(ground.notifications, "notification_api", VISIBILITY_SECONDS="4")
     dying = {**environment, "FAILPOINT": "consumer.before_commit"}
@@ -95,7 +97,7 @@ async def test_a_notification_service_killed_over_an_event_handles_it_once_in_ef
     assert [(row["subject"], row["sequence"]) for row in effects] == [(order_id, 1)]
 
 
-async def test_two_relays_at_once_keep_every_orders_events_in_order(services: Trio, ground: Ground) -> None:
+async def test_two_relays_at_once_keep_every_orders_events_in_order(services: Trio, ground: SystemEnvironment) -> None:
     async with relay(ground, "one", LEASE_SECONDS="3", CALL_SECONDS="1"):
         async with relay(ground, "two", LEASE_SECONDS="3", CALL_SECONDS="1"):
             orders = [await services.place(customer_id=f"c-{i}") for i in range(12)]
@@ -109,7 +111,7 @@ async def test_two_relays_at_once_keep_every_orders_events_in_order(services: Tr
 
 
 async def test_with_polling_at_a_minute_an_idle_order_is_handled_within_a_second(
-    services: Trio, ground: Ground
+    services: Trio, ground: SystemEnvironment
 ) -> None:
     async with relay(ground, POLL_IDLE_SECONDS="60") as process:
         await services.wait_until_handled(await services.place(), 1)

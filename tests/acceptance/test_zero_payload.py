@@ -8,13 +8,13 @@ import httpx
 from tests.support.mail import mail_server
 from tests.support.order_service import place
 from tests.support.processes import service_process
-from tests.support.trio import Ground, Trio, relay
+from tests.support.trio import SystemEnvironment, Trio, relay
 from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK, free_port
 
 
 @asynccontextmanager
-async def order_service(ground: Ground, port: int, zero_payload: str) -> AsyncIterator[httpx.AsyncClient]:
+async def order_service(ground: SystemEnvironment, port: int, zero_payload: str) -> AsyncIterator[httpx.AsyncClient]:
     """The order service at a known address; it takes orders, and answers for the events that it recorded."""
     given = {"ZERO_PAYLOAD_EVENTS": zero_payload, "PUBLIC_URL": f"http://{LOOPBACK}:{port}", "CONSUMING": "false"}
     environment = ground.environment(ground.orders, "order_api", **given)
@@ -23,7 +23,7 @@ async def order_service(ground: Ground, port: int, zero_payload: str) -> AsyncIt
 
 
 async def test_a_notification_of_an_event_without_payload_says_the_same_even_if_its_publisher_was_away(
-    ground: Ground,
+    ground: SystemEnvironment,
 ) -> None:
     port = free_port()
     with mail_server() as server:

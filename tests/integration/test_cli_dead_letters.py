@@ -23,7 +23,7 @@ from tests.support.serving import serving
 from tools.cli.client import ApiClient
 from tools.cli.dead_letters import change
 from tools.cli.errors import CommandFailed
-from tools.cli.screen import Screen
+from tools.cli.output import Output
 from tools.cli.session import Session
 
 WHY = ("--reason", "the carrier is back")
@@ -62,8 +62,8 @@ async def command(url: str, *arguments: str, answer: str | None = None) -> Ran:
 
 
 async def test_they_are_listed_and_shown(service_url: str, letters: list[str]) -> None:
-    listed = await command(service_url, "list", "--json")
-    assert [item["event_id"] for item in listed.data["items"]] == letters[::-1]
+    list_items = await command(service_url, "list", "--json")
+    assert [item["event_id"] for item in list_items.data["items"]] == letters[::-1]
     assert "no such address" in (await command(service_url, "list", "--group", "b")).out
     shown = await command(service_url, "show", letters[0], "--json")
     assert shown.data["envelope"].startswith("{")
@@ -98,7 +98,7 @@ async def test_a_discard_gives_one_up(
     assert len((await command(service_url, "list", "--json")).data["items"]) == 2
 
 
-class Shown(Screen):
+class Shown(Output):
     """What a command shows, to be looked at."""
 
     def __init__(self) -> None:
@@ -126,8 +126,8 @@ async def test_more_than_one_call_may_change_are_changed_in_several_at_the_rate_
     service_url: str, letters: list[str], notifications_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("tools.cli.bulk.MOST", 2)
-    monkeypatch.setattr("tools.cli.bulk.sleep", pauses.append)
+    monkeypatch.setattr("tools.cli.batch_change.MOST", 2)
+    monkeypatch.setattr("tools.cli.batch_change.sleep", pauses.append)
     dry = await asyncio.to_thread(redrive_all, service_url, dry_run=True)
     assert [item["event_id"] for item in dry.data["items"]] == letters
     done = await asyncio.to_thread(redrive_all, service_url)
@@ -145,8 +145,8 @@ async def test_a_change_that_is_interrupted_says_how_far_it_came(
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tools.cli.bulk.MOST", 2)
-    monkeypatch.setattr("tools.cli.bulk.sleep", interrupt)
+    monkeypatch.setattr("tools.cli.batch_change.MOST", 2)
+    monkeypatch.setattr("tools.cli.batch_change.sleep", interrupt)
     stopped = await asyncio.to_thread(redrive_all, service_url)
     assert [item["event_id"] for item in stopped.data["items"]] == letters[:2]
     assert stopped.data["failure"] == "stopped: 2 of 3 were changed; the others are as they were"
@@ -160,7 +160,7 @@ async def test_what_fails_again_meanwhile_is_not_redriven_in_its_turn(
     def fail_again(_: float) -> None:
         asyncio.run(execute(notifications_database.url, "UPDATE deferred_message SET status = 'dead', due_at = NULL"))
 
-    monkeypatch.setattr("tools.cli.bulk.MOST", 2)
-    monkeypatch.setattr("tools.cli.bulk.sleep", fail_again)
+    monkeypatch.setattr("tools.cli.batch_change.MOST", 2)
+    monkeypatch.setattr("tools.cli.batch_change.sleep", fail_again)
     done = await asyncio.to_thread(redrive_all, service_url)
     assert [item["event_id"] for item in done.data["items"]] == letters

@@ -27,14 +27,14 @@ async def command(url: str, *arguments: str, answer: str | None = None) -> Ran:
 
 
 async def test_what_waits_is_listed_and_shown(url: str) -> None:
-    listed, narrowed, shown = await asyncio.gather(
+    list_items, narrowed, shown = await asyncio.gather(
         command(url, "list"),
         command(url, "list", "--status", "behind", "--group", "a", "--since", "1h", "--json"),
         command(url, "show", "a-1"),
     )
-    assert all(event in listed.out for event in ("a-1", "b-1", "c-2", "Order service"))
-    assert f"5 rows of Order service ({url})" in listed.err
-    assert "c-1" not in listed.out
+    assert all(event in list_items.out for event in ("a-1", "b-1", "c-2", "Order service"))
+    assert f"5 rows of Order service ({url})" in list_items.err
+    assert "c-1" not in list_items.out
     assert [item["event_id"] for item in narrowed.data["items"]] == ["a-3", "a-2"]
     assert all(fact in shown.out for fact in ("waiting", "because", "{}", url))
 

@@ -109,8 +109,8 @@ async def test_what_waits_is_asked_of_all_services_too(
     # The notification service would run its own if they were due.
     await execute(notifications_database.url, *waiting("notification"))
     services = {"order": order, "notification": notification, "order-relay": NOBODY}
-    listed = await ask(services, "deferred", "list")
-    assert [f"5 rows of {whom}" in listed.err for whom in (f"Order service ({order})", "Notification service")] == [
+    list_items = await ask(services, "deferred", "list")
+    assert [f"5 rows of {whom}" in list_items.err for whom in (f"Order service ({order})", "Notification service")] == [
         True,
         True,
     ]
@@ -153,7 +153,7 @@ async def test_one_look_shows_every_service_and_why_it_is_not_well(order: str, o
     with socket.create_server(("127.0.0.1", 0)) as stopped:
         silent = f"http://127.0.0.1:{stopped.getsockname()[1]}"
         services = {"order": order, "billing": NOBODY, "order-relay": silent}
-        soon = {"EVENT_TRIO_PATIENCE_SECONDS": "3"}
+        soon = {"EVENT_TRIO_TIMEOUT_SECONDS": "3"}
         found = await ask(services, "status", "--json", **soon)
         table = await ask(services, "status", **soon)
         outbox = await ask(services, "outbox", "status", **soon)

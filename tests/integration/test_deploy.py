@@ -13,7 +13,7 @@ from event_trio.broker.aws import Aws, cloudformation, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.errors import ConfigurationError
-from infra.deploy import Progress, delete, deploy, stack_name
+from infra.deploy import StackProgress, delete, deploy, stack_name
 from infra.manifest import TEMPLATES
 from infra.stacks import StackFailed
 
@@ -30,7 +30,7 @@ async def prefix(aws: Aws) -> AsyncIterator[str]:
 
 
 async def test_the_second_deployment_changes_nothing(aws: Aws, prefix: str) -> None:
-    seen: list[Progress] = []
+    seen: list[StackProgress] = []
     first = await deploy(aws, prefix=prefix, on_progress=seen.append)
     names = BrokerNames(prefix)
     assert first["order-events"]["TopicName"] == names.topic("order-events")
@@ -46,7 +46,7 @@ async def test_a_changed_template_updates_what_is_there(aws: Aws, prefix: str, t
     await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
     changed = tmp_path / SUBSCRIBER.name
     changed.write_text(SUBSCRIBER.read_text().replace("VisibilityTimeout: 60", "VisibilityTimeout: 90"))
-    seen: list[Progress] = []
+    seen: list[StackProgress] = []
     await deploy(aws, prefix=prefix, templates=[TOPIC, changed], on_progress=seen.append)
     assert {progress.template: progress.change.value for progress in seen} == {
         "order-events": "unchanged",
@@ -113,7 +113,7 @@ async def test_a_change_set_that_was_left_to_review_is_no_obstacle(aws: Aws, pre
 async def test_what_is_deleted_is_gone_and_deleting_it_again_is_fine(aws: Aws, prefix: str) -> None:
     await deploy(aws, prefix=prefix)
     await delete(aws, prefix=prefix)
-    seen: list[Progress] = []
+    seen: list[StackProgress] = []
     await delete(aws, prefix=prefix, on_progress=seen.append)
     assert {progress.change.value for progress in seen} == {"unchanged"}
     async with sqs(aws) as client:

@@ -7,7 +7,7 @@ import pytest
 
 from event_trio.broker.aws import Aws, sqs
 from tools.embedded import localstack
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 
 
@@ -28,7 +28,7 @@ async def test_it_serves_on_the_loopback_alone_and_litters_nothing(tmp_path: Pat
 
 async def test_a_missing_installation_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(localstack, "ENVIRONMENT", tmp_path / ".venv-localstack")
-    with pytest.raises(EmbeddedServerError, match=r"not installed in .venv-localstack: run `make bootstrap`"):
+    with pytest.raises(EmbeddedServerFailed, match=r"not installed in .venv-localstack: run `make bootstrap`"):
         await EmbeddedLocalStack(tmp_path).start()
 
 
@@ -38,7 +38,7 @@ async def test_a_server_that_ends_at_once_is_told_with_its_log(tmp_path: Path, m
     python.write_text("#!/bin/sh\necho 'No component plugins found'\nexit 1\n")
     python.chmod(0o755)
     monkeypatch.setattr(localstack, "ENVIRONMENT", tmp_path / "broken")
-    with pytest.raises(EmbeddedServerError, match=r"(?s)LocalStack did not start.*No component plugins found"):
+    with pytest.raises(EmbeddedServerFailed, match=r"(?s)LocalStack did not start.*No component plugins found"):
         async with EmbeddedLocalStack(tmp_path / "run"):
             pass
 

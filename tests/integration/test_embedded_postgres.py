@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.support.waiting import eventually
-from tools.embedded.errors import EmbeddedServerError, PortInUseError
+from tools.embedded.errors import EmbeddedServerFailed, PortInUse
 from tools.embedded.postgres import EmbeddedPostgres
 from tools.embedded.postmaster import clear_stale_pid
 
@@ -46,7 +46,7 @@ async def test_a_pid_file_whose_number_went_to_another_program_is_cleared(folder
 async def test_a_folder_in_use_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.embedded.postmaster.PATIENCE_SECONDS", 0.1)
     async with EmbeddedPostgres(folder):
-        with pytest.raises(EmbeddedServerError, match=r"already running on .*stop the other `make demo`"):
+        with pytest.raises(EmbeddedServerFailed, match=r"already running on .*stop the other `make demo`"):
             await clear_stale_pid(folder / "data")
 
 
@@ -56,7 +56,7 @@ async def test_a_fresh_start_forgets_the_data_but_never_that_of_a_running_server
     monkeypatch.setattr("tools.embedded.postmaster.PATIENCE_SECONDS", 0.1)
     async with EmbeddedPostgres(folder) as first:
         await _execute(first, "CREATE TABLE kept AS SELECT 42 AS answer")
-        with pytest.raises(EmbeddedServerError, match=r"already running on"):
+        with pytest.raises(EmbeddedServerFailed, match=r"already running on"):
             await EmbeddedPostgres(folder, fresh=True).start()
         assert await _execute(first, "SELECT answer FROM kept") == 42
     async with EmbeddedPostgres(folder, fresh=True) as second:
@@ -74,7 +74,7 @@ async def test_a_temporary_folder_goes_with_the_server() -> None:
 async def test_a_port_in_use_is_told_before_anything_is_made(folder: Path) -> None:
     async with EmbeddedPostgres(folder) as server:
         second = EmbeddedPostgres(folder.with_name("second"), port=server.port, port_variable="DEMO_POSTGRES_PORT")
-        with pytest.raises(PortInUseError, match=rf"Port {server.port} .*DEMO_POSTGRES_PORT"):
+        with pytest.raises(PortInUse, match=rf"Port {server.port} .*DEMO_POSTGRES_PORT"):
             await second.start()
     assert not folder.with_name("second").exists()
 
@@ -112,7 +112,7 @@ async def test_a_broken_folder_is_told(
 ) -> None:
     monkeypatch.setattr("tools.embedded.postgres.RESTART_SECONDS", 0.0)
     breakage(folder / "data")
-    with pytest.raises(EmbeddedServerError, match=message):
+    with pytest.raises(EmbeddedServerFailed, match=message):
         async with EmbeddedPostgres(folder):
             pass
 
@@ -155,7 +155,7 @@ async def test_changed_modes_and_owners_are_mended_and_the_data_is_kept(
 
 async def test_an_installation_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_BIN", str(folder))
-    with pytest.raises(EmbeddedServerError, match=r"correct POSTGRES_BIN"):
+    with pytest.raises(EmbeddedServerFailed, match=r"correct POSTGRES_BIN"):
         await EmbeddedPostgres(folder).start()
 
 

@@ -18,7 +18,7 @@ from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.signals import Facts, Signals
 from infra.deploy import delete
-from infra.localstack.inventory import Broker, Declared, Missing
+from infra.localstack.inventory import BrokerInventory, Declared, MissingResources
 from infra.localstack.watch import TopologyWatch
 from tests.support.waiting import eventually
 from tools.embedded.localstack import EmbeddedLocalStack
@@ -120,15 +120,15 @@ async def test_a_topic_that_goes_while_its_subscriptions_are_repaired_comes_back
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that deletes a topic may let its subscriptions go first, and the watch may look in between."""
-    real = Broker.missing
+    real = BrokerInventory.missing
 
-    async def without_the_topic(broker: Broker, expected: Declared) -> list[Missing]:
+    async def without_the_topic(broker: BrokerInventory, expected: Declared) -> list[MissingResources]:
         found = await real(broker, expected)
         if any(part.template == "order-events" for part in found):
-            monkeypatch.setattr(Broker, "missing", real)
+            monkeypatch.setattr(BrokerInventory, "missing", real)
         return [part for part in found if part.template != "order-events"]
 
-    monkeypatch.setattr(Broker, "missing", without_the_topic)
+    monkeypatch.setattr(BrokerInventory, "missing", without_the_topic)
     async with sns(watched.aws) as client:
         topic = watched.names.topic("order-events")
         await client.delete_topic(TopicArn=f"arn:aws:sns:{watched.aws.region}:000000000000:{topic}")

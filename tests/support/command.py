@@ -33,7 +33,7 @@ async def event_trio(*arguments: str, answer: str | None = None, **environment: 
         *arguments,
         cwd="/",
         # Wide enough that no table breaks a line, whatever terminal the tests run in; and patient, for a busy machine.
-        env={**inherited, "COLUMNS": "240", "EVENT_TRIO_PATIENCE_SECONDS": "20", **environment},
+        env={**inherited, "COLUMNS": "240", "EVENT_TRIO_TIMEOUT_SECONDS": "20", **environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -19,7 +19,7 @@ START_SECONDS = 60.0
 
 @dataclass
 class FleetRelay:
-    """One relay process; `pid` is its own, not that of the leash that holds it."""
+    """One relay process; `pid` is its own, not that of the reaper that holds it."""
 
     process: ChildProcess
     port: int
@@ -27,7 +27,7 @@ class FleetRelay:
 
     @property
     def pid(self) -> int:
-        return children(self.process.leash_pid)[0]
+        return children(self.process.reaper_pid)[0]
 
     def signal(self, number: signal.Signals) -> None:
         """Send the relay a signal."""
@@ -73,7 +73,7 @@ class Fleet:
         """Wait until a relay has ended; returns its exit status."""
         self.relays.remove(relay)
         status = await relay.process.wait(30.0)
-        await relay.process.stop()  # lets go of the leash
+        await relay.process.stop()  # lets go of the reaper
         return status
 
     async def close(self) -> None:

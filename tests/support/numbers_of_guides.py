@@ -18,7 +18,7 @@ from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Example, attribute, cost, default
 from tests.support.sources import ROOT
-from tools.demo.tour import ORDERS, ORDERS_PER_SECOND
+from tools.demo.scenario import ORDERS, ORDERS_PER_SECOND
 
 ORDER_API = json.loads((ROOT / "docs" / "reference" / "openapi" / "order.json").read_text(encoding="utf-8"))
 LIMIT = next(found for found in ORDER_API["paths"]["/v1/orders"]["get"]["parameters"] if found["name"] == "limit")

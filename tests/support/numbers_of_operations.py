@@ -9,7 +9,7 @@ from services.relay.operators.replays import COUNTED
 from services.relay.publishing.barriers import LOOKED_AT
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
-from tools.cli.client import CHANGE_SECONDS, PATIENCE_SECONDS
+from tools.cli.client import CHANGE_SECONDS, NOTICE_AFTER_SECONDS
 from tools.cli.probe import FAR_SECONDS, NEAR_SECONDS
 
 SUBSCRIBER, TOPIC, CHECK = "notification-order-events", "order-events", "order-events-publish-check"
@@ -20,7 +20,7 @@ OPERATIONS: dict[str, tuple[Entry, ...]] = {
     "docs/how-to/operate-the-outbox.md": (
         Code("takes two seconds at the most", FAR_SECONDS),
         Code("does not say within 1 s that it lives (2 s on another machine;", NEAR_SECONDS, FAR_SECONDS),
-        Code("nothing comes for 30 s (after 3 s", CHANGE_SECONDS, PATIENCE_SECONDS),
+        Code("nothing comes for 30 s (after 3 s", CHANGE_SECONDS, NOTICE_AFTER_SECONDS),
         Code("the oldest 10,000 events that are not published, and at 10,000 in all", COUNTED_EVENTS, COUNTED_EVENTS),
         Code("stops after 100,000 events", COUNTED),
         Code("keeps 200 events or more", LOOKED_AT),

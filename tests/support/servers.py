@@ -13,7 +13,7 @@ from event_trio.database.connections import connect
 from tests.support import containers
 from tests.support.waiting import run
 from tools.embedded import installation, localstack
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
@@ -126,7 +126,7 @@ def describe() -> list[str]:
 def _embedded_postgres_version() -> str:
     try:
         return installation.find().version()
-    except EmbeddedServerError as error:
+    except EmbeddedServerFailed as error:
         return f"({error})"
 
 

@@ -19,7 +19,7 @@ READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Ground:
+class SystemEnvironment:
     """What the processes stand on."""
 
     orders: TestDatabase
@@ -48,7 +48,7 @@ class Ground:
 class Trio:
     """The order and the notification service, with what a person would ask of them."""
 
-    ground: Ground
+    ground: SystemEnvironment
     order: httpx.AsyncClient
     notification: httpx.AsyncClient
 
@@ -87,26 +87,26 @@ class Trio:
 
 
 @asynccontextmanager
-async def trio(ground: Ground) -> AsyncIterator[Trio]:
+async def trio(ground: SystemEnvironment) -> AsyncIterator[Trio]:
     """The order and the notification service; relays are started by `relay`."""
     async with together(order_service(ground), notification_service(ground)) as (order, notification):
         yield Trio(ground, order.api, notification.api)
 
 
-def order_service(ground: Ground) -> AbstractAsyncContextManager[ServiceProcess]:
+def order_service(ground: SystemEnvironment) -> AbstractAsyncContextManager[ServiceProcess]:
     """The order service alone."""
     environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
     return service_process("services.order.main", environment, ground.folder)
 
 
-def notification_service(ground: Ground) -> AbstractAsyncContextManager[ServiceProcess]:
+def notification_service(ground: SystemEnvironment) -> AbstractAsyncContextManager[ServiceProcess]:
     """The notification service alone."""
     environment = ground.environment(ground.notifications, "notification_api")
     return service_process("services.notification.main", environment, ground.folder)
 
 
 @asynccontextmanager
-async def relay(ground: Ground, name: str = "relay", **settings: str) -> AsyncIterator[ServiceProcess]:
+async def relay(ground: SystemEnvironment, name: str = "relay", **settings: str) -> AsyncIterator[ServiceProcess]:
     """A relay of the order events."""
     environment = ground.environment(ground.orders, "order_relay", TOPIC="order-events", **settings)
     folder = ground.folder / name

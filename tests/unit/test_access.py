@@ -8,7 +8,7 @@ import pytest
 
 from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from infra import manifest
-from infra.manifest import TEMPLATES, Kind
+from infra.manifest import TEMPLATES, TemplateKind
 from tests.support.cloudformation import Resolved
 
 ROOT = TEMPLATES.parents[1]
@@ -48,14 +48,14 @@ def _many(value: Any) -> Iterator[str]:
 
 
 def test_every_service_with_a_topic_has_its_policies() -> None:
-    loaded = {found.name for found in manifest.load(kinds={Kind.ACCESS})}
+    loaded = {found.name for found in manifest.load(kinds={TemplateKind.ACCESS})}
     assert {f"access-{service}" for service in SERVICES} <= loaded
-    publishing = {topic.topic for topic in manifest.load(kinds={Kind.TOPIC})}
-    assert publishing == {found.topic for found in manifest.load(kinds={Kind.ACCESS})}
+    publishing = {topic.topic for topic in manifest.load(kinds={TemplateKind.TOPIC})}
+    assert publishing == {found.topic for found in manifest.load(kinds={TemplateKind.ACCESS})}
 
 
 def test_localstack_gets_no_policies() -> None:
-    assert Kind.ACCESS not in {template.kind for template in manifest.load()}
+    assert TemplateKind.ACCESS not in {template.kind for template in manifest.load()}
 
 
 @every_service

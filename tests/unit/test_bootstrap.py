@@ -69,14 +69,14 @@ def test_a_failed_installation_says_what_to_do_and_is_tried_again(
     failing.write_text("#!/bin/sh\ntest $1 = --version && echo 'uv 0.9.0' && exit\necho 'no route to host'\nexit 2\n")
     failing.chmod(0o755)
     monkeypatch.setenv("PATH", f"{checkout}:/usr/bin:/bin")
-    with pytest.raises(bootstrap.BootstrapError, match=r"(?s)no route to host.*package index reachable"):
+    with pytest.raises(bootstrap.BootstrapFailed, match=r"(?s)no route to host.*package index reachable"):
         bootstrap.bootstrap(checkout)
     assert bootstrap.stale(checkout) == [".venv"]
 
 
 def test_without_a_venv_module_the_message_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(bootstrap.BootstrapError, match=r"sudo apt install python3\.\d+-venv"):
+    with pytest.raises(bootstrap.BootstrapFailed, match=r"sudo apt install python3\.\d+-venv"):
         bootstrap._require_venv()
 
 

@@ -10,16 +10,16 @@ import typer
 from event_trio.http.tokens import Role
 from tests.support.sources import ROOT
 from tools.cli.bearer import Bearer
-from tools.cli.moments import parse
 from tools.cli.outbox_views import ranges
-from tools.cli.screen import count, duration, printable
+from tools.cli.output import count, duration, printable
+from tools.cli.times import parse
 from tools.cli.token import RoleName
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "change"),
     [
         ("90m", "2026-03-01T10:30:00+00:00"),
         ("2h", "2026-03-01T10:00:00+00:00"),
@@ -29,8 +29,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("2026-01-31T08:00:00+09:00", "2026-01-31T08:00:00+09:00"),
     ],
 )
-def test_a_time_is_given_as_a_date_or_as_how_long_ago(text: str, meant: str) -> None:
-    assert parse(text, NOW) == meant
+def test_a_time_is_given_as_a_date_or_as_how_long_ago(text: str, change: str) -> None:
+    assert parse(text, NOW) == change
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2w", "-1h", "", "999999d"])

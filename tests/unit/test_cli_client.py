@@ -113,7 +113,7 @@ def test_who_waits_is_told_what_for_and_that_it_is_asked_again(monkeypatch: pyte
         told.set()
 
     service = api(monkeypatch, Patient(SLOW, DONE), say=say)
-    monkeypatch.setattr(client, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(client, "NOTICE_AFTER_SECONDS", 0.0)
     service.post("/v1/outbox/pause", {})
     assert any("waiting for the answer of the relay (http://127.0.0.1:1), up to 30 s" in text for text in said)
     assert any("asking again under the same key: nothing is done twice (1 of 2)" in text for text in said)

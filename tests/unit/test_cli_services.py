@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import typer
 
-from tools.cli.addresses import EXAMPLE, VARIABLE, Address, at, declared, named, publisher_of
+from tools.cli.addresses import EXAMPLE, VARIABLE, Address, at, declared, find_by_name, publisher_of
 from tools.cli.diagnosis import look, silence
 from tools.cli.outbox_views import health, verdict
-from tools.cli.probe import PATIENCE, Asked, Reply, patience
-from tools.cli.screen import counted, many
+from tools.cli.output import counted, many
+from tools.cli.probe import TIMEOUT_VARIABLE, PendingReplies, ProbeReply, timeout_for
 from tools.cli.status import ask
 
 RELAY = Address("order-relay", "http://127.0.0.1:8002")
@@ -48,9 +48,9 @@ def test_what_declares_nothing_is_told_with_an_example(value: str) -> None:
 
 def test_a_name_is_found_and_one_that_is_not_there_is_told_with_those_that_are() -> None:
     relays = [address for address in declared({}) if address.is_relay]
-    assert named("order", relays) == named("order-relay", relays) == RELAY
+    assert find_by_name("order", relays) == find_by_name("order-relay", relays) == RELAY
     with pytest.raises(typer.BadParameter, match="there are: order-relay, notification-relay"):
-        named("billing", relays)
+        find_by_name("billing", relays)
     assert at("http://127.0.0.1:8002/", relays) == RELAY
     assert at("http://elsewhere", relays) == Address("", "http://elsewhere")
 
@@ -60,44 +60,47 @@ def test_a_name_is_found_and_one_that_is_not_there_is_told_with_those_that_are()
     [
         (None, OUTBOX, "the relay of order-events does not answer at http://127.0.0.1:8002 (last heartbeat "
          "40 s ago): its process is stopped or gone, or takes longer than 1 s to say that it lives "
-         "(EVENT_TRIO_PATIENCE_SECONDS); 14 events wait, the oldest for 38 s"),
-        (Reply(failure="timed out"), {**OUTBOX, "outbox_unpublished_events": 1.0}, "1 event waits"),
-        (Reply(failure="[Errno 111] Connection refused", refused=True), OUTBOX, "the relay of order-events (last "
+         "(EVENT_TRIO_TIMEOUT_SECONDS); 14 events wait, the oldest for 38 s"),
+        (ProbeReply(failure="timed out"), {**OUTBOX, "outbox_unpublished_events": 1.0}, "1 event waits"),
+        (ProbeReply(failure="[Errno 111] Connection refused", refused=True), OUTBOX, "the relay of order-events (last "
          "heartbeat 40 s ago) is gone, or was not started; 14 events wait"),
-        (Reply(failure="Name or service not known"), {}, "cannot reach http://127.0.0.1:8002: Name or service not"),
+        (ProbeReply(failure="Name or service not known"), {},
+         "cannot reach http://127.0.0.1:8002: Name or service not"),
     ],
 )  # fmt: skip
-def test_who_does_not_answer_is_named_with_the_cause(reply: Reply | None, outbox: dict[str, float], said: str) -> None:
+def test_who_does_not_answer_is_named_with_the_cause(
+    reply: ProbeReply | None, outbox: dict[str, float], said: str
+) -> None:
     assert said in silence(RELAY, reply, outbox)
 
 
 def test_two_processes_that_are_stopped_cost_no_more_time_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their ports take connections, as those of a stopped process do, and nothing ever answers."""
-    monkeypatch.setenv(PATIENCE, "0.3")
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.3")
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         urls = [f"http://127.0.0.1:{found.getsockname()[1]}" for found in (one, other)]
         services = [Address("order", urls[0]), Address("order-relay", urls[1])]
         rows = ask(services)
         assert [row.state for row in rows] == ["no answer", "no answer"]
         assert all("stopped or gone" in row.says[0] for row in rows)
-        standing = look(services[1], services[0])
-        assert standing.trouble == rows[1].says[0]
+        health = look(services[1], services[0])
+        assert health.problem == rows[1].says[0]
 
 
 def test_patience_is_short_here_and_longer_elsewhere_and_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(PATIENCE, raising=False)
-    assert patience("http://127.0.0.1:1") < patience("http://127.0.0.1:1", "https://there.example") <= 2
-    monkeypatch.setenv(PATIENCE, "8")
-    assert patience("http://127.0.0.1:1") == 8
-    monkeypatch.setenv(PATIENCE, "long")
+    monkeypatch.delenv(TIMEOUT_VARIABLE, raising=False)
+    assert timeout_for("http://127.0.0.1:1") < timeout_for("http://127.0.0.1:1", "https://there.example") <= 2
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "8")
+    assert timeout_for("http://127.0.0.1:1") == 8
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "long")
     with pytest.raises(typer.BadParameter, match="no number of seconds"):
-        patience("http://127.0.0.1:1")
+        timeout_for("http://127.0.0.1:1")
 
 
 def test_a_question_that_never_ends_is_left_behind() -> None:
     """As the look-up of a name is, which knows no time-out."""
     never = threading.Event()
-    asked = Asked({"never": lambda: never.wait(30), "now": lambda: True}, 0.2)
+    asked = PendingReplies({"never": lambda: never.wait(30), "now": lambda: True}, 0.2)
     began = monotonic()
     assert asked.answer("now") is True
     assert asked.answer("never") is None

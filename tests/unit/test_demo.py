@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tools import declared_services
-from tools.demo.errors import DemoError
+from tools.demo.errors import DemoFailed
 from tools.demo.journey import Journey
-from tools.demo.measure import percentile
+from tools.demo.latency import percentile
 from tools.demo.ports import Ports
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ def test_the_whole_way_is_from_recorded_to_handled() -> None:
 @pytest.mark.parametrize("text", ["http", "0", "70000", "-1"])
 def test_a_wrong_port_is_told_with_its_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_PORT", text)
-    with pytest.raises(DemoError, match=rf"DEMO_ORDER_PORT is '{text}'; it must be a port number"):
+    with pytest.raises(DemoFailed, match=rf"DEMO_ORDER_PORT is '{text}'; it must be a port number"):
         Ports.from_environment(declared_services.load())
 
 
@@ -55,5 +55,5 @@ def test_an_empty_port_counts_as_unset(text: str, monkeypatch: pytest.MonkeyPatc
 def test_one_port_for_two_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_RELAY_PORT", "18000")
     monkeypatch.setenv("DEMO_ORDER_PORT", "18000")
-    with pytest.raises(DemoError, match=r"Port 18000 is wanted by .*DEMO_ORDER_PORT or DEMO_ORDER_RELAY_PORT"):
+    with pytest.raises(DemoFailed, match=r"Port 18000 is wanted by .*DEMO_ORDER_PORT or DEMO_ORDER_RELAY_PORT"):
         Ports.from_environment(declared_services.load()).ensure_distinct()

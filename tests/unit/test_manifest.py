@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from event_trio.errors import ConfigurationError
-from infra.manifest import BROKER, TEMPLATES, Kind, dependants, load
+from infra.manifest import BROKER, TEMPLATES, TemplateKind, dependants, load
 
 SOME = (
     "order-events",
@@ -28,7 +28,7 @@ def described(kind: str, topic: str) -> str:
 
 def test_topics_come_first_and_publish_checks_last() -> None:
     kinds = [found.kind for found in load()]
-    assert kinds == sorted(kinds, key=[Kind.TOPIC, Kind.SUBSCRIBER, Kind.PUBLISH_CHECK].index)
+    assert kinds == sorted(kinds, key=[TemplateKind.TOPIC, TemplateKind.SUBSCRIBER, TemplateKind.PUBLISH_CHECK].index)
     assert set(kinds) == BROKER
 
 

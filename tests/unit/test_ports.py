@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tools.embedded.errors import PortInUseError
+from tools.embedded.errors import PortInUse
 from tools.embedded.ports import LOOPBACK, ensure_free, free_port, free_ports
 
 
@@ -12,9 +12,7 @@ from tools.embedded.ports import LOOPBACK, ensure_free, free_port, free_ports
 def test_names_the_port_its_purpose_and_the_variable(address: str) -> None:
     with socket.create_server((address, 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(
-            PortInUseError, match=rf"Port {port} \(the order service\) is in use.*DEMO_ORDER_PORT="
-        ) as told:
+        with pytest.raises(PortInUse, match=rf"Port {port} \(the order service\) is in use.*DEMO_ORDER_PORT=") as told:
             ensure_free(port, "the order service", "DEMO_ORDER_PORT")
     assert "\n" not in str(told.value)
 

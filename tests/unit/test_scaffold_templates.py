@@ -3,13 +3,13 @@
 import pytest
 
 from infra import manifest
-from infra.manifest import Kind
+from infra.manifest import TemplateKind
 from tests.support.cloudformation import Resolved
 from tools.scaffold.writing import render
 
-TOPICS = [template for template in manifest.load() if template.kind is Kind.TOPIC]
-CHECKS = [template for template in manifest.load() if template.kind is Kind.PUBLISH_CHECK]
-SUBSCRIBERS = [template for template in manifest.load() if template.kind is Kind.SUBSCRIBER]
+TOPICS = [template for template in manifest.load() if template.kind is TemplateKind.TOPIC]
+CHECKS = [template for template in manifest.load() if template.kind is TemplateKind.PUBLISH_CHECK]
+SUBSCRIBERS = [template for template in manifest.load() if template.kind is TemplateKind.SUBSCRIBER]
 
 
 @pytest.mark.parametrize("template", TOPICS, ids=lambda template: template.name)
@@ -33,6 +33,6 @@ def test_a_subscriber(template: manifest.Template) -> None:
 
 @pytest.mark.parametrize("service", ["order", "notification"])
 def test_access(service: str) -> None:
-    (template,) = [found for found in manifest.load(kinds={Kind.ACCESS}) if found.name == f"access-{service}"]
+    (template,) = [found for found in manifest.load(kinds={TemplateKind.ACCESS}) if found.name == f"access-{service}"]
     other = {"order": "notification-events", "notification": "order-events"}[service]
     assert template.body == render("access", service=service, publishes=f"{service}-events", subscribes=[other])

@@ -6,9 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from event_trio.backoff import Backoff
-from infra.stacks import Change, Patience, StackFailed, Stacks
+from infra.stacks import StackChange, StackFailed, Stacks, StackTimeouts
 
-SOON = Patience(Backoff(first=0.001, factor=1, cap=0.001, jitter=0), limit=0.2, second_looks=2)
+SOON = StackTimeouts(Backoff(first=0.001, factor=1, cap=0.001, jitter=0), limit=0.2, second_looks=2)
 
 
 def refusal(code: str, message: str) -> ClientError:
@@ -58,14 +58,14 @@ class CloudFormation:
         return {"StackEvents": self.events}
 
 
-async def apply(client: CloudFormation) -> Change:
+async def apply(client: CloudFormation) -> StackChange:
     return await Stacks(client, SOON).apply("s", "body", {}, {})  # type: ignore[arg-type]
 
 
 async def test_a_stack_that_was_only_reviewed_is_created() -> None:
     client = CloudFormation("REVIEW_IN_PROGRESS")
     client.after_execute = ["REVIEW_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
-    assert await apply(client) is Change.CREATED
+    assert await apply(client) is StackChange.CREATED
     assert client.calls == ["CREATE", "execute"]
 
 
@@ -73,14 +73,14 @@ async def test_a_stack_that_was_only_reviewed_is_created() -> None:
 async def test_a_stack_that_never_became_whole_is_made_again(status: str) -> None:
     client = CloudFormation(status)
     client.after_execute = ["CREATE_COMPLETE"]
-    assert await apply(client) is Change.CREATED
+    assert await apply(client) is StackChange.CREATED
     assert client.calls == ["delete", "CREATE", "execute"]
 
 
 async def test_somebody_elses_deployment_is_waited_for() -> None:
     client = CloudFormation("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE")
     client.after_execute = ["UPDATE_COMPLETE"]
-    assert await apply(client) is Change.UPDATED
+    assert await apply(client) is StackChange.UPDATED
     assert client.calls == ["UPDATE", "execute"]
 
 
@@ -98,7 +98,7 @@ async def test_a_wait_ends_with_the_name_of_the_stack() -> None:
 )
 async def test_nothing_to_do_is_no_failure(reason: str) -> None:
     client = CloudFormation("CREATE_COMPLETE", change_set="FAILED", reason=reason)
-    assert await apply(client) is Change.UNCHANGED
+    assert await apply(client) is StackChange.UNCHANGED
     assert client.calls == ["UPDATE", "discard"]
 
 
@@ -134,7 +134,7 @@ async def test_a_rollback_that_failed_says_what_to_do() -> None:
 async def test_it_asks_again_when_aws_asks_to_slow_down() -> None:
     client = CloudFormation("CREATE_COMPLETE", change_set="FAILED", reason="No updates are to be performed.")
     client.refuses = [refusal("Throttling", "Rate exceeded")] * 3
-    assert await apply(client) is Change.UNCHANGED
+    assert await apply(client) is StackChange.UNCHANGED
 
 
 async def test_other_refusals_pass_through() -> None:
@@ -147,7 +147,7 @@ async def test_other_refusals_pass_through() -> None:
 async def test_a_deletion_that_comes_right_after_all_is_one() -> None:
     client = CloudFormation("CREATE_COMPLETE")
     client.after_delete = ["DELETE_IN_PROGRESS", "DELETE_FAILED", "DELETE_COMPLETE"]
-    assert await Stacks(client, SOON).remove("s") is Change.DELETED  # type: ignore[arg-type]
+    assert await Stacks(client, SOON).remove("s") is StackChange.DELETED  # type: ignore[arg-type]
 
 
 async def test_a_deletion_that_failed_names_the_resource() -> None:

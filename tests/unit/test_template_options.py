@@ -8,7 +8,7 @@ import pytest
 
 from event_trio.outbox.watch import NAMESPACE
 from infra import manifest
-from infra.manifest import TEMPLATES, Kind, Template
+from infra.manifest import TEMPLATES, Template, TemplateKind
 from tests.support.cloudformation import Resolved
 from tests.support.documents import page
 from tools.reference import metrics
@@ -18,18 +18,18 @@ KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890
 ALARM_TOPIC = "arn:aws:sns:us-east-1:000000000000:on-call"
 # By kind: metric of which resource, above which value.
 EXPECTED = {
-    Kind.TOPIC: {
+    TemplateKind.TOPIC: {
         ("NumberOfNotificationsFailed", "Topic.TopicName", 0),
         ("NumberOfNotificationsFailedToRedriveToDlq", "Topic.TopicName", 0),
         ("outbox_live_relays", "Topic.TopicName", 1),
         ("outbox_oldest_unpublished_age_seconds", "Topic.TopicName", 60),
     },
-    Kind.SUBSCRIBER: {
+    TemplateKind.SUBSCRIBER: {
         ("ApproximateAgeOfOldestMessage", "Queue.QueueName", 600),
         ("ApproximateNumberOfMessagesVisible", "DeadLetters.QueueName", 0),
         ("ApproximateNumberOfMessagesVisible", "Undelivered.QueueName", 0),
     },
-    Kind.PUBLISH_CHECK: {("ApproximateAgeOfOldestMessage", "Queue.QueueName", 300)},
+    TemplateKind.PUBLISH_CHECK: {("ApproximateAgeOfOldestMessage", "Queue.QueueName", 300)},
 }
 
 every_template = pytest.mark.parametrize("template", ALL, ids=lambda template: template.name)
@@ -64,7 +64,9 @@ def test_the_alarms_of_each_kind(template: Template) -> None:
         # An idle queue reports nothing; a publisher that does not tell of its relays is a fault by itself.
         assert alarm["TreatMissingData"] == ("breaching" if too_few else "notBreaching")
         assert alarm["AlarmName"].startswith(f"event-trio-p-{template.name.removesuffix('-publish-check')}-")
-        namespace, dimension = ("AWS/SNS", "TopicName") if template.kind is Kind.TOPIC else ("AWS/SQS", "QueueName")
+        namespace, dimension = (
+            ("AWS/SNS", "TopicName") if template.kind is TemplateKind.TOPIC else ("AWS/SQS", "QueueName")
+        )
         if alarm["MetricName"].startswith("outbox_"):
             namespace = NAMESPACE
             assert alarm["MetricName"] in metrics.names()

@@ -8,7 +8,7 @@ from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from event_trio.contracts.orders import ORDER_EVENTS
 from event_trio.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
 from infra import manifest
-from infra.manifest import BROKER, TEMPLATES, Kind, Template
+from infra.manifest import BROKER, TEMPLATES, Template, TemplateKind
 from services.relay.settings import RelaySettings
 from tests.support.cloudformation import Resolved
 
@@ -22,7 +22,7 @@ def resolved(template: Template, throughput: str = "high", **more: str) -> Resol
     return Resolved(TEMPLATES / f"{template.name}.yaml", Prefix="p-", Throughput=throughput, **more)
 
 
-def of(kind: Kind) -> list[Template]:
+def of(kind: TemplateKind) -> list[Template]:
     return [template for template in ALL if template.kind is kind]
 
 
@@ -31,10 +31,12 @@ def by_name(template: Template) -> str:
 
 
 every_template = pytest.mark.parametrize("template", ALL, ids=by_name)
-every_topic = pytest.mark.parametrize("template", of(Kind.TOPIC), ids=by_name)
-every_subscriber = pytest.mark.parametrize("template", of(Kind.SUBSCRIBER), ids=by_name)
-every_check = pytest.mark.parametrize("template", of(Kind.PUBLISH_CHECK), ids=by_name)
-with_subscription = pytest.mark.parametrize("template", of(Kind.SUBSCRIBER) + of(Kind.PUBLISH_CHECK), ids=by_name)
+every_topic = pytest.mark.parametrize("template", of(TemplateKind.TOPIC), ids=by_name)
+every_subscriber = pytest.mark.parametrize("template", of(TemplateKind.SUBSCRIBER), ids=by_name)
+every_check = pytest.mark.parametrize("template", of(TemplateKind.PUBLISH_CHECK), ids=by_name)
+with_subscription = pytest.mark.parametrize(
+    "template", of(TemplateKind.SUBSCRIBER) + of(TemplateKind.PUBLISH_CHECK), ids=by_name
+)
 
 
 def topic_arn(template: Template) -> str:
@@ -43,7 +45,9 @@ def topic_arn(template: Template) -> str:
 
 def test_there_are_templates_of_every_kind() -> None:
     assert {template.kind for template in ALL} == BROKER
-    assert {template.topic for template in of(Kind.PUBLISH_CHECK)} == {template.topic for template in of(Kind.TOPIC)}
+    assert {template.topic for template in of(TemplateKind.PUBLISH_CHECK)} == {
+        template.topic for template in of(TemplateKind.TOPIC)
+    }
 
 
 @every_template
@@ -75,7 +79,7 @@ def test_the_parameters_are_the_same_everywhere() -> None:
     parameters = {template: resolved(template).document["Parameters"] for template in ALL}
     for template, found in parameters.items():
         # The limit is the topic's; its queues take the most that there is.
-        assert ("MessageBytes" in found) == (template.kind is Kind.TOPIC)
+        assert ("MessageBytes" in found) == (template.kind is TemplateKind.TOPIC)
     first, *others = [{k: v for k, v in found.items() if k != "MessageBytes"} for found in parameters.values()]
     assert all(other == first for other in others)
     assert set(first) == {"Prefix", "Throughput", "EncryptionKey", "AlarmTopic"}

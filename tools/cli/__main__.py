@@ -3,7 +3,7 @@
 import sys
 
 from tools.cli.main import app
-from tools.cli.screen import Screen
+from tools.cli.output import Output
 
 
 def run() -> None:
@@ -12,7 +12,7 @@ def run() -> None:
         "".join(sys.argv).encode()
     except UnicodeEncodeError:
         # Bytes of another encoding: no service could be sent them, and no terminal be shown them.
-        Screen(as_json=False).error("what was given is no UTF-8, so it cannot be sent")
+        Output(as_json=False).error("what was given is no UTF-8, so it cannot be sent")
         raise SystemExit(1) from None
     app(prog_name="event-trio")
 

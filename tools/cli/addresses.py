@@ -54,7 +54,7 @@ def _of_the_project() -> list[Address]:
     return [*here, *(Address(f"{name}{RELAY}", f"http://127.0.0.1:{port}") for name, port in relays)]
 
 
-def named(name: str, among: list[Address]) -> Address:
+def find_by_name(name: str, among: list[Address]) -> Address:
     """The one of that name; raises typer.BadParameter, which names those that there are."""
     for address in among:
         if address.name == name or (address.is_relay and address.name == f"{name}{RELAY}"):

@@ -14,12 +14,12 @@ from event_trio.errors import ConfigurationError
 from event_trio.http_client import client as outbound_http
 from event_trio.urls import http_url
 from tools.cli.bearer import Bearer
-from tools.cli.errors import AnswerLost, CommandFailed, NotFound, NotServed
+from tools.cli.errors import CommandFailed, NotFound, ResponseLost, WrongService
 
 READ_SECONDS = 10.0
 """A look is cheap everywhere: what takes longer hangs."""
 CHANGE_SECONDS = 30.0
-PATIENCE_SECONDS = 3.0
+NOTICE_AFTER_SECONDS = 3.0
 """After so long a person is told what is waited for."""
 KEY = "Idempotency-Key"
 IN_USE = "urn:problem-type:idempotency-key-in-use"
@@ -90,7 +90,7 @@ class ApiClient:
     def readiness(self) -> Answer:
         """What its readiness page says; nothing, if it says nothing for a while."""
         try:
-            found = _json(self._http.get("/readyz", timeout=PATIENCE_SECONDS))
+            found = _json(self._http.get("/readyz", timeout=NOTICE_AFTER_SECONDS))
         except httpx.HTTPError:
             return {"checks": {"readiness": {"ok": False, "detail": "its /readyz does not answer"}}}
         return found if isinstance(found, dict) else {}
@@ -114,17 +114,17 @@ class ApiClient:
 
     def _change(self, path: str, **request: Any) -> httpx.Response:
         """Ask, and ask again under the same key as long as nobody knows whether it was done."""
-        lost: AnswerLost | None = None
+        lost: ResponseLost | None = None
         began = time.monotonic()
         for repeat in range(1 + REPEATS):
             if lost is not None:
-                if time.monotonic() - began > PATIENCE_SECONDS:
+                if time.monotonic() - began > NOTICE_AFTER_SECONDS:
                     self._say(f"{lost}; asking again under the same key: nothing is done twice ({repeat} of {REPEATS})")
                 time.sleep(PAUSE_SECONDS)
             try:
                 with self._patience():
                     response = self._send("POST", path, **request)
-            except AnswerLost as failure:
+            except ResponseLost as failure:
                 lost = failure
             except CommandFailed:
                 # Nothing was done yet, or the service that lost the answer is starting anew.
@@ -139,7 +139,7 @@ class ApiClient:
     def _patience(self) -> Iterator[None]:
         """Tell a person who waits what for."""
         text = f"waiting for the answer of {self.whom}, up to {CHANGE_SECONDS:.0f} s"
-        timer = threading.Timer(PATIENCE_SECONDS, self._say, [text])
+        timer = threading.Timer(NOTICE_AFTER_SECONDS, self._say, [text])
         timer.daemon = True
         timer.start()
         try:
@@ -159,9 +159,9 @@ class ApiClient:
                 f"address? {self._url_option}"
             ) from None
         except httpx.TimeoutException:
-            raise AnswerLost(f"no answer from {self.whom} within {seconds:.0f} s; see its /readyz") from None
+            raise ResponseLost(f"no answer from {self.whom} within {seconds:.0f} s; see its /readyz") from None
         except httpx.TransportError as error:
-            raise AnswerLost(f"the connection to {self.whom} broke ({error or type(error).__name__})") from None
+            raise ResponseLost(f"the connection to {self.whom} broke ({error or type(error).__name__})") from None
 
     def _read(self, response: httpx.Response) -> Answer:
         body = _json(response)
@@ -172,7 +172,7 @@ class ApiClient:
     def _failure(self, response: httpx.Response, problem: Answer | None) -> CommandFailed:
         status = response.status_code
         if status == 404 and problem is not None and problem.get("type") == "about:blank" and _is_ours(problem):
-            return NotServed(f"{self.whom} has nothing at {response.request.url.path}. {self._url_option}")
+            return WrongService(f"{self.whom} has nothing at {response.request.url.path}. {self._url_option}")
         if problem is None or problem.get("type", "about:blank") == "about:blank" or not _is_ours(problem):
             return CommandFailed(
                 f"{response.request.url.copy_with(query=None)} answered {status}, as no service of this project would. "

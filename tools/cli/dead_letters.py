@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tools.cli.listing import listed, shown
-from tools.cli.message_changes import Meant, change, change_all
-from tools.cli.screen import moment
+from tools.cli.message_changes import MessageChange, change, change_all
+from tools.cli.message_queries import find_messages, list_items
+from tools.cli.output import moment
 from tools.cli.session import CONSUMER_URL, AsJson, ConsumerUrl, Limit, Reason, Service, Token, Yes
-from tools.cli.several import Several, several
+from tools.cli.session_group import SessionGroup, open_sessions
 
 __all__ = ["app", "change"]
 
@@ -42,8 +42,8 @@ def list_letters(
 ) -> None:
     """List dead letters, the newest first."""
     criteria = {"type": type, "group": group, "reason": failure}
-    with several(context, url, token, json) as asked:
-        items = listed(asked, "/v1/dead-letters", criteria, limit, "no dead letters")
+    with open_sessions(context, url, token, json) as asked:
+        items = list_items(asked, "/v1/dead-letters", criteria, limit, "no dead letters")
         rows = [
             (item["service"], item["event_id"], item["type"] or "", item["message_group"], str(item["sequence"] or ""),
              moment(item["deferred_at"]), item["reason"], str(item["attempts"]), item["error"] or "")
@@ -51,7 +51,7 @@ def list_letters(
         ]  # fmt: skip
         headings = ("service", "event", "type", "group", "sequence", "since", "reason", "failed attempts", "error")
         if rows and not json:
-            asked.screen.table(headings, rows)
+            asked.output.table(headings, rows)
 
 
 @app.command()
@@ -68,15 +68,15 @@ def audit(
 ) -> None:
     """List what operators did about messages, and why, newest first."""
     criteria = {"event_id": event, "group": group, "actor": by}
-    with several(context, url, token, json) as asked:
-        items = listed(asked, "/v1/operator-actions", criteria, limit, "nothing was done about messages")
+    with open_sessions(context, url, token, json) as asked:
+        items = list_items(asked, "/v1/operator-actions", criteria, limit, "nothing was done about messages")
         rows = [
             (moment(item["done_at"]), item["actor"], item["action"], item["event_id"], item["type"] or "",
              item["message_group"], item["reason"], item["service"])
             for item in items
         ]  # fmt: skip
         if rows and not json:
-            asked.screen.table(("when", "who", "did", "event", "type", "group", "because", "service"), rows)
+            asked.output.table(("when", "who", "did", "event", "type", "group", "because", "service"), rows)
 
 
 @app.command()
@@ -94,8 +94,8 @@ def show(
         f"{event_id} is no dead letter at {{whom}}: it is unknown there, or it was handled or discarded "
         f"since; ./event-trio dead-letters audit --event {event_id} says what was done"
     )
-    with several(context, url, token, json) as asked:
-        for whom, letter in shown(asked, "/v1/dead-letters", event_id, gone):
+    with open_sessions(context, url, token, json) as asked:
+        for whom, letter in find_messages(asked, "/v1/dead-letters", event_id, gone):
             _show(asked, whom, letter)
 
 
@@ -121,8 +121,10 @@ def redrive(
 ) -> None:
     """Let dead letters run again, in the order of their groups, through the same handlers."""
     body = {**_selection(event_id, type, group, failure, all), "reason": reason, "per_second": rate, "limit": limit}
-    with several(context, url, token, json) as asked:
-        change_all(asked, Meant("redrive", body, follow=wait_seconds if wait else None), dry_run=dry_run, yes=yes)
+    with open_sessions(context, url, token, json) as asked:
+        change_all(
+            asked, MessageChange("redrive", body, follow=wait_seconds if wait else None), dry_run=dry_run, yes=yes
+        )
 
 
 @app.command()
@@ -144,8 +146,8 @@ def discard(
 ) -> None:
     """Give dead letters up for good; what waits behind one goes on."""
     body = {**_selection(event_id, type, group, failure, all), "reason": reason, "limit": limit}
-    with several(context, url, token, json) as asked:
-        change_all(asked, Meant("discard", body), dry_run=dry_run, yes=yes)
+    with open_sessions(context, url, token, json) as asked:
+        change_all(asked, MessageChange("discard", body), dry_run=dry_run, yes=yes)
 
 
 def _selection(
@@ -159,9 +161,9 @@ def _selection(
     return {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all}
 
 
-def _show(asked: Several, whom: str, letter: Mapping[str, Any]) -> None:
+def _show(asked: SessionGroup, whom: str, letter: Mapping[str, Any]) -> None:
     names = ("event_id", "type", "message_group", "sequence", "reason", "error", "blocks", "envelope")
     facts = {name.replace("_", " "): str(letter[name]) for name in names if letter[name] is not None}
-    asked.screen.facts({"at": whom, **facts, "failed attempts": str(letter["attempts"])})
+    asked.output.facts({"at": whom, **facts, "failed attempts": str(letter["attempts"])})
     for action in letter["actions"]:
-        asked.screen.line(f"{action['action']} by {action['actor']} at {moment(action['done_at'])}: {action['reason']}")
+        asked.output.line(f"{action['action']} by {action['actor']} at {moment(action['done_at'])}: {action['reason']}")

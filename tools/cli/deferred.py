@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from tools.cli import moments
-from tools.cli.listing import listed, shown
-from tools.cli.message_changes import Meant, change_all
-from tools.cli.screen import moment
+from tools.cli import times
+from tools.cli.message_changes import MessageChange, change_all
+from tools.cli.message_queries import find_messages, list_items
+from tools.cli.output import moment
 from tools.cli.session import CONSUMER_URL, AsJson, ConsumerUrl, Limit, Reason, Service, Token, Yes
-from tools.cli.several import several
+from tools.cli.session_group import open_sessions
 
 app = typer.Typer(
     help="Events that a consumer put aside and handles later: look, run them now, give them up. All declared services "
@@ -57,8 +57,8 @@ def list_messages(
 ) -> None:  # fmt: skip
     """List events that wait, the newest first."""
     wanted = {"type": type, "group": group, "reason": failure, "status": status and status.value}
-    with several(context, url, token, json) as asked:
-        items = listed(asked, PATH, {**wanted, **_times(since, until)}, limit, "nothing waits")
+    with open_sessions(context, url, token, json) as asked:
+        items = list_items(asked, PATH, {**wanted, **_times(since, until)}, limit, "nothing waits")
         rows = [
             (item["service"], item["event_id"], item["type"] or "", item["message_group"], str(item["sequence"] or ""),
              moment(item["deferred_at"]), item["status"], item["due_at"] or "", item["reason"], str(item["attempts"]),
@@ -68,7 +68,7 @@ def list_messages(
         headings = ("service", "event", "type", "group", "sequence", "since", "status", "due", "reason",
                     "failed attempts", "error")  # fmt: skip
         if rows and not json:
-            asked.screen.table(headings, rows)
+            asked.output.table(headings, rows)
 
 
 @app.command()
@@ -83,12 +83,12 @@ def show(
     )
     names = ("event_id", "type", "message_group", "sequence", "status", "due_at", "taken_until", "reason", "error",
              "blocks", "envelope")  # fmt: skip
-    with several(context, url, token, json) as asked:
-        for whom, message in shown(asked, PATH, event_id, gone):
+    with open_sessions(context, url, token, json) as asked:
+        for whom, message in find_messages(asked, PATH, event_id, gone):
             facts = {name.replace("_", " "): str(message[name]) for name in names if message[name] is not None}
-            asked.screen.facts({"at": whom, **facts, "failed attempts": str(message["attempts"])})
+            asked.output.facts({"at": whom, **facts, "failed attempts": str(message["attempts"])})
             for action in message["actions"]:
-                asked.screen.line(
+                asked.output.line(
                     f"{action['action']} by {action['actor']} at {moment(action['done_at'])}: {action['reason']}"
                 )
 
@@ -104,8 +104,8 @@ def run(
     body = {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all, "reason": reason,
             "limit": limit, **_times(since, until)}  # fmt: skip
     _say_which(body)
-    with several(context, url, token, json) as asked:
-        change_all(asked, _meant("run", body), dry_run=dry_run, yes=yes)
+    with open_sessions(context, url, token, json) as asked:
+        change_all(asked, _message_change("run", body), dry_run=dry_run, yes=yes)
 
 
 @app.command()
@@ -119,12 +119,12 @@ def discard(
     body = {"event_id": event_id, "type": type, "group": group, "failure": failure, "all": all, "reason": reason,
             "status": status and status.value, "limit": limit, **_times(since, until)}  # fmt: skip
     _say_which(body)
-    with several(context, url, token, json) as asked:
-        change_all(asked, _meant("discard", body), dry_run=dry_run, yes=yes)
+    with open_sessions(context, url, token, json) as asked:
+        change_all(asked, _message_change("discard", body), dry_run=dry_run, yes=yes)
 
 
 def _times(since: str | None, until: str | None) -> dict[str, object]:
-    return {"since": since and moments.parse(since), "until": until and moments.parse(until)}
+    return {"since": since and times.parse(since), "until": until and times.parse(until)}
 
 
 def _say_which(body: Mapping[str, object]) -> None:
@@ -132,6 +132,6 @@ def _say_which(body: Mapping[str, object]) -> None:
         raise typer.BadParameter("say which: an event's id, --type, --group, --failure, --since, --until, or --all")
 
 
-def _meant(verb: str, body: Mapping[str, object]) -> Meant:
+def _message_change(verb: str, body: Mapping[str, object]) -> MessageChange:
     gone = "does not wait at {whom}: unknown, handled, discarded or a dead letter"
-    return Meant(verb, body, at=PATH, thing="waiting event", gone=gone)
+    return MessageChange(verb, body, at=PATH, thing="waiting event", gone=gone)

@@ -3,36 +3,36 @@
 from dataclasses import dataclass
 
 from tools.cli.addresses import Address
-from tools.cli.probe import PATIENCE, Asked, Prober, Reply, patience
-from tools.cli.screen import duration, many
+from tools.cli.output import duration, many
+from tools.cli.probe import TIMEOUT_VARIABLE, PendingReplies, ProbeClient, ProbeReply, timeout_for
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProcessHealth:
     """How a process stands: what it calls itself, or why it does not answer."""
 
     address: Address
     name: str
-    trouble: str | None
+    problem: str | None
 
 
-def look(address: Address, publisher: Address | None) -> Standing:
+def look(address: Address, publisher: Address | None) -> ProcessHealth:
     """Ask a process whether it lives, and the publisher of a relay meanwhile what it sees of it."""
-    prober = Prober()
+    probes = ProbeClient()
     questions = {}
     for name, asked, path in (("alive", address, "/livez"), ("outbox", publisher, "/metrics")):
         if asked is not None:
-            prober.prepare(asked.url)
-            questions[name] = prober.question(asked.url, path)
-    asked_now = Asked(questions, patience(address.url))
+            probes.prepare(asked.url)
+            questions[name] = probes.question(asked.url, path)
+    asked_now = PendingReplies(questions, timeout_for(address.url))
     alive = asked_now.answer("alive")
     if alive is not None and alive.response is not None:
-        return Standing(address, alive.name or address.name, None)
+        return ProcessHealth(address, alive.name or address.name, None)
     outbox = asked_now.answer("outbox") if publisher else None
-    return Standing(address, address.name, silence(address, alive, outbox.figures if outbox else {}))
+    return ProcessHealth(address, address.name, silence(address, alive, outbox.metrics if outbox else {}))
 
 
-def silence(address: Address, reply: Reply | None, outbox: dict[str, float]) -> str:
+def silence(address: Address, reply: ProbeReply | None, outbox: dict[str, float]) -> str:
     """Why nothing came, in a sentence; `outbox` is what the publisher of a relay shows of its outbox."""
     whom = title(address)
     heard = outbox.get("outbox_relay_heartbeat_age_seconds")
@@ -44,7 +44,7 @@ def silence(address: Address, reply: Reply | None, outbox: dict[str, float]) -> 
     else:
         said = (
             f"{whom} does not answer at {address.url}{last}: its process is stopped or gone, or takes longer than "
-            f"{patience(address.url):g} s to say that it lives ({PATIENCE})"
+            f"{timeout_for(address.url):g} s to say that it lives ({TIMEOUT_VARIABLE})"
         )
     return "; ".join([said, *waiting(outbox)])
 

@@ -11,9 +11,9 @@ class NotFound(CommandFailed):
     """The service does not know it."""
 
 
-class NotServed(CommandFailed):
+class WrongService(CommandFailed):
     """A service of this project, but another than the one that was meant."""
 
 
-class AnswerLost(CommandFailed):
+class ResponseLost(CommandFailed):
     """The connection broke, or nothing came in time: what was asked for may have been done."""

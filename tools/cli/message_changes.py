@@ -8,12 +8,12 @@ from typing import Any
 
 import typer
 
-from tools.cli.bulk import Bulk
+from tools.cli.batch_change import BatchChange
 from tools.cli.client import Answer
 from tools.cli.errors import CommandFailed, NotFound
-from tools.cli.screen import Screen, many
+from tools.cli.output import Output, many
 from tools.cli.session import Session
-from tools.cli.several import Several
+from tools.cli.session_group import SessionGroup
 
 LOOK_EVERY_SECONDS = 0.5
 AT_ONCE = 100
@@ -21,7 +21,7 @@ AT_ONCE = 100
 
 
 @dataclass(frozen=True)
-class Meant:
+class MessageChange:
     """What is to be done with which, and where; `follow` says for how many seconds to look what comes of it."""
 
     verb: str
@@ -31,54 +31,54 @@ class Meant:
     gone: str = "is no dead letter at {whom}: unknown, handled or discarded"
     follow: float | None = None
 
-    def bulk(self, found: Session) -> Bulk:
+    def bulk(self, found: Session) -> BatchChange:
         """The change at one service."""
-        return Bulk(found, self.verb, self.body, at=self.at)
+        return BatchChange(found, self.verb, self.body, at=self.at)
 
 
-def change_all(asked: Several, meant: Meant, *, dry_run: bool, yes: bool) -> None:
+def change_all(asked: SessionGroup, change: MessageChange, *, dry_run: bool, yes: bool) -> None:
     """Do it at every service that has some that fit; raises CommandFailed, saying how far it came."""
-    looked = asked.each(lambda found: meant.bulk(found).look())
+    looked = asked.each(lambda found: change.bulk(found).look())
     if not looked:
         raise typer.Exit(1)
     answered = ", ".join(found.whom for found, _ in looked)
     fitting = [(found, items) for found, items in looked if items]
-    if meant.body["event_id"] is not None and not fitting:
-        raise NotFound(f"{meant.body['event_id']} {meant.gone}".replace("{whom}", answered))
+    if change.body["event_id"] is not None and not fitting:
+        raise NotFound(f"{change.body['event_id']} {change.gone}".replace("{whom}", answered))
     if dry_run:
-        _tell(asked.screen, f"would {meant.verb}", _named(fitting), meant.thing, dry_run=True, whom=answered)
+        _tell(asked.output, f"would {change.verb}", _named(fitting), change.thing, dry_run=True, whom=answered)
         return
-    where = ", ".join(f"{many(len(items), meant.thing)} at {found.whom}" for found, items in fitting)
+    where = ", ".join(f"{many(len(items), change.thing)} at {found.whom}" for found, items in fitting)
     if len(fitting) > 1 and yes and not asked.narrowed:
         raise CommandFailed(f"{where}: say which with --service NAME, or --service all; nothing was changed")
     if fitting and not yes:
-        _confirm(fitting[0][0], f"{meant.verb} {where}?")
+        _confirm(fitting[0][0], f"{change.verb} {where}?")
     done: list[tuple[Session, list[Answer]]] = []
     for found, items in fitting:
-        bulk = meant.bulk(found)
+        bulk = change.bulk(found)
         done.append((found, bulk.done))
         try:
             _change(bulk, len(items))
         except CommandFailed:
-            _tell(asked.screen, meant.verb, _named(done), meant.thing)
+            _tell(asked.output, change.verb, _named(done), change.thing)
             raise
-    became = {found: _follow(found, items, meant.follow) for found, items in done} if meant.follow else {}
+    became = {found: _follow(found, items, change.follow) for found, items in done} if change.follow else {}
     named = _named(done)
     if became:
         fates = [became[found].get(item["event_id"]) for found, items in done for item in items]
         named = [{**item, "became": _fate(fate)} for item, fate in zip(named, fates, strict=True)]
-    _tell(asked.screen, meant.verb, named, meant.thing, whom=answered)
+    _tell(asked.output, change.verb, named, change.thing, whom=answered)
     if became:
         _judge(asked, named)
 
 
 def change(found: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
     """The same at one service."""
-    alone = Several(found.screen, [found], [], narrowed=True)
-    change_all(alone, Meant(verb, {"event_id": None, **body}), dry_run=dry_run, yes=yes)
+    alone = SessionGroup(found.output, [found], [], narrowed=True)
+    change_all(alone, MessageChange(verb, {"event_id": None, **body}), dry_run=dry_run, yes=yes)
 
 
-def _change(bulk: Bulk, total: int) -> None:
+def _change(bulk: BatchChange, total: int) -> None:
     try:
         bulk.change(total)
     except KeyboardInterrupt:
@@ -90,7 +90,7 @@ def _change(bulk: Bulk, total: int) -> None:
 
 
 def _confirm(found: Session, question: str) -> None:
-    answer = found.screen.ask(question)
+    answer = found.output.ask(question)
     if answer is None:
         raise CommandFailed("nobody answered, so nothing was changed; --yes does it without asking")
     if not answer:
@@ -102,7 +102,7 @@ def _follow(found: Session, items: Sequence[Answer], seconds: float) -> dict[str
     open_ids = [item["event_id"] for item in items]
     fates: dict[str, Answer] = {}
     deadline = monotonic() + seconds
-    with found.screen.progress("waiting for their handlers") as progress:
+    with found.output.progress("waiting for their handlers") as progress:
         while open_ids:
             for start in range(0, len(open_ids), AT_ONCE):
                 some = open_ids[start : start + AT_ONCE]
@@ -124,10 +124,10 @@ def _fate(fate: Answer | None) -> str:
     return f"{said}: {fate['error']}" if fate["error"] and said != "waiting" else said
 
 
-def _judge(asked: Several, items: Sequence[Mapping[str, Any]]) -> None:
+def _judge(asked: SessionGroup, items: Sequence[Mapping[str, Any]]) -> None:
     """Sum up what became of them; raises typer.Exit unless all came to an end."""
     ends = Counter(item["became"].partition(":")[0] for item in items)
-    asked.screen.note(", ".join(f"{number:,} {end}" for end, number in ends.items()))
+    asked.output.note(", ".join(f"{number:,} {end}" for end, number in ends.items()))
     if {"dead again", "waiting", "unknown"} & ends.keys():
         raise typer.Exit(1)
 
@@ -141,10 +141,10 @@ def _name(found: Session, items: Sequence[Answer]) -> list[Answer]:
 
 
 def _tell(
-    screen: Screen, done: str, items: Sequence[Answer], thing: str, *, dry_run: bool = False, whom: str = ""
+    output: Output, done: str, items: Sequence[Answer], thing: str, *, dry_run: bool = False, whom: str = ""
 ) -> None:
-    if screen.as_json:
-        screen.json({"dry_run": dry_run, "items": items})
+    if output.as_json:
+        output.json({"dry_run": dry_run, "items": items})
         return
     followed = any("became" in item for item in items)
     rows = [
@@ -153,5 +153,5 @@ def _tell(
         for item in items
     ]
     if rows:
-        screen.table(("event", "type", "group", "service", *(("became",) if followed else ())), rows)
-    screen.note(f"{done}: {many(len(rows), thing)}{f' at {whom}' if whom and not rows else ''}")
+        output.table(("event", "type", "group", "service", *(("became",) if followed else ())), rows)
+    output.note(f"{done}: {many(len(rows), thing)}{f' at {whom}' if whom and not rows else ''}")

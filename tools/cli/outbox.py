@@ -34,9 +34,9 @@ def status(
         state = found.api.get("/v1/outbox")
         meaning = verdict(state, found.api.readiness())
         if json:
-            found.screen.json({**state, "asked": found.whom, "verdict": meaning})
+            found.output.json({**state, "asked": found.whom, "verdict": meaning})
         else:
-            show_status(found.screen, found.whom, state, meaning)
+            show_status(found.output, found.whom, state, meaning)
 
 
 @app.command()
@@ -47,9 +47,9 @@ def lanes(
     with session(context, url, token, json) as found:
         answer = found.api.get("/v1/outbox/lanes")
         if json:
-            found.screen.json(answer)
+            found.output.json(answer)
         else:
-            show_lanes(found.screen, found.whom, answer)
+            show_lanes(found.output, found.whom, answer)
 
 
 @app.command()
@@ -61,9 +61,9 @@ def held(
     with session(context, url, token, json) as found:
         page = found.api.list("/v1/outbox/held-groups", {}, limit=limit)
         if json:
-            found.screen.json(page)
+            found.output.json(page)
             return
-        show_held(found.screen, found.whom, page["items"])
+        show_held(found.output, found.whom, page["items"])
         _note_more(found, page)
 
 
@@ -86,11 +86,11 @@ def show(
         event = _event(found, id)
         group = _group(found, id, min(limit, 100)) if event is None else None
         if json:
-            found.screen.json(event or group)
+            found.output.json(event or group)
         elif event is not None:
-            show_event(found.screen, event)
+            show_event(found.output, event)
         elif group is not None:
-            show_group(found.screen, group)
+            show_group(found.output, group)
 
 
 @app.command()
@@ -108,13 +108,13 @@ def audit(
     with session(context, url, token, json) as found:
         page = found.api.list("/v1/outbox/audit", {"subject": group, "event_id": event}, limit=limit)
         if json:
-            found.screen.json(page)
+            found.output.json(page)
             return
         if page["items"]:
-            found.screen.line(f"asked: {found.whom}")
-            show_audit(found.screen, page["items"])
+            found.output.line(f"asked: {found.whom}")
+            show_audit(found.output, page["items"])
         else:
-            found.screen.note(f"nothing was changed at {found.whom}")
+            found.output.note(f"nothing was changed at {found.whom}")
         _note_more(found, page)
 
 
@@ -139,4 +139,4 @@ def _group(found: Session, id: str, limit: int) -> dict[str, Any]:
 
 def _note_more(found: Session, page: dict[str, Any]) -> None:
     if page["next_cursor"] is not None:
-        found.screen.note("there are more: --limit shows them")
+        found.output.note("there are more: --limit shows them")

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import typer
 
-from tools.cli import moments
+from tools.cli import times
 from tools.cli.client import segment
 from tools.cli.errors import CommandFailed, NotFound
-from tools.cli.screen import many
+from tools.cli.output import many
 from tools.cli.session import RELAY_URL, AsJson, Reason, Service, Session, Token, Url, Yes, session
 
 app = typer.Typer()
@@ -64,7 +64,7 @@ def discard(
     with session(context, url, token, json) as found:
         if not yes:
             life = found.api.get(f"/v1/outbox/events/{event}")
-            found.screen.note(f"{life['type']} number {life['sequence']} of {life['subject']}: {life['state']}")
+            found.output.note(f"{life['type']} number {life['sequence']} of {life['subject']}: {life['state']}")
         found.confirm(f"Discard event {event} for good? No subscriber will ever get it.", yes=yes)
         answer = found.api.post(f"/v1/outbox/events/{event}/discard", {"reason": reason, "keep_held": keep_held})
         _done(found, answer, f"discarded; the rest of its group {'goes on' if answer['released'] else 'stays held'}")
@@ -95,8 +95,8 @@ def replay(
         "event_id": str(event) if event else None,
         "subject": group,
         "type": ",".join(type) if type else None,
-        "since": moments.parse(since) if since else None,
-        "until": moments.parse(until) if until else None,
+        "since": times.parse(since) if since else None,
+        "until": times.parse(until) if until else None,
     }
     if everything == any(value is not None for value in criteria.values()):
         raise typer.BadParameter("say which events (--event, --group, --type, --since, --until), or --everything")
@@ -111,7 +111,7 @@ def replay(
         if not counted["events"] and not counted.get("at_least"):
             raise CommandFailed("no event that was sent fits, so nothing would go again")
         go = "goes" if counted["events"] == 1 else "go"
-        found.screen.note(f"{_events(counted)} {go} again, before anything new of their groups is sent")
+        found.output.note(f"{_events(counted)} {go} again, before anything new of their groups is sent")
         found.confirm("Go on?", yes=yes)
         asked = found.api.post("/v1/outbox/replays", {**chosen, "dry_run": False, "reason": reason})
         path = f"/v1/outbox/replays/{asked['replay']}"
@@ -170,11 +170,11 @@ def accept_broker(
 
 
 def _done(found: Session, answer: dict[str, Any], text: str) -> None:
-    if found.screen.as_json:
-        found.screen.json(answer)
+    if found.output.as_json:
+        found.output.json(answer)
     else:
-        found.screen.line(text)
-        found.screen.note(f"asked: {found.whom}")
+        found.output.line(text)
+        found.output.note(f"asked: {found.whom}")
 
 
 def _events(counted: dict[str, Any]) -> str:
@@ -190,7 +190,7 @@ def _outcome(state: dict[str, Any]) -> str:
 
 
 def _await_release(found: Session, path: str, answer: dict[str, Any]) -> dict[str, Any]:
-    with found.screen.progress("releasing"):
+    with found.output.progress("releasing"):
         while True:
             try:
                 held = found.api.get(path, {"limit": 1})["held"]
@@ -202,7 +202,7 @@ def _await_release(found: Session, path: str, answer: dict[str, Any]) -> dict[st
 
 
 def _await_replay(found: Session, path: str) -> dict[str, Any]:
-    with found.screen.progress("replaying") as progress:
+    with found.output.progress("replaying") as progress:
         while not (state := found.api.get(path))["finished_at"]:
             progress.update(progress.task_ids[0], completed=state["progress"])
             _look_again(found)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tools.cli.screen import Screen, count, counted, duration, many, moment
+from tools.cli.output import Output, count, counted, duration, many, moment
 
 Shown = Mapping[str, Any]
 
@@ -38,10 +38,10 @@ def failing(readiness: Shown, *, besides: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
-def show_status(screen: Screen, whom: str, state: Shown, meaning: list[str]) -> None:
+def show_status(output: Output, whom: str, state: Shown, meaning: list[str]) -> None:
     """The outbox as a whole."""
     paused, replay = state["paused"], state["replay"]
-    screen.facts(
+    output.facts(
         {
             "asked": whom,
             "verdict": "\n".join(meaning),
@@ -56,7 +56,7 @@ def show_status(screen: Screen, whom: str, state: Shown, meaning: list[str]) -> 
     )
 
 
-def show_lanes(screen: Screen, whom: str, answer: Shown) -> None:
+def show_lanes(output: Output, whom: str, answer: Shown) -> None:
     """The relays, how they are, and the lanes of each."""
     owned: dict[str, list[int]] = {}
     for lane in answer["lanes"]:
@@ -66,8 +66,8 @@ def show_lanes(screen: Screen, whom: str, answer: Shown) -> None:
         for relay in answer["relays"]
     ]
     rows += [("nobody", "to be taken over", "", ranges(free)) for free in owned.values()]
-    screen.line(f"asked: {whom}")
-    screen.table(("relay", "state", "started", "lanes"), rows)
+    output.line(f"asked: {whom}")
+    output.table(("relay", "state", "started", "lanes"), rows)
 
 
 def health(relay: Shown) -> str:
@@ -81,9 +81,9 @@ def health(relay: Shown) -> str:
     return "alive"
 
 
-def show_event(screen: Screen, event: Shown) -> None:
+def show_event(output: Output, event: Shown) -> None:
     """All that is known of one event."""
-    screen.facts(
+    output.facts(
         {
             "event": event["event_id"],
             "type": event["type"],
@@ -110,15 +110,15 @@ def show_event(screen: Screen, event: Shown) -> None:
         }
     )
     if event["audit"]:
-        screen.line()
-        show_audit(screen, event["audit"])
+        output.line()
+        show_audit(output, event["audit"])
 
 
-def show_group(screen: Screen, group: Shown) -> None:
+def show_group(output: Output, group: Shown) -> None:
     """What of a group waits."""
     state, last = group["held"], group.get("published_to")
     nothing_waits = not group["events"]
-    screen.facts(
+    output.facts(
         {
             "group": group["subject"],
             "waiting": f"nothing: all is published, up to number {last}" if nothing_waits and last else "",
@@ -131,16 +131,16 @@ def show_group(screen: Screen, group: Shown) -> None:
     )
     if nothing_waits:
         return
-    screen.line()
+    output.line()
     rows = [
         (str(event["sequence"]), event["event_id"], event["type"], event["state"], moment(event["recorded_at"]),
          str(event["attempts"] or "none"), event["last_error"] or "")
         for event in group["events"]
     ]  # fmt: skip
-    screen.table(("sequence", "event", "type", "state", "recorded", "failed attempts", "last error"), rows)
+    output.table(("sequence", "event", "type", "state", "recorded", "failed attempts", "last error"), rows)
 
 
-def show_held(screen: Screen, whom: str, groups: list[dict[str, Any]]) -> None:
+def show_held(output: Output, whom: str, groups: list[dict[str, Any]]) -> None:
     """The groups that wait for a person."""
     rows = [
         (group["subject"], group["cause"] or group["head"] or "", str(group["head_sequence"] or ""),
@@ -149,20 +149,20 @@ def show_held(screen: Screen, whom: str, groups: list[dict[str, Any]]) -> None:
         for group in groups
     ]  # fmt: skip
     if not rows:
-        screen.note(f"no message group is held at {whom}")
+        output.note(f"no message group is held at {whom}")
         return
-    screen.line(f"asked: {whom}")
-    screen.table(("group", "event", "sequence", "events behind", "since", "reason"), rows)
+    output.line(f"asked: {whom}")
+    output.table(("group", "event", "sequence", "events behind", "since", "reason"), rows)
 
 
-def show_audit(screen: Screen, entries: list[dict[str, Any]]) -> None:
+def show_audit(output: Output, entries: list[dict[str, Any]]) -> None:
     """Who did what, and why."""
     rows = [
         (moment(entry["at"]), entry["actor"], entry["action"], entry["event_id"] or entry["subject"] or "",
          entry["reason"])
         for entry in entries
     ]  # fmt: skip
-    screen.table(("when", "who", "did", "to", "because"), rows)
+    output.table(("when", "who", "did", "to", "because"), rows)
 
 
 def ranges(lanes: list[int]) -> str:

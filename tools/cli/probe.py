@@ -12,14 +12,14 @@ from typing import Generic, TypeVar
 import httpx
 import typer
 
-PATIENCE = "EVENT_TRIO_PATIENCE_SECONDS"
+TIMEOUT_VARIABLE = "EVENT_TRIO_TIMEOUT_SECONDS"
 NEAR_SECONDS, FAR_SECONDS = 1.0, 2.0
 """How long a process that lives may take to say so, on this machine and elsewhere."""
 
 T = TypeVar("T")
 
 
-class Asked(Generic[T]):
+class PendingReplies(Generic[T]):
     """Questions that are on their way, each in a thread that nobody waits for at the end."""
 
     def __init__(self, questions: Mapping[str, Callable[[], T]], seconds: float) -> None:
@@ -45,7 +45,7 @@ class Asked(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Reply:
+class ProbeReply:
     """What came of one request: an answer, or why there was none."""
 
     response: httpx.Response | None = None
@@ -69,7 +69,7 @@ class Reply:
         return found if isinstance(found, dict) else {}
 
     @property
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """The figures without labels of an answer of /metrics; those that nobody knows are left out."""
         found = {}
         text = self.response.text if self.response is not None and self.response.is_success else ""
@@ -80,13 +80,13 @@ class Reply:
         return found
 
 
-class Prober:
+class ProbeClient:
     """Sends requests that are given up when the patience with their address is at its end."""
 
     def __init__(self) -> None:
         self._clients: dict[tuple[bool, bool], httpx.Client] = {}
 
-    def question(self, url: str, path: str) -> Callable[[], Reply]:
+    def question(self, url: str, path: str) -> Callable[[], ProbeReply]:
         """A request that is not sent yet."""
         return lambda: self._send(url, path)
 
@@ -96,36 +96,36 @@ class Prober:
         if kind not in self._clients:
             # A proxy of the environment's is for the world outside, not for this machine.
             self._clients[kind] = httpx.Client(
-                timeout=patience(url),
+                timeout=timeout_for(url),
                 trust_env=not local,
                 verify=not (local and plain),
                 # One question each: nothing is left open.
                 headers={"Connection": "close"},
             )
 
-    def _send(self, url: str, path: str) -> Reply:
+    def _send(self, url: str, path: str) -> ProbeReply:
         began = monotonic()
         try:
             response = self._clients[_kind(url)].get(f"{url.rstrip('/')}{path}")
         except httpx.ConnectError as error:
-            return Reply(failure=str(error), refused="refused" in str(error).lower(), seconds=monotonic() - began)
+            return ProbeReply(failure=str(error), refused="refused" in str(error).lower(), seconds=monotonic() - began)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            return Reply(failure=str(error) or type(error).__name__, seconds=monotonic() - began)
-        return Reply(response, seconds=monotonic() - began)
+            return ProbeReply(failure=str(error) or type(error).__name__, seconds=monotonic() - began)
+        return ProbeReply(response, seconds=monotonic() - began)
 
 
 def _kind(url: str) -> tuple[bool, bool]:
     return is_loopback(url), url.startswith("http://")
 
 
-def patience(*urls: str) -> float:
+def timeout_for(*urls: str) -> float:
     """For how many seconds to wait for the slowest of these; raises typer.BadParameter when the variable is none."""
-    given = os.environ.get(PATIENCE)
+    given = os.environ.get(TIMEOUT_VARIABLE)
     if given:
         try:
             return min(60.0, max(0.1, float(given)))
         except ValueError:
-            raise typer.BadParameter(f"{PATIENCE} is {given!r}, which is no number of seconds") from None
+            raise typer.BadParameter(f"{TIMEOUT_VARIABLE} is {given!r}, which is no number of seconds") from None
     return max((NEAR_SECONDS if is_loopback(url) else FAR_SECONDS for url in urls), default=NEAR_SECONDS)
 
 

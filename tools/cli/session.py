@@ -1,4 +1,4 @@
-"""What every command starts from: the options that all have, whom it asks, a client, a screen, and how it ends."""
+"""What every command starts from: the options that all have, whom it asks, a client, a output, and how it ends."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,9 +11,9 @@ from tools.cli import addresses, diagnosis
 from tools.cli.addresses import Address
 from tools.cli.bearer import Bearer
 from tools.cli.client import ApiClient
-from tools.cli.diagnosis import Standing
+from tools.cli.diagnosis import ProcessHealth
 from tools.cli.errors import CommandFailed
-from tools.cli.screen import Screen
+from tools.cli.output import Output
 
 RELAY_URL = "http://127.0.0.1:8002"
 URL_VARIABLE = "EVENT_TRIO_RELAY_URL"
@@ -47,10 +47,10 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Ho
 
 @dataclass(frozen=True)
 class Session:
-    """A client of the service that the options name, and the screen to show on."""
+    """A client of the service that the options name, and the output to show on."""
 
     api: ApiClient
-    screen: Screen
+    output: Output
 
     @property
     def whom(self) -> str:
@@ -61,7 +61,7 @@ class Session:
         """Ask before something is changed, unless `yes`; raises CommandFailed when the answer is no or nobody's."""
         if yes:
             return
-        answer = self.screen.ask(f"{self.whom}: {question}")
+        answer = self.output.ask(f"{self.whom}: {question}")
         if answer is None:
             raise CommandFailed("nobody answered, so nothing was changed; --yes does it without asking")
         if not answer:
@@ -73,18 +73,18 @@ def session(context: typer.Context, url: str, token: str | None, as_json: bool) 
     """The session of one command; a failure in it is told on standard error and becomes exit status 1."""
     chosen = chosen_addresses(context, url)
     usual = next((address for address in chosen if address.url == url), chosen[0])
-    with telling(as_json) as screen, open_session(context, usual, token, screen) as found:
+    with reporting_errors(as_json) as output, open_session(context, usual, token, output) as found:
         yield found
 
 
 @contextmanager
-def telling(as_json: bool) -> Iterator[Screen]:
-    """A screen; a failure is told on it and becomes exit status 1."""
-    screen = Screen(as_json=as_json)
+def reporting_errors(as_json: bool) -> Iterator[Output]:
+    """A output; a failure is told on it and becomes exit status 1."""
+    output = Output(as_json=as_json)
     try:
-        yield screen
+        yield output
     except CommandFailed as failure:
-        screen.error(str(failure))
+        output.error(str(failure))
         raise typer.Exit(1) from None
 
 
@@ -93,23 +93,23 @@ def open_session(
     context: typer.Context,
     address: Address,
     token: str | None,
-    screen: Screen,
+    output: Output,
     *,
-    standing: Standing | None = None,
+    health: ProcessHealth | None = None,
 ) -> Iterator[Session]:
     """A session with a process that lives; raises CommandFailed, saying why it does not, within two seconds."""
     source = TOKEN_VARIABLE if _source(context, "token") == "ENVIRONMENT" else "--token"
     bearer = Bearer(token.strip(), source) if token and token.strip() else None
     hint = f"Give --url or set {_variable(context)}."
     with ExitStack() as stack:
-        api = ApiClient(address.url, bearer, url_option=hint, say=screen.note)
+        api = ApiClient(address.url, bearer, url_option=hint, say=output.note)
         stack.callback(api.close)
         publisher = addresses.publisher_of(address, addresses.declared())
-        known = standing or diagnosis.look(address, publisher)
-        if known.trouble:
-            raise CommandFailed(f"{known.trouble}. {hint}")
+        known = health or diagnosis.look(address, publisher)
+        if known.problem:
+            raise CommandFailed(f"{known.problem}. {hint}")
         api.name = known.name
-        yield Session(api, screen)
+        yield Session(api, output)
 
 
 def chosen_addresses(context: typer.Context, url: str) -> list[Address]:
@@ -122,7 +122,7 @@ def chosen_addresses(context: typer.Context, url: str) -> list[Address]:
     relays = _variable(context) == URL_VARIABLE
     fitting = [address for address in known if address.is_relay == relays]
     if service and service != "all":
-        return [addresses.named(service, fitting)]
+        return [addresses.find_by_name(service, fitting)]
     if not service and given in {"COMMANDLINE", "ENVIRONMENT"}:
         return [addresses.at(one, known) for one in addresses.split(url)] or fitting
     if not fitting:

@@ -8,8 +8,8 @@ import typer
 from tools.cli import addresses, diagnosis
 from tools.cli.addresses import Address
 from tools.cli.outbox_views import failing
-from tools.cli.probe import Asked, Prober, Reply, patience
-from tools.cli.screen import Screen, duration, many
+from tools.cli.output import Output, duration, many
+from tools.cli.probe import PendingReplies, ProbeClient, ProbeReply, timeout_for
 from tools.cli.session import AsJson
 
 app = typer.Typer()
@@ -19,7 +19,7 @@ READY = "ready"
 
 
 @dataclass(frozen=True)
-class Row:
+class ServiceStatus:
     """What is known of one process. `unpublished` and `oldest_seconds` are its own outbox's, if it has one."""
 
     service: str
@@ -39,39 +39,39 @@ def status(json: AsJson = False) -> None:
     those that the project declares are asked, where the demo and the containers have them. The exit status is 0 when
     all are ready, else 1.
     """
-    screen = Screen(as_json=json)
+    output = Output(as_json=json)
     rows = ask(addresses.declared())
     well = all(row.state == READY for row in rows)
     if json:
-        screen.json({"well": well, "services": [asdict(row) for row in rows]})
+        output.json({"well": well, "services": [asdict(row) for row in rows]})
     else:
-        _show(screen, rows)
+        _show(output, rows)
     if not well:
         raise typer.Exit(1)
 
 
-def ask(services: list[Address]) -> list[Row]:
+def ask(services: list[Address]) -> list[ServiceStatus]:
     """How each of them stands, in two seconds at the most."""
-    prober = Prober()
-    questions: dict[str, Callable[[], Reply]] = {}
+    probes = ProbeClient()
+    questions: dict[str, Callable[[], ProbeReply]] = {}
     for service in services:
-        prober.prepare(service.url)
-        questions |= {f"{service.name}{path}": prober.question(service.url, path) for path in PATHS}
-    asked = Asked(questions, patience(*(service.url for service in services)))
+        probes.prepare(service.url)
+        questions |= {f"{service.name}{path}": probes.question(service.url, path) for path in PATHS}
+    asked = PendingReplies(questions, timeout_for(*(service.url for service in services)))
     replies = {name: asked.answer(name) for name in questions}
     return [_row(service, services, replies) for service in services]
 
 
-def _row(service: Address, services: list[Address], replies: dict[str, Reply | None]) -> Row:
+def _row(service: Address, services: list[Address], replies: dict[str, ProbeReply | None]) -> ServiceStatus:
     alive, readiness, metrics = (replies[f"{service.name}{path}"] for path in PATHS)
     # What a relay measures is the outbox of its publisher, which shows it, too.
-    figures = metrics.figures if metrics and not service.is_relay else {}
+    figures = metrics.metrics if metrics and not service.is_relay else {}
     events = figures.get("outbox_unpublished_events")
     state, says = _state(service, services, alive, readiness, replies)
-    if service.is_relay and metrics and (held := int(metrics.figures.get("outbox_held_groups") or 0)):
+    if service.is_relay and metrics and (held := int(metrics.metrics.get("outbox_held_groups") or 0)):
         wait = "waits" if held == 1 else "wait"
         says = [*says, f"{many(held, 'group')} {wait} for a person: ./event-trio outbox held --service {service.name}"]
-    return Row(
+    return ServiceStatus(
         service=service.name,
         url=service.url,
         unpublished=None if events is None else int(events),
@@ -84,14 +84,14 @@ def _row(service: Address, services: list[Address], replies: dict[str, Reply | N
 def _state(
     service: Address,
     services: list[Address],
-    alive: Reply | None,
-    readiness: Reply | None,
-    replies: dict[str, Reply | None],
+    alive: ProbeReply | None,
+    readiness: ProbeReply | None,
+    replies: dict[str, ProbeReply | None],
 ) -> tuple[str, list[str]]:
     if alive is None or alive.response is None:
         publisher = addresses.publisher_of(service, services)
         outbox = replies.get(f"{publisher.name}/metrics") if publisher else None
-        said = diagnosis.silence(service, alive, outbox.figures if outbox else {})
+        said = diagnosis.silence(service, alive, outbox.metrics if outbox else {})
         return "no answer", [said]
     if readiness is None or readiness.response is None:
         return "slow", ["it lives, and its /readyz takes long: the broker or the database may hang, see its log"]
@@ -102,10 +102,10 @@ def _state(
     return state.replace("_", " "), failing(readiness.json)
 
 
-def _show(screen: Screen, rows: list[Row]) -> None:
+def _show(output: Output, rows: list[ServiceStatus]) -> None:
     shown = [
         (row.service, row.url, row.state, "" if row.unpublished is None else many(row.unpublished, "event"),
          duration(row.oldest_seconds) if row.unpublished else "", "\n".join(row.says))
         for row in rows
     ]  # fmt: skip
-    screen.table(("service", "address", "state", "unpublished", "oldest", "says"), shown)
+    output.table(("service", "address", "state", "unpublished", "oldest", "says"), shown)

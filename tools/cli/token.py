@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tools.cli.errors import CommandFailed
-from tools.cli.screen import Screen
+from tools.cli.output import Output
 from tools.cli.session import TOKEN_VARIABLE, AsJson
 
 FOLDER = Path(__file__).parents[2] / ".run" / "auth"
@@ -52,17 +52,17 @@ def mint(
     from event_trio.http.tokens import Role
     from tools.cli.local_issuer import LocalIssuer
 
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
     local = LocalIssuer(keys.resolve(), issuer, audience)
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours)
     try:
         token = local.mint(subject, [Role(role) for role in roles], expires_at=expires_at)
     except CommandFailed as failure:
-        screen.error(str(failure))
+        output.error(str(failure))
         raise typer.Exit(1) from None
     services = {"AUTH_JWKS": str(local.key_set), "AUTH_ISSUER": issuer, "AUTH_AUDIENCE": audience}
     if as_json:
-        screen.json(
+        output.json(
             {
                 "token": token,
                 "subject": subject,
@@ -72,8 +72,8 @@ def mint(
             }
         )
         return
-    screen.line(token)
-    screen.note("Services take it that are started with")
+    output.line(token)
+    output.note("Services take it that are started with")
     for name, value in services.items():
-        screen.note(f"  {name}={value}")
-    screen.note(f"For the commands of event-trio: export {TOKEN_VARIABLE}=$(./event-trio token)")
+        output.note(f"  {name}={value}")
+    output.note(f"For the commands of event-trio: export {TOKEN_VARIABLE}=$(./event-trio token)")

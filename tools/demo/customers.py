@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from tools.demo.errors import DemoError
+from tools.demo.errors import DemoFailed
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Customer:
 
 
 @dataclass(frozen=True)
-class Order:
+class PlacedOrder:
     """An order that was placed."""
 
     id: str
@@ -51,11 +51,11 @@ class Shop:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def place(self, customer: Customer) -> Order:
+    async def place(self, customer: Customer) -> PlacedOrder:
         """Place an order.
 
         Raises:
-            DemoError: the service did not take it.
+            DemoFailed: the service did not take it.
         """
         body = {
             "customer_id": customer.name,
@@ -66,33 +66,33 @@ class Shop:
         }
         answer = await self._client.post("/v1/orders", json=body)
         if answer.status_code != httpx.codes.CREATED:
-            raise DemoError(f"The order service did not take an order: {answer.status_code} {answer.text}")
-        return Order(answer.json()["id"], customer.name)
+            raise DemoFailed(f"The order service did not take an order: {answer.status_code} {answer.text}")
+        return PlacedOrder(answer.json()["id"], customer.name)
 
-    async def change(self, order: Order, action: str) -> None:
+    async def change(self, order: PlacedOrder, action: str) -> None:
         """Confirm, ship, deliver, cancel, hold or release.
 
         Raises:
-            DemoError: the service refused.
+            DemoFailed: the service refused.
         """
         body = {"reason": REASONS[action]} if action in REASONS else None
         answer = await self._client.post(f"/v1/orders/{order.id}/{action}", json=body)
         if not answer.is_success:
-            raise DemoError(f"The order service did not {action} an order: {answer.status_code} {answer.text}")
+            raise DemoFailed(f"The order service did not {action} an order: {answer.status_code} {answer.text}")
 
-    async def live(self, order: Order, life: Sequence[str]) -> None:
+    async def live(self, order: PlacedOrder, life: Sequence[str]) -> None:
         """Drive one order through its life, with time to watch in between."""
         for action in life:
             await asyncio.sleep(THOUGHT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
             await self.change(order, action)
 
-    async def rush(self, count: int, per_second: float) -> list[Order]:
+    async def rush(self, count: int, per_second: float) -> list[PlacedOrder]:
         """Place orders at a steady rate, or at that of the service if that is less."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def place(number: int) -> Order:
+        async def place(number: int) -> PlacedOrder:
             await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
             async with turns:
                 return await self.place(CUSTOMERS[number % len(CUSTOMERS)])

@@ -3,9 +3,9 @@
 from event_trio.errors import EventTrioError
 
 
-class DemoError(EventTrioError):
+class DemoFailed(EventTrioError):
     """The demo cannot go on."""
 
 
-class NotEverybodyNotifiedError(DemoError):
+class NotificationsMissing(DemoFailed):
     """Not every order was notified in time."""

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import httpx
 
-from tools.demo.customers import Order
-from tools.demo.errors import NotEverybodyNotifiedError
+from tools.demo.customers import PlacedOrder
+from tools.demo.display import Display
+from tools.demo.errors import NotificationsMissing
 from tools.demo.journey import Journey, Journeys
-from tools.demo.screen import Screen
 
 PAUSE_SECONDS = 0.25
 PAGE = 50
@@ -18,10 +18,10 @@ PAGE = 50
 class Follower:
     """Looks at the newest orders again and again."""
 
-    def __init__(self, orders: httpx.AsyncClient, journeys: Journeys, screen: Screen, *, since: datetime) -> None:
+    def __init__(self, orders: httpx.AsyncClient, journeys: Journeys, display: Display, *, since: datetime) -> None:
         self._orders = orders
         self._journeys = journeys
-        self._screen = screen
+        self._screen = display
         self._since = since
         self._shown: set[str] = set()
         self._complete: Counter[str] = Counter()
@@ -41,12 +41,12 @@ class Follower:
         """Wait until every event has arrived.
 
         Raises:
-            NotEverybodyNotifiedError: some have not, after so many seconds.
+            NotificationsMissing: some have not, after so many seconds.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while missing := await self.look():
             if asyncio.get_running_loop().time() > deadline:
-                raise NotEverybodyNotifiedError(f"After {seconds:.0f} s there is no end of it: {_told(missing)}.")
+                raise NotificationsMissing(f"After {seconds:.0f} s there is no end of it: {_told(missing)}.")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def look(self) -> list[Journey]:
@@ -64,11 +64,11 @@ class Follower:
         self._screen.under_way(missing)
         return missing
 
-    async def _changed(self) -> list[Order]:
+    async def _changed(self) -> list[PlacedOrder]:
         answer = await self._orders.get("/v1/orders", params={"limit": PAGE})
         answer.raise_for_status()
         return [
-            Order(item["id"], item["customer_id"])
+            PlacedOrder(item["id"], item["customer_id"])
             for item in answer.json()["items"]
             if datetime.fromisoformat(item["updated_at"]) >= self._since
             and item["version"] > self._complete[item["id"]]

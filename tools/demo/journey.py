@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tools.demo.customers import Order
+from tools.demo.customers import PlacedOrder
 
 # What the notification service has subscribed to; of the others only publishing can be seen.
 HANDLED_TYPES = {"order.placed", "order.confirmed", "order.shipped", "order.delivered", "order.cancelled"}
@@ -42,7 +42,7 @@ class Journey:
 
 
 @dataclass(frozen=True)
-class Handling:
+class ProcessedEvent:
     """What the notification service says of an event."""
 
     order_id: str
@@ -59,7 +59,7 @@ class Journeys:
         self._orders = orders
         self._notifications = notifications
 
-    async def of(self, order: Order, handlings: Mapping[str, Handling]) -> list[Journey]:
+    async def of(self, order: PlacedOrder, handlings: Mapping[str, ProcessedEvent]) -> list[Journey]:
         """The journeys of an order's events, in order, as they stand now."""
         answer = await self._orders.get(f"/v1/orders/{order.id}/events", params={"limit": PAGE})
         answer.raise_for_status()
@@ -84,19 +84,19 @@ class Journeys:
             )
         return journeys
 
-    async def of_all(self, orders: Collection[Order], handlings: Mapping[str, Handling]) -> list[Journey]:
+    async def of_all(self, orders: Collection[PlacedOrder], handlings: Mapping[str, ProcessedEvent]) -> list[Journey]:
         """The same for many orders, a few at a time."""
         turns = asyncio.Semaphore(4)
 
-        async def read(order: Order) -> list[Journey]:
+        async def read(order: PlacedOrder) -> list[Journey]:
             async with turns:
                 return await self.of(order, handlings)
 
         return [journey for found in await asyncio.gather(*map(read, orders)) for journey in found]
 
-    async def handlings(self, *, since: datetime) -> dict[str, Handling]:
+    async def handlings(self, *, since: datetime) -> dict[str, ProcessedEvent]:
         """What the notification service is done with since then, by event id."""
-        found: dict[str, Handling] = {}
+        found: dict[str, ProcessedEvent] = {}
         cursor: str | None = None
         while True:
             page = await self._page("/v1/processed-messages", cursor)
@@ -108,7 +108,7 @@ class Journeys:
             if cursor is None or datetime.fromisoformat(page["items"][-1]["processed_at"]) < since:
                 return found
 
-    async def notified(self, orders: Collection[Order]) -> set[str]:
+    async def notified(self, orders: Collection[PlacedOrder]) -> set[str]:
         """Ids of those orders of whose placing the customer was notified."""
         wanted = {order.id for order in orders}
         found: set[str] = set()
@@ -135,8 +135,8 @@ def milliseconds(start: datetime | None, end: datetime | None) -> float | None:
     return (end - start).total_seconds() * 1000 if start and end else None
 
 
-def _handling(item: dict[str, Any]) -> Handling:
-    return Handling(
+def _handling(item: dict[str, Any]) -> ProcessedEvent:
+    return ProcessedEvent(
         order_id=item["subject"],
         type=item["type"],
         happened=datetime.fromisoformat(item["time"]),

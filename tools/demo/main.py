@@ -16,11 +16,11 @@ from rich.console import Console
 
 from event_trio.errors import EventTrioError
 from tools import declared_services
-from tools.demo.errors import DemoError, NotEverybodyNotifiedError
+from tools.demo.display import Display
+from tools.demo.errors import DemoFailed, NotificationsMissing
 from tools.demo.ports import Ports
-from tools.demo.screen import Screen
+from tools.demo.scenario import ORDERS, Scenario
 from tools.demo.system import System, running, together
-from tools.demo.tour import ORDERS, Tour
 
 FOLDER = Path(__file__).parents[2] / ".run"
 INTERRUPTED = 130
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Options:
+class DemoOptions:
     """How to run."""
 
     leave: bool
@@ -41,7 +41,7 @@ class Options:
     folder: Path
 
 
-async def demo(screen: Screen, options: Options) -> int:
+async def demo(display: Display, options: DemoOptions) -> int:
     """Start, show, and stay until interrupted unless told otherwise. Returns the exit status.
 
     Raises:
@@ -50,40 +50,40 @@ async def demo(screen: Screen, options: Options) -> int:
     services = declared_services.load()
     ports = Ports.from_environment(services)
     started = time.monotonic()
-    screen.title("Starting" + (", with the data of the run before" if options.keep else ""))
+    display.title("Starting" + (", with the data of the run before" if options.keep else ""))
     async with (
-        running(options.folder, services, ports, screen.step, keep=options.keep) as system,
+        running(options.folder, services, ports, display.step, keep=options.keep) as system,
         AsyncExitStack() as clients,
     ):
         orders, notifications = [
             await clients.enter_async_context(httpx.AsyncClient(base_url=port.url, trust_env=False, timeout=15.0))
             for port in (ports.services["order"], ports.services["notification"])
         ]
-        tour = Tour(orders, notifications, screen, count=options.orders)
-        status = await _while_running(system, _show(tour, screen, options))
+        scenario = Scenario(orders, notifications, display, count=options.orders)
+        status = await _while_running(system, _show(scenario, display, options))
         databases = [service.database for service in services]
-        _print_addresses(screen, ports, databases, options.folder)
-        screen.line(f"  {time.monotonic() - started:.1f} s from start to here", "dim")
+        _print_addresses(display, ports, databases, options.folder)
+        display.line(f"  {time.monotonic() - started:.1f} s from start to here", "dim")
         if not options.leave:
-            screen.title("Place orders of your own and see them here; Ctrl-C stops everything")
+            display.title("Place orders of your own and see them here; Ctrl-C stops everything")
             if options.restart:
-                screen.line("  Kill what you like: it is started again.")
-            screen.journey_heading()
+                display.line("  Kill what you like: it is started again.")
+            display.journey_heading()
             if options.restart:
-                await together(system.keep_up(screen.line), tour.onwards(patiently=True))
-            await _while_running(system, tour.onwards())
+                await together(system.keep_up(display.line), scenario.onwards(patiently=True))
+            await _while_running(system, scenario.onwards())
         return status
 
 
-async def _show(tour: Tour, screen: Screen, options: Options) -> int:
+async def _show(scenario: Scenario, display: Display, options: DemoOptions) -> int:
     try:
-        await tour.closely()
-        await tour.by_figures()
-        await tour.ensure_everybody_was_notified()
-    except NotEverybodyNotifiedError as error:
+        await scenario.closely()
+        await scenario.by_figures()
+        await scenario.ensure_everybody_was_notified()
+    except NotificationsMissing as error:
         if options.leave:
             raise
-        screen.line(f"{error} The logs may say why.", "red")
+        display.line(f"{error} The logs may say why.", "red")
         return 1
     return 0
 
@@ -100,23 +100,23 @@ async def _while_running(system: System, work: Coroutine[object, object, T]) -> 
             watching.result()
         return working.result()
     except httpx.HTTPError as error:
-        raise DemoError(f"A service did not answer as it should: {error}. The logs may say why.") from error
+        raise DemoFailed(f"A service did not answer as it should: {error}. The logs may say why.") from error
     finally:
         for task in (watching, working):
             task.cancel()
         await asyncio.gather(watching, working, return_exceptions=True)
 
 
-def _print_addresses(screen: Screen, ports: Ports, databases: Sequence[str], folder: Path) -> None:
-    screen.title("Look around")
+def _print_addresses(display: Display, ports: Ports, databases: Sequence[str], folder: Path) -> None:
+    display.title("Look around")
     width = max(len(port.purpose) for port in ports.programs) + 4
     for port in ports.programs:
-        screen.line(f"  {port.purpose:<{width}}{port.url}/docs")
+        display.line(f"  {port.purpose:<{width}}{port.url}/docs")
     first, *others = databases
     also = f" (and {', '.join(f'/{name}' for name in others)})" if others else ""
-    screen.line(f"  {'Postgres':<{width}}postgresql://postgres@127.0.0.1:{ports.postgres.number}/{first}{also}")
-    screen.line(f"  {'LocalStack':<{width}}{ports.localstack.url}")
-    screen.line(f"  {'logs':<{width}}{folder}/logs")
+    display.line(f"  {'Postgres':<{width}}postgresql://postgres@127.0.0.1:{ports.postgres.number}/{first}{also}")
+    display.line(f"  {'LocalStack':<{width}}{ports.localstack.url}")
+    display.line(f"  {'logs':<{width}}{folder}/logs")
 
 
 def main() -> int:
@@ -129,24 +129,24 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where data and logs go")
     given = parser.parse_args()
-    options = Options(
+    options = DemoOptions(
         leave=given.exit,
         keep=given.keep,
         restart=given.restart,
         orders=max(1, given.orders),
         folder=given.folder.resolve(),
     )
-    screen = Screen(Console(highlight=False))
+    display = Display(Console(highlight=False))
     try:
-        return asyncio.run(_interruptible(screen, options))
+        return asyncio.run(_interruptible(display, options))
     except EventTrioError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
 
 
-async def _interruptible(screen: Screen, options: Options) -> int:
+async def _interruptible(display: Display, options: DemoOptions) -> int:
     """SIGINT and SIGTERM end the demo in order; until then it stays."""
-    running_demo = asyncio.ensure_future(demo(screen, options))
+    running_demo = asyncio.ensure_future(demo(display, options))
     interrupted = False
 
     def interrupt() -> None:
@@ -157,7 +157,7 @@ async def _interruptible(screen: Screen, options: Options) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, interrupt)
-    with screen.on():
+    with display.on():
         try:
             return await running_demo
         except asyncio.CancelledError:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.declared_services import DeclaredService
-from tools.demo.errors import DemoError
+from tools.demo.errors import DemoFailed
 from tools.embedded.ports import LOOPBACK, ensure_free
 
 
@@ -36,7 +36,7 @@ class Ports:
         """Read DEMO_*_PORT.
 
         Raises:
-            DemoError: one of them is not a port number.
+            DemoFailed: one of them is not a port number.
         """
         services, relays = {}, {}
         for service in declared:
@@ -63,16 +63,16 @@ class Ports:
         return (*self.programs, self.postgres, self.localstack)
 
     def ensure_free(self) -> None:
-        """Raise PortInUseError if somebody listens on one."""
+        """Raise PortInUse if somebody listens on one."""
         for port in self.all:
             ensure_free(port.number, port.purpose, port.variable)
 
     def ensure_distinct(self) -> None:
-        """Raise DemoError if two of them are the same."""
+        """Raise DemoFailed if two of them are the same."""
         for index, port in enumerate(self.all):
             for other in self.all[:index]:
                 if port.number == other.number:
-                    raise DemoError(
+                    raise DemoFailed(
                         f"Port {port.number} is wanted by {other.purpose} and {port.purpose}: "
                         f"change {other.variable} or {port.variable}."
                     )
@@ -81,5 +81,5 @@ class Ports:
 def _port(default: int, purpose: str, variable: str) -> Port:
     text = os.environ.get(variable, "").strip() or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise DemoError(f"{variable} is {text!r}; it must be a port number from 1 to 65535.")
+        raise DemoFailed(f"{variable} is {text!r}; it must be a port number from 1 to 65535.")
     return Port(int(text), purpose, variable)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tools.demo.errors import DemoError
+from tools.demo.errors import DemoFailed
 from tools.demo.ports import Port
 from tools.embedded.process import ChildProcess, Command, base_environment
 
@@ -47,7 +47,7 @@ class Program:
         """Run a task to its end.
 
         Raises:
-            DemoError: it failed, with the end of its log.
+            DemoFailed: it failed, with the end of its log.
         """
         self._child.start()
         try:
@@ -65,16 +65,16 @@ class Program:
         return self._child.status is not None
 
     def ensure_running(self) -> None:
-        """Raise DemoError, with the end of the log, if it has ended."""
+        """Raise DemoFailed, with the end of the log, if it has ended."""
         status = self._child.status
         if status is not None:
             raise self.failure(f"ended by itself with status {status}")
 
-    def failure(self, what: str) -> DemoError:
-        return DemoError(f"{self.name} {what}.\nThe end of {self.log}:\n{self._child.last_lines()}")
+    def failure(self, what: str) -> DemoFailed:
+        return DemoFailed(f"{self.name} {what}.\nThe end of {self.log}:\n{self._child.last_lines()}")
 
 
-class Service(Program):
+class ServiceProgram(Program):
     """A program that serves HTTP and says when it is ready."""
 
     def __init__(self, name: str, module: str, logs: Path, environment: Mapping[str, str], port: Port) -> None:
@@ -86,7 +86,7 @@ class Service(Program):
         """Wait until its readiness page says so.
 
         Raises:
-            DemoError: it ended, or is not ready in time; the message has what it still lacks.
+            DemoFailed: it ended, or is not ready in time; the message has what it still lacks.
         """
         deadline = time.monotonic() + READY_SECONDS
         lacks = "it does not answer"

@@ -11,9 +11,9 @@ import asyncpg
 
 from event_trio.database.connections import connect
 from tools.declared_services import DeclaredService
-from tools.demo.errors import DemoError
+from tools.demo.errors import DemoFailed
 from tools.demo.ports import Ports
-from tools.demo.processes import Program, Service
+from tools.demo.processes import Program, ServiceProgram
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.ports import LOOPBACK
 from tools.embedded.postgres import EmbeddedPostgres
@@ -46,7 +46,7 @@ class Restartable(Protocol):
 class System:
     """The running processes."""
 
-    services: tuple[Service, ...]
+    services: tuple[ServiceProgram, ...]
     watcher: Program
     postgres: EmbeddedPostgres
     localstack: EmbeddedLocalStack
@@ -56,7 +56,7 @@ class System:
         return (*self.services, self.watcher)
 
     async def ready(self) -> None:
-        """Wait until all services are ready; raises DemoError when one is not, or a process ended."""
+        """Wait until all services are ready; raises DemoFailed when one is not, or a process ended."""
         watching = asyncio.create_task(self.watch())
         waiting = asyncio.create_task(together(*(service.ready() for service in self.services)))
         try:
@@ -68,7 +68,7 @@ class System:
             waiting.cancel()
 
     async def watch(self) -> None:
-        """Never returns; raises DemoError when a process ends."""
+        """Never returns; raises DemoFailed when a process ends."""
         while True:
             for program in self.programs:
                 program.ensure_running()
@@ -78,7 +78,7 @@ class System:
         """Never returns; starts again what ends, as whatever keeps containers running does, and tells of it.
 
         Raises:
-            EmbeddedServerError: a server could not be started again.
+            EmbeddedServerFailed: a server could not be started again.
         """
         named = [(program.name, program) for program in self.programs]
         everything: list[tuple[str, Restartable]] = [
@@ -102,7 +102,7 @@ async def running(
     """Start every declared service and its relay below `folder`, each part reported as a `step`; stop all at the end.
 
     Raises:
-        EmbeddedServerError, DemoError: something could not be started; the message says what to do.
+        EmbeddedServerFailed, DemoFailed: something could not be started; the message says what to do.
     """
     ports.ensure_distinct()
     ports.ensure_free()
@@ -160,14 +160,14 @@ def _open_folder(folder: Path) -> Path:
         for log in logs.glob("*.log"):
             log.unlink()
     except OSError as error:
-        raise DemoError(
+        raise DemoFailed(
             f"The data folder cannot be used: {error.filename}: {error.strerror}. Make it a folder that you may write "
             f"to, or remove it (rm -rf {folder}); it is made anew."
         ) from error
     return logs
 
 
-def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: str) -> Iterator[Service]:
+def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: str) -> Iterator[ServiceProgram]:
     def as_role(role: str) -> dict[str, str]:
         url = f"postgresql://{service.name}_{role}@{LOOPBACK}:{ports.postgres.number}/{service.database}"
         return {"DATABASE_URL": url, "AWS_ENDPOINT_URL": endpoint_url}
@@ -175,14 +175,14 @@ def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: 
     urls = {name: port.url for name, port in ports.services.items()}
     given = {name: value.format_map(urls) for name, value in service.environment.items()}
     environment = {**as_role("api"), "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS, **given}
-    yield Service(service.name, f"services.{service.name}.main", logs, environment, ports.services[service.name])
+    yield ServiceProgram(service.name, f"services.{service.name}.main", logs, environment, ports.services[service.name])
     if service.publishes is not None:
         relay = {
             **as_role("relay"),
             "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS,
             "TOPIC": service.publishes,
         }
-        yield Service(f"{service.name}-relay", "services.relay.main", logs, relay, ports.relays[service.name])
+        yield ServiceProgram(f"{service.name}-relay", "services.relay.main", logs, relay, ports.relays[service.name])
 
 
 async def _migrate(admin_url: str, service: DeclaredService, logs: Path) -> None:

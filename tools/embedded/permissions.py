@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 
 # Postgres starts with one of these and no other (its own mode stands first).
 MODES = (0o700, 0o750)
@@ -16,7 +16,7 @@ def mend(data: Path, user: str | None) -> str | None:
     """Give everything below back to whoever runs the server, and make it usable; a sentence if something changed.
 
     Raises:
-        EmbeddedServerError: it belongs to somebody else, or its file system keeps no modes.
+        EmbeddedServerFailed: it belongs to somebody else, or its file system keeps no modes.
     """
     owner = pwd.getpwnam(user).pw_uid if user else os.geteuid()
     before = stat.S_IMODE(data.stat().st_mode)
@@ -28,7 +28,7 @@ def mend(data: Path, user: str | None) -> str | None:
         return None
     now = stat.S_IMODE(data.stat().st_mode)
     if now not in MODES:
-        raise EmbeddedServerError(
+        raise EmbeddedServerFailed(
             f"{data} has mode {now:04o} and cannot be given 0700, which Postgres insists on: its file system keeps no "
             "modes. Work in a folder on another one, or name one (python -m tools.demo.main --folder ...)."
         )
@@ -64,7 +64,7 @@ def _give(path: Path, data: Path, owner: int, user: str | None) -> None:
     try:
         os.chown(path, owner, pwd.getpwnam(user).pw_gid if user else -1)
     except PermissionError:
-        raise EmbeddedServerError(
+        raise EmbeddedServerFailed(
             f"{path} belongs to another user, so Postgres cannot use {data}: give it back "
             f"(sudo chown -R {owner} {data}); no data is lost."
         ) from None

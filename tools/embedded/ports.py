@@ -5,7 +5,7 @@ import random
 import socket
 from itertools import islice
 
-from tools.embedded.errors import PortInUseError
+from tools.embedded.errors import PortInUse
 
 LOOPBACK = "127.0.0.1"
 
@@ -26,7 +26,7 @@ def free_ports(count: int) -> list[int]:
     free = (port for port in random.sample(CHOICE, 20 * count) if not _answers(port) and not _bound(port))
     found = list(islice(free, count))
     if len(found) < count:
-        raise PortInUseError(f"No {count} free ports were found from {CHOICE.start} to {CHOICE.stop - 1}.")
+        raise PortInUse(f"No {count} free ports were found from {CHOICE.start} to {CHOICE.stop - 1}.")
     return found
 
 
@@ -34,11 +34,11 @@ def ensure_free(port: int, purpose: str, variable: str) -> None:
     """Check that `port` can be listened on.
 
     Raises:
-        PortInUseError: with the port, who may hold it and the variable that changes it.
+        PortInUse: with the port, who may hold it and the variable that changes it.
     """
     if not (_answers(port) or _bound(port)):
         return
-    raise PortInUseError(
+    raise PortInUse(
         f"Port {port} ({purpose}) is in use, perhaps by another `make demo`, by `docker compose up` or by a server of "
         f"your own (`lsof -nP -iTCP:{port} -sTCP:LISTEN` names it): stop it, or choose another port with {variable}=..."
     )
@@ -59,5 +59,5 @@ def _bound(port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True
-            raise PortInUseError(f"Port {port} cannot be used: {error.strerror}. Choose another one.") from error
+            raise PortInUse(f"Port {port} cannot be used: {error.strerror}. Choose another one.") from error
         return False

@@ -16,7 +16,7 @@ import asyncpg
 
 from event_trio.database.connections import connect
 from tools.embedded import installation
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.permissions import mend
 from tools.embedded.ports import LOOPBACK, ensure_free, free_port
 from tools.embedded.postmaster import clear_stale_pid
@@ -66,7 +66,7 @@ class EmbeddedPostgres:
         """Start and wait until it takes connections.
 
         Raises:
-            EmbeddedServerError: with what to do about it.
+            EmbeddedServerFailed: with what to do about it.
         """
         if self.port:
             ensure_free(self.port, "Postgres", self._port_variable)
@@ -83,7 +83,7 @@ class EmbeddedPostgres:
             await self._create(place, folder)
         except OSError as error:
             named = error.filename or self._folder
-            raise EmbeddedServerError(
+            raise EmbeddedServerFailed(
                 f"The data folder cannot be used: {named}: {error.strerror}. Make it a folder that you may write to; "
                 f"only if its data may go, remove it (rm -rf {self._folder}), and it is made anew."
             ) from error
@@ -139,13 +139,13 @@ class EmbeddedPostgres:
         if (data / "PG_VERSION").exists():
             found, wanted = (data / "PG_VERSION").read_text().strip(), place.version().split(".")[0]
             if found != wanted:
-                raise EmbeddedServerError(
+                raise EmbeddedServerFailed(
                     f"{data} was made by Postgres {found} and this is {wanted}: remove it (rm -rf {data}) to start "
                     "with an empty database, or set POSTGRES_BIN to the other version."
                 )
             return
         if data.exists() and any(data.iterdir()):
-            raise EmbeddedServerError(
+            raise EmbeddedServerFailed(
                 f"{data} is not a Postgres data folder: move what is in it elsewhere, or remove it (rm -rf {data})."
             )
         unfinished = data.with_name("data.unfinished")

@@ -7,16 +7,16 @@ import subprocess
 import time
 from pathlib import Path
 
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 
-PATIENCE_SECONDS = 12.0  # a server whose parent was killed is being stopped by its leash
+PATIENCE_SECONDS = 12.0  # a server whose parent was killed is being stopped by its reaper
 
 
 async def clear_stale_pid(data: Path) -> None:
     """Remove a lock file whose process is gone, or is another program that got the same number meanwhile.
 
     Raises:
-        EmbeddedServerError: a server works on the folder and goes on doing so.
+        EmbeddedServerFailed: a server works on the folder and goes on doing so.
     """
     lock = data / "postmaster.pid"
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -25,7 +25,7 @@ async def clear_stale_pid(data: Path) -> None:
             lock.unlink(missing_ok=True)
             return
         if time.monotonic() > deadline:
-            raise EmbeddedServerError(
+            raise EmbeddedServerFailed(
                 f"A Postgres (process {pid}) is already running on {data}: stop the other `make demo`, or that process "
                 f"(kill -INT {pid})."
             )

@@ -1,4 +1,4 @@
-"""A child process on a leash: own session, own environment, output to a file, gone when its parent is gone."""
+"""A child process on a reaper: own session, own environment, output to a file, gone when its parent is gone."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.embedded.errors import EmbeddedServerError
+from tools.embedded.errors import EmbeddedServerFailed
 
-LEASH = Path(__file__).with_name("leash.py")
+REAPER = Path(__file__).with_name("reaper.py")
 POLL_SECONDS = 0.01
 LONGEST_LINE = 800
 
@@ -32,7 +32,7 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10.0
     remove: Sequence[Path] = ()
-    """Folders that the leash removes when the command has ended, whatever became of the parent."""
+    """Folders that the reaper removes when the command has ended, whatever became of the parent."""
 
 
 class ChildProcess:
@@ -40,7 +40,7 @@ class ChildProcess:
 
     def __init__(self, command: Command) -> None:
         self.command = command
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = self.command
@@ -49,8 +49,8 @@ class ChildProcess:
         options += ["--user", command.user] if command.user else []
         options += [part for folder in command.remove for part in ("--remove", str(folder))]
         with command.log.open("wb") as log:
-            self._leash = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(LEASH), *options, "--", *command.arguments],
+            self._reaper = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(REAPER), *options, "--", *command.arguments],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -65,7 +65,7 @@ class ChildProcess:
         return self._running().poll()
 
     @property
-    def leash_pid(self) -> int:
+    def reaper_pid(self) -> int:
         return self._running().pid
 
     async def wait(self, timeout: float) -> int:
@@ -81,17 +81,17 @@ class ChildProcess:
 
     async def stop(self) -> int | None:
         """Ask the command to stop, wait, and kill it after its grace period. Harmless when it is not running."""
-        if self._leash is None:
+        if self._reaper is None:
             return None
         with contextlib.suppress(BrokenPipeError):
-            if self._leash.stdin:
-                self._leash.stdin.close()
+            if self._reaper.stdin:
+                self._reaper.stdin.close()
         deadline = time.monotonic() + self.command.grace_seconds + 5.0
-        while self._leash.poll() is None:
+        while self._reaper.poll() is None:
             if time.monotonic() >= deadline:
-                self._leash.kill()
+                self._reaper.kill()
             await asyncio.sleep(POLL_SECONDS)
-        return self._leash.returncode
+        return self._reaper.returncode
 
     def last_lines(self, count: int = 15) -> str:
         """The end of the log, indented, for a message."""
@@ -101,16 +101,16 @@ class ChildProcess:
             lines = []
         return "\n".join(f"    {_shortened(line)}" for line in lines) or "    (the log is empty)"
 
-    def failure(self, what: str, advice: str = "") -> EmbeddedServerError:
+    def failure(self, what: str, advice: str = "") -> EmbeddedServerFailed:
         """An error with the end of the log in it."""
-        return EmbeddedServerError(
+        return EmbeddedServerFailed(
             f"{self.command.name} {what}. {advice}\nThe end of {self.command.log}:\n{self.last_lines()}"
         )
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._leash is None:
-            raise EmbeddedServerError(f"{self.command.name} was not started.")
-        return self._leash
+        if self._reaper is None:
+            raise EmbeddedServerFailed(f"{self.command.name} was not started.")
+        return self._reaper
 
 
 def _shortened(line: str) -> str:

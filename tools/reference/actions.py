@@ -24,7 +24,7 @@ LEVELS = {"exception": "error, with traceback"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Line:
+class LogLine:
     """A log line in the source."""
 
     action: str
@@ -44,7 +44,7 @@ def render() -> str:
     return page("Log actions", INTRODUCTION, table(headings, rows))
 
 
-def lines() -> list[Line]:
+def lines() -> list[LogLine]:
     """Every log line of the packages, by action."""
     modules = {
         path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def lines() -> list[Line]:
     return sorted({line for name, module in modules.items() for line in _lines(name, module, modules)})
 
 
-def _lines(name: str, module: ast.Module, modules: Mapping[str, ast.Module]) -> Iterator[Line]:
+def _lines(name: str, module: ast.Module, modules: Mapping[str, ast.Module]) -> Iterator[LogLine]:
     for call in _calls(module):
         given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
         action = given.pop("action", None)
@@ -68,7 +68,7 @@ def _lines(name: str, module: ast.Module, modules: Mapping[str, ast.Module]) -> 
         for number, value in enumerate(found):
             # A line with a choice of actions has the same choice of texts.
             text = texts[number] if len(texts) == len(found) else "".join(texts[:1])
-            yield Line(value, " or ".join(levels), text, tuple(given), name)
+            yield LogLine(value, " or ".join(levels), text, tuple(given), name)
 
 
 def _levels(function: ast.expr, module: ast.Module) -> list[str]:

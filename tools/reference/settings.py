@@ -50,7 +50,7 @@ OTHERS = (
      "declared, as `--url`; commas part several."),
     ("EVENT_TRIO_SERVICES", "those of the project", "`./event-trio`: the services and relays that there are, as "
      "`name=address`, parted by commas; a relay is called like its publisher with `-relay` behind it."),
-    ("EVENT_TRIO_PATIENCE_SECONDS", "1, elsewhere 2", "`./event-trio`: how long a process may take to say that it "
+    ("EVENT_TRIO_TIMEOUT_SECONDS", "1, elsewhere 2", "`./event-trio`: how long a process may take to say that it "
      "lives before it counts as stopped; longer where machines are busy."),
     ("EVENT_TRIO_TOKEN", "", "`./event-trio`: an operator's token, as `--token`."),
     ("FAILPOINT", "", "With `ENVIRONMENT=local`: the place at which the process kills itself, for tests of crashes."),

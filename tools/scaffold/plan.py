@@ -18,7 +18,7 @@ from event_trio import contracts
 from event_trio.contracts.payload import EventPayload
 from event_trio.errors import EventTrioError
 from event_trio.settings import suggest
-from infra.manifest import Kind
+from infra.manifest import TemplateKind
 from infra.manifest import load as load_templates
 
 NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
@@ -80,7 +80,7 @@ def plan(root: Path, name: str, events: Sequence[str], publishes: Sequence[str] 
         if event not in known:
             raise ScaffoldRefused(f"EVENTS names {event!r}, which nobody publishes; {suggest(event, list(known))}")
     topics = {f"{event.partition('.')[0]}-events" for event in events}
-    declared = {template.topic for template in load_templates() if template.kind is Kind.TOPIC}
+    declared = {template.topic for template in load_templates() if template.kind is TemplateKind.TOPIC}
     if len(topics) != 1 or not topics <= declared:
         raise ScaffoldRefused(f"EVENTS are of the topics {', '.join(sorted(topics))}: one that exists is possible")
     published = tuple(_published(name, event) for event in dict.fromkeys(publishes))

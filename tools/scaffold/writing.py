@@ -133,7 +133,7 @@ def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, 
     compose, example = root / "docker-compose.yml", root / ".env.example"
     databases, project = root / "infra/postgres/databases.sql", root / "pyproject.toml"
     containers = environment.get_template("root/compose.yml.j2").render(facts)
-    arrows = environment.get_template("root/arrows.toml.j2").render(facts)
+    arrows = environment.get_template("root/import_contracts.toml.j2").render(facts)
     examples = example.read_text(encoding="utf-8")
     new = dict(SUBSTITUTION.findall(containers)).items()
     return {

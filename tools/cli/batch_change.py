@@ -10,7 +10,7 @@ MOST = 1000
 """What one call may change (the service's own bound)."""
 
 
-class Bulk:
+class BatchChange:
     """One change of all that fits. What fails again meanwhile is not met again: every call begins after the last."""
 
     def __init__(self, found: Session, verb: str, body: Mapping[str, object], *, at: str = "/v1/dead-letters") -> None:
@@ -24,7 +24,7 @@ class Bulk:
         """What would be changed, all of it."""
         met: list[Answer] = []
         cursor: str | None = None
-        with self._found.screen.progress("counting"):
+        with self._found.output.progress("counting"):
             while (size := self._next(len(met), self._body.get("limit"))) > 0:
                 answer = self._call(size, cursor, dry_run=True)
                 met += answer["items"]
@@ -37,7 +37,7 @@ class Bulk:
         """Change so many, the oldest first; `done` says which so far. A pause keeps the rate from call to call."""
         rate = self._body.get("per_second")
         cursor: str | None = None
-        with self._found.screen.progress("changing") as progress:
+        with self._found.output.progress("changing") as progress:
             while True:
                 self._asking = self._next(len(self.done), total)
                 if not self._asking:

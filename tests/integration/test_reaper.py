@@ -57,13 +57,13 @@ async def test_killing_the_parent_ends_its_grandchildren(parent: "subprocess.Pop
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS cannot tell a process that its parent died")
-async def test_killing_the_leash_itself_ends_the_command(tmp_path: Path) -> None:
+async def test_killing_the_reaper_itself_ends_the_command(tmp_path: Path) -> None:
     child = _child(tmp_path, "import time; print('up', flush=True); time.sleep(60)")
     child.start()
     await eventually(lambda: _text(tmp_path / "log"))
-    pids = [int(pid) for pid in Path(f"/proc/{child.leash_pid}/task/{child.leash_pid}/children").read_text().split()]
+    pids = [int(pid) for pid in Path(f"/proc/{child.reaper_pid}/task/{child.reaper_pid}/children").read_text().split()]
     assert pids
-    os.kill(child.leash_pid, signal.SIGKILL)
+    os.kill(child.reaper_pid, signal.SIGKILL)
     await eventually(lambda: _gone(pids))
     await child.stop()
 

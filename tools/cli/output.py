@@ -16,7 +16,7 @@ from rich.text import Text
 WIDTH_WITHOUT_TERMINAL = 240
 
 
-class Screen:
+class Output:
     """Two consoles. Colours are Rich's affair: none without a terminal, none with NO_COLOR."""
 
     def __init__(self, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 The parent holds the other end of this program's standard input and never writes to it. When that end closes, because
 the parent stops the command or because the parent is gone, the command's process group gets the stop signal and,
-after the grace period, SIGKILL. Runs alone (`python -I -S leash.py`), so that it starts in milliseconds.
+after the grace period, SIGKILL. Runs alone (`python -I -S reaper.py`), so that it starts in milliseconds.
 """
 
 import argparse
@@ -62,12 +62,12 @@ def _start(options: argparse.Namespace) -> "subprocess.Popen[bytes]":
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=[] if account else None,
-        preexec_fn=_die_with_leash(options.signal) if sys.platform == "linux" else None,
+        preexec_fn=_die_with_reaper(options.signal) if sys.platform == "linux" else None,
     )
 
 
-def _die_with_leash(number: signal.Signals) -> Callable[[], None]:
-    """Linux only, a second net: the command is told when the leash itself is killed."""
+def _die_with_reaper(number: signal.Signals) -> Callable[[], None]:
+    """Linux only, a second net: the command is told when the reaper itself is killed."""
     libc = ctypes.CDLL(None)
     return lambda: libc.prctl(PR_SET_PDEATHSIG, int(number))
 

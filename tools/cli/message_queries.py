@@ -7,32 +7,34 @@ import typer
 
 from tools.cli.client import Answer, segment
 from tools.cli.errors import NotFound
-from tools.cli.screen import many
+from tools.cli.output import many
 from tools.cli.session import Session
-from tools.cli.several import Several
+from tools.cli.session_group import SessionGroup
 
 
-def listed(asked: Several, path: str, criteria: Mapping[str, object], limit: int, nothing: str) -> list[Answer]:
+def list_items(
+    asked: SessionGroup, path: str, criteria: Mapping[str, object], limit: int, nothing: str
+) -> list[Answer]:
     """The items of a list of each service, with its name; says whom it asked when there are none."""
     pages = asked.each(lambda found: found.api.list(path, criteria, limit=limit))
     items = [{**item, "service": found.api.name or found.whom} for found, page in pages for item in page["items"]]
     cut = [page["next_cursor"] for _, page in pages if page["next_cursor"]]
-    if asked.screen.as_json:
+    if asked.output.as_json:
         whom = [found.whom for found, _ in pages]
-        asked.screen.json({"items": items, "next_cursor": cut[0] if cut else None, "asked": whom})
+        asked.output.json({"items": items, "next_cursor": cut[0] if cut else None, "asked": whom})
         return items
     empty = [found.whom for found, page in pages if not page["items"]]
     if empty:
-        asked.screen.note(f"{nothing} at {', '.join(empty)}")
+        asked.output.note(f"{nothing} at {', '.join(empty)}")
     for found, page in pages:
         if page["items"]:
-            asked.screen.note(f"{many(len(page['items']), 'row')} of {found.whom}")
+            asked.output.note(f"{many(len(page['items']), 'row')} of {found.whom}")
     if cut:
-        asked.screen.note(f"there are more than {limit}; --limit shows more")
+        asked.output.note(f"there are more than {limit}; --limit shows more")
     return items
 
 
-def shown(asked: Several, path: str, event_id: str, gone: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def find_messages(asked: SessionGroup, path: str, event_id: str, gone: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """That message of each service that has it, with whom it is from; prints it when JSON is asked for.
 
     Raises NotFound with `gone`, in which `{whom}` stands for those that answered.
@@ -51,7 +53,7 @@ def shown(asked: Several, path: str, event_id: str, gone: str) -> Iterator[tuple
     if not messages:
         raise NotFound(gone.replace("{whom}", ", ".join(found.whom for found, _ in answers)))
     for whom, message in messages:
-        if asked.screen.as_json:
-            asked.screen.json(message)
+        if asked.output.as_json:
+            asked.output.json(message)
         else:
             yield whom, message

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import httpx
 
-from tools.demo.customers import CUSTOMERS, LIVES, Order, Shop
-from tools.demo.errors import NotEverybodyNotifiedError
+from tools.demo.customers import CUSTOMERS, LIVES, PlacedOrder, Shop
+from tools.demo.display import Display
+from tools.demo.errors import NotificationsMissing
 from tools.demo.follower import Follower
 from tools.demo.journey import Journeys
-from tools.demo.measure import percentile
-from tools.demo.screen import Screen
+from tools.demo.latency import percentile
 from tools.demo.system import together
 
 PATIENCE_SECONDS = 45.0
@@ -23,24 +23,24 @@ ORDERS = 200
 ORDERS_PER_SECOND = 20.0
 
 
-class Tour:
+class Scenario:
     """Drives and shows."""
 
     def __init__(
-        self, orders: httpx.AsyncClient, notifications: httpx.AsyncClient, screen: Screen, *, count: int
+        self, orders: httpx.AsyncClient, notifications: httpx.AsyncClient, display: Display, *, count: int
     ) -> None:
         self._orders = orders
         self._shop = Shop(orders)
         self._journeys = Journeys(orders, notifications)
-        self._screen = screen
+        self._screen = display
         self._count = count
-        self._placed: list[Order] = []
+        self._placed: list[PlacedOrder] = []
 
     async def closely(self) -> None:
         """Some orders through their whole life, every event with its times.
 
         Raises:
-            NotEverybodyNotifiedError: an event did not arrive.
+            NotificationsMissing: an event did not arrive.
         """
         self._screen.title("Orders of four customers, each event from its commit to its notification")
         self._screen.line(
@@ -59,7 +59,7 @@ class Tour:
         """Many orders at a steady rate.
 
         Raises:
-            NotEverybodyNotifiedError: one was not handled.
+            NotificationsMissing: one was not handled.
         """
         self._screen.title(f"{self._count} orders, {ORDERS_PER_SECOND:.0f} a second")
         since = datetime.now(UTC)
@@ -74,7 +74,7 @@ class Tour:
         )
 
     async def ensure_everybody_was_notified(self) -> None:
-        """Raise NotEverybodyNotifiedError if a customer was not notified of an order."""
+        """Raise NotificationsMissing if a customer was not notified of an order."""
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while len(found := await self._journeys.notified(self._placed)) < len(self._placed):
             if asyncio.get_running_loop().time() > deadline:
@@ -94,7 +94,7 @@ class Tour:
         self._placed.append(order)
         await self._shop.live(order, LIVES[(number + number // len(CUSTOMERS)) % len(LIVES)])
 
-    async def _times(self, orders: Collection[Order], since: datetime) -> list[float]:
+    async def _times(self, orders: Collection[PlacedOrder], since: datetime) -> list[float]:
         """Milliseconds from the moment that an order was placed, within its transaction, until it was handled."""
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         wanted = {order.id for order in orders}
@@ -109,9 +109,9 @@ class Tour:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _missing(what: str, orders: Collection[Order], found: Collection[str]) -> NotEverybodyNotifiedError:
+def _missing(what: str, orders: Collection[PlacedOrder], found: Collection[str]) -> NotificationsMissing:
     missing = [order.id for order in orders if order.id not in found]
-    return NotEverybodyNotifiedError(
+    return NotificationsMissing(
         f"{len(missing)} of {len(orders)} orders were not {what} within {PATIENCE_SECONDS:.0f} s, "
         f"the first is {missing[0]}."
     )

@@ -8,18 +8,18 @@ from typing import TypeVar
 import typer
 
 from tools.cli import addresses, diagnosis
-from tools.cli.errors import CommandFailed, NotServed
-from tools.cli.screen import Screen
-from tools.cli.session import Session, chosen_addresses, is_narrowed, open_session, telling
+from tools.cli.errors import CommandFailed, WrongService
+from tools.cli.output import Output
+from tools.cli.session import Session, chosen_addresses, is_narrowed, open_session, reporting_errors
 
 T = TypeVar("T")
 
 
-class Several:
+class SessionGroup:
     """Sessions with those that answer, and what is wrong with the others."""
 
-    def __init__(self, screen: Screen, sessions: list[Session], failures: list[str], *, narrowed: bool) -> None:
-        self.screen = screen
+    def __init__(self, output: Output, sessions: list[Session], failures: list[str], *, narrowed: bool) -> None:
+        self.output = output
         self.sessions = sessions
         self.narrowed = narrowed
         self._failures = failures
@@ -36,10 +36,10 @@ class Several:
         for found in self.sessions:
             try:
                 answers.append((found, ask(found)))
-            except NotServed as failure:
+            except WrongService as failure:
                 if self._alone:
                     raise
-                self.screen.note(str(failure))
+                self.output.note(str(failure))
             except CommandFailed as failure:
                 if self._alone:
                     raise
@@ -49,7 +49,7 @@ class Several:
     def tell(self) -> None:
         """Tell who did not answer, and why."""
         for failure in self._failures:
-            self.screen.error(failure)
+            self.output.error(failure)
 
     def end(self) -> None:
         """The same; raises typer.Exit when somebody did not."""
@@ -59,23 +59,23 @@ class Several:
 
 
 @contextmanager
-def several(context: typer.Context, url: str, token: str | None, as_json: bool) -> Iterator[Several]:
+def open_sessions(context: typer.Context, url: str, token: str | None, as_json: bool) -> Iterator[SessionGroup]:
     """Sessions with all that the options mean, found alive at the same time."""
     chosen, known = chosen_addresses(context, url), addresses.declared()
-    with telling(as_json) as screen, ExitStack() as stack:
+    with reporting_errors(as_json) as output, ExitStack() as stack:
         with ThreadPoolExecutor(len(chosen)) as threads:
-            standings = list(threads.map(lambda one: diagnosis.look(one, addresses.publisher_of(one, known)), chosen))
+            healths = list(threads.map(lambda one: diagnosis.look(one, addresses.publisher_of(one, known)), chosen))
         sessions, failures = [], []
-        for standing in standings:
+        for health in healths:
             try:
                 sessions.append(
-                    stack.enter_context(open_session(context, standing.address, token, screen, standing=standing))
+                    stack.enter_context(open_session(context, health.address, token, output, health=health))
                 )
             except CommandFailed as failure:
                 if len(chosen) == 1:
                     raise
                 failures.append(str(failure))
-        found = Several(screen, sessions, failures, narrowed=is_narrowed(context))
+        found = SessionGroup(output, sessions, failures, narrowed=is_narrowed(context))
         try:
             yield found
         except (CommandFailed, typer.Exit):

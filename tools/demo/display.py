@@ -15,7 +15,7 @@ HEADING = "customer order   event                recorded      sent   published 
 LONGEST_LIST = 8
 
 
-class Screen:
+class Display:
     """Writes to a console; plain lines when that is no terminal."""
 
     def __init__(self, console: Console) -> None:
