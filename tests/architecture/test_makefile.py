@@ -1,4 +1,4 @@
-"""The Makefile lists itself, and the README lists what it lists."""
+"""The Makefile documents each target, and CONTRIBUTING.md lists them all."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import subprocess
 
 from tests.support.sources import ROOT
 
-README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 KINDS = ("architecture", "unit", "contract", "integration", "acceptance", "stress")
 
 
@@ -18,7 +18,7 @@ def _targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):(?!=)", _makefile(), re.MULTILINE))
 
 
-def test_every_target_says_what_it_does() -> None:
+def test_every_target_has_a_description() -> None:
     described = set(re.findall(r"^([a-z][a-z-]*):.*## \S", _makefile(), re.MULTILINE))
     assert _targets() == described
 
@@ -34,10 +34,10 @@ def test_every_kind_of_test_has_a_target_and_a_folder() -> None:
     assert folders <= set(KINDS)
 
 
-def test_the_readme_names_every_target_and_no_other() -> None:
+def test_contributing_lists_every_target_and_no_other() -> None:
     mentioned = set(
         re.findall(
-            r"\bmake ([a-z][a-z-]+)\b", " ".join(re.findall(r"`[^`]+`|```.*?```", README.read_text(), re.DOTALL))
+            r"\bmake ([a-z][a-z-]+)\b", " ".join(re.findall(r"`[^`]+`|```.*?```", CONTRIBUTING.read_text(), re.DOTALL))
         )
     )
     assert mentioned >= _targets()

@@ -1,4 +1,4 @@
-"""The README in both languages says the same, and starts with what can be run."""
+"""Both READMEs have the same sections, commands and links, and list every folder."""
 
 import re
 
@@ -15,22 +15,22 @@ def test_both_have_the_same_sections() -> None:
     assert _shape(english) == _shape(korean)
 
 
-def test_both_have_the_same_commands_and_answers() -> None:
+def test_both_have_the_same_commands_and_code() -> None:
     assert _commands(page(ENGLISH)) == _commands(page(KOREAN))
 
 
-def test_both_name_the_same_things() -> None:
+def test_both_have_the_same_links() -> None:
     translated = {"README.ko.md": "README", "README.md": "README"}
     links = [[translated.get(link, link) for link in page(name).links] for name in (ENGLISH, KOREAN)]
     assert links[0] == links[1]
 
 
-def test_the_korean_one_is_korean() -> None:
+def test_the_korean_readme_is_in_korean() -> None:
     letters = re.findall(r"[가-힣]", page(KOREAN).text)
     assert len(letters) > 1500
 
 
-def test_every_room_is_on_the_map() -> None:
+def test_the_layout_lists_every_folder() -> None:
     parts = [path.relative_to(ROOT).parts for path in project_files()]
     folders = {path[0] for path in parts if len(path) > 1 and not path[0].startswith(".")}
     services = {f"services/{path[1]}" for path in parts if path[0] == "services" and len(path) > 2}
@@ -38,13 +38,13 @@ def test_every_room_is_on_the_map() -> None:
     assert shown == folders - {"services", "locks"} | services
 
 
-def test_containers_are_named_only_if_there_are_any() -> None:
+def test_containers_are_mentioned_only_if_they_exist() -> None:
     names = {named(path) for path in project_files()}
     assert ("docker compose up" in page(ENGLISH).text) == ("docker-compose.yml" in names)
 
 
 def _shape(found: Page) -> list[str]:
-    """Tables, lists and blocks in their order, without their words."""
+    """The sequence of tables, lists and blocks, without their words."""
     lines = (line[:1] for line in found.text.splitlines())
     return [mark for mark in lines if mark in ("|", "-", "`", "!")]
 

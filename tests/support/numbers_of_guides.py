@@ -1,4 +1,4 @@
-"""The numbers in the prose of the README and of the guides to building and running."""
+"""The numbers in the prose of the guides to building and running."""
 
 import json
 from inspect import signature
@@ -32,7 +32,6 @@ RUN = "times of one run, which its page says"
 QUOTAS = "Amazon SNS Developer Guide, quotas; Amazon SQS Developer Guide, quotas of messages"
 
 GUIDES: dict[str, tuple[Entry, ...]] = {
-    "README.md": (Example("an outbox of a million rows", "what ROWS stands for: the Makefile's default"),),
     "docs/how-to/add-a-service.md": (Code("Events wait in the queue (7 days)", KEPT),),
     "docs/how-to/call-the-api.md": (
         Code("if it comes within 5 s;", WAIT_SECONDS),
