@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from functools import cache
 from typing import TypedDict
@@ -17,6 +18,8 @@ from ..urls import is_aws
 
 # What everybody gives LocalStack, which takes any.
 LOCAL_KEY = "test"
+LOCAL_REGION = "us-east-1"
+REGION_OF_QUEUE = re.compile(r"https://sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.")
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS")
 
 
@@ -26,6 +29,22 @@ class Options(TypedDict, total=False):
     proxies: dict[str, str]
     use_fips_endpoint: bool
     use_dualstack_endpoint: bool
+
+
+def surroundings(queue: str) -> tuple[str, str | None]:
+    """The region and the address of SQS as the standard AWS variables and files give them.
+
+    The region of a queue's URL is taken where none is configured. Raises ConfigurationError when there is none.
+    """
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL_SQS") or os.environ.get("AWS_ENDPOINT_URL") or None
+    region = os.environ.get("AWS_REGION") or AioSession().get_config_variable("region")
+    if not region and (found := REGION_OF_QUEUE.match(queue)):
+        region = found["region"]
+    if not region and not leads_to_aws(endpoint_url):
+        region = LOCAL_REGION
+    if not region:
+        raise ConfigurationError("no AWS region is configured: set AWS_REGION")
+    return str(region), endpoint_url
 
 
 def session(region: str, endpoint_url: str | None) -> aioboto3.Session:

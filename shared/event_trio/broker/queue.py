@@ -56,12 +56,14 @@ class Queue:
     Every call raises BrokerUnavailable, saying what is wrong, when the queue or the broker cannot be used.
     """
 
-    def __init__(self, client: SQSClient, name: str) -> None:
+    def __init__(self, client: SQSClient, name: str, *, url: str | None = None) -> None:
+        """`url` is needed for a queue of another account; any other is found by its name."""
         self.name = name
         self.missing = False
         """Whether the last call found no such queue."""
         self._client = client
-        self._url: str | None = None
+        self._known_url = url
+        self._url = url
 
     async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
         """Up to `most` messages, after waiting up to `wait_seconds` (20 at the most) for the first.
@@ -148,7 +150,7 @@ class Queue:
         code = error_code(error)
         self.missing = code in GONE
         if self.missing:
-            self._url = None
+            self._url = self._known_url
             return BrokerUnavailable(f"queue {self.name} does not exist; deploy the topology")
         return BrokerUnavailable(f"cannot {action} queue {self.name}: {code}")
 

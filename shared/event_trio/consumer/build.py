@@ -14,7 +14,7 @@ from ..broker.aws import Aws, ensure_usable, sns, sqs
 from ..broker.names import BrokerNames, dead_letters, undelivered
 from ..broker.queue import Queue
 from ..clock import SystemClock
-from ..database.connections import create_engine
+from ..database.connections import create_engine, limit_waits
 from ..http_client.client import async_client, route
 from ..lifecycle import Loop
 from ..signals import Signals
@@ -23,6 +23,7 @@ from .deployment_check import DeploymentCheck
 from .isolation import Isolation
 from .maintenance import InboxMaintenance
 from .metrics import ConsumerMetrics
+from .options import ConsumerOptions
 from .payloads import PayloadReader, Reading
 from .pipeline.intake import Processor
 from .pipeline.pipeline import Handling
@@ -56,6 +57,25 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The queue that a consumer reads, and what belongs to it. A queue is named, or given by its URL."""
+
+    queue: str
+    dead_letter_queue: str | None = None
+    """Where SQS moves what was received too often (`maxReceiveCount`)."""
+    undelivered_queue: str | None = None
+    """Where SNS puts what it could not deliver to the queue."""
+    topic: str | None = None
+    """The topic whose subscription is compared with the handlers; needs `dead_letter_queue`."""
+
+    @classmethod
+    def of(cls, subscription: Subscription, names: BrokerNames) -> Source:
+        """The queues of a subscriber by this project's names."""
+        queue = names.queue(subscription.consumer, subscription.domain)
+        return cls(queue, dead_letters(queue), undelivered(queue), names.topic(subscription.domain))
+
+
+@dataclass(frozen=True, slots=True)
 class Consuming:
     """A consumer and all the loops that belong to it."""
 
@@ -68,13 +88,20 @@ def consumer_engine(settings: ConsumerSettings, *, application_name: str) -> Asy
 
     None of its handlers ever waits for one, and none keeps one from the service's API.
     """
-    return create_engine(
-        settings.database_url.get_secret_value(),
+    url = settings.database_url.get_secret_value()
+    return engine_for(url, settings.options, application_name=application_name)
+
+
+def engine_for(url: str, options: ConsumerOptions, *, application_name: str) -> AsyncEngine:
+    """Connections for a consumer with these options: READ COMMITTED, with limits to what they wait for."""
+    engine = create_engine(
+        url,
         application_name=application_name,
         # Kept, or connections come and go with every event of a backlog.
-        pool_size=settings.concurrency,
+        pool_size=options.concurrency,
         overflow=PACE.concurrency + OTHER_LOOPS,
     )
+    return limit_waits(engine)
 
 
 @asynccontextmanager
@@ -88,10 +115,33 @@ async def consuming(
     *,
     after_commit: Callable[[], None],
 ) -> AsyncIterator[Consuming]:
-    """The parts, wired, with the connections that they need."""
+    """The consumer of a service of this project, with the connections to the broker that it needs."""
+    source = Source.of(subscription, BrokerNames(settings.topology_prefix))
     aws = Aws(settings.aws_region, settings.aws_endpoint_url)
-    async with sqs(aws) as client, sns(aws) as topics, _payloads(settings) as payloads:
-        yield _wire(subscription, router, settings, sessions, registry, signals, client, topics, payloads, after_commit)
+    async with connected(
+        subscription, source, router, settings.options, aws, sessions, registry, signals, after_commit=after_commit
+    ) as made:
+        yield made
+
+
+@asynccontextmanager
+async def connected(
+    subscription: Subscription,
+    source: Source,
+    router: Router,
+    options: ConsumerOptions,
+    aws: Aws,
+    sessions: async_sessionmaker[AsyncSession],
+    registry: CollectorRegistry,
+    signals: Signals,
+    *,
+    after_commit: Callable[[], None],
+) -> AsyncIterator[Consuming]:
+    """The consumer of any queue, with the connections to the broker that it needs."""
+    async with sqs(aws) as client, sns(aws) as topics, _payloads(options) as payloads:
+        yield _wire(
+            subscription, source, router, options, sessions, registry, signals, client, topics, payloads, after_commit
+        )
 
 
 async def ensure_startable(settings: ConsumerSettings) -> None:
@@ -103,8 +153,9 @@ async def ensure_startable(settings: ConsumerSettings) -> None:
 
 def _wire(
     subscription: Subscription,
+    source: Source,
     router: Router,
-    settings: ConsumerSettings,
+    options: ConsumerOptions,
     sessions: async_sessionmaker[AsyncSession],
     registry: CollectorRegistry,
     signals: Signals,
@@ -117,53 +168,59 @@ def _wire(
     metrics, gate = ConsumerMetrics(registry), DatabaseBreaker(sessions)
     report = Report(router, metrics, signals, clock, subject_name=subscription.subject_name)
     handling = Handling(router, sessions, gate, report, clock, after_commit=after_commit, payloads=payloads)
-    hours = settings.inbox_retention_days * 24
+    hours = options.inbox_retention_days * 24
     processor = Processor(subscription.consumer, sessions, handling, report, clock, retention_hours=hours)
-    topology = BrokerNames(settings.topology_prefix)
-    queue = Queue(client, topology.queue(subscription.consumer, subscription.domain))
+    queue = _queue(client, source.queue)
     limits = Limits(
-        concurrency=settings.concurrency,
-        capacity=max(300, settings.concurrency),
+        concurrency=options.concurrency,
+        capacity=max(300, options.concurrency),
         # Its own budget ends before the supervisor's, which would cut it off.
-        drain_seconds=settings.drain_seconds - min(0.5, settings.drain_seconds / 20),
-        polling=Polling(wait_seconds=settings.queue_wait_seconds, visibility_seconds=settings.visibility_seconds),
+        drain_seconds=options.drain_seconds - min(0.5, options.drain_seconds / 20),
+        polling=Polling(wait_seconds=options.queue_wait_seconds, visibility_seconds=options.visibility_seconds),
     )
     isolation = Isolation()
     consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits, isolation)
     name = subscription.consumer
     deferrals = DeferredWorker(name, sessions, handling, gate, report, signals, PACE, isolation)
     upkeep = InboxMaintenance(name, sessions, metrics, signals, retention_hours=hours)
-    wait = min(settings.queue_wait_seconds, NET_WAIT_SECONDS)
-    nets = [
-        DeadLetterQueueDrain(
-            loop, name, Queue(client, under(queue.name)), sessions, metrics, signals, reason=reason, wait_seconds=wait
+    wait = min(options.queue_wait_seconds, NET_WAIT_SECONDS)
+    loops: list[Loop] = [consumer, deferrals, upkeep]
+    for loop, where, reason in (
+        ("received-too-often", source.dead_letter_queue, "received_too_often"),
+        ("undelivered", source.undelivered_queue, "undelivered"),
+    ):
+        if where is not None:
+            net = _queue(client, where)
+            loops.append(
+                DeadLetterQueueDrain(loop, name, net, sessions, metrics, signals, reason=reason, wait_seconds=wait)
+            )
+    if source.topic is not None and source.dead_letter_queue is not None:
+        check = DeploymentCheck(
+            topics,
+            source.topic,
+            queue,
+            _queue(client, source.dead_letter_queue),
+            router,
+            metrics,
+            signals,
+            inbox_days=options.inbox_retention_days,
+            outbox_days=options.outbox_retention_days,
         )
-        for loop, under, reason in (
-            ("received-too-often", dead_letters, "received_too_often"),
-            ("undelivered", undelivered, "undelivered"),
-        )
-    ]
-    check = DeploymentCheck(
-        topics,
-        topology.topic(subscription.domain),
-        queue,
-        Queue(client, dead_letters(queue.name)),
-        router,
-        metrics,
-        signals,
-        inbox_days=settings.inbox_retention_days,
-        outbox_days=settings.outbox_retention_days,
-    )
-    return Consuming(consumer, (consumer, deferrals, upkeep, *nets, check))
+        loops.append(check)
+    return Consuming(consumer, tuple(loops))
+
+
+def _queue(client: SQSClient, where: str) -> Queue:
+    """The queue of that name or URL."""
+    return Queue(client, where.rpartition("/")[2], url=where) if "://" in where else Queue(client, where)
 
 
 @asynccontextmanager
-async def _payloads(settings: ConsumerSettings) -> AsyncIterator[PayloadReader | None]:
+async def _payloads(options: ConsumerOptions) -> AsyncIterator[PayloadReader | None]:
     """What reads payloads; nothing, and no client, where no publisher keeps any."""
-    if not settings.origins:
+    if not options.payload_origins:
         yield None
         return
-    token = settings.payload_token
-    reading = Reading(settings.origins, token.get_secret_value() if token else None)
-    async with async_client(settings.origins) as client:
+    reading = Reading(options.payload_origins, options.payload_token)
+    async with async_client(options.payload_origins) as client:
         yield PayloadReader(reading, client, SystemClock())

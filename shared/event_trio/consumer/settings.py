@@ -10,6 +10,7 @@ from .. import setting_types as types
 from ..broker.aws import LONGEST_WAIT_SECONDS, drain_for
 from ..settings import ServiceSettings
 from ..urls import http_url
+from .options import ConsumerOptions
 from .pipeline.intake import MARGIN_HOURS
 from .policies import FailurePolicy
 from .policy_settings import parse_policies
@@ -82,6 +83,20 @@ class ConsumerSettings(ServiceSettings):
     def origins(self) -> tuple[str, ...]:
         """The addresses of `payload_origins`."""
         return _parts(self.payload_origins)
+
+    @property
+    def options(self) -> ConsumerOptions:
+        """These settings as a consumer takes them."""
+        return ConsumerOptions(
+            concurrency=self.concurrency,
+            queue_wait_seconds=self.queue_wait_seconds,
+            visibility_seconds=self.visibility_seconds,
+            drain_seconds=self.drain_seconds,
+            inbox_retention_days=self.inbox_retention_days,
+            outbox_retention_days=self.outbox_retention_days,
+            payload_origins=self.origins,
+            payload_token=self.payload_token.get_secret_value() if self.payload_token else None,
+        )
 
     @model_validator(mode="after")
     def _drains_after_the_last_receive(self: S) -> S:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .faults import DATABASE_FAULTS as DATABASE_FAULTS
@@ -22,6 +23,15 @@ else:
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
+LOCK_TIMEOUT = "5s"
+IDLE_IN_TRANSACTION_TIMEOUT = "30s"
+# Where the role or the database has a limit already, that one stays.
+LIMIT_WAITS = f"""
+SELECT set_config(wanted.name, wanted.value, false)
+FROM (VALUES ('lock_timeout', '{LOCK_TIMEOUT}'),
+             ('idle_in_transaction_session_timeout', '{IDLE_IN_TRANSACTION_TIMEOUT}')) AS wanted (name, value)
+WHERE current_setting(wanted.name) = '0'
+"""  # noqa: S608 - constants of this file
 
 
 def create_engine(url: str, *, application_name: str, pool_size: int = 5, overflow: int | None = None) -> AsyncEngine:
@@ -33,6 +43,8 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
     """
     return create_async_engine(
         "postgresql+asyncpg://",
+        # Whatever the database's default is: under REPEATABLE READ concurrent inserts into the inbox would fail.
+        isolation_level="READ COMMITTED",
         pool_size=pool_size,
         max_overflow=pool_size if overflow is None else overflow,
         pool_timeout=CONNECT_SECONDS,
@@ -46,6 +58,20 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
             "server_settings": {"application_name": application_name},
         },
     )
+
+
+def limit_waits(engine: AsyncEngine) -> AsyncEngine:
+    """Let new connections of the engine wait for a lock, and keep an idle transaction open, only so long.
+
+    The same limits as `create_login_role` gives a role, for a role that was made elsewhere. They are set by a statement
+    and not at the start of the session, where PgBouncer refuses parameters that it does not know.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def limit(connection: Any, _: object) -> None:
+        connection.run_async(lambda driver: driver.execute(LIMIT_WAITS))
+
+    return engine
 
 
 def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size: int = 5) -> Pool:
@@ -83,7 +109,7 @@ async def connect(
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction: the unit that a transaction-mode pooler keeps on one server connection."""
-    async with acquire(pool) as connection, connection.transaction():
+    async with acquire(pool) as connection, connection.transaction(isolation="read_committed"):
         yield connection
 
 

@@ -8,10 +8,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 
-from .connections import connect
-
-LOCK_TIMEOUT = "5s"
-IDLE_IN_TRANSACTION_TIMEOUT = "30s"
+from .connections import IDLE_IN_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, connect
 
 SCRAM_ITERATIONS = 4096
 

@@ -1,0 +1,131 @@
+"""Consumes a queue in one call."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+from ..broker.aws import Aws, ensure_usable
+from ..broker.aws_session import surroundings
+from ..broker.names import FIFO
+from ..lifecycle import Supervisor
+from ..signals import Signals
+from .build import Source, Subscription, connected, engine_for
+from .options import ConsumerOptions
+from .router import Router
+
+log = structlog.get_logger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def consume(
+    *,
+    queue: str,
+    router: Router,
+    database: str | AsyncEngine,
+    consumer: str | None = None,
+    dead_letter_queue: str | None = None,
+    undelivered_queue: str | None = None,
+    topic: str | None = None,
+    options: ConsumerOptions | None = None,
+    registry: CollectorRegistry | None = None,
+    signals: Signals | None = None,
+    after_commit: Callable[[], None] | None = None,
+    stopping: asyncio.Event | None = None,
+) -> None:
+    """Consume an SQS FIFO queue until SIGTERM or SIGINT, then finish what was begun and return.
+
+    Only the first three parameters are needed. Region, credentials and endpoint come from the standard AWS variables.
+
+    - `queue`: its name or URL.
+    - `router`: the handlers.
+    - `database`: a `postgresql://` URL, or an engine. It has the inbox tables (`event_trio.inbox.install_tables`) and
+      the tables that handlers write. Connections made from a URL are READ COMMITTED and have limits to waiting for
+      locks and to idle transactions; an engine of the caller's has to be made with such limits.
+    - `consumer`: the name under which processed events are recorded; by default the queue's name. Events that were
+      processed under another name are handled again.
+    - `dead_letter_queue`, `undelivered_queue`: queues whose messages become rows of `deferred_message` with the status
+      `dead`, so that dead letters are in one place.
+    - `topic`: the SNS topic whose subscription is compared with the handlers.
+    - `options`: concurrency, times and retention.
+    - `registry`: where the metrics are registered; by default a registry of its own.
+    - `signals`: what tests wait for.
+    - `after_commit`: called after each commit; `OutboxNotifier.ring`, if handlers record events.
+    - `stopping`: ends the consumer when it is set. No signal handler is installed then.
+
+    Raises ConfigurationError when the AWS SDK or the options cannot be used. A database or a broker that is down is
+    waited for.
+    """
+    chosen = options or ConsumerOptions()
+    aws = Aws(*surroundings(queue))
+    await ensure_usable(aws)
+    source = Source(queue, dead_letter_queue, undelivered_queue, topic)
+    name = consumer or queue.rpartition("/")[2].removesuffix(FIFO)
+    said = signals or Signals()
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(_engine(database, chosen))
+        made = await stack.enter_async_context(
+            connected(
+                Subscription(name, queue),
+                source,
+                router,
+                chosen,
+                aws,
+                async_sessionmaker(engine, expire_on_commit=False),
+                registry or CollectorRegistry(),
+                said,
+                after_commit=after_commit or _nothing,
+            )
+        )
+        stop = stopping or stack.enter_context(_Stop()).event
+        supervisor = Supervisor(made.loops, drain_seconds=chosen.drain_seconds, signals=said)
+        await supervisor.start()
+        log.info("consumer started", action="consumer.started", queue=queue, consumer=name)
+        try:
+            await stop.wait()
+        finally:
+            await supervisor.stop()
+            log.info("consumer stopped", action="consumer.stopped", queue=queue, consumer=name)
+
+
+@asynccontextmanager
+async def _engine(database: str | AsyncEngine, options: ConsumerOptions) -> AsyncIterator[AsyncEngine]:
+    """The caller's engine, which stays open, or one of our own."""
+    if isinstance(database, AsyncEngine):
+        yield database.execution_options(isolation_level="READ COMMITTED")
+        return
+    url = database.replace("postgresql+asyncpg://", "postgresql://", 1)
+    engine = engine_for(url, options, application_name="event-trio-consumer")
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+class _Stop:
+    """An event that SIGTERM and SIGINT set, while the context lasts."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def __enter__(self) -> _Stop:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.event.set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _nothing() -> None:
+    """Do nothing after a commit."""
