@@ -95,7 +95,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("takes ten entries", BATCH_ENTRIES),
         Code("256 KiB unless set", DEFAULT_BYTES),
         Code("recorded about twice a second", 1 / RECORD_SECONDS),
-        Code("has refused three times *by name*", refusals.REPEATS),
+        Code("has rejected three times *by name*", refusals.REPEATS),
         Example("one group or a thousand", "any number"),
         Code("When five groups or more", refusals.GROUPS),
         Code("(0.2 to 30 seconds)", courier.SUSPECT.first, courier.SUSPECT.cap),
