@@ -16,7 +16,7 @@ NotificationId = NewType("NotificationId", UUID)
 DEFAULT_LOCALE = "en"
 
 
-class RecipientUnknown(EventTrioError):
+class UnknownRecipient(EventTrioError):
     """It is not known here whom to notify about this order: its order.placed was never handled."""
 
 
@@ -24,7 +24,7 @@ class NotificationNotFound(EventTrioError):
     """There is no such notification, or it is not this caller's."""
 
 
-class Status(StrEnum):
+class NotificationStatus(StrEnum):
     """What became of a notification."""
 
     SENT = "sent"
@@ -42,7 +42,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class MessageText:
     """What to say, in the language that it is written in."""
 
     locale: str
@@ -51,12 +51,12 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class OutboundMessage:
     """What a sender sends. Its key is the id of the event that it is about: sent twice, it is the same notice."""
 
     key: UUID
     address: str
-    text: Text
+    text: MessageText
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Notification:
     locale: str
     subject: str
     body: str
-    status: Status
+    status: NotificationStatus
     created_at: datetime
     sent_at: datetime | None
 

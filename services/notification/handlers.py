@@ -15,10 +15,10 @@ from event_trio.contracts.orders import (
     OrderShipped,
 )
 
-from .domain import RecipientUnknown
-from .rendering import NotRendered
-from .senders.sender import SenderDown, SendRefused
-from .use_cases import Notifier, Sent
+from .domain import UnknownRecipient
+from .rendering import RenderingFailed
+from .senders.sender import SenderUnavailable, SendRejected
+from .use_cases import CustomerNotifier, SentNotification
 
 HANDLED: tuple[type[OrderEvent], ...] = (OrderPlaced, OrderConfirmed, OrderShipped, OrderDelivered, OrderCancelled)
 
@@ -26,15 +26,15 @@ HANDLED: tuple[type[OrderEvent], ...] = (OrderPlaced, OrderConfirmed, OrderShipp
 POLICY = Retry(attempts=8, delay=1, unit=Unit.SECONDS, backoff=3.0, then=PublishFailure())
 
 
-def router(notifier: Notifier) -> Router:
+def router(notifier: CustomerNotifier) -> Router:
     """The handlers: each event is one notice."""
 
-    async def send(event: Event[OrderEvent]) -> Sent:
+    async def send(event: Event[OrderEvent]) -> SentNotification:
         try:
             return await notifier.send(event)
-        except SenderDown as down:
+        except SenderUnavailable as down:
             raise Outage(down.seconds, str(down)) from down
-        except (RecipientUnknown, NotRendered, SendRefused) as refused:
+        except (UnknownRecipient, RenderingFailed, SendRejected) as refused:
             # No repetition helps: the order.placed that would tell was put aside, there is no text, or the recipient
             # is wrong.
             raise Reject(str(refused)) from refused

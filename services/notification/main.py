@@ -17,20 +17,20 @@ from event_trio.consumer.build import Subscription, consumer_engine, consuming, 
 from event_trio.consumer.sources.worker import Consumer
 from event_trio.database.connections import create_engine
 from event_trio.errors import ConfigurationError
-from event_trio.http import operations
 from event_trio.http.application import create_app
 from event_trio.http.authorization import authenticator
 from event_trio.http.database import database_checks
-from event_trio.http.health import Check
+from event_trio.http.health import HealthCheck
 from event_trio.http.server import serve
-from event_trio.idempotency.answers import Answers
 from event_trio.idempotency.metrics import IdempotencyMetrics
 from event_trio.idempotency.pruner import KeyPruner
+from event_trio.idempotency.response_store import ResponseStore
 from event_trio.idempotency.schema import TABLE
-from event_trio.idempotency.transactions import of_sessions
+from event_trio.idempotency.transactions import session_transactions
 from event_trio.lifecycle import Supervisor
 from event_trio.observability import logging
 from event_trio.observability.metrics import new_registry
+from event_trio.operations_api import routes as operations_routes
 from event_trio.outbox.metrics import OutboxMetrics
 from event_trio.outbox.notifier import OutboxNotifier
 from event_trio.outbox.watch import OutboxWatch
@@ -43,12 +43,12 @@ from .api.problems import translation
 from .handlers import router
 from .migrate import MIGRATIONS
 from .rendering import Templates
-from .senders.guarded import GuardedSender
+from .senders.circuit_breaking import CircuitBreakingSender
 from .senders.log import LogSender
 from .senders.sender import Sender
-from .senders.smtp import Smtp, SmtpSender
+from .senders.smtp import SmtpOptions, SmtpSender
 from .settings import NotificationSettings
-from .use_cases import Notifier, Records
+from .use_cases import CustomerNotifier, NotificationQueries
 
 log = structlog.get_logger(__name__)
 
@@ -89,11 +89,11 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         report=settings.cloudwatch_metrics,
         signals=said,
     )
-    answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
-    pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
+    answers = ResponseStore(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    pruner = KeyPruner(answers, session_transactions(sessions), signals=said)
     chosen = sender or _sender(settings)
     writer = OutboxWriter(SOURCE, most_bytes=settings.message_bytes)
-    notifier = Notifier(consumer_sessions, Templates(), chosen, writer, SystemClock())
+    notifier = CustomerNotifier(consumer_sessions, Templates(), chosen, writer, SystemClock())
     routes = router(notifier)
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
@@ -120,13 +120,13 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     return create_app(
         title="Notification service",
         description="Tells customers what happened to their orders, once per event.",
-        routers=[notifications.router, *operations.ROUTERS],
+        routers=[notifications.router, *operations_routes.ROUTERS],
         authenticator=known,
         registry=registry,
-        checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
+        checks=(*_checks(engine, running), HealthCheck("outbox", watch.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
-        state={"records": Records(sessions), **operations.consumer_state(sessions, NAME, answers)},
+        state={"records": NotificationQueries(sessions), **operations_routes.consumer_state(sessions, NAME, answers)},
     )
 
 
@@ -135,7 +135,7 @@ def _sender(settings: NotificationSettings) -> Sender:
         return LogSender()
     password = settings.smtp_password
     smtp = SmtpSender(
-        Smtp(
+        SmtpOptions(
             host=settings.smtp_host,
             port=settings.smtp_port,
             sender=settings.smtp_from,
@@ -144,17 +144,17 @@ def _sender(settings: NotificationSettings) -> Sender:
             password=password.get_secret_value() if password is not None else None,
         )
     )
-    return GuardedSender(smtp, SystemClock())
+    return CircuitBreakingSender(smtp, SystemClock())
 
 
-def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[Check]:
+def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[HealthCheck]:
     async def queue() -> str | None:
         return running[0].consumer.trouble if running else "not started"
 
     async def loops() -> str | None:
         return running[0].supervisor.unhealthy() if running else "not started"
 
-    return (*database_checks(engine, MIGRATIONS), Check("queue", queue), Check("loops", loops))
+    return (*database_checks(engine, MIGRATIONS), HealthCheck("queue", queue), HealthCheck("loops", loops))
 
 
 def run() -> None:

@@ -9,12 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from event_trio.contracts.orders import OrderEvent
 from event_trio.errors import EventTrioError
 
-from .domain import DEFAULT_LOCALE, Text, language
+from .domain import DEFAULT_LOCALE, MessageText, language
 
 FOLDER = Path(__file__).parent / "templates"
 
 
-class NotRendered(EventTrioError):
+class RenderingFailed(EventTrioError):
     """There is no text about this event: its template is missing, or is no template for it."""
 
 
@@ -33,20 +33,22 @@ class Templates:
             keep_trailing_newline=True,
         )
 
-    def render(self, event: OrderEvent, locale: str) -> Text:
+    def render(self, event: OrderEvent, locale: str) -> MessageText:
         """The text about an event, in the locale's language, or in English where there is none in that language.
 
-        Raises NotRendered.
+        Raises RenderingFailed.
         """
         wanted = language(locale)
         found = wanted if wanted in self.languages else DEFAULT_LOCALE
         try:
             rendered = self._template(found, event.type).render(event=event)
         except (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-            # Of a template's mistakes only the kind is told: their messages may quote the event.
-            raise NotRendered(f"the template {found}/{event.type}.txt cannot be used: {type(error).__name__}") from None
+            # The messages of template errors may quote the event: only the type is reported.
+            raise RenderingFailed(
+                f"the template {found}/{event.type}.txt cannot be used: {type(error).__name__}"
+            ) from None
         subject, _, body = rendered.partition("\n")
-        return Text(locale=found, subject=subject.strip(), body=body.strip() + "\n")
+        return MessageText(locale=found, subject=subject.strip(), body=body.strip() + "\n")
 
     def _template(self, locale: str, event_type: str) -> Template:
         return self._environment.get_template(f"{locale}/{event_type}.txt")

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from .domain import Notification, NotificationId, OrderId, Recipient, Status
+from .domain import Notification, NotificationId, NotificationStatus, OrderId, Recipient
 from .tables import NotificationRow, OrderRecipientRow
 
 Position = tuple[datetime, UUID]
@@ -124,7 +124,7 @@ def _notification(row: NotificationRow) -> Notification:
         locale=row.locale,
         subject=row.subject,
         body=row.body,
-        status=Status(row.status),
+        status=NotificationStatus(row.status),
         created_at=row.created_at,
         sent_at=row.sent_at,
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from .domain import Notification, Status
+from .domain import Notification, NotificationStatus
 
 NEXT = "Give it as `cursor` for what follows; null at the end."
 
@@ -24,7 +24,7 @@ class NotificationView(BaseModel):
     locale: str = Field(description="The language that it is written in.")
     subject: str
     body: str
-    status: Status
+    status: NotificationStatus
     created_at: datetime
     sent_at: datetime | None
 

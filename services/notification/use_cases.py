@@ -18,15 +18,15 @@ from event_trio.envelope import uuid7
 from event_trio.outbox.writer import OutboxWriter
 
 from .domain import (
-    Notice,
+    MessageText,
     Notification,
     NotificationId,
     NotificationNotFound,
+    NotificationStatus,
     OrderId,
+    OutboundMessage,
     Recipient,
-    RecipientUnknown,
-    Status,
-    Text,
+    UnknownRecipient,
 )
 from .rendering import Templates
 from .repository import NotificationRepository, Position
@@ -38,15 +38,15 @@ E = TypeVar("E", bound=OrderEvent)
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentNotification:
     """A notice that a sender has taken."""
 
     recipient: Recipient
-    text: Text
+    text: MessageText
     sent_at: datetime
 
 
-class Notifier:
+class CustomerNotifier:
     """Notifies customers. `send` runs outside any transaction, `record` inside the one that the inbox began."""
 
     def __init__(
@@ -63,15 +63,18 @@ class Notifier:
         self._writer = writer
         self._clock = clock
 
-    async def send(self, event: Event[E]) -> Sent:
-        """Tell the customer. Raises RecipientUnknown, NotRendered, SendFailed, SendRefused or SenderDown."""
+    async def send(self, event: Event[E]) -> SentNotification:
+        """Send the message.
+
+        Raises UnknownRecipient, RenderingFailed, SendFailed, SendRejected or SenderUnavailable.
+        """
         async with self._sessions() as session:
             recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)
-        await self._sender.send(Notice(key=event.id, address=recipient.address, text=text))
-        return Sent(recipient, text, self._clock.now())
+        await self._sender.send(OutboundMessage(key=event.id, address=recipient.address, text=text))
+        return SentNotification(recipient, text, self._clock.now())
 
-    async def record(self, session: AsyncSession, event: Event[E], sent: Sent) -> None:
+    async def record(self, session: AsyncSession, event: Event[E], sent: SentNotification) -> None:
         """Keep the notification and what is known of the order, and state that the customer was told."""
         notification = self._notification(event, sent.recipient, sent.text, sent.sent_at)
         about = self._about(event, notification)
@@ -88,7 +91,7 @@ class Notifier:
     async def record_failure(self, session: AsyncSession, event: Event[E], reason: str) -> None:
         """Keep that the customer could not be told, and state it: whoever depends on it compensates.
 
-        Raises RecipientUnknown: then nobody can tell whom it concerns.
+        Raises UnknownRecipient: then nobody can tell whom it concerns.
         """
         recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)
@@ -118,7 +121,7 @@ class Notifier:
         else:
             sequence = await repository.next_sequence(recipient.order_id)
         if sequence is None:
-            raise RecipientUnknown
+            raise UnknownRecipient
         await repository.add(notification)
         await self._writer.record(
             session,
@@ -147,11 +150,11 @@ class Notifier:
             return Recipient(order_id, payload.customer_id, payload.recipient, payload.locale)
         known = await NotificationRepository(session).recipient(order_id)
         if known is None:
-            raise RecipientUnknown
+            raise UnknownRecipient
         return known
 
     def _notification(
-        self, event: Event[E], recipient: Recipient, text: Text, sent_at: datetime | None
+        self, event: Event[E], recipient: Recipient, text: MessageText, sent_at: datetime | None
     ) -> Notification:
         return Notification(
             id=NotificationId(uuid7()),
@@ -163,13 +166,13 @@ class Notifier:
             locale=text.locale,
             subject=text.subject,
             body=text.body,
-            status=Status.FAILED if sent_at is None else Status.SENT,
+            status=NotificationStatus.FAILED if sent_at is None else NotificationStatus.SENT,
             created_at=self._clock.now(),
             sent_at=sent_at,
         )
 
 
-class Records:
+class NotificationQueries:
     """What the service did, for whoever looks.
 
     `owner` is the customer whose notifications the caller may see, or None for all; another's is not found.

@@ -15,14 +15,14 @@ from event_trio.contracts.orders import OrderPlaced
 from event_trio.outbox.writer import OutboxWriter
 
 from . import domain, events
-from .domain import Action, Order, OrderId, State
+from .domain import Action, Order, OrderId, OrderState
 from .metrics import OrderMetrics
-from .reports import Report, ReportRepository
+from .reports import OrderReport, OrderReportRepository
 from .repository import OrderRepository
 
 log = structlog.get_logger(__name__)
 
-COMPENSATED = frozenset({State.PLACED, State.CONFIRMED})
+COMPENSATED = frozenset({OrderState.PLACED, OrderState.CONFIRMED})
 
 
 class Compensation(StrEnum):
@@ -56,8 +56,8 @@ class Compensator:
         compensates = failure.cause_type == OrderPlaced.type and order.state in COMPENSATED
         if compensates:
             await self._compensate(session, order, event)
-        await ReportRepository(session).add(
-            Report(
+        await OrderReportRepository(session).add(
+            OrderReport(
                 event_id=event.id,
                 order_id=order.id,
                 type=event.envelope.type,

@@ -17,7 +17,7 @@ from .money import MINOR_UNITS, fits, in_minor_units
 OrderId = NewType("OrderId", UUID)
 
 
-class State(StrEnum):
+class OrderState(StrEnum):
     """Where an order is in its life."""
 
     PLACED = "placed"
@@ -40,17 +40,17 @@ class Action(StrEnum):
 
 
 # From which states each action leads where; a release leads back to where the hold came from.
-RULES: dict[Action, tuple[frozenset[State], State | None]] = {
-    Action.CONFIRM: (frozenset({State.PLACED}), State.CONFIRMED),
-    Action.SHIP: (frozenset({State.CONFIRMED}), State.SHIPPED),
-    Action.DELIVER: (frozenset({State.SHIPPED}), State.DELIVERED),
-    Action.CANCEL: (frozenset({State.PLACED, State.CONFIRMED, State.HELD}), State.CANCELLED),
-    Action.HOLD: (frozenset({State.PLACED, State.CONFIRMED}), State.HELD),
-    Action.RELEASE: (frozenset({State.HELD}), None),
+RULES: dict[Action, tuple[frozenset[OrderState], OrderState | None]] = {
+    Action.CONFIRM: (frozenset({OrderState.PLACED}), OrderState.CONFIRMED),
+    Action.SHIP: (frozenset({OrderState.CONFIRMED}), OrderState.SHIPPED),
+    Action.DELIVER: (frozenset({OrderState.SHIPPED}), OrderState.DELIVERED),
+    Action.CANCEL: (frozenset({OrderState.PLACED, OrderState.CONFIRMED, OrderState.HELD}), OrderState.CANCELLED),
+    Action.HOLD: (frozenset({OrderState.PLACED, OrderState.CONFIRMED}), OrderState.HELD),
+    Action.RELEASE: (frozenset({OrderState.HELD}), None),
 }
 
 
-class OrderInvalid(EventTrioError):
+class InvalidOrder(EventTrioError):
     """What was asked for cannot be an order."""
 
     def __init__(self, field: str, detail: str) -> None:
@@ -59,10 +59,10 @@ class OrderInvalid(EventTrioError):
         self.detail = detail
 
 
-class TransitionRefused(EventTrioError):
+class InvalidTransition(EventTrioError):
     """The order is in a state in which this cannot be done."""
 
-    def __init__(self, action: Action, state: State) -> None:
+    def __init__(self, action: Action, state: OrderState) -> None:
         self.action = action
         self.state = state
         self.allowed = allowed(state)
@@ -71,7 +71,7 @@ class TransitionRefused(EventTrioError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OrderLine:
     """So many of one thing, at a price each."""
 
     sku: str
@@ -92,9 +92,9 @@ class Order:
     recipient: str
     locale: str
     currency: str
-    lines: tuple[Line, ...]
-    state: State
-    held_from: State | None
+    lines: tuple[OrderLine, ...]
+    state: OrderState
+    held_from: OrderState | None
     version: int
     placed_at: datetime
     updated_at: datetime
@@ -106,20 +106,27 @@ class Order:
 
 
 def place(
-    id: OrderId, *, customer_id: str, recipient: str, locale: str, currency: str, lines: Sequence[Line], at: datetime
+    id: OrderId,
+    *,
+    customer_id: str,
+    recipient: str,
+    locale: str,
+    currency: str,
+    lines: Sequence[OrderLine],
+    at: datetime,
 ) -> Order:
-    """A new order, in version 1; raises OrderInvalid, naming the field."""
+    """A new order, in version 1; raises InvalidOrder, naming the field."""
     if currency not in MINOR_UNITS:
-        raise OrderInvalid("currency", "not a currency of ISO 4217")
+        raise InvalidOrder("currency", "not a currency of ISO 4217")
     if not lines:
-        raise OrderInvalid("lines", "an order has at least one line")
+        raise InvalidOrder("lines", "an order has at least one line")
     for number, line in enumerate(lines):
         if line.quantity < 1:
-            raise OrderInvalid(f"lines.{number}.quantity", "at least 1")
+            raise InvalidOrder(f"lines.{number}.quantity", "at least 1")
         if line.unit_price < 0:
-            raise OrderInvalid(f"lines.{number}.unit_price", "not below 0")
+            raise InvalidOrder(f"lines.{number}.unit_price", "not below 0")
         if not fits(line.unit_price, currency):
-            raise OrderInvalid(
+            raise InvalidOrder(
                 f"lines.{number}.unit_price", f"{currency} has {MINOR_UNITS[currency]} digits after the point"
             )
     priced = tuple(replace(line, unit_price=in_minor_units(line.unit_price, currency)) for line in lines)
@@ -130,7 +137,7 @@ def place(
         locale=locale,
         currency=currency,
         lines=priced,
-        state=State.PLACED,
+        state=OrderState.PLACED,
         held_from=None,
         version=1,
         placed_at=at,
@@ -138,16 +145,16 @@ def place(
     )
 
 
-def allowed(state: State) -> tuple[Action, ...]:
+def allowed(state: OrderState) -> tuple[Action, ...]:
     """What can be done to an order in this state."""
     return tuple(action for action, (sources, _) in RULES.items() if state in sources)
 
 
 def apply(order: Order, action: Action, at: datetime) -> Order:
-    """The order after the action, one version on; raises TransitionRefused."""
+    """The order after the action, one version on; raises InvalidTransition."""
     sources, target = RULES[action]
     if order.state not in sources:
-        raise TransitionRefused(action, order.state)
+        raise InvalidTransition(action, order.state)
     if target is None:
         assert order.held_from is not None, "a held order knows where it was held"
         target = order.held_from

@@ -22,7 +22,7 @@ from event_trio.settings import require_known
 from .domain import Action, Order
 
 
-class PayloadPlaces:
+class PayloadReferences:
     """Where subscribers read the payloads of the event types that carry none; raises ConfigurationError."""
 
     def __init__(self, types: Sequence[str], address: str | None) -> None:

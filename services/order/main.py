@@ -17,20 +17,20 @@ from event_trio.consumer.build import Subscription, consumer_engine, consuming, 
 from event_trio.consumer.sources.worker import Consumer
 from event_trio.database.connections import create_engine
 from event_trio.errors import ConfigurationError
-from event_trio.http import operations
 from event_trio.http.application import create_app
 from event_trio.http.authorization import authenticator
 from event_trio.http.database import database_checks
-from event_trio.http.health import Check
+from event_trio.http.health import HealthCheck
 from event_trio.http.server import serve
-from event_trio.idempotency.answers import Answers
 from event_trio.idempotency.metrics import IdempotencyMetrics
 from event_trio.idempotency.pruner import KeyPruner
+from event_trio.idempotency.response_store import ResponseStore
 from event_trio.idempotency.schema import TABLE
-from event_trio.idempotency.transactions import of_sessions
+from event_trio.idempotency.transactions import session_transactions
 from event_trio.lifecycle import Loop, Supervisor
 from event_trio.observability import logging
 from event_trio.observability.metrics import new_registry
+from event_trio.operations_api import routes as operations_routes
 from event_trio.outbox.metrics import OutboxMetrics
 from event_trio.outbox.notifier import OutboxNotifier
 from event_trio.outbox.watch import OutboxWatch
@@ -41,7 +41,7 @@ from event_trio.signals import Signals
 from .api import events, orders, reports
 from .api.problems import translation
 from .compensation import Compensation, Compensator
-from .events import PayloadPlaces
+from .events import PayloadReferences
 from .handlers import router
 from .metrics import OrderMetrics
 from .migrate import MIGRATIONS
@@ -85,10 +85,10 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         report=settings.cloudwatch_metrics,
         signals=said,
     )
-    answers = Answers(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
-    pruner = KeyPruner(answers, of_sessions(sessions), signals=said)
+    answers = ResponseStore(TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    pruner = KeyPruner(answers, session_transactions(sessions), signals=said)
     zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
-    places = PayloadPlaces(zero_payload, settings.public_url)
+    places = PayloadReferences(zero_payload, settings.public_url)
     writer, time = OutboxWriter(SOURCE, references=places, most_bytes=settings.message_bytes), clock or SystemClock()
     routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
     routes.override(settings.policies, setting="FAILURE_POLICIES")
@@ -121,21 +121,21 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     return create_app(
         title="Order service",
         description="Takes orders, keeps their state, and states what happened to them as events.",
-        routers=[orders.router, events.router, reports.router, *operations.ROUTERS],
+        routers=[orders.router, events.router, reports.router, *operations_routes.ROUTERS],
         authenticator=known,
         registry=registry,
-        checks=(*_checks(engine, running), Check("outbox", watch.check, required=False)),
+        checks=(*_checks(engine, running), HealthCheck("outbox", watch.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
         state={
             "orders": use_cases,
             "notification_url": settings.notification_url,
-            **operations.consumer_state(sessions, NAME, answers),
+            **operations_routes.consumer_state(sessions, NAME, answers),
         },
     )
 
 
-def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[Check]:
+def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[HealthCheck]:
     async def loops() -> str | None:
         return running[0].supervisor.unhealthy() if running else "not started"
 
@@ -144,7 +144,7 @@ def _checks(engine: AsyncEngine, running: Sequence[_Running]) -> Sequence[Check]
         return consumer.trouble if consumer else None
 
     # Orders are taken whatever the broker does.
-    background = (Check("loops", loops, required=False), Check("queue", queue, required=False))
+    background = (HealthCheck("loops", loops, required=False), HealthCheck("queue", queue, required=False))
     return (*database_checks(engine, MIGRATIONS), *background)
 
 

@@ -16,7 +16,7 @@ from .tables import OrderReportRow
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class OrderReport:
     """One event of another service about an order, and what was done about it."""
 
     event_id: UUID
@@ -28,17 +28,17 @@ class Report:
     occurred_at: datetime
 
 
-class ReportRepository:
+class OrderReportRepository:
     """Reports, within the caller's transaction. It never commits."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, report: Report) -> None:
+    async def add(self, report: OrderReport) -> None:
         """Insert a report."""
         await self._session.execute(insert(OrderReportRow).values(**asdict(report)))
 
-    async def of(self, id: OrderId, *, limit: int) -> Sequence[Report]:
+    async def of(self, id: OrderId, *, limit: int) -> Sequence[OrderReport]:
         """The newest reports about an order, oldest first."""
         row = OrderReportRow
         newest = (
@@ -51,8 +51,8 @@ class ReportRepository:
         return found[::-1]
 
 
-def _report(row: OrderReportRow) -> Report:
-    return Report(
+def _report(row: OrderReportRow) -> OrderReport:
+    return OrderReport(
         event_id=row.event_id,
         order_id=OrderId(row.order_id),
         type=row.type,

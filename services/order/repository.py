@@ -16,7 +16,7 @@ from event_trio.contracts.orders import OrderEvent
 from event_trio.envelope import Envelope
 from event_trio.outbox.table import outbox_audit, outbox_event
 
-from .domain import Line, Order, OrderId, State
+from .domain import Order, OrderId, OrderLine, OrderState
 from .money import in_minor_units
 from .tables import OrderHistoryRow, OrderLineRow, OrderRow
 
@@ -24,11 +24,11 @@ Position = tuple[datetime, UUID]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OrderFilter:
     """Which orders to list; None does not restrict. `placed_from` is included, `placed_to` is not."""
 
     customer_id: str | None = None
-    state: State | None = None
+    state: OrderState | None = None
     placed_from: datetime | None = None
     placed_to: datetime | None = None
 
@@ -44,7 +44,7 @@ class RecordedEvent:
     id: UUID
     type: str
     sequence: int
-    state: State
+    state: OrderState
     occurred_at: datetime
     correlation_id: str
     data: dict[str, Any]
@@ -139,7 +139,7 @@ class OrderRepository:
         )
         await self._session.flush()
 
-    async def page(self, wanted: Wanted, *, owner: str | None, after: Position | None, limit: int) -> list[Order]:
+    async def page(self, wanted: OrderFilter, *, owner: str | None, after: Position | None, limit: int) -> list[Order]:
         """Orders, newest first, that come after a position: pages stay put while new orders come in."""
         place = (col(OrderRow.placed_at), col(OrderRow.id))
         statement = select(OrderRow).order_by(place[0].desc(), place[1].desc()).limit(limit)
@@ -225,13 +225,19 @@ def _order(row: OrderRow, lines: Sequence[OrderLineRow]) -> Order:
         recipient=row.recipient,
         locale=row.locale,
         currency=row.currency,
-        lines=tuple(Line(line.sku, line.quantity, in_minor_units(line.unit_price, row.currency)) for line in lines),
-        state=State(row.state),
-        held_from=State(row.held_from) if row.held_from else None,
+        lines=tuple(
+            OrderLine(line.sku, line.quantity, in_minor_units(line.unit_price, row.currency)) for line in lines
+        ),
+        state=OrderState(row.state),
+        held_from=OrderState(row.held_from) if row.held_from else None,
         version=row.version,
         placed_at=row.placed_at,
         updated_at=row.updated_at,
     )
+
+
+def _line(row: OrderLineRow, currency: str) -> OrderLine:
+    return OrderLine(row.sku, row.quantity, in_minor_units(row.unit_price, currency))
 
 
 def _event(found: Any) -> RecordedEvent:
@@ -240,7 +246,7 @@ def _event(found: Any) -> RecordedEvent:
         id=row.event_id,
         type=row.type,
         sequence=row.version,
-        state=State(row.state),
+        state=OrderState(row.state),
         occurred_at=row.occurred_at,
         correlation_id=row.correlation_id,
         data=row.data,

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, StringCo
 from pydantic_core import PydanticCustomError
 
 from event_trio import mailbox
-from event_trio.http.body import Body, Integer
+from event_trio.http.body import Integer, RequestBody
 
-from .domain import Line, Order, State
+from .domain import Order, OrderLine, OrderState
 from .money import MINOR_UNITS
 from .repository import RecordedEvent
 from .use_cases import NewOrder
@@ -52,7 +52,7 @@ Address = Annotated[
 ]
 
 
-class LineRequest(Body):
+class LineRequest(RequestBody):
     """So many of one thing, at a price each."""
 
     sku: Sku = Field(examples=["TEA-EARL-GREY-100"])
@@ -62,7 +62,7 @@ class LineRequest(Body):
     )
 
 
-class PlaceOrder(Body):
+class PlaceOrder(RequestBody):
     """A new order."""
 
     customer_id: CustomerId = Field(description="Who orders; a customer names itself.", examples=["customer-1"])
@@ -75,11 +75,11 @@ class PlaceOrder(Body):
 
     def to_domain(self) -> NewOrder:
         """What the use case takes."""
-        lines = tuple(Line(line.sku, line.quantity, Decimal(line.unit_price)) for line in self.lines)
+        lines = tuple(OrderLine(line.sku, line.quantity, Decimal(line.unit_price)) for line in self.lines)
         return NewOrder(self.customer_id, self.recipient, self.locale, self.currency, lines)
 
 
-class Reason(Body):
+class ChangeReason(RequestBody):
     """Why."""
 
     reason: ReasonText = Field(examples=["the customer changed their mind"])
@@ -103,7 +103,7 @@ class OrderView(BaseModel):
     currency: str = Field(examples=["EUR"])
     lines: list[LineView]
     total: AmountText
-    state: State
+    state: OrderState
     version: int = Field(description="Counts the order's changes; also its ETag.", examples=[1])
     placed_at: datetime
     updated_at: datetime
@@ -132,7 +132,7 @@ class EventLinks(BaseModel):
     )
 
 
-class EventView(BaseModel):
+class OrderEventView(BaseModel):
     """An event of an order, and how far it came: recorded → sent → published.
 
     Its status is `held` when its message group waits for an operator of the outbox, whatever the order's own state is.
@@ -141,7 +141,7 @@ class EventView(BaseModel):
     id: UUID
     type: str = Field(examples=["order.placed"])
     sequence: int = Field(description="The order's version after it; counts from 1.", examples=[1])
-    state: State = Field(description="The order's state after it.")
+    state: OrderState = Field(description="The order's state after it.")
     occurred_at: datetime
     correlation_id: str
     status: Literal["recorded", "sent", "published", "held", "discarded"]
@@ -159,13 +159,13 @@ class EventView(BaseModel):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, event: RecordedEvent, links: EventLinks) -> EventView:
+    def of(cls, event: RecordedEvent, links: EventLinks) -> OrderEventView:
         """The event as it is shown."""
         return cls(links=links, **{name: getattr(event, name) for name in cls.model_fields if name != "links"})
 
 
-class EventPage(BaseModel):
+class OrderEventPage(BaseModel):
     """Events of an order, by sequence."""
 
-    items: list[EventView]
+    items: list[OrderEventView]
     next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")

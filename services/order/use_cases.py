@@ -13,17 +13,17 @@ from event_trio.clock import Clock
 from event_trio.contracts.orders import OrderEvent
 from event_trio.envelope import Envelope, uuid7
 from event_trio.errors import EventTrioError
-from event_trio.http.request_context import RequestContext
-from event_trio.idempotency.repetition import EVERY_TIME, Repetition
-from event_trio.idempotency.transactions import through
+from event_trio.idempotency.guard import NO_GUARD, IdempotencyGuard
+from event_trio.idempotency.transactions import session_fetch
 from event_trio.keyed_semaphore import KeyedSemaphore
+from event_trio.observability.request_context import RequestContext
 from event_trio.outbox.writer import OutboxWriter
 
 from . import domain, events
-from .domain import Action, Line, Order, OrderId
+from .domain import Action, Order, OrderId, OrderLine
 from .metrics import OrderMetrics
-from .reports import Report, ReportRepository
-from .repository import OrderRepository, Position, RecordedEvent, Wanted
+from .reports import OrderReport, OrderReportRepository
+from .repository import OrderFilter, OrderRepository, Position, RecordedEvent
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ TURN_SECONDS = 5.0
 """How long a change waits for others of the same order; as long as the database lets one wait for the order's lock."""
 
 
-class VersionPassed(EventTrioError):
+class VersionMismatch(EventTrioError):
     """The order is no longer in a version that the caller expects."""
 
     def __init__(self, version: int) -> None:
@@ -58,7 +58,7 @@ class NewOrder:
     recipient: str
     locale: str
     currency: str
-    lines: tuple[Line, ...]
+    lines: tuple[OrderLine, ...]
 
 
 class Orders:
@@ -85,8 +85,8 @@ class Orders:
         self._clock = clock
         self._metrics = metrics
 
-    async def place(self, new: NewOrder, context: RequestContext, *, once: Repetition[Order] = EVERY_TIME) -> Order:
-        """Take an order; raises OrderInvalid, or EventRefused when the broker could not carry its event."""
+    async def place(self, new: NewOrder, context: RequestContext, *, once: IdempotencyGuard[Order] = NO_GUARD) -> Order:
+        """Take an order; raises InvalidOrder, or EventRejected when the broker could not carry its event."""
         order = domain.place(
             OrderId(uuid7()),
             customer_id=new.customer_id,
@@ -97,10 +97,10 @@ class Orders:
             at=self._clock.now(),
         )
         async with self._sessions.begin() as session:
-            await once.claim(through(session))
+            await once.claim(session_fetch(session))
             await OrderRepository(session).add(order)
             envelope = await self._state(session, order, events.placed(order), context)
-            await once.keep(through(session), order)
+            await once.keep(session_fetch(session), order)
             failpoints.hit("order.before_commit")
         self._announce(order, envelope)
         return order
@@ -114,25 +114,25 @@ class Orders:
         owner: str | None = None,
         reason: str = "",
         versions: frozenset[int] | None = None,
-        once: Repetition[Order] = EVERY_TIME,
+        once: IdempotencyGuard[Order] = NO_GUARD,
     ) -> Order:
         """Do something to an order, if it is in one of the `versions` (None: in whichever).
 
-        Raises OrderNotFound, VersionPassed, TransitionRefused, EventRefused or NoTurn.
+        Raises OrderNotFound, VersionMismatch, InvalidTransition, EventRejected or NoTurn.
         """
         # The order's row is one's at a time anyway: others wait here, without a connection.
-        async with self._turns.take(id, seconds=TURN_SECONDS), self._sessions.begin() as session:
-            await once.claim(through(session))
+        async with self._turns.acquire(id, seconds=TURN_SECONDS), self._sessions.begin() as session:
+            await once.claim(session_fetch(session))
             repository = OrderRepository(session)
             before = await repository.lock(id, owner)
             if before is None:
                 raise OrderNotFound
             if versions is not None and before.version not in versions:
-                raise VersionPassed(before.version)
+                raise VersionMismatch(before.version)
             order = domain.apply(before, action, self._clock.now())
             await repository.save(order)
             envelope = await self._state(session, order, events.changed(order, action, reason), context)
-            await once.keep(through(session), order)
+            await once.keep(session_fetch(session), order)
             failpoints.hit("order.before_commit")
         self._announce(order, envelope)
         return order
@@ -146,7 +146,7 @@ class Orders:
         return order
 
     async def page(
-        self, wanted: Wanted, *, owner: str | None, limit: int, after: Position | None = None
+        self, wanted: OrderFilter, *, owner: str | None, limit: int, after: Position | None = None
     ) -> Sequence[Order]:
         """Orders, newest first, after a position."""
         async with self._sessions() as session:
@@ -173,12 +173,12 @@ class Orders:
             raise EventNotFound
         return found[0]
 
-    async def reports(self, id: OrderId, *, owner: str | None = None) -> Sequence[Report]:
+    async def reports(self, id: OrderId, *, owner: str | None = None) -> Sequence[OrderReport]:
         """What others reported about the order, oldest first; raises OrderNotFound."""
         async with self._sessions() as session:
             if await OrderRepository(session).find(id, owner) is None:
                 raise OrderNotFound
-            return await ReportRepository(session).of(id, limit=REPORTS)
+            return await OrderReportRepository(session).of(id, limit=REPORTS)
 
     async def _state(
         self, session: AsyncSession, order: Order, payload: OrderEvent, context: RequestContext

@@ -22,10 +22,10 @@ from event_trio.errors import ConfigurationError
 from event_trio.http.application import create_app
 from event_trio.http.authorization import authenticator
 from event_trio.http.server import serve
-from event_trio.idempotency.answers import Answers
 from event_trio.idempotency.metrics import IdempotencyMetrics
 from event_trio.idempotency.pruner import KeyPruner
-from event_trio.idempotency.transactions import of_pool
+from event_trio.idempotency.response_store import ResponseStore
+from event_trio.idempotency.transactions import pool_transactions
 from event_trio.lifecycle import Supervisor
 from event_trio.observability import logging
 from event_trio.observability.metrics import new_registry
@@ -235,8 +235,8 @@ async def _assemble(
     doorbell = OutboxListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     audit_pruner = AuditPruner(pool, retention_days=settings.audit_retention_days, signals=signals)
-    answers = Answers(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
-    key_pruner = KeyPruner(answers, of_pool(pool), signals=signals)
+    answers = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    key_pruner = KeyPruner(answers, pool_transactions(pool), signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     supervisor = Supervisor(
         [

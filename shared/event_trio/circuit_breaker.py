@@ -47,7 +47,7 @@ class CircuitBreaker:
         return CircuitState.OPEN if now < self._until else CircuitState.HALF_OPEN
 
     @property
-    def opens_at(self) -> float | None:
+    def next_probe_at(self) -> float | None:
         """When the next probe may go, if it is not closed and none is under way."""
         return self._until if self.reason is not None and not self._probing else None
 
@@ -70,17 +70,17 @@ class CircuitBreaker:
             self.state(now) is CircuitState.HALF_OPEN and not self._probing
         )
 
-    def succeeded(self) -> bool:
+    def record_success(self) -> bool:
         """A call worked; True when that closed it."""
         closed = self.reason is not None
         self._failures, self._until, self._probing, self.reason = 0, 0.0, False, None
         return closed
 
-    def undecided(self) -> None:
+    def record_inconclusive(self) -> None:
         """A call came to no outcome; if it was the probe, the next one is."""
         self._probing = False
 
-    def failed(self, now: float, reason: str) -> bool:
+    def record_failure(self, now: float, reason: str) -> bool:
         """The whole failed; True when that opened it."""
         self._probing = False
         if self.state(now) is CircuitState.OPEN:

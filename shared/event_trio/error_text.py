@@ -12,7 +12,7 @@ from typing import Any
 from .errors import EventTrioError
 
 FRAMES = 30
-"""The most lines of a traceback that are told of one error, the innermost of them."""
+"""The most traceback lines of one error that are rendered; the innermost are kept."""
 LONGEST_NAME = 60
 CHAIN = 8
 """The most errors of a chain that are told."""
@@ -27,7 +27,7 @@ def describe(error: BaseException) -> str:
     return f"{kind} ({facts})" if facts else kind
 
 
-def told(error: BaseException) -> str:
+def operator_text(error: BaseException) -> str:
     """An error for the row that an operator reads beside the event itself.
 
     What is raised on purpose by the code at hand says what it says; what a library raises may quote rows and addresses.
@@ -35,7 +35,7 @@ def told(error: BaseException) -> str:
     return str(error) if isinstance(error, EventTrioError) else _in_its_words(error)
 
 
-def place(error: BaseException) -> str | None:
+def raised_at(error: BaseException) -> str | None:
     """Where it was raised, in the project's own code as near as can be: `module:line`."""
     found: str | None = None
     for module, line, own in _places(error.__traceback__):
@@ -44,7 +44,7 @@ def place(error: BaseException) -> str | None:
     return found
 
 
-def render(error: BaseException) -> str:
+def format_traceback(error: BaseException) -> str:
     """A traceback without values and without the texts of libraries: the chain of errors, and the lines of code."""
     return "\n".join(_chain(error))
 

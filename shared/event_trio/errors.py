@@ -2,7 +2,7 @@
 
 EventTrioError
 ├── ConfigurationError    a setting is missing or wrong
-├── EventRefused          an event that the broker could not carry
+├── EventRejected          an event that the broker could not carry
 ├── MalformedEnvelope     bytes that are no event of ours
 ├── BrokerUnavailable     the broker as a whole does not work
 └── MigrationPending      the database is behind the code
@@ -22,7 +22,7 @@ class ConfigurationError(EventTrioError):
     """A setting is missing or wrong; the message names it and says what to do."""
 
 
-class EventRefused(EventTrioError, ValueError):
+class EventRejected(EventTrioError, ValueError):
     """The event is outside what the broker carries, so it was not recorded."""
 
 

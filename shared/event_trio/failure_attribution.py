@@ -12,7 +12,7 @@ CHANCES = 3
 """How often it may fail over an item while others get through, before that is the item's own fault."""
 
 
-class Fault(Enum):
+class Attribution(Enum):
     """Whose fault a failure is."""
 
     WHOLE = auto()
@@ -31,7 +31,7 @@ class FailureAttribution:
         self._through = 0
         self._failed: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
 
-    def failed(self, item: Hashable) -> Fault:
+    def failed(self, item: Hashable) -> Attribution:
         """It failed over the item, in a way that may be the item's doing."""
         before, times = self._failed.pop(item, (self._through, 0))
         alone = before < self._through
@@ -40,8 +40,8 @@ class FailureAttribution:
         if len(self._failed) > REMEMBERED:
             self._failed.popitem(last=False)
         if times > self._chances:
-            return Fault.ITEM
-        return Fault.UNCLEAR if alone else Fault.WHOLE
+            return Attribution.ITEM
+        return Attribution.UNCLEAR if alone else Attribution.WHOLE
 
     def answered(self, item: Hashable, *, through: bool) -> None:
         """It said something about the item; `through` if that was what was asked for."""

@@ -34,7 +34,7 @@ class KeyedSemaphore:
         self._turns: dict[Hashable, _Turn] = {}
 
     @asynccontextmanager
-    async def take(self, key: Hashable, *, seconds: float) -> AsyncIterator[None]:
+    async def acquire(self, key: Hashable, *, seconds: float) -> AsyncIterator[None]:
         """The turn of `key` until the end of the block; raises NoTurn after so many seconds without it."""
         turn = self._turns.setdefault(key, _Turn())
         turn.wanted += 1

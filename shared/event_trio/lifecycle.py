@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from .backoff import Backoff
-from .error_text import told
+from .error_text import operator_text
 from .signals import Signals
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class Supervisor:
             try:
                 await loop.run(self._stopping)
             except Exception as raised:
-                error = told(raised)
+                error = operator_text(raised)
                 log.exception("loop failed", action="loop.failed", loop=loop.name)
             if self._stopping.is_set():
                 break

@@ -94,7 +94,10 @@ def test_every_decision_is_in_the_index_with_its_title() -> None:
     ("text", "names"),
     [
         ("see `shared/event_trio/envelope.py` and `services/`", ["shared/event_trio/envelope.py", "services/"]),
-        ("`tests/unit/test_base.py::test_nothing`", ["tests/unit/test_base.py::test_nothing"]),
+        (
+            "`tests/unit/test_backoff_and_supervisor.py::test_nothing`",
+            ["tests/unit/test_backoff_and_supervisor.py::test_nothing"],
+        ),
         ("[x](docs/x.md), shared/event_trio/envelope.py", []),
     ],
 )
@@ -103,7 +106,7 @@ def test_the_rule_sees_paths(text: str, names: list[str], tmp_path: Path) -> Non
     assert _paths(Page(tmp_path / "page.md")) == names
 
 
-@pytest.mark.parametrize("path", ["shared/absent.py", "tests/unit/test_base.py::test_absent"])
+@pytest.mark.parametrize("path", ["shared/absent.py", "tests/unit/test_backoff_and_supervisor.py::test_absent"])
 def test_the_rule_sees_what_is_not_there(path: str) -> None:
     assert not _exists(path)
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from event_trio.http.authorization import Require
+from event_trio.http.authorization import RequireRole
 from event_trio.http.tokens import Role
 from services.notification.main import build as build_notification
 from services.notification.settings import NotificationSettings
@@ -20,7 +20,7 @@ from tests.support.access import OPEN, authenticated, callers, guarded, routes_o
 NAMES = ("order", "notification", "relay")
 # What only those who see everything may call.
 OPERATIONS = (
-    *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-fates"),
+    *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states"),
     *("/v1/processed-messages", "/v1/outbox"),
 )
 
@@ -66,7 +66,7 @@ def test_a_route_that_forgot_to_ask_is_found() -> None:
     @router.get("/open")
     async def open_to_all() -> None: ...
 
-    @router.get("/closed", dependencies=[Depends(Require(Role.OPERATOR))])
+    @router.get("/closed", dependencies=[Depends(RequireRole(Role.OPERATOR))])
     async def closed() -> None: ...
 
     app = FastAPI(openapi_url=None)

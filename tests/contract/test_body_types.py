@@ -7,7 +7,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from event_trio.http.body import Body
+from event_trio.http.body import RequestBody
 from tools.reference.openapi import applications
 
 VALUES: tuple[object, ...] = (None, True, False, 0, 1, 2.0, 0.5, "", "1", "true", "x", [], [1], {}, {"a": 1})
@@ -42,7 +42,7 @@ def test_there_are_bodies() -> None:
 
 @pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
 def test_a_body_is_strict_and_knows_its_fields(model: type[BaseModel]) -> None:
-    assert issubclass(model, Body)
+    assert issubclass(model, RequestBody)
     assert model.model_config["strict"] is True
     assert model.model_config["extra"] == "forbid"
 

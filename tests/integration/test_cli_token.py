@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from event_trio.http.tokens import KeySet, Role, TokenRefused, TokenVerifier, key_set_from
+from event_trio.http.tokens import KeySet, Role, TokenRejected, TokenVerifier, key_set_from
 from tests.support.command import event_trio
 from tests.support.databases import TestDatabase
 from tests.support.order_service import order_service, place
@@ -39,7 +39,7 @@ async def test_roles_subject_and_expiry_are_as_asked(tmp_path: Path) -> None:
     token = await mint(tmp_path, "-s", "olga", "-r", "operator", "-r", "service", "--hours", "1")
     principal = await verifier(tmp_path).verify(token)
     assert (principal.subject, principal.roles) == ("olga", frozenset({Role.OPERATOR, Role.SERVICE}))
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRejected):
         await verifier(tmp_path, issuer="somebody-else").verify(token)
 
 

@@ -13,10 +13,10 @@ from event_trio.broker.aws import Aws
 from event_trio.clock import SystemClock
 from event_trio.envelope import uuid7
 from event_trio.errors import ConfigurationError
-from services.notification.domain import Notice, Text
-from services.notification.senders.guarded import GuardedSender
-from services.notification.senders.sender import SenderDown, SendFailed, SendRefused
-from services.notification.senders.smtp import Smtp, SmtpSender
+from services.notification.domain import MessageText, OutboundMessage
+from services.notification.senders.circuit_breaking import CircuitBreakingSender
+from services.notification.senders.sender import SenderUnavailable, SendFailed, SendRejected
+from services.notification.senders.smtp import SmtpOptions, SmtpSender
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.mail import MailServer, mail_server
@@ -43,12 +43,14 @@ async def queue(aws: Aws, prefix: str) -> AsyncIterator[FifoQueue]:
         yield made
 
 
-def notice(address: str = RECIPIENT, subject: str = "주문 접수") -> Notice:
-    return Notice(key=uuid7(), address=address, text=Text(locale="ko", subject=subject, body="감사합니다\n"))
+def notice(address: str = RECIPIENT, subject: str = "주문 접수") -> OutboundMessage:
+    return OutboundMessage(
+        key=uuid7(), address=address, text=MessageText(locale="ko", subject=subject, body="감사합니다\n")
+    )
 
 
 def sender(port: int) -> SmtpSender:
-    return SmtpSender(Smtp(host=LOOPBACK, port=port, sender=FROM, security="none"))
+    return SmtpSender(SmtpOptions(host=LOOPBACK, port=port, sender=FROM, security="none"))
 
 
 def by_mail(port: int) -> dict[str, Any]:
@@ -69,13 +71,13 @@ async def test_a_mail_arrives_and_the_same_notice_has_the_same_id(server: MailSe
 @pytest.mark.parametrize(
     ("recipients", "mails", "raised"),
     [
-        (["550 no such user"], [], SendRefused),
+        (["550 no such user"], [], SendRejected),
         (["450 later"], [], SendFailed),
-        ([], ["554 spam"], SendRefused),
+        ([], ["554 spam"], SendRejected),
         ([], ["451 later"], SendFailed),
-        (["421 closing"], [], SenderDown),
-        ([], ["421 closing"], SenderDown),
-        ([], ["452 4.3.1 the disk is full"], SenderDown),
+        (["421 closing"], [], SenderUnavailable),
+        ([], ["421 closing"], SenderUnavailable),
+        ([], ["452 4.3.1 the disk is full"], SenderUnavailable),
     ],
 )
 async def test_a_refusal_is_for_good_or_for_now_or_no_refusal_of_this_mail(
@@ -90,7 +92,7 @@ async def test_a_refusal_is_for_good_or_for_now_or_no_refusal_of_this_mail(
 
 @pytest.mark.parametrize("address", ["nobody", "a@b\r\nBcc: c@d", "", "a b@c", "x@y@z", "a@[b", "a\x00@b", "a@b." * 99])
 async def test_what_is_no_address_is_refused_before_it_is_sent(address: str, server: MailServer) -> None:
-    with pytest.raises(SendRefused):
+    with pytest.raises(SendRejected):
         await sender(server.port).send(notice(address))
     assert server.mails == []
 
@@ -103,9 +105,9 @@ async def test_an_international_domain_needs_nothing_of_the_server(server: MailS
 
 async def test_a_server_without_international_mail_refuses_that_recipient_and_no_other() -> None:
     with mail_server(utf8=False) as plain:
-        guarded = GuardedSender(sender(plain.port), SystemClock())
+        guarded = CircuitBreakingSender(sender(plain.port), SystemClock())
         for _ in range(6):
-            with pytest.raises(SendRefused, match="SMTPUTF8"):
+            with pytest.raises(SendRejected, match="SMTPUTF8"):
                 await guarded.send(notice("주문@예시.com"))
         for address in (RECIPIENT, "ada@예시.com"):
             await guarded.send(notice(address))
@@ -120,9 +122,9 @@ async def test_a_server_with_international_mail_takes_that_recipient(server: Mai
 @pytest.mark.parametrize("text", ["a\r\nBcc: all@example.com", "\ud800", "\x00 control \x1b", "x" * 5000, "한" * 2000])
 async def test_no_subject_harms_the_mails_of_others(text: str, server: MailServer) -> None:
     """Such a mail is sent, or refused for good; it adds no header."""
-    guarded = GuardedSender(sender(server.port), SystemClock())
+    guarded = CircuitBreakingSender(sender(server.port), SystemClock())
     for _ in range(6):
-        with contextlib.suppress(SendRefused):
+        with contextlib.suppress(SendRejected):
             await guarded.send(notice(subject=text))
     await guarded.send(notice())
     assert {mail["Bcc"] for mail in server.mails} == {None}
@@ -130,7 +132,7 @@ async def test_no_subject_harms_the_mails_of_others(text: str, server: MailServe
 
 
 async def test_a_server_that_is_away_is_down() -> None:
-    with pytest.raises(SenderDown, match="cannot be used"):
+    with pytest.raises(SenderUnavailable, match="cannot be used"):
         await sender(free_port()).send(notice())
 
 
@@ -148,8 +150,8 @@ async def test_a_server_that_takes_the_connection_and_no_more_is_down(
 
     hanging = await asyncio.get_running_loop().create_server(Greeting, LOOPBACK, 0)
     async with hanging:
-        smtp = Smtp(host=LOOPBACK, port=hanging.sockets[0].getsockname()[1], sender=FROM, security=security)
-        with pytest.raises(SenderDown):
+        smtp = SmtpOptions(host=LOOPBACK, port=hanging.sockets[0].getsockname()[1], sender=FROM, security=security)
+        with pytest.raises(SenderUnavailable):
             await SmtpSender(smtp, step_seconds=0.1, mail_seconds=0.2).send(notice())
 
 
@@ -164,15 +166,15 @@ async def test_a_server_that_lacks_what_the_settings_ask_for_is_down(
     more: dict[str, str], told: str, server: MailServer
 ) -> None:
     asked = {name.removeprefix("smtp_"): value for name, value in more.items()}
-    wanting = SmtpSender(replace(Smtp(LOOPBACK, server.port, FROM, "none"), **asked))  # type: ignore[arg-type]
-    with pytest.raises(SenderDown, match=told):
+    wanting = SmtpSender(replace(SmtpOptions(LOOPBACK, server.port, FROM, "none"), **asked))  # type: ignore[arg-type]
+    with pytest.raises(SenderUnavailable, match=told):
         await wanting.send(notice())
 
 
 async def test_a_slow_server_is_down_before_its_handler_runs_out_of_time(server: MailServer) -> None:
-    slow = SmtpSender(Smtp(LOOPBACK, server.port, FROM, "none"), mail_seconds=0.3)
+    slow = SmtpSender(SmtpOptions(LOOPBACK, server.port, FROM, "none"), mail_seconds=0.3)
     server.takes_seconds = 1.0
-    with pytest.raises(SenderDown, match="longer than") as caught:
+    with pytest.raises(SenderUnavailable, match="longer than") as caught:
         await slow.send(notice())
     assert caught.value.doubtful
 
@@ -182,11 +184,11 @@ async def test_a_slow_server_is_down_before_its_handler_runs_out_of_time(server:
 )
 def test_a_wrong_address_of_the_sender_is_told_at_the_start(address: str) -> None:
     with pytest.raises(ConfigurationError, match="SMTP_FROM"):
-        SmtpSender(Smtp(LOOPBACK, 25, address))
+        SmtpSender(SmtpOptions(LOOPBACK, 25, address))
 
 
 async def test_the_sender_may_have_a_name(server: MailServer) -> None:
-    named = SmtpSender(Smtp(LOOPBACK, server.port, "Tee & Co <shop@예시.com>", "none"))
+    named = SmtpSender(SmtpOptions(LOOPBACK, server.port, "Tee & Co <shop@예시.com>", "none"))
     await named.send(notice())
     assert server.mails[0]["From"] == '"Tee & Co" <shop@xn--vv4b11d.com>' or "xn--vv4b11d" in server.mails[0]["From"]
 

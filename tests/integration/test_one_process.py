@@ -17,11 +17,11 @@ from event_trio.consumer.telemetry import Report
 from event_trio.database.connections import create_engine
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.signals import Signals
-from services.notification.domain import Notice
+from services.notification.domain import OutboundMessage
 from services.notification.handlers import router as notification_router
 from services.notification.rendering import Templates
-from services.notification.senders.sender import SendRefused
-from services.notification.use_cases import Notifier
+from services.notification.senders.sender import SendRejected
+from services.notification.use_cases import CustomerNotifier
 from services.order.compensation import Compensation, Compensator
 from services.order.handlers import router as order_router
 from services.order.metrics import OrderMetrics
@@ -69,12 +69,12 @@ class Reluctant:
     channel = "memory"
 
     def __init__(self, *, refuses: bool) -> None:
-        self.sent: list[Notice] = []
+        self.sent: list[OutboundMessage] = []
         self._refuses = refuses
 
-    async def send(self, notice: Notice) -> None:
+    async def send(self, notice: OutboundMessage) -> None:
         if self._refuses:
-            raise SendRefused
+            raise SendRejected
         self.sent.append(notice)
 
 
@@ -85,7 +85,7 @@ async def test_all_handlers_run_in_one_process(
     clock, sender = SystemClock(), Reluctant(refuses=refuses)
     there = Switchboard(orders_database, notifications_database, "notification_api", "notification")
     back = Switchboard(notifications_database, orders_database, "order_api", "order")
-    notifier = Notifier(there.sessions, Templates(), sender, OutboxWriter("/services/notification"), clock)
+    notifier = CustomerNotifier(there.sessions, Templates(), sender, OutboxWriter("/services/notification"), clock)
     metrics = OrderMetrics(CollectorRegistry())
     compensator = Compensator(OutboxWriter("/services/order"), Compensation.HOLD, clock=clock, metrics=metrics)
     try:

@@ -47,11 +47,11 @@ async def test_fates_are_those_of_the_messages_that_are_known(
         "DELETE FROM deferred_message WHERE event_id = 'e-3'",
         "UPDATE processed_message SET outcome = 'handled' WHERE event_id = 'e-3'",
     )
-    answer = await api.get("/v1/message-fates", params={"event_id": ["e-1", "e-2", "e-3", "e-4"]})
+    answer = await api.get("/v1/message-states", params={"event_id": ["e-1", "e-2", "e-3", "e-4"]})
     found = {item["event_id"]: (item["state"], item["attempts"]) for item in answer.json()["items"]}
     assert found == {"e-1": ("dead", 0), "e-2": ("waiting", 2), "e-3": ("handled", 0)}
 
 
 @pytest.mark.parametrize("query", ["", "event_id=%00", "event_id=", "&".join(f"event_id={n}" for n in range(101))])
 async def test_what_cannot_be_asked_is_refused(api: httpx.AsyncClient, query: str) -> None:
-    assert (await api.get(f"/v1/message-fates?{query}")).status_code == 422
+    assert (await api.get(f"/v1/message-states?{query}")).status_code == 422

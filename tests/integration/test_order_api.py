@@ -117,7 +117,7 @@ async def test_an_event_that_the_broker_would_refuse_is_refused_with_its_change(
     order = await place(api)
     answer = await api.post(f"/v1/orders/{order['id']}/hold", json={"reason": "not a character: \uffff"})
     assert answer.status_code == 422
-    assert answer.json()["type"] == "urn:problem-type:event-refused"
+    assert answer.json()["type"] == "urn:problem-type:event-rejected"
     assert "U+FFFF" in answer.json()["detail"]
     assert (await api.get(f"/v1/orders/{order['id']}")).json() == order
     assert len((await api.get(f"/v1/orders/{order['id']}/events")).json()["items"]) == 1

@@ -10,8 +10,8 @@ import asyncpg
 import httpx
 import pytest
 
-from event_trio.idempotency.answers import PRUNE
 from event_trio.idempotency.pruner import STEP
+from event_trio.idempotency.response_store import PRUNE
 from event_trio.idempotency.schema import TABLE
 from event_trio.signals import Signals
 from tests.support.databases import TestDatabase, execute, fetch

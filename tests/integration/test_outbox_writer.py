@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from event_trio.envelope import Envelope
-from event_trio.errors import EventRefused
+from event_trio.errors import EventRejected
 from event_trio.outbox.schema import LANES
 from event_trio.outbox.writer import OutboxWriter
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
@@ -41,7 +41,7 @@ async def test_an_event_over_the_limit_is_refused_and_takes_nothing_with_it_but_
     outbox_database: TestDatabase,
 ) -> None:
     url = outbox_database.url_for(OUTBOX_WRITER)
-    with pytest.raises(EventRefused, match="262144"):
+    with pytest.raises(EventRejected, match="262144"):
         await record(url, [("o-1", 1)], note="x" * 262144)
     assert await query(outbox_database.url, "SELECT 1 FROM outbox_event") == []
 

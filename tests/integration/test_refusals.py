@@ -61,7 +61,7 @@ async def role(admin_url: str, options: str) -> AsyncIterator[str]:
 
 
 async def test_a_way_in_that_is_shut_is_the_databases(postgres: PostgresServer, outbox_database: TestDatabase) -> None:
-    url, both = outbox_database.url, [Fault.DATABASE, Fault.DATABASE]
+    url, both = outbox_database.url, [Fault.UNAVAILABLE, Fault.UNAVAILABLE]
     async with role(postgres.admin_url, "NOLOGIN") as shut_out:
         assert await caught(outbox_database.url_for(shut_out), "SELECT 1") == both
     assert await caught(f"{url}_missing", "SELECT 1") == both
@@ -141,21 +141,21 @@ async def test_a_read_only_database_is_the_databases(outbox_database: TestDataba
     await execute(
         outbox_database.url, f'ALTER DATABASE "{outbox_database.name}" SET default_transaction_read_only = on'
     )
-    assert await caught(outbox_database.url, "CREATE TABLE t (a int)") == [Fault.DATABASE] * 2
+    assert await caught(outbox_database.url, "CREATE TABLE t (a int)") == [Fault.UNAVAILABLE] * 2
 
 
 @pytest.mark.parametrize(
     ("statements", "fault"),
     [
-        (["SELECT pg_terminate_backend(pg_backend_pid())"], Fault.DATABASE),
-        (["SET LOCAL statement_timeout = '20ms'", "SELECT pg_sleep(5)"], Fault.PASSING),
+        (["SELECT pg_terminate_backend(pg_backend_pid())"], Fault.UNAVAILABLE),
+        (["SET LOCAL statement_timeout = '20ms'", "SELECT pg_sleep(5)"], Fault.TRANSIENT),
         (
             ["CREATE TEMP TABLE t (a int UNIQUE INITIALLY DEFERRED)", "INSERT INTO t VALUES (1), (1)"],
-            Fault.OWN,
+            Fault.STATEMENT,
         ),
-        (["DO $$ BEGIN RAISE EXCEPTION 'no'; END $$"], Fault.OWN),
-        (["SELECT missing FROM outbox_event"], Fault.OWN),
-        (["SELECT FROM missing"], Fault.UNPREPARED),
+        (["DO $$ BEGIN RAISE EXCEPTION 'no'; END $$"], Fault.STATEMENT),
+        (["SELECT missing FROM outbox_event"], Fault.STATEMENT),
+        (["SELECT FROM missing"], Fault.NOT_MIGRATED),
     ],
 )
 async def test_what_fails_once_inside(outbox_database: TestDatabase, statements: list[str], fault: Fault) -> None:
@@ -168,7 +168,7 @@ async def test_after_the_server_s_last_word_the_database_is_away(outbox_database
         await ended_in_engine(outbox_database.url, at)
     with pytest.raises((asyncpg.InternalClientError, asyncpg.InterfaceError)) as bare:
         await ended_in_pool(outbox_database.url, at)
-    assert (fault_of(wrapped.value), fault_of(bare.value)) == (Fault.DATABASE, Fault.DATABASE)
+    assert (fault_of(wrapped.value), fault_of(bare.value)) == (Fault.UNAVAILABLE, Fault.UNAVAILABLE)
 
 
 async def ended_in_engine(url: str, at: str) -> None:
@@ -220,7 +220,7 @@ async def test_no_answer_in_time_is_the_databases(
     outbox_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.1)
-    assert await caught(outbox_database.url, "SELECT pg_sleep(5)") == [Fault.DATABASE] * 2
+    assert await caught(outbox_database.url, "SELECT pg_sleep(5)") == [Fault.UNAVAILABLE] * 2
 
 
 async def test_a_value_that_the_driver_cannot_send_is_no_outage(outbox_database: TestDatabase) -> None:
@@ -230,4 +230,4 @@ async def test_a_value_that_the_driver_cannot_send_is_no_outage(outbox_database:
             await connection.fetch("SELECT $1::int", "abc")
     finally:
         await connection.close()
-    assert fault_of(raised.value) is Fault.OWN
+    assert fault_of(raised.value) is Fault.STATEMENT

@@ -53,9 +53,9 @@ async def test_repeats_on_a_locked_order_leave_the_others_their_connections(
 
 async def test_who_waits_too_long_is_told_and_leaves_nothing_behind() -> None:
     turns = KeyedSemaphore()
-    async with turns.take("a", seconds=1), turns.take("a", seconds=1), turns.take("b", seconds=1):
+    async with turns.acquire("a", seconds=1), turns.acquire("a", seconds=1), turns.acquire("b", seconds=1):
         with pytest.raises(KeyedSemaphoreTimeout):
-            await turns.take("a", seconds=0.01).__aenter__()
-    async with turns.take("a", seconds=1):
+            await turns.acquire("a", seconds=0.01).__aenter__()
+    async with turns.acquire("a", seconds=1):
         assert len(turns._turns) == 1
     assert turns._turns == {}

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from event_trio.http.authorization import Require
+from event_trio.http.authorization import RequireRole
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 # What needs no token: whether it lives, its figures, its description.
@@ -20,7 +20,7 @@ READERS = {"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other":
 OPERATORS = {**READERS, "owner": 403, "other": 403}
 
 # Where every consumer's operations are.
-OF_CONSUMERS = ("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-fates")
+OF_CONSUMERS = ("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states")
 
 Callers = Mapping[str, Mapping[str, str]]
 
@@ -76,4 +76,4 @@ def own(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def _asks(dependant: Dependant) -> bool:
-    return isinstance(dependant.call, Require) or any(_asks(part) for part in dependant.dependencies)
+    return isinstance(dependant.call, RequireRole) or any(_asks(part) for part in dependant.dependencies)

@@ -9,7 +9,7 @@ from event_trio.consumer.pipeline.failure_classifier import PUT_OFF_MOST
 from event_trio.consumer.router import LONGEST_TIMEOUT
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.http.body_limit import DEFAULT_BYTES as LARGEST_BODY
-from event_trio.idempotency.answers import WAIT_SECONDS
+from event_trio.idempotency.response_store import WAIT_SECONDS
 from event_trio.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
 from infra.localstack.watch import COMPARE_SECONDS
 from services.notification.settings import NotificationSettings

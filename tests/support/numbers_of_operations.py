@@ -1,9 +1,9 @@
 """The numbers in the prose of the guides to operating what runs."""
 
 from event_trio.broker.queue import BATCH
-from event_trio.http.health import AWS_FRESH_SECONDS
+from event_trio.http.health import AWS_CACHE_SECONDS
 from event_trio.outbox.watch import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
-from services.notification.senders.guarded import TRIP
+from services.notification.senders.circuit_breaking import TRIP
 from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
 from services.relay.operators.replays import COUNTED
 from services.relay.publishing.barriers import LOOKED_AT
@@ -31,7 +31,7 @@ OPERATIONS: dict[str, tuple[Entry, ...]] = {
         Code("may be away for 15 s", GRACE_SECONDS),
         Code("`the oldest event waits ... s` above a minute", LATE_SECONDS),
         Measured("two round trips to the database at the most", READINESS),
-        Code("asked once in five seconds", AWS_FRESH_SECONDS),
+        Code("asked once in five seconds", AWS_CACHE_SECONDS),
         Measured("show within ten seconds", READINESS),
     ),
     "docs/how-to/run-book.md": (

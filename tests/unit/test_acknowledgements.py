@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from event_trio.broker.queue import BATCH, Message, Queue, Refused
+from event_trio.broker.queue import BATCH, Message, Queue, RejectedMessage
 from event_trio.clock import SystemClock
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.sources.acknowledgements import Acknowledgements
@@ -40,8 +40,8 @@ class HeldQueue(Queue):
         ]
 
 
-def refused(message: Message, code: str) -> Refused:
-    return Refused(**{each.name: getattr(message, each.name) for each in fields(Message)}, code=code)
+def refused(message: Message, code: str) -> RejectedMessage:
+    return RejectedMessage(**{each.name: getattr(message, each.name) for each in fields(Message)}, code=code)
 
 
 def message(name: str) -> Message:

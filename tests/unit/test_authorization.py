@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from event_trio.errors import ConfigurationError
-from event_trio.http.authorization import NoAuthenticator, Require, TokenAuthenticator, authenticator
+from event_trio.http.authorization import NoAuthenticator, RequireRole, TokenAuthenticator, authenticator
 from event_trio.http.tokens import Role
 from event_trio.settings import ServiceSettings
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
@@ -64,7 +64,7 @@ async def test_a_full_configuration_checks_tokens(tmp_path: Path) -> None:
 
 def test_a_route_names_at_least_one_role() -> None:
     with pytest.raises(ValueError, match="at least one role"):
-        Require()
+        RequireRole()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from event_trio.broker.queue import Message, Queue, Refused
+from event_trio.broker.queue import Message, Queue, RejectedMessage
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.sources.delivery import Delivery
 from event_trio.consumer.sources.visibility import SAFETY_SECONDS, Heartbeat
@@ -133,7 +133,7 @@ async def test_what_the_broker_refuses_for_now_is_asked_for_again(
 
     async def extend(messages: Iterable[Message], seconds: int) -> list[Message]:
         known = [({each.name: getattr(message, each.name) for each in fields(Message)}) for message in messages]
-        return [Refused(**values, code=codes[str(values["message_id"])]) for values in known]
+        return [RejectedMessage(**values, code=codes[str(values["message_id"])]) for values in known]
 
     monkeypatch.setattr(queue, "extend", extend)
     first, second = delivery("first"), delivery("second")

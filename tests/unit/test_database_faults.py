@@ -13,35 +13,37 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from event_trio.database.faults import DATABASE_FAULTS, Fault, fault_of, lock_not_available
 
 CLASSES = {
-    Fault.DATABASE: "08000 08003 08006 08P01 25006 28000 28P01 3D000 53000 53100 53200 53300 57P01 57P02 57P03 58030",
-    Fault.PASSING: "25P03 25P04 26000 40001 40P01 55006 55P03 57014 72000 XX000 XX001",
-    Fault.UNPREPARED: "3F000 42501 42P01",
-    Fault.OWN: "0A000 21000 22001 22003 22021 22P02 23502 23503 23505 23514 25P02 42601 42703 42883 54000 55000 P0001",
+    Fault.UNAVAILABLE: "08000 08003 08006 08P01 25006 28000 28P01 3D000 53000 53100 53200 53300 57P01 57P02 57P03 "
+    "58030",
+    Fault.TRANSIENT: "25P03 25P04 26000 40001 40P01 55006 55P03 57014 72000 XX000 XX001",
+    Fault.NOT_MIGRATED: "3F000 42501 42P01",
+    Fault.STATEMENT: "0A000 21000 22001 22003 22021 22P02 23502 23503 23505 23514 25P02 42601 42703 42883 54000 55000 "
+    "P0001",
 }
 STATES = [(state, fault) for fault, states in CLASSES.items() for state in states.split()]
 # What asyncpg raises of its own accord, by what it says.
 CLIENT: dict[type[Exception], dict[str, Fault]] = {
     asyncpg.InterfaceError: {
-        "cannot perform operation: connection is closed": Fault.DATABASE,
-        "pool is closed": Fault.DATABASE,
-        "cannot perform operation: another operation is in progress": Fault.OWN,
-        "something new": Fault.PASSING,
+        "cannot perform operation: connection is closed": Fault.UNAVAILABLE,
+        "pool is closed": Fault.UNAVAILABLE,
+        "cannot perform operation: another operation is in progress": Fault.STATEMENT,
+        "something new": Fault.TRANSIENT,
     },
     asyncpg.InternalClientError: {
         # After the server's FATAL, until the connection has ended.
-        "cannot switch to state 12; another operation (2) is in progress": Fault.DATABASE,
-        'cannot switch to state 12; protocol is in the "failed" state': Fault.DATABASE,
-        'cannot switch to "idle" state; protocol is in the "failed" state': Fault.DATABASE,
-        "not connected": Fault.DATABASE,
-        "got result for unknown protocol state 3": Fault.PASSING,
+        "cannot switch to state 12; another operation (2) is in progress": Fault.UNAVAILABLE,
+        'cannot switch to state 12; protocol is in the "failed" state': Fault.UNAVAILABLE,
+        'cannot switch to "idle" state; protocol is in the "failed" state': Fault.UNAVAILABLE,
+        "not connected": Fault.UNAVAILABLE,
+        "got result for unknown protocol state 3": Fault.TRANSIENT,
     },
-    asyncpg.exceptions.ProtocolError: {"the number of columns in the result row is different": Fault.PASSING},
-    asyncpg.exceptions.OutdatedSchemaCacheError: {"unexpected number of attributes": Fault.PASSING},
-    asyncpg.exceptions.TargetServerAttributeNotMatched: {"None of the hosts match": Fault.DATABASE},
-    asyncpg.exceptions._base.DataError: {"invalid input for query argument $1": Fault.OWN},
-    asyncpg.exceptions.ClientConfigurationError: {"could not match 2 port numbers to 1 hosts": Fault.OWN},
-    asyncpg.UnsupportedClientFeatureError: {"not supported": Fault.PASSING},
-    asyncpg.exceptions.UnsupportedServerFeatureError: {"not supported": Fault.PASSING},
+    asyncpg.exceptions.ProtocolError: {"the number of columns in the result row is different": Fault.TRANSIENT},
+    asyncpg.exceptions.OutdatedSchemaCacheError: {"unexpected number of attributes": Fault.TRANSIENT},
+    asyncpg.exceptions.TargetServerAttributeNotMatched: {"None of the hosts match": Fault.UNAVAILABLE},
+    asyncpg.exceptions._base.DataError: {"invalid input for query argument $1": Fault.STATEMENT},
+    asyncpg.exceptions.ClientConfigurationError: {"could not match 2 port numbers to 1 hosts": Fault.STATEMENT},
+    asyncpg.UnsupportedClientFeatureError: {"not supported": Fault.TRANSIENT},
+    asyncpg.exceptions.UnsupportedServerFeatureError: {"not supported": Fault.TRANSIENT},
 }
 SAID = [(kind, text, fault) for kind, texts in CLIENT.items() for text, fault in texts.items()]
 DRIVER: Any = AsyncAdapt_asyncpg_dbapi(asyncpg)  # type: ignore[no-untyped-call]
@@ -87,7 +89,7 @@ def test_what_the_driver_says_itself_has_one_meaning_too(kind: type[Exception], 
 def test_what_follows_on_a_connection_that_is_ending_hides_nothing() -> None:
     hidden = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
     hidden.__context__ = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
-    assert fault_of(hidden) is Fault.DATABASE
+    assert fault_of(hidden) is Fault.UNAVAILABLE
 
 
 def test_no_class_of_the_driver_is_forgotten() -> None:
@@ -99,14 +101,14 @@ def test_no_class_of_the_driver_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (wrapped("42601", lost=True), Fault.DATABASE),
-        (asyncpg.DataError("invalid input for query argument $1"), Fault.OWN),
-        (wrapped(None, asyncpg.DataError("invalid input")), Fault.OWN),
-        (wrapped("0A000", asyncpg.InvalidCachedStatementError("the plan has changed")), Fault.PASSING),
-        (InterfaceError("SELECT 1", None, Exception("unknown")), Fault.PASSING),
-        (PoolExhausted("none free"), Fault.PASSING),
-        (ConnectionRefusedError(), Fault.DATABASE),
-        (TimeoutError(), Fault.DATABASE),
+        (wrapped("42601", lost=True), Fault.UNAVAILABLE),
+        (asyncpg.DataError("invalid input for query argument $1"), Fault.STATEMENT),
+        (wrapped(None, asyncpg.DataError("invalid input")), Fault.STATEMENT),
+        (wrapped("0A000", asyncpg.InvalidCachedStatementError("the plan has changed")), Fault.TRANSIENT),
+        (InterfaceError("SELECT 1", None, Exception("unknown")), Fault.TRANSIENT),
+        (PoolExhausted("none free"), Fault.TRANSIENT),
+        (ConnectionRefusedError(), Fault.UNAVAILABLE),
+        (TimeoutError(), Fault.UNAVAILABLE),
         (ValueError("x"), None),
         (KeyboardInterrupt(), None),
     ],

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from event_trio.consumer.errors import Reject
-from event_trio.error_text import describe, field_path, place, told
+from event_trio.error_text import describe, field_path, operator_text, raised_at
 from event_trio.observability import logging
 
 CANARY = "ada@example.com"
@@ -73,14 +73,14 @@ def test_kinds_and_codes_are_told_and_no_text(make: Callable[[], BaseException],
 
 def test_ours_say_what_they_say() -> None:
     assert describe(Reject("for a reason")) == "Reject: for a reason"
-    assert told(Reject("for a reason")) == "for a reason"
+    assert operator_text(Reject("for a reason")) == "for a reason"
 
 
 def test_the_row_beside_an_event_says_what_its_handler_said_and_not_what_a_library_quotes() -> None:
-    assert told(RuntimeError("never")) == "RuntimeError: never"
-    assert told(RuntimeError()) == "RuntimeError"
+    assert operator_text(RuntimeError("never")) == "RuntimeError: never"
+    assert operator_text(RuntimeError()) == "RuntimeError"
     for make in (from_driver, wrapped, invalid, ERRORS[3][0], ERRORS[5][0]):
-        assert CANARY not in told(make())
+        assert CANARY not in operator_text(make())
 
 
 def test_the_input_names_no_field() -> None:
@@ -92,8 +92,8 @@ def test_the_input_names_no_field() -> None:
 def test_the_place_is_in_our_own_code_as_near_as_can_be() -> None:
     with pytest.raises(ValueError) as caught:
         json.loads("{")
-    assert (place(caught.value) or "").startswith(f"{__name__}:")
-    assert place(ValueError()) is None
+    assert (raised_at(caught.value) or "").startswith(f"{__name__}:")
+    assert raised_at(ValueError()) is None
 
 
 @pytest.fixture(params=["json", "console"])
@@ -151,7 +151,7 @@ def test_an_error_that_quotes_the_one_before_it_is_not_quoted(lines: io.StringIO
     with pytest.raises(RuntimeError) as caught:
         fail()
     structlog.get_logger("ours").error("failed", action="tested.failed", exc_info=caught.value)
-    assert CANARY not in told(caught.value)
+    assert CANARY not in operator_text(caught.value)
     assert CANARY not in lines.getvalue()
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from event_trio.http import health
-from event_trio.http.health import Assessment, Check, assess
+from event_trio.http.health import Assessment, HealthCheck, assess
 from services.relay.api.readiness import Readings, checks
 
 
@@ -27,28 +27,28 @@ async def hanging() -> str | None:
 
 
 async def test_all_fine_is_ready() -> None:
-    assert (await assess([Check("a", fine), Check("b", fine, required=False)])).status == "ready"
+    assert (await assess([HealthCheck("a", fine), HealthCheck("b", fine, required=False)])).status == "ready"
 
 
 async def test_an_optional_check_degrades() -> None:
-    found = await assess([Check("a", fine), Check("b", missing, required=False)])
+    found = await assess([HealthCheck("a", fine), HealthCheck("b", missing, required=False)])
     assert found.status == "degraded"
     assert found.checks["b"].detail == "the queue orders.fifo does not exist"
 
 
 async def test_a_required_check_makes_it_not_ready() -> None:
-    assert (await assess([Check("a", missing), Check("b", missing, required=False)])).status == "not_ready"
+    assert (await assess([HealthCheck("a", missing), HealthCheck("b", missing, required=False)])).status == "not_ready"
 
 
 async def test_a_check_that_raises_shows_no_secrets() -> None:
-    found = await assess([Check("a", raising)])
+    found = await assess([HealthCheck("a", raising)])
     assert found.status == "not_ready"
     assert "hunter2" not in found.model_dump_json()
 
 
 async def test_a_check_that_hangs_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.01)
-    found = await assess([Check("a", hanging), Check("b", fine)])
+    found = await assess([HealthCheck("a", hanging), HealthCheck("b", fine)])
     assert (found.checks["a"].ok, found.checks["b"].ok) == (False, True)
 
 
@@ -60,7 +60,7 @@ async def test_who_asks_at_one_time_shares_one_look() -> None:
         await release.wait()
         return None
 
-    assessment = Assessment([Check("a", look)])
+    assessment = Assessment([HealthCheck("a", look)])
     pages = [asyncio.create_task(assessment.current()) for _ in range(50)]
     await asyncio.sleep(0)
     pages[0].cancel()
@@ -80,7 +80,7 @@ async def test_a_look_that_costs_serves_for_some_seconds() -> None:
         looks.append(now[0])
         return None if len(looks) > 1 else "the topic is missing"
 
-    assessment = Assessment([Check("a", look, fresh_seconds=5)], lambda: now[0])
+    assessment = Assessment([HealthCheck("a", look, cache_seconds=5)], lambda: now[0])
     for seconds in (0.0, 1.0, 4.9):
         now[0] = seconds
         assert (await assessment.current()).status == "not_ready"
@@ -107,7 +107,7 @@ async def test_what_looks_like_the_inside_stays_in_the_log(detail: str, capsys: 
     async def leaking() -> str | None:
         return detail
 
-    assessment = Assessment([Check("a", leaking)])
+    assessment = Assessment([HealthCheck("a", leaking)])
     for _ in range(3):
         found = await assessment.current()
         assert found.status == "not_ready"

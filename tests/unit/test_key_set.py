@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from event_trio.http import key_set
-from event_trio.http.key_set import KeySet, KeysUnavailable, KeyUnknown
+from event_trio.http.key_set import KeySet, KeysUnavailable, UnknownKey
 from tests.support.tokens import Issuer
 from tests.support.waiting import eventually
 
@@ -70,7 +70,7 @@ async def test_a_stranger_waits_alone() -> None:
     await eventually(most_are_refused)
     source.answers.set()
     found = await asyncio.gather(*strangers, return_exceptions=True)
-    assert {type(error) for error in found} == {KeyUnknown}
+    assert {type(error) for error in found} == {UnknownKey}
     assert source.asked == 2
 
 

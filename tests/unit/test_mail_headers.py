@@ -7,9 +7,9 @@ import pytest
 from aiosmtplib.email import flatten_message
 
 from event_trio.mailbox import Mailbox, mailbox
-from services.notification.domain import Notice, Text
-from services.notification.senders.sender import SendRefused
-from services.notification.senders.smtp import Smtp, SmtpSender
+from services.notification.domain import MessageText, OutboundMessage
+from services.notification.senders.sender import SendRejected
+from services.notification.senders.smtp import SmtpOptions, SmtpSender
 
 KEY = UUID(int=7)
 INJECTION = "=?utf-8?b?DQpCY2M6IHhAeS56DQpYOiA=?="
@@ -18,20 +18,20 @@ LONG_DOMAIN = ".".join(["b" * 60] * 3)
 
 
 def composed(to: Mailbox, *, subject: str = "Your order", locale: str = "en") -> EmailMessage:
-    sender = SmtpSender(Smtp("127.0.0.1", 25, "Shop <shop@example.com>"))
-    return sender._compose(Notice(KEY, "unused@example.com", Text(locale, subject, "Hello.\n")), to)
+    sender = SmtpSender(SmtpOptions("127.0.0.1", 25, "Shop <shop@example.com>"))
+    return sender._compose(OutboundMessage(KEY, "unused@example.com", MessageText(locale, subject, "Hello.\n")), to)
 
 
 @pytest.mark.parametrize("local", [INJECTION, "=?us-ascii?q?x=0D=0ASubject:_y=0D=0A=0D=0Abody?=", "=?utf-8?q?eve?="])
 def test_a_recipient_that_the_standard_library_decodes_is_refused_at_the_last(local: str) -> None:
-    with pytest.raises(SendRefused, match="a header would not say what it was given"):
+    with pytest.raises(SendRejected, match="a header would not say what it was given"):
         composed(Mailbox(local, "b.co"))
 
 
 async def test_a_recipient_of_before_is_refused_without_a_connection() -> None:
-    notice = Notice(KEY, f"{INJECTION}@b.co", Text("en", "Your order", "Hello."))
-    with pytest.raises(SendRefused, match="the recipient cannot be mailed") as caught:
-        await SmtpSender(Smtp("127.0.0.1", 1, "shop@example.com")).send(notice)
+    notice = OutboundMessage(KEY, f"{INJECTION}@b.co", MessageText("en", "Your order", "Hello."))
+    with pytest.raises(SendRejected, match="the recipient cannot be mailed") as caught:
+        await SmtpSender(SmtpOptions("127.0.0.1", 1, "shop@example.com")).send(notice)
     assert "b.co" not in str(caught.value)
 
 
@@ -39,7 +39,7 @@ async def test_a_recipient_of_before_is_refused_without_a_connection() -> None:
     "texts", [{"subject": f"Order {INJECTION} x"}, {"locale": INJECTION}, {"subject": "a\r\nBcc: b"}]
 )
 def test_no_text_makes_a_header(texts: dict[str, str]) -> None:
-    with pytest.raises(SendRefused):
+    with pytest.raises(SendRejected):
         composed(mailbox("ada@example.com"), **texts)
 
 

@@ -8,10 +8,10 @@ import aiosmtplib
 import aiosmtplib.errors
 import pytest
 
-from services.notification.senders.replies import judge, unusable
-from services.notification.senders.sender import SenderDown, SendFailed, SendRefused
+from services.notification.senders.sender import SenderUnavailable, SendFailed, SendRejected
+from services.notification.senders.smtp_replies import classify_error, session_error
 
-Down, Failed, Refused = SenderDown, SendFailed, SendRefused
+Down, Failed, Refused = SenderUnavailable, SendFailed, SendRejected
 
 
 def recipient(code: int, text: str = "no") -> aiosmtplib.SMTPRecipientsRefused:
@@ -56,11 +56,11 @@ MEANINGS: dict[type[aiosmtplib.SMTPException], tuple[aiosmtplib.SMTPException, t
 )
 def test_every_exception_of_the_library_has_a_meaning(kind: type[aiosmtplib.SMTPException]) -> None:
     error, meaning = MEANINGS[kind]
-    found = judge(error)
+    found = classify_error(error)
     assert type(found) is meaning
     assert "ada" not in str(found)
-    assert type(unusable(error)) is Down
-    assert "ada" not in str(unusable(error))
+    assert type(session_error(error)) is Down
+    assert "ada" not in str(session_error(error))
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_every_exception_of_the_library_has_a_meaning(kind: type[aiosmtplib.SMTP
 def test_only_an_answer_about_the_recipient_or_the_mail_is_an_attempt(
     error: Exception, meaning: type[Exception]
 ) -> None:
-    found = judge(error)
+    found = classify_error(error)
     assert type(found) is meaning
     assert "ada" not in str(found)
 
 
 def test_a_mistake_in_the_code_is_nobodys_answer() -> None:
-    assert judge(RuntimeError("no")) is None
+    assert classify_error(RuntimeError("no")) is None

@@ -8,7 +8,7 @@ import pytest
 
 from event_trio.contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine, OrderEvent, OrderPlaced
 from services.notification.handlers import HANDLED
-from services.notification.rendering import FOLDER, NotRendered, Templates
+from services.notification.rendering import FOLDER, RenderingFailed, Templates
 
 ORDER = UUID("01981a1e-7c5b-7d4e-8a3c-2f1b0c9d8e7f")
 PLACED = OrderPlaced(
@@ -65,7 +65,7 @@ def test_a_template_that_cannot_be_used_is_told_without_quoting_the_event(templa
     (tmp_path / "en").mkdir()
     if template is not None:
         (tmp_path / "en" / "order.placed.txt").write_text(template)
-    with pytest.raises(NotRendered, match=r"en/order\.placed\.txt") as caught:
+    with pytest.raises(RenderingFailed, match=r"en/order\.placed\.txt") as caught:
         Templates(tmp_path).render(PLACED, "en")
     assert str(ORDER) not in str(caught.value)
 
@@ -73,5 +73,5 @@ def test_a_template_that_cannot_be_used_is_told_without_quoting_the_event(templa
 def test_a_template_that_is_no_text_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "order.placed.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(NotRendered):
+    with pytest.raises(RenderingFailed):
         Templates(tmp_path).render(PLACED, "en")

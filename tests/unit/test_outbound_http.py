@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from event_trio.errors import ConfigurationError
-from event_trio.http_client.client import async_client, client, route
+from event_trio.http_client.client import async_client, client, network_route
 
 PROXY = "http://proxy.example:3128"
 BAD_PROXIES = [
@@ -27,7 +27,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", "orders.localhost", "0.0.0.0"])
 def test_no_proxy_stands_before_this_machine(name: str, proxy: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, proxy)
-    assert route(f"http://{host}:8000").proxy is None
+    assert network_route(f"http://{host}:8000").proxy is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_real_proxy_still_serves_the_world(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = route(url).proxy
+    found = network_route(url).proxy
     assert (str(found.url) if found else None) == through
 
 
@@ -59,7 +59,7 @@ def test_a_real_proxy_still_serves_the_world(
 def test_a_proxy_that_is_needed_and_none_is_a_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY names a proxy .* keys\.example to NO_PROXY"):
-        route("https://keys.example/jwks")
+        network_route("https://keys.example/jwks")
 
 
 @pytest.mark.parametrize(("name", "is_file"), [("SSL_CERT_FILE", True), ("SSL_CERT_FILE", False)])
@@ -69,10 +69,10 @@ def test_certificates_are_read_for_tls_only(
     if is_file:
         (tmp_path / "bundle").write_text("no certificates")
     monkeypatch.setenv(name, str(tmp_path / "bundle"))
-    assert route("http://orders.example").proxy is None
+    assert network_route("http://orders.example").proxy is None
     client("http://127.0.0.1:8000", headers={}, timeout=1).close()
     with pytest.raises(ConfigurationError, match="correct SSL_CERT_FILE"):
-        route("https://orders.example")
+        network_route("https://orders.example")
 
 
 async def test_a_client_asks_directly_and_through_the_proxy_as_its_addresses_need(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from event_trio.errors import EventRefused
+from event_trio.errors import EventRejected
 from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 
 
@@ -14,7 +14,7 @@ def test_the_limit_counts_attributes_and_is_exact() -> None:
     attributes = {"type": "order.placed"}
     room = DEFAULT_BYTES - size(b"", attributes)
     check(b"x" * room, group="o-1", attributes=attributes)
-    with pytest.raises(EventRefused, match=f"{DEFAULT_BYTES + 1} bytes"):
+    with pytest.raises(EventRejected, match=f"{DEFAULT_BYTES + 1} bytes"):
         check(b"x" * (room + 1), group="o-1", attributes=attributes)
 
 
@@ -50,5 +50,5 @@ def test_the_limit_counts_attributes_and_is_exact() -> None:
 def test_what_the_broker_would_refuse_or_drop_is_refused(
     body: bytes, group: str, attributes: object, says: str
 ) -> None:
-    with pytest.raises(EventRefused, match=says):
+    with pytest.raises(EventRejected, match=says):
         check(body, group=group, attributes=attributes)

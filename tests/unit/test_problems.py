@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from event_trio.errors import EventRefused
+from event_trio.errors import EventRejected
 from event_trio.http.application import create_app
 from event_trio.http.authorization import NoAuthenticator
 from event_trio.http.database import database_problems
-from event_trio.http.problems import MEDIA_TYPE, HttpProblem, Kind
+from event_trio.http.problems import MEDIA_TYPE, HttpProblem, ProblemKind
 from tests.support.web import client
 
 SECRET = "hunter2-at-10.0.0.7"
@@ -57,7 +57,7 @@ def application() -> FastAPI:
     async def fail(what: str) -> None:
         raise {
             "ours": OurError(),
-            "refused": EventRefused("too large"),
+            "refused": EventRejected("too large"),
             "unexpected": RuntimeError(SECRET),
             "database-down": OperationalError("SELECT 1", {}, Exception(SECRET)),
             "database-bug": DBAPIError("SELECT x", {}, _with_sqlstate("42703")),
@@ -79,7 +79,7 @@ def application() -> FastAPI:
         registry=CollectorRegistry(),
         checks=[],
         translation={
-            OurError: lambda _: HttpProblem(Kind("ours", "Ours", 409), "because", state="held"),
+            OurError: lambda _: HttpProblem(ProblemKind("ours", "Ours", 409), "because", state="held"),
             **database_problems(),
         },
         body_bytes=1000,
@@ -137,7 +137,7 @@ async def test_a_bad_body_is_422_with_the_field(api: httpx.AsyncClient, content:
     ("what", "status", "kind"),
     [
         ("ours", 409, "urn:problem-type:ours"),
-        ("refused", 422, "urn:problem-type:event-refused"),
+        ("refused", 422, "urn:problem-type:event-rejected"),
         ("unexpected", 500, "urn:problem-type:unexpected"),
         ("database-down", 503, "urn:problem-type:unavailable"),
         ("lock-timeout", 503, "urn:problem-type:unavailable"),

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from event_trio.http import rate_limit
 from event_trio.http.application import create_app
-from event_trio.http.authorization import Require, authenticator
+from event_trio.http.authorization import RequireRole, authenticator
 from event_trio.http.rate_limit import RateLimit, TooManyRequests
 from event_trio.http.tokens import Role
 from event_trio.settings import ServiceSettings
@@ -81,7 +81,7 @@ async def test_too_many_requests_are_a_problem_with_a_time(monkeypatch: pytest.M
     settings = ServiceSettings(database_url=SecretStr("postgresql://u@x/d"), rate_limit_per_minute=2)
     router = APIRouter()
 
-    @router.get("/v1/things", dependencies=[Depends(Require(Role.OPERATOR))])
+    @router.get("/v1/things", dependencies=[Depends(RequireRole(Role.OPERATOR))])
     async def list_things() -> list[str]:
         return []
 

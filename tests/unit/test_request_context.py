@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.http.application import create_app
 from event_trio.http.authorization import NoAuthenticator
-from event_trio.http.request_context import RequestContext, current
 from event_trio.observability import logging
+from event_trio.observability.request_context import RequestContext, current_context
 from event_trio.observability.tracing import Traceparent
 from tests.support.web import client
 
@@ -40,7 +40,7 @@ async def api() -> AsyncIterator[httpx.AsyncClient]:
     async def show(id: str) -> dict[str, str]:
         structlog.get_logger("inside").info("working", action="test.working", recipient="ada@example.com")
         stdlib_logging.getLogger("a.library").warning("from %s", "a library")
-        return {"correlation_id": current().correlation_id, "traceparent": current().traceparent}
+        return {"correlation_id": current_context().correlation_id, "traceparent": current_context().traceparent}
 
     @router.get("/broken")
     async def broken() -> None:
@@ -74,7 +74,7 @@ async def test_what_is_not_valid_is_replaced(api: httpx.AsyncClient, bad: str) -
 
 
 def test_outside_of_a_request_there_is_a_new_context() -> None:
-    assert current() != current()
+    assert current_context() != current_context()
     assert RequestContext.new("given", TRACE) == RequestContext("given", TRACE)
 
 

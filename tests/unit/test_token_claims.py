@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from event_trio.http.application import create_app
-from event_trio.http.authorization import LimitedAuthenticator, Require, TokenAuthenticator
+from event_trio.http.authorization import RateLimitedAuthenticator, RequireRole, TokenAuthenticator
 from event_trio.http.rate_limit import RateLimit
-from event_trio.http.tokens import KeySet, Principal, Role, TokenRefused, TokenVerifier
+from event_trio.http.tokens import KeySet, Principal, Role, TokenRejected, TokenVerifier
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 from tests.support.web import client
 
@@ -88,10 +88,10 @@ async def test_a_request_with_an_odd_claim_is_401(wrong: dict[str, Any]) -> None
     router = APIRouter()
 
     @router.get("/mine")
-    async def mine(caller: Principal = Depends(Require(Role.OPERATOR))) -> str:  # noqa: B008 - a route's way
+    async def mine(caller: Principal = Depends(RequireRole(Role.OPERATOR))) -> str:  # noqa: B008 - a route's way
         return caller.subject
 
-    known = LimitedAuthenticator(TokenAuthenticator(verifier()), RateLimit(600))
+    known = RateLimitedAuthenticator(TokenAuthenticator(verifier()), RateLimit(600))
     app = create_app(
         title="t", description="", routers=[router], authenticator=known, registry=CollectorRegistry(), checks=[]
     )
@@ -119,7 +119,7 @@ def test_any_claims_name_a_caller_or_are_refused(changed: dict[str, Any]) -> Non
     async def verify() -> Principal | None:
         try:
             return await verifier().verify(token(claims(**changed)))
-        except TokenRefused:
+        except TokenRejected:
             return None
 
     found = asyncio.run(verify())
@@ -136,7 +136,7 @@ async def test_an_odd_header_is_refused(header: dict[str, Any]) -> None:
     import json
 
     odd = base64.urlsafe_b64encode(json.dumps({"alg": "ES256", **header}).encode()).decode().rstrip("=")
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRejected):
         await verifier().verify(f"{odd}.{good.partition('.')[2]}")
 
 
@@ -145,5 +145,5 @@ async def test_neither_depth_nor_length_matters() -> None:
     for _ in range(500):
         deep = [deep]
     assert (await verifier().verify(token(claims(more=deep)))).subject == "ada"
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRejected):
         await verifier().verify(token(claims(more="x" * 20_000)))

@@ -10,7 +10,7 @@ from threading import Thread
 import jwt
 import pytest
 
-from event_trio.http.tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
+from event_trio.http.tokens import KeySet, KeysUnavailable, Principal, Role, TokenRejected, TokenVerifier, key_set_from
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 
@@ -66,25 +66,25 @@ async def test_a_good_token_names_the_caller(issuer: Issuer) -> None:
     ],
 )
 async def test_claims_that_are_refused(issuer: Issuer, claims: dict[str, object], reason: str) -> None:
-    with pytest.raises(TokenRefused, match=reason):
+    with pytest.raises(TokenRejected, match=reason):
         await verifier(Source(issuer.key_set())).verify(issuer.token("c", "operator", **claims))
 
 
 async def test_another_key_of_the_same_name_is_refused(issuer: Issuer) -> None:
-    with pytest.raises(TokenRefused, match="not valid"):
+    with pytest.raises(TokenRejected, match="not valid"):
         await verifier(Source(issuer.key_set())).verify(Issuer().token("c", "operator"))
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", "Bearer"])
 async def test_garbage_is_refused(issuer: Issuer, token: str) -> None:
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRejected):
         await verifier(Source(issuer.key_set())).verify(token)
 
 
 async def test_an_unsigned_token_is_refused(issuer: Issuer) -> None:
     header, body, _ = issuer.token("c", "operator").split(".")
     unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": issuer.key_id}).encode()).decode().rstrip("=")
-    with pytest.raises(TokenRefused, match="not valid"):
+    with pytest.raises(TokenRejected, match="not valid"):
         await verifier(Source(issuer.key_set())).verify(f"{unsigned}.{body}.")
     assert header != unsigned
 
@@ -96,7 +96,7 @@ async def test_a_shared_secret_in_the_key_set_is_never_a_key(issuer: Issuer) -> 
     source = Source(json.dumps({"keys": [*keys, {"kty": "oct", "kid": "shared", "k": encoded}]}))
     claims = {"sub": "c", "iss": ISSUER, "aud": AUDIENCE, "exp": time.time() + 60, "roles": ["operator"]}
     forged = jwt.encode(claims, secret, algorithm="HS256", headers={"kid": "shared"})
-    with pytest.raises(TokenRefused, match="key is not known"):
+    with pytest.raises(TokenRejected, match="key is not known"):
         await verifier(source).verify(forged)
 
 
@@ -107,7 +107,7 @@ async def test_a_rotated_key_is_found_and_unknown_ones_do_not_flood_the_source(i
     rotated = Issuer("key-2")
     source.text = rotated.key_set()
     for _ in range(5):
-        with pytest.raises(TokenRefused, match="key is not known"):
+        with pytest.raises(TokenRejected, match="key is not known"):
             await known.verify(rotated.token("c"))
     assert source.asked == 1
     watch.seconds = 11

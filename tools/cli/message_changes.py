@@ -106,7 +106,7 @@ def _follow(found: Session, items: Sequence[Answer], seconds: float) -> dict[str
         while open_ids:
             for start in range(0, len(open_ids), AT_ONCE):
                 some = open_ids[start : start + AT_ONCE]
-                for fate in found.api.get("/v1/message-fates", {"event_id": some})["items"]:
+                for fate in found.api.get("/v1/message-states", {"event_id": some})["items"]:
                     fates[fate["event_id"]] = fate
             open_ids = [id for id in open_ids if fates.get(id, {}).get("state", "waiting") == "waiting"]
             progress.update(progress.task_ids[0], completed=1 - len(open_ids) / len(items))

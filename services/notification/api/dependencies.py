@@ -6,18 +6,18 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
-from event_trio.http.authorization import Require
+from event_trio.http.authorization import RequireRole
 from event_trio.http.tokens import Principal, Role
 
-from ..use_cases import Records
+from ..use_cases import NotificationQueries
 
 
-def _records(request: Request) -> Records:
-    return cast(Records, request.app.state.records)
+def _records(request: Request) -> NotificationQueries:
+    return cast(NotificationQueries, request.app.state.records)
 
 
-RecordsOf = Annotated[Records, Depends(_records)]
-Reader = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
+NotificationQueriesDep = Annotated[NotificationQueries, Depends(_records)]
+Reader = Annotated[Principal, Depends(RequireRole(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 NEXT = "`next_cursor` of the page before."

@@ -13,7 +13,7 @@ from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
 from ..domain import NotificationId, OrderId
 from ..schemas import NotificationPage, NotificationView
-from .dependencies import NEXT, Limit, Reader, RecordsOf, owner
+from .dependencies import NEXT, Limit, NotificationQueriesDep, Reader, owner
 
 router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 @router.get("", summary="List notifications, newest first", responses=problems(INVALID_REQUEST, UNAVAILABLE))
 async def list_notifications(
     caller: Reader,
-    records: RecordsOf,
+    records: NotificationQueriesDep,
     order_id: Annotated[UUID | None, Query(description="Only those about this order.")] = None,
     limit: Limit = 20,
     cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=NEXT)] = None,
@@ -36,6 +36,6 @@ async def list_notifications(
 
 
 @router.get("/{notification_id}", summary="Read a notification", responses=problems(NOT_FOUND, UNAVAILABLE))
-async def read_notification(notification_id: UUID, caller: Reader, records: RecordsOf) -> NotificationView:
+async def read_notification(notification_id: UUID, caller: Reader, records: NotificationQueriesDep) -> NotificationView:
     """One about another customer's order is not found."""
     return NotificationView.of(await records.notification(NotificationId(notification_id), owner=owner(caller)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from ..domain import Notice
+from ..domain import OutboundMessage
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +14,7 @@ class LogSender:
 
     channel = "log"
 
-    async def send(self, notice: Notice) -> None:
+    async def send(self, notice: OutboundMessage) -> None:
         log.info(
             "notice sent",
             action="notification.logged",

@@ -18,9 +18,9 @@ import aiosmtplib
 from event_trio.errors import ConfigurationError
 from event_trio.mailbox import Mailbox, NotMailable, mailbox
 
-from ..domain import Notice
-from .replies import judge, unusable
-from .sender import LEAST_SECONDS, SenderDown, SendRefused
+from ..domain import OutboundMessage
+from .sender import LEAST_SECONDS, SenderUnavailable, SendRejected
+from .smtp_replies import classify_error, session_error
 
 STEP_SECONDS = 10.0
 """How long the server may take over one answer."""
@@ -32,7 +32,7 @@ _FOLD = re.compile(r"\r\n[ \t]")
 
 
 @dataclass(frozen=True, slots=True)
-class Smtp:
+class SmtpOptions:
     """Where the mail server is and how to talk to it."""
 
     host: str
@@ -51,17 +51,19 @@ class SmtpSender:
 
     channel = "email"
 
-    def __init__(self, smtp: Smtp, *, step_seconds: float = STEP_SECONDS, mail_seconds: float = MAIL_SECONDS) -> None:
+    def __init__(
+        self, smtp: SmtpOptions, *, step_seconds: float = STEP_SECONDS, mail_seconds: float = MAIL_SECONDS
+    ) -> None:
         self._smtp = smtp
         self._step_seconds = step_seconds
         self._mail_seconds = mail_seconds
         self._from = _parsed(smtp.sender)
 
-    async def send(self, notice: Notice) -> None:
+    async def send(self, notice: OutboundMessage) -> None:
         try:
             to = mailbox(notice.address)
         except NotMailable as error:
-            raise SendRefused(f"the recipient cannot be mailed: {error}") from None
+            raise SendRejected(f"the recipient cannot be mailed: {error}") from None
         mail = self._compose(notice, to)
         under_way = False
         try:
@@ -71,11 +73,11 @@ class SmtpSender:
                 await self._transmit(client, mail, to)
         except TimeoutError:
             took = f"the mail server took longer than {self._mail_seconds:g} s"
-            raise SenderDown(LEAST_SECONDS, took, doubtful=under_way) from None
+            raise SenderUnavailable(LEAST_SECONDS, took, doubtful=under_way) from None
         await self._leave(client)
 
     async def _open(self) -> aiosmtplib.SMTP:
-        """A session that takes mails; raises SenderDown."""
+        """A session that takes mails; raises SenderUnavailable."""
         smtp = self._smtp
         client: aiosmtplib.SMTP | None = None
         try:
@@ -95,7 +97,7 @@ class SmtpSender:
             if client is not None:
                 client.close()
             if isinstance(error, Exception):
-                raise unusable(error) from None
+                raise session_error(error) from None
             raise
         return client
 
@@ -104,7 +106,7 @@ class SmtpSender:
             await client.send_message(mail, sender=self._from.addr_spec, recipients=[str(to)])
         except BaseException as error:
             client.close()
-            meaning = judge(error) if isinstance(error, Exception) else None
+            meaning = classify_error(error) if isinstance(error, Exception) else None
             if meaning is None:
                 raise
             raise meaning from None
@@ -117,7 +119,7 @@ class SmtpSender:
         finally:
             client.close()
 
-    def _compose(self, notice: Notice, to: Mailbox) -> EmailMessage:
+    def _compose(self, notice: OutboundMessage, to: Mailbox) -> EmailMessage:
         mail = EmailMessage()
         mail["From"] = self._from
         mail["Date"] = localtime()
@@ -130,9 +132,9 @@ class SmtpSender:
             mail["Content-Language"] = notice.text.locale
             is_whole = _is_whole(mail, to)
         except Exception as error:  # noqa: BLE001 - the standard parsers raise more than they say: AttributeError, too
-            raise SendRefused(f"no mail can be made of it: {type(error).__name__}") from None
+            raise SendRejected(f"no mail can be made of it: {type(error).__name__}") from None
         if not is_whole:
-            raise SendRefused("no mail can be made of it: a header would not say what it was given")
+            raise SendRejected("no mail can be made of it: a header would not say what it was given")
         return mail
 
 

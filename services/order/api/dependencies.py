@@ -6,9 +6,9 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from event_trio.http.authorization import Require
-from event_trio.http.request_context import RequestContext, current
+from event_trio.http.authorization import RequireRole
 from event_trio.http.tokens import Principal, Role
+from event_trio.observability.request_context import RequestContext, current_context
 
 from ..use_cases import Orders
 
@@ -18,15 +18,15 @@ def _orders(request: Request) -> Orders:
 
 
 async def _context() -> RequestContext:
-    return current()
+    return current_context()
 
 
-OrdersOf = Annotated[Orders, Depends(_orders)]
+OrdersDep = Annotated[Orders, Depends(_orders)]
 Context = Annotated[RequestContext, Depends(_context)]
-Reader = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
-Placer = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR))]
-Canceller = Annotated[Principal, Depends(Require(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
-Operator = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
+Reader = Annotated[Principal, Depends(RequireRole(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
+Placer = Annotated[Principal, Depends(RequireRole(Role.CUSTOMER, Role.OPERATOR))]
+Canceller = Annotated[Principal, Depends(RequireRole(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
+Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE))]
 
 
 def owner(principal: Principal) -> str | None:

@@ -11,9 +11,9 @@ from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
 from ..domain import OrderId
-from ..schemas import EventPage, EventView
-from .dependencies import OrdersOf, Reader, owner
-from .links import LinksOf
+from ..schemas import OrderEventPage, OrderEventView
+from .dependencies import OrdersDep, Reader, owner
+from .links import EventLinksDep
 
 router = APIRouter(prefix="/v1/orders/{order_id}/events", tags=["events"])
 
@@ -26,17 +26,17 @@ LARGEST = 2**31 - 1
 async def list_order_events(
     order_id: UUID,
     caller: Reader,
-    orders: OrdersOf,
-    links: LinksOf,
+    orders: OrdersDep,
+    links: EventLinksDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[int, Query(ge=0, le=LARGEST, description="`next_cursor` of the page before.")] = 0,
-) -> EventPage:
+) -> OrderEventPage:
     """By sequence, from the order's history; times of the way are null once the outbox has pruned the event."""
     found = await orders.events(OrderId(order_id), after=cursor, limit=limit + 1, owner=owner(caller))
     shown = found[:limit]
     more = str(shown[-1].sequence) if len(found) > limit else None
-    items = [EventView.of(event, links.of(order_id, event.id, caller)) for event in shown]
-    return EventPage(items=items, next_cursor=more)
+    items = [OrderEventView.of(event, links.of(order_id, event.id, caller)) for event in shown]
+    return OrderEventPage(items=items, next_cursor=more)
 
 
 @router.get("/{sequence}", summary="Read one event of an order", responses=RESPONSES)
@@ -44,9 +44,9 @@ async def read_order_event(
     order_id: UUID,
     sequence: Annotated[int, Path(ge=1, le=LARGEST)],
     caller: Reader,
-    orders: OrdersOf,
-    links: LinksOf,
-) -> EventView:
+    orders: OrdersDep,
+    links: EventLinksDep,
+) -> OrderEventView:
     """The order's event of that number; the first is 1."""
     event = await orders.event(OrderId(order_id), sequence, owner=owner(caller))
-    return EventView.of(event, links.of(order_id, event.id, caller))
+    return OrderEventView.of(event, links.of(order_id, event.id, caller))

@@ -30,4 +30,4 @@ class Links:
         )
 
 
-LinksOf = Annotated[Links, Depends()]
+EventLinksDep = Annotated[Links, Depends()]

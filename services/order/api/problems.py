@@ -5,33 +5,41 @@ from __future__ import annotations
 from event_trio.http.conditions import PRECONDITION_FAILED
 from event_trio.http.database import RETRY, database_problems
 from event_trio.http.idempotency import idempotency_problems
-from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, FieldError, HttpProblem, Kind, Translation
+from event_trio.http.problems import (
+    INVALID_REQUEST,
+    NOT_FOUND,
+    UNAVAILABLE,
+    FieldError,
+    HttpProblem,
+    ProblemKind,
+    ProblemTranslation,
+)
 from event_trio.keyed_semaphore import KeyedSemaphoreTimeout
 
-from ..domain import OrderInvalid, TransitionRefused
-from ..use_cases import EventNotFound, OrderNotFound, VersionPassed
+from ..domain import InvalidOrder, InvalidTransition
+from ..use_cases import EventNotFound, OrderNotFound, VersionMismatch
 
 BUSY = "others change this order at the moment; nothing was changed: ask again"
-TRANSITION_REFUSED = Kind("order-state", "The order's state does not allow this", 409)
+INVALID_TRANSITION = ProblemKind("order-state", "The order's state does not allow this", 409)
 
 
-def translation() -> Translation:
+def translation() -> ProblemTranslation:
     """Each error of the service's own, as a problem."""
     return {
         OrderNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
         EventNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
-        OrderInvalid: _invalid,
-        TransitionRefused: _refused,
+        InvalidOrder: _invalid,
+        InvalidTransition: _refused,
         KeyedSemaphoreTimeout: lambda _: HttpProblem(UNAVAILABLE, BUSY, headers=RETRY),
-        VersionPassed: lambda error: HttpProblem(PRECONDITION_FAILED, str(error), version=error.version),
+        VersionMismatch: lambda error: HttpProblem(PRECONDITION_FAILED, str(error), version=error.version),
         **idempotency_problems(),
         **database_problems(),
     }
 
 
-def _invalid(error: OrderInvalid) -> HttpProblem:
+def _invalid(error: InvalidOrder) -> HttpProblem:
     return HttpProblem(INVALID_REQUEST, errors=[FieldError(location="body", field=error.field, detail=error.detail)])
 
 
-def _refused(error: TransitionRefused) -> HttpProblem:
-    return HttpProblem(TRANSITION_REFUSED, str(error), state=error.state.value, allowed=[*error.allowed])
+def _refused(error: InvalidTransition) -> HttpProblem:
+    return HttpProblem(INVALID_TRANSITION, str(error), state=error.state.value, allowed=[*error.allowed])

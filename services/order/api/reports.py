@@ -13,7 +13,7 @@ from event_trio.http.openapi import problems
 from event_trio.http.problems import NOT_FOUND, UNAVAILABLE
 
 from ..domain import OrderId
-from .dependencies import OrdersOf, Reader, owner
+from .dependencies import OrdersDep, Reader, owner
 
 router = APIRouter(prefix="/v1/orders/{order_id}/reports", tags=["events"])
 
@@ -37,7 +37,7 @@ class ReportList(BaseModel):
 
 
 @router.get("", summary="List what others reported about an order", responses=problems(NOT_FOUND, UNAVAILABLE))
-async def list_order_reports(order_id: UUID, caller: Reader, orders: OrdersOf) -> ReportList:
+async def list_order_reports(order_id: UUID, caller: Reader, orders: OrdersDep) -> ReportList:
     """For instance that its customer could not be notified, and whether the order was held for that."""
     found = await orders.reports(OrderId(order_id), owner=owner(caller))
     return ReportList(items=[ReportView.model_validate(report, from_attributes=True) for report in found])

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from event_trio.http.authorization import Require
+from event_trio.http.authorization import RequireRole
 from event_trio.http.tokens import Principal, Role
 
 from ..operators.acceptances import Acceptances
@@ -35,7 +35,7 @@ OverviewOf = Annotated[Overview, Depends(_overview)]
 GroupsOf = Annotated[Groups, Depends(_groups)]
 AcceptancesOf = Annotated[Acceptances, Depends(_acceptances)]
 OperationsOf = Annotated[Operations, Depends(_operations)]
-Operator = Annotated[Principal, Depends(Require(Role.OPERATOR))]
+Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]
 
 # AWS: API_Publish, MessageGroupId: printable ASCII without a space; a slash is one of its characters.
 SUBJECT = r"^[\x21-\x7e]{1,128}$"

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
-from event_trio.http.idempotency import IN_USE, REUSED, RepeatableOf, answer_with
+from event_trio.http.idempotency import IN_USE, REUSED, IdempotentRequestDep, answer_with
 from event_trio.http.openapi import problems
-from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, Kind
+from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, ProblemKind
 from event_trio.http.tokens import Principal
-from event_trio.idempotency.attempt import Answer
+from event_trio.idempotency.keyed_request import StoredResponse
 
 from ..operators.audit import Decision
 from ..operators.operations import Discarded
@@ -39,7 +39,7 @@ LOCATION = {
 }
 
 
-def _problems(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+def _problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     return problems(*kinds, IN_USE, INVALID_REQUEST, REUSED, UNAVAILABLE)
 
 
@@ -54,14 +54,14 @@ REPLAY: dict[int | str, dict[str, Any]] = {
 
 @router.post("/groups/{subject:path}/hold", summary="Hold a group", responses=CHANGE, response_model=HoldAnswer)
 async def hold_group(
-    subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: RepeatableOf
+    subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
     """Nothing of the message group is sent until it is released, be it that nothing of it waits yet.
 
     What a relay has in hand may still go. An order that is `held` is another thing: a state of the order itself.
     """
 
-    def answer(events: int) -> Answer:
+    def answer(events: int) -> StoredResponse:
         settles = operations.settling_seconds
         return answer_with(HoldAnswer(subject=subject, events=events, settles_in_seconds=settles))
 
@@ -77,11 +77,11 @@ async def hold_group(
     response_model=ReleaseAnswer,
 )
 async def release_group(
-    subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: RepeatableOf
+    subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
     """A relay lets it go in steps, in the order of its events; `GET /v1/outbox/groups/{subject}` says how far it is."""
 
-    def answer(_: None) -> Answer:
+    def answer(_: None) -> StoredResponse:
         return answer_with(ReleaseAnswer(subject=subject, releasing=True), 202)
 
     release = partial(operations.release, subject, _decision(caller, body.reason))
@@ -92,11 +92,11 @@ async def release_group(
     "/events/{event_id}/discard", summary="Discard a held event", responses=CHANGE, response_model=DiscardAnswer
 )
 async def discard_event(
-    event_id: UUID, body: DiscardRequest, caller: Operator, operations: OperationsOf, repeatable: RepeatableOf
+    event_id: UUID, body: DiscardRequest, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
     """For good; the audit keeps it. Refused until the event was held for so long that no call can bring it any more."""
 
-    def answer(done: Discarded) -> Answer:
+    def answer(done: Discarded) -> StoredResponse:
         return answer_with(DiscardAnswer(event_id=event_id, subject=done.subject, released=done.released))
 
     discard = partial(operations.discard, event_id, _decision(caller, body.reason), keep_held=body.keep_held)
@@ -105,14 +105,14 @@ async def discard_event(
 
 @router.post("/replays", summary="Send events again", responses=REPLAY, response_model=ReplayAnswer)
 async def request_replay(
-    body: ReplayRequest, caller: Operator, operations: OperationsOf, request: Request, repeatable: RepeatableOf
+    body: ReplayRequest, caller: Operator, operations: OperationsOf, request: Request, repeatable: IdempotentRequestDep
 ) -> ReplayAnswer | Response:
     """Counts by default; with `dry_run` false they go again, per group in order and before anything new of it."""
     if body.dry_run or body.reason is None:
         events = await operations.count_replay(body.criteria())
         return ReplayAnswer(dry_run=True, events=events, at_least=isinstance(events, AtLeast), replay=None)
 
-    def answer(asked: tuple[int, int]) -> Answer:
+    def answer(asked: tuple[int, int]) -> StoredResponse:
         job, events = asked
         address = str(request.app.url_path_for("read_replay", id=str(job)))
         asked_for = ReplayAnswer(dry_run=False, events=events, at_least=isinstance(events, AtLeast), replay=job)
@@ -128,7 +128,7 @@ async def cancel_replay(
     body: Reason,
     caller: Operator,
     operations: OperationsOf,
-    repeatable: RepeatableOf,
+    repeatable: IdempotentRequestDep,
 ) -> Response:
     """Nothing more goes again; what went back to its lanes before goes all the same, and the groups go on."""
     cancel = partial(operations.cancel_replay, id, _decision(caller, body.reason))
@@ -138,7 +138,9 @@ async def cancel_replay(
 
 
 @router.post("/pause", summary="Pause the outbox", responses=SWITCH, response_model=PausedAnswer)
-async def pause_outbox(body: Reason, caller: Operator, operations: OperationsOf, repeatable: RepeatableOf) -> Response:
+async def pause_outbox(
+    body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
+) -> Response:
     """Relays send nothing any more; what they have in hand may still go."""
     pause = partial(operations.pause, _decision(caller, body.reason))
     return await repeatable.respond(
@@ -147,7 +149,9 @@ async def pause_outbox(body: Reason, caller: Operator, operations: OperationsOf,
 
 
 @router.post("/resume", summary="Resume the outbox", responses=SWITCH, response_model=PausedAnswer)
-async def resume_outbox(body: Reason, caller: Operator, operations: OperationsOf, repeatable: RepeatableOf) -> Response:
+async def resume_outbox(
+    body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
+) -> Response:
     """Relays send again."""
     resume = partial(operations.resume, _decision(caller, body.reason))
     return await repeatable.respond(
@@ -157,7 +161,7 @@ async def resume_outbox(body: Reason, caller: Operator, operations: OperationsOf
 
 @router.post("/broker/accept", summary="Accept a new broker", responses=SWITCH, response_model=AcceptedAnswer)
 async def accept_broker(
-    body: Reason, caller: Operator, acceptances: AcceptancesOf, repeatable: RepeatableOf
+    body: Reason, caller: Operator, acceptances: AcceptancesOf, repeatable: IdempotentRequestDep
 ) -> Response:
     """Nothing goes again by this. Ask for a replay instead if the broker lost what subscribers had not read."""
     accept = partial(acceptances.accept_broker, _decision(caller, body.reason))

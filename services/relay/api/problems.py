@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from event_trio.http.database import database_problems
 from event_trio.http.idempotency import idempotency_problems
-from event_trio.http.problems import NOT_FOUND, HttpProblem, Kind, Translation
+from event_trio.http.problems import NOT_FOUND, HttpProblem, ProblemKind, ProblemTranslation
 
 from ..operators.operations import NotInOutbox, OperationRefused
 
 UNPREPARED = "the database has no outbox, or an older one"
-OUTBOX_STATE = Kind("outbox-state", "The outbox's state does not allow this", 409, passing=True)
+OUTBOX_STATE = ProblemKind("outbox-state", "The outbox's state does not allow this", 409, transient=True)
 
 
-def translation() -> Translation:
+def translation() -> ProblemTranslation:
     """Each error of operators' work, as a problem."""
     return {
         NotInOutbox: lambda error: HttpProblem(NOT_FOUND, str(error)),

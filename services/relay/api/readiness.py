@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from event_trio.http.health import AWS_FRESH_SECONDS, Check
+from event_trio.http.health import AWS_CACHE_SECONDS, HealthCheck
 
 REASON = re.compile(r"[^:]+(: [A-Za-z][\w.]*(?=: |$))*")
 
@@ -26,7 +26,7 @@ class Readings:
     loops: Callable[[], str | None]
 
 
-def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
+def checks(readings: Callable[[], Readings | None]) -> Sequence[HealthCheck]:
     """The checks of a relay. Those that are not required tell of what costs time, or waits for an operator."""
 
     def ask(choose: Callable[[Readings], Callable[[], Awaitable[str | None]]]) -> Callable[[], Awaitable[str | None]]:
@@ -44,15 +44,15 @@ def checks(readings: Callable[[], Readings | None]) -> Sequence[Check]:
         return answer
 
     return (
-        Check("outbox", ask(lambda found: found.find_outbox)),
-        Check("topic", ask(lambda found: found.find_topic), fresh_seconds=AWS_FRESH_SECONDS),
-        Check("broker", look(lambda found: lambda: _broker(found.outage()))),
-        Check("publish-check", look(lambda found: found.publish_check)),
-        Check("lease", look(lambda found: found.lease)),
-        Check("loops", look(lambda found: found.loops)),
-        Check("broker-identity", look(lambda found: found.identity), required=False),
-        Check("paused", ask(lambda found: found.paused), required=False),
-        Check("doorbell", look(lambda found: found.doorbell), required=False),
+        HealthCheck("outbox", ask(lambda found: found.find_outbox)),
+        HealthCheck("topic", ask(lambda found: found.find_topic), cache_seconds=AWS_CACHE_SECONDS),
+        HealthCheck("broker", look(lambda found: lambda: _broker(found.outage()))),
+        HealthCheck("publish-check", look(lambda found: found.publish_check)),
+        HealthCheck("lease", look(lambda found: found.lease)),
+        HealthCheck("loops", look(lambda found: found.loops)),
+        HealthCheck("broker-identity", look(lambda found: found.identity), required=False),
+        HealthCheck("paused", ask(lambda found: found.paused), required=False),
+        HealthCheck("doorbell", look(lambda found: found.doorbell), required=False),
     )
 
 

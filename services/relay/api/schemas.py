@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from event_trio.http.body import Body, Uuid
-from event_trio.http.instant import Instant
+from event_trio.http.body import RequestBody, Uuid
+from event_trio.http.timestamp import Timestamp
 
 from ..operators.findings import State
 from ..operators.replays import Criteria
@@ -18,7 +18,7 @@ from .dependencies import SUBJECT
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]
 
 
-class Reason(Body):
+class Reason(RequestBody):
     """Why; the audit keeps it."""
 
     reason: ReasonText = Field(examples=["the customer was told by telephone"])
@@ -30,7 +30,7 @@ class DiscardRequest(Reason):
     keep_held: bool = Field(False, description="Keep the rest of the group held, rather than let it go.")
 
 
-class ReplayRequest(Body):
+class ReplayRequest(RequestBody):
     """Which of the events that were sent go again: those that fit everything that is given."""
 
     event_id: Uuid | None = None
@@ -38,8 +38,8 @@ class ReplayRequest(Body):
     type: Annotated[str, StringConstraints(pattern=r"^[^\x00]{1,2048}$")] | None = Field(
         None, description="The type; several are parted by commas.", examples=["order.placed,order.cancelled"]
     )
-    since: Instant | None = Field(None, description="Recorded then or later.")
-    until: Instant | None = Field(None, description="Recorded before then.")
+    since: Timestamp | None = Field(None, description="Recorded then or later.")
+    until: Timestamp | None = Field(None, description="Recorded before then.")
     everything: bool = Field(False, description="Everything that was sent; needed when nothing else is given.")
     dry_run: bool = Field(True, description="Only count; nothing is changed.")
     reason: ReasonText | None = Field(None, description="Why; needed unless it is a dry run.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from event_trio.database.connections import Pool, transaction
-from event_trio.idempotency.repetition import EVERY_TIME, Repetition
+from event_trio.idempotency.guard import NO_GUARD, IdempotencyGuard
 
 from . import audit, brokers
 from .audit import Decision
@@ -20,7 +20,7 @@ class Acceptances:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def accept_broker(self, decision: Decision, *, once: Repetition[str] = EVERY_TIME) -> str:
+    async def accept_broker(self, decision: Decision, *, once: IdempotencyGuard[str] = NO_GUARD) -> str:
         """The broker that was seen is the one that the outbox knows; returns its publish check's time of creation."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)

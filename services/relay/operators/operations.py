@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from event_trio.database.connections import Connection, Pool, transaction
-from event_trio.idempotency.repetition import EVERY_TIME, Repetition
+from event_trio.idempotency.guard import NO_GUARD, IdempotencyGuard
 from event_trio.outbox.notifier import CHANNEL
 from event_trio.outbox.schema import LANES
 
@@ -116,7 +116,7 @@ class Operations(ReplayRequests):
         """How long after a hold a call may still be under way that was begun before it."""
         return FRESH_SECONDS + self._call_seconds + COMMIT_SECONDS
 
-    async def hold(self, subject: str, decision: Decision, *, once: Repetition[int] = EVERY_TIME) -> int:
+    async def hold(self, subject: str, decision: Decision, *, once: IdempotencyGuard[int] = NO_GUARD) -> int:
         """Hold a group until somebody releases it; returns how many of its events were held at once.
 
         Nothing of it need wait: then what comes is held as it comes. What a relay has in hand may still go, for
@@ -138,7 +138,7 @@ class Operations(ReplayRequests):
         log.info("group held by an operator", action="operations.hold", subject=subject, actor=decision.actor)
         return events
 
-    async def release(self, subject: str, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
+    async def release(self, subject: str, decision: Decision, *, once: IdempotencyGuard[None] = NO_GUARD) -> None:
         """Let a held group go; a relay does it in steps, and sends nothing of the group before all of it is free."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)
@@ -152,7 +152,12 @@ class Operations(ReplayRequests):
         log.info("group to be released", action="operations.release", subject=subject, actor=decision.actor)
 
     async def discard(
-        self, event_id: UUID, decision: Decision, *, keep_held: bool = False, once: Repetition[Discarded] = EVERY_TIME
+        self,
+        event_id: UUID,
+        decision: Decision,
+        *,
+        keep_held: bool = False,
+        once: IdempotencyGuard[Discarded] = NO_GUARD,
     ) -> Discarded:
         """Take a held event out of the outbox, for good; the audit keeps what it was, but not its payload.
 
@@ -193,7 +198,7 @@ class Operations(ReplayRequests):
         )
         return done
 
-    async def pause(self, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
+    async def pause(self, decision: Decision, *, once: IdempotencyGuard[None] = NO_GUARD) -> None:
         """Send nothing any more until resumed; what relays have in hand still goes."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)
@@ -203,7 +208,7 @@ class Operations(ReplayRequests):
             await once.keep(connection.fetch, None)
         log.warning("outbox paused", action="operations.pause", actor=decision.actor)
 
-    async def resume(self, decision: Decision, *, once: Repetition[None] = EVERY_TIME) -> None:
+    async def resume(self, decision: Decision, *, once: IdempotencyGuard[None] = NO_GUARD) -> None:
         """Send again."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)

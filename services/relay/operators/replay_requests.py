@@ -7,7 +7,7 @@ import json
 import structlog
 
 from event_trio.database.connections import Pool, transaction
-from event_trio.idempotency.repetition import EVERY_TIME, Repetition
+from event_trio.idempotency.guard import NO_GUARD, IdempotencyGuard
 
 from . import audit, brokers, replays
 from .audit import Decision
@@ -29,7 +29,7 @@ class ReplayRequests:
             return await replays.count(connection, criteria)
 
     async def replay(
-        self, criteria: Criteria, decision: Decision, *, once: Repetition[tuple[int, int]] = EVERY_TIME
+        self, criteria: Criteria, decision: Decision, *, once: IdempotencyGuard[tuple[int, int]] = NO_GUARD
     ) -> tuple[int, int]:
         """Ask for a replay; returns its number and how many events it chooses as things stand."""
         async with transaction(self._pool) as connection:
@@ -48,7 +48,7 @@ class ReplayRequests:
         log.warning("replay asked for", action="operations.replay", job=job, events=chosen, actor=decision.actor)
         return job, chosen
 
-    async def cancel_replay(self, job: int, decision: Decision, *, once: Repetition[int] = EVERY_TIME) -> int:
+    async def cancel_replay(self, job: int, decision: Decision, *, once: IdempotencyGuard[int] = NO_GUARD) -> int:
         """Stop a replay; returns how many events it had returned to their lanes, which go all the same."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)

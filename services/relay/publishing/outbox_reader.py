@@ -12,7 +12,7 @@ import structlog
 from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
 from event_trio.database.probe import READ_ONLY, ask
 from event_trio.error_text import describe
-from event_trio.errors import EventRefused
+from event_trio.errors import EventRejected
 from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 
 from .backlog import PendingEvent, Release
@@ -200,11 +200,11 @@ def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
     fault: str | None = None
     try:
         if row["bytes"] > most_bytes:
-            raise EventRefused(f"the event is {row['bytes']} bytes; the topic takes {most_bytes} (MESSAGE_BYTES)")
+            raise EventRejected(f"the event is {row['bytes']} bytes; the topic takes {most_bytes} (MESSAGE_BYTES)")
         read = json.loads(row["attributes"])
         check(body, group=row["subject"], attributes=read, most=most_bytes)
         attributes = read
-    except EventRefused as error:
+    except EventRejected as error:
         fault = str(error)
     except (ValueError, RecursionError) as error:
         # JSON that Postgres takes and Python does not: a number of ten thousand digits, or a list ten thousand deep.

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from event_trio.broker.aws import BROKER_FAULTS, error_code
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS
-from event_trio.error_text import told
+from event_trio.error_text import operator_text
 from event_trio.errors import BrokerUnavailable
 
 from .backlog import PendingEvent
@@ -137,7 +137,7 @@ class Publisher:
             if made[0]:
                 return Outage(_reason(error))
             return Refused(
-                _unmade(error) if self._tells else told(error)[:REASON_CHARACTERS], by_broker=not self._tells
+                _unmade(error) if self._tells else operator_text(error)[:REASON_CHARACTERS], by_broker=not self._tells
             )
         except FAULTS as error:
             return Outage(_reason(error))
@@ -223,7 +223,7 @@ def _reason(error: BaseException) -> str:
 
 def _unmade(error: BaseException) -> str:
     """Why no request could be made: a library that says so may quote the event, and then its words are left out."""
-    return f"no request can be made of it: {told(error)}"[:REASON_CHARACTERS]
+    return f"no request can be made of it: {operator_text(error)}"[:REASON_CHARACTERS]
 
 
 def _note_request(**_: object) -> None:

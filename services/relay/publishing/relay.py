@@ -11,7 +11,7 @@ import structlog
 
 from event_trio.clock import Clock
 from event_trio.database.connections import DATABASE_FAULTS
-from event_trio.error_text import describe, told
+from event_trio.error_text import describe, operator_text
 from event_trio.errors import EventTrioError
 from event_trio.signals import Signals
 
@@ -265,7 +265,7 @@ class Relay:
         except Exception as error:
             # Nobody foresaw it, so it may be an event's doing: each goes alone, and what comes of the others tells.
             log.exception("a call to the broker broke", action="relay.call_broke")
-            return Refused(told(error)[:REASON_CHARACTERS])
+            return Refused(operator_text(error)[:REASON_CHARACTERS])
 
     async def _hold(self, unsendable: Settled) -> None:
         try:

@@ -81,46 +81,46 @@ class Standing:
 
     def instants(self) -> list[float]:
         """When it may be worth looking again."""
-        return [self._breaker.opens_at or 0.0, self._limit.opens_at]
+        return [self._breaker.next_probe_at or 0.0, self._limit.opens_at]
 
     def judge(self, batch: Sequence[PendingEvent], answer: CallOutcome, ticket: Ticket, now: float) -> CallOutcome:
         """What follows from the answer: the same, or another where it is not what it seems."""
         ticket.decided = True
         match answer:
             case Unsent():
-                self._breaker.undecided()
+                self._breaker.record_inconclusive()
             case Refused(reason, by_broker=False):
                 # The broker was never asked, so it is not judged either.
-                self._breaker.undecided()
+                self._breaker.record_inconclusive()
                 if len(batch) == 1:
                     answer = Answered((Permanent(reason),))
             case Refused(reason) if len(batch) == 1:
-                self._breaker.succeeded()
+                self._breaker.record_success()
                 answer = Answered((self._weigh(batch[0], reason, now, named=False),))
             case Refused():
-                self._breaker.succeeded()
+                self._breaker.record_success()
             case Throttled():
-                self._breaker.succeeded()
+                self._breaker.record_success()
                 self._limit.answered(len(batch), len(batch), now)
             case Answered(outcomes):
                 answer = self._judge_entries(batch, outcomes, ticket, now)
             case Outage():
                 pass
         if isinstance(answer, Outage):
-            self._breaker.failed(now, answer.reason)
+            self._breaker.record_failure(now, answer.reason)
         self.show(now)
         return answer
 
     def broke(self, reason: str, ticket: Ticket, now: float) -> None:
         """Something of our own failed over this call: that is waited out like an outage, and shows like one."""
         ticket.decided = True
-        self._breaker.failed(now, reason)
+        self._breaker.record_failure(now, reason)
         self.show(now)
 
     def end(self, ticket: Ticket) -> None:
         """The call is over, whatever came of it; a probe without an outcome lets another one try."""
         if ticket.probe and not ticket.decided:
-            self._breaker.undecided()
+            self._breaker.record_inconclusive()
 
     def show(self, now: float) -> None:
         """Say what has changed, and keep the figures."""
@@ -153,7 +153,7 @@ class Standing:
                 self._refusals.forget(event.subject)
         elif blocked := next((o for o in outcomes if isinstance(o, Blocked)), None):
             return Outage(blocked.reason)
-        self._breaker.succeeded()
+        self._breaker.record_success()
         if not accepted:
             outcomes = [
                 self._weigh(event, o.reason, now, named=True) if isinstance(o, Permanent) else o

@@ -105,15 +105,15 @@ async def ensure_usable(aws: Aws) -> None:
 
     Nothing is called. LocalStack needs no look: the SDK reads none of them for it.
     """
-    aws_session.ensure_credentials_are_meant(aws.endpoint_url)
-    if not aws_session.leads_to_aws(aws.endpoint_url):
+    aws_session.ensure_credentials_match_endpoint(aws.endpoint_url)
+    if not aws_session.targets_aws(aws.endpoint_url):
         return
     try:
         aws_session.ensure_certificates()
         async with sqs(aws):
             pass
     except (BotoCoreError, OSError, ValueError) as error:
-        raise aws_session.sentence(error) from None
+        raise aws_session.configuration_error(error) from None
 
 
 async def topic_arn(aws: Aws, name: str, *, call_seconds: float = CALL_SECONDS) -> str:

@@ -23,7 +23,7 @@ REGION_OF_QUEUE = re.compile(r"https://sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.")
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS")
 
 
-class Options(TypedDict, total=False):
+class ClientOptions(TypedDict, total=False):
     """What the SDK's configuration is told about where it is."""
 
     proxies: dict[str, str]
@@ -40,7 +40,7 @@ def surroundings(queue: str) -> tuple[str, str | None]:
     region = os.environ.get("AWS_REGION") or AioSession().get_config_variable("region")
     if not region and (found := REGION_OF_QUEUE.match(queue)):
         region = found["region"]
-    if not region and not leads_to_aws(endpoint_url):
+    if not region and not targets_aws(endpoint_url):
         region = LOCAL_REGION
     if not region:
         raise ConfigurationError("no AWS region is configured: set AWS_REGION")
@@ -49,15 +49,15 @@ def surroundings(queue: str) -> tuple[str, str | None]:
 
 def session(region: str, endpoint_url: str | None) -> aioboto3.Session:
     """One for all clients: each session reads the descriptions of the services anew, which takes ten times as long."""
-    if leads_to_aws(endpoint_url):
+    if targets_aws(endpoint_url):
         return _configured_session(region)
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     return _local_session(region, *((key, secret) if key and secret else (LOCAL_KEY, LOCAL_KEY)))
 
 
-def options(endpoint_url: str | None) -> Options:
+def options(endpoint_url: str | None) -> ClientOptions:
     """Between here and LocalStack there is no proxy, and no special endpoint of AWS's is meant."""
-    if leads_to_aws(endpoint_url):
+    if targets_aws(endpoint_url):
         return {}
     return {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
 
@@ -69,23 +69,23 @@ def verification(endpoint_url: str | None) -> bool | None:
     return endpoint_url.lower().startswith("https://")
 
 
-def leads_to_aws(endpoint_url: str | None) -> bool:
+def targets_aws(endpoint_url: str | None) -> bool:
     """Whether calls go to AWS itself: without an address, or with one of its own, such as a private one in a VPC."""
     return endpoint_url is None or is_aws(endpoint_url)
 
 
-def ensure_credentials_are_meant(endpoint_url: str | None) -> None:
+def ensure_credentials_match_endpoint(endpoint_url: str | None) -> None:
     """Raise ConfigurationError when LocalStack's key would go to AWS: then an address has been forgotten."""
     key = os.environ.get("AWS_ACCESS_KEY_ID")
     elsewhere = any(os.environ.get(name) for name in (*ENDPOINT_VARIABLES, "AWS_ENDPOINT_URL"))
-    if leads_to_aws(endpoint_url) and key == LOCAL_KEY and not elsewhere:
+    if targets_aws(endpoint_url) and key == LOCAL_KEY and not elsewhere:
         raise ConfigurationError(
             f"AWS_ACCESS_KEY_ID is {LOCAL_KEY!r}, which is for LocalStack, and AWS_ENDPOINT_URL is not set, so that it "
             "would go to AWS: set AWS_ENDPOINT_URL to LocalStack's address, or give credentials of AWS"
         )
 
 
-def sentence(error: Exception) -> ConfigurationError:
+def configuration_error(error: Exception) -> ConfigurationError:
     """What to say when the SDK finds its configuration unusable."""
     kind = "" if isinstance(error, BotoCoreError) else f"{type(error).__name__}: "
     return ConfigurationError(

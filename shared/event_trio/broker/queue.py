@@ -39,7 +39,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(Message):
+class RejectedMessage(Message):
     """A message for which SQS refused what the rest of its batch was granted."""
 
     code: str = ""
@@ -86,7 +86,7 @@ class Queue:
         return [_message(raw) for raw in answer.get("Messages", [])]
 
     async def delete(self, messages: Iterable[Message]) -> list[Message]:
-        """Delete in batches; returns those that were refused, as `Refused`."""
+        """Delete in batches; returns the entries that failed."""
         url = await self.url()
         refused: list[Message] = []
         for batch in _batches(messages):
@@ -102,7 +102,7 @@ class Queue:
         return refused
 
     async def extend(self, messages: Iterable[Message], seconds: int) -> list[Message]:
-        """Keep messages invisible for `seconds` from now; returns those for which that was refused, as `Refused`."""
+        """Keep messages invisible for `seconds` from now; returns the entries that failed."""
         url = await self.url()
         refused: list[Message] = []
         for batch in _batches(messages):
@@ -174,11 +174,11 @@ def _message(raw: MessageTypeDef) -> Message:
     )
 
 
-def _refused(batch: Sequence[Message], failures: Iterable[Mapping[str, Any]]) -> Iterable[Refused]:
+def _refused(batch: Sequence[Message], failures: Iterable[Mapping[str, Any]]) -> Iterable[RejectedMessage]:
     for failure in failures:
         message = batch[int(failure["Id"])]
         known = {each.name: getattr(message, each.name) for each in fields(Message)}
-        yield Refused(**known, code=str(failure.get("Code", "")))
+        yield RejectedMessage(**known, code=str(failure.get("Code", "")))
 
 
 def _batches(messages: Iterable[Message]) -> Iterable[Sequence[Message]]:

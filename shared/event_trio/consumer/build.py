@@ -15,7 +15,7 @@ from ..broker.names import BrokerNames, dead_letters, undelivered
 from ..broker.queue import Queue
 from ..clock import SystemClock
 from ..database.connections import create_engine, limit_waits
-from ..http_client.client import async_client, route
+from ..http_client.client import async_client, network_route
 from ..lifecycle import Loop
 from ..signals import Signals
 from .database_breaker import DatabaseBreaker
@@ -148,7 +148,7 @@ async def ensure_startable(settings: ConsumerSettings) -> None:
     """Raise ConfigurationError when what surrounds the process would not let the consumer work: before it starts."""
     await ensure_usable(Aws(settings.aws_region, settings.aws_endpoint_url))
     for origin in settings.origins:
-        route(origin)
+        network_route(origin)
 
 
 def _wire(

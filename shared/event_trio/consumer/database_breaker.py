@@ -90,7 +90,7 @@ class DatabaseBreaker:
                 await marks.try_to_write(session)
         except Exception as error:  # noqa: BLE001 - whatever it is, it was not written
             # A lock that somebody holds on the table is no outage: the database says so.
-            return fault_of(error) is Fault.PASSING
+            return fault_of(error) is Fault.TRANSIENT
         return True
 
 

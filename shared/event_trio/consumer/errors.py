@@ -40,4 +40,4 @@ def is_database_failure(error: BaseException) -> bool:
 
     False for violated constraints, bad values, wrong SQL, missing grants, and for what the database did not raise.
     """
-    return fault_of(error) in (Fault.DATABASE, Fault.PASSING)
+    return fault_of(error) in (Fault.UNAVAILABLE, Fault.TRANSIENT)

@@ -16,8 +16,8 @@ from ..circuit_breaker import CircuitBreaker, CircuitBreakerOptions
 from ..clock import Clock
 from ..envelope import Envelope
 from ..errors import EventTrioError
-from ..failure_attribution import FailureAttribution, Fault
-from ..http_client.bounded_response import AnswerTooLarge, send
+from ..failure_attribution import Attribution, FailureAttribution
+from ..http_client.bounded_response import ResponseTooLarge, send
 from .errors import Outage, Reject
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class PayloadReader:
             raise self._down(envelope, f"the publisher does not answer: {type(error).__name__}") from None
         except BaseException:
             # However it ended, the call may have been the one that the breaker let through to see.
-            self._breaker.undecided()
+            self._breaker.record_inconclusive()
             raise
         status = answer.status_code
         if status in OUTAGES or answer.is_server_error:
@@ -127,7 +127,7 @@ class PayloadReader:
 
     def _answered(self, envelope: Envelope, *, through: bool) -> None:
         self._blame.answered(envelope.id, through=through)
-        self._breaker.succeeded()
+        self._breaker.record_success()
 
     def _refused(self, envelope: Envelope, reason: str) -> PayloadRefused:
         self._answered(envelope, through=False)
@@ -136,18 +136,18 @@ class PayloadReader:
     def _down(self, envelope: Envelope, reason: str) -> Outage | PayloadRefused:
         """An outage, unless this event meets it again and again while others are read."""
         fault = self._blame.failed(envelope.id)
-        if fault is Fault.ITEM:
-            self._breaker.undecided()
+        if fault is Attribution.ITEM:
+            self._breaker.record_inconclusive()
             return PayloadRefused(f"{reason}, while other payloads were read")
-        if fault is Fault.UNCLEAR:
-            self._breaker.undecided()
-        elif self._breaker.failed(self._clock.monotonic(), reason):
+        if fault is Attribution.UNCLEAR:
+            self._breaker.record_inconclusive()
+        elif self._breaker.record_failure(self._clock.monotonic(), reason):
             log.warning("payloads cannot be read", action="consumer.payloads_down", error=reason)
         return self._outage(reason)
 
     def _outage(self, reason: str) -> Outage:
         """Tried again as soon as the breaker lets somebody see."""
-        opens_at = self._breaker.opens_at
+        opens_at = self._breaker.next_probe_at
         wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
         return Outage(max(LEAST_WAIT_SECONDS, wait), reason)
 
@@ -156,7 +156,7 @@ class PayloadReader:
             last = attempt == self._reading.attempts
             try:
                 answer = await send(self._client, request, largest=self._reading.largest)
-            except AnswerTooLarge as error:
+            except ResponseTooLarge as error:
                 raise Reject(f"the publisher's payload is not taken: {error}") from None
             except httpx.TransportError:
                 if last:

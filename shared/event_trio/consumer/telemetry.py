@@ -8,7 +8,7 @@ import structlog
 
 from ..clock import Clock
 from ..envelope import Envelope
-from ..error_text import describe, place
+from ..error_text import describe, raised_at
 from ..inbox.guard import Identity
 from ..signals import Signals
 from .metrics import ConsumerMetrics
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Report:
-    """One place that knows how outcomes are told. `subject_name` is what a log line calls the event's subject."""
+    """Reports every outcome to logs, metrics and signals. `subject_name` is the log field of the event's subject."""
 
     def __init__(
         self, router: Router, metrics: ConsumerMetrics, signals: Signals, clock: Clock, *, subject_name: str = "subject"
@@ -56,7 +56,7 @@ class Report:
     ) -> None:
         """The outcome is committed (or was already); `error` is what brought it about."""
         self._metrics.events.labels(self._label(identity), outcome.name).inc()
-        at = place(error) if error is not None else None
+        at = raised_at(error) if error is not None else None
         if isinstance(outcome, DeadLettered):
             self._metrics.dead_letters.labels(outcome.reason).inc()
             said = describe(error) if error is not None else None
@@ -95,7 +95,7 @@ class Report:
                 attempt=attempt,
                 seconds=round(outcome.after, 2),
                 error=outcome.error,
-                at=place(error) if error is not None else None,
+                at=raised_at(error) if error is not None else None,
             )
         elif outcome.whole:
             log.debug("put off until the database is back", action="consumer.put_off", error=outcome.error)

@@ -25,38 +25,38 @@ DATABASE_FAULTS: tuple[type[Exception], ...] = (*_ASYNCPG, OSError, TimeoutError
 class Fault(StrEnum):
     """What an error of the database says about what to do."""
 
-    DATABASE = "database"
+    UNAVAILABLE = "unavailable"
     """The database as a whole refuses or is away: whatever is asked now fails. Wait for it."""
-    PASSING = "passing"
+    TRANSIENT = "transient"
     """This transaction lost to others, or to a limit: do it again a little later. The database is well."""
-    UNPREPARED = "unprepared"
+    NOT_MIGRATED = "not_migrated"
     """Tables or grants are missing: that is for whoever deploys it."""
-    OWN = "own"
+    STATEMENT = "statement"
     """What was asked is at fault: a value, a constraint, a mistake in the statement. It fails again."""
 
 
 # The longest beginning that fits counts; what is not named is OWN.
 _BY_STATE: dict[str, Fault] = {
-    "08": Fault.DATABASE,  # connection
-    "25006": Fault.DATABASE,  # a read-only transaction: a standby, a full disk's guard, a fail-over under way
-    "25P03": Fault.PASSING,  # idle in transaction for too long
-    "25P04": Fault.PASSING,  # a transaction that took too long
-    "26000": Fault.PASSING,  # a prepared statement that another server connection has
-    "28": Fault.DATABASE,  # no such role, no login, a wrong password
-    "3D": Fault.DATABASE,  # no such database
-    "3F": Fault.UNPREPARED,  # no such schema
-    "40": Fault.PASSING,  # serialization, deadlock
-    "42501": Fault.UNPREPARED,  # no grant
-    "42P01": Fault.UNPREPARED,  # no such table
-    "53": Fault.DATABASE,  # disk, memory, connections
-    "55006": Fault.PASSING,  # object in use
-    "55P03": Fault.PASSING,  # a lock that was not to be had in time
-    "57": Fault.DATABASE,  # shutting down, starting up
-    "57014": Fault.PASSING,  # cancelled, by a statement timeout or by somebody
-    "58": Fault.DATABASE,  # the server's own system
-    "72": Fault.PASSING,  # a snapshot that is too old
-    "F0": Fault.DATABASE,  # the server's configuration
-    "XX": Fault.PASSING,  # an internal error, of the server or of a pooler in between: nobody knows
+    "08": Fault.UNAVAILABLE,  # connection
+    "25006": Fault.UNAVAILABLE,  # a read-only transaction: a standby, a full disk's guard, a fail-over under way
+    "25P03": Fault.TRANSIENT,  # idle in transaction for too long
+    "25P04": Fault.TRANSIENT,  # a transaction that took too long
+    "26000": Fault.TRANSIENT,  # a prepared statement that another server connection has
+    "28": Fault.UNAVAILABLE,  # no such role, no login, a wrong password
+    "3D": Fault.UNAVAILABLE,  # no such database
+    "3F": Fault.NOT_MIGRATED,  # no such schema
+    "40": Fault.TRANSIENT,  # serialization, deadlock
+    "42501": Fault.NOT_MIGRATED,  # no grant
+    "42P01": Fault.NOT_MIGRATED,  # no such table
+    "53": Fault.UNAVAILABLE,  # disk, memory, connections
+    "55006": Fault.TRANSIENT,  # object in use
+    "55P03": Fault.TRANSIENT,  # a lock that was not to be had in time
+    "57": Fault.UNAVAILABLE,  # shutting down, starting up
+    "57014": Fault.TRANSIENT,  # cancelled, by a statement timeout or by somebody
+    "58": Fault.UNAVAILABLE,  # the server's own system
+    "72": Fault.TRANSIENT,  # a snapshot that is too old
+    "F0": Fault.UNAVAILABLE,  # the server's configuration
+    "XX": Fault.TRANSIENT,  # an internal error, of the server or of a pooler in between: nobody knows
 }
 _LENGTHS = (5, 2)
 
@@ -72,19 +72,19 @@ _ENDED = ("cannot switch to", "not connected")
 def fault_of(error: BaseException) -> Fault | None:
     """Whose fault it is, or None for what the database or its driver did not raise."""
     if isinstance(error, PoolExhausted):
-        return Fault.PASSING
+        return Fault.TRANSIENT
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
-            return Fault.DATABASE
+            return Fault.UNAVAILABLE
         if error.orig is None or (sqlstate(error) is None and isinstance(error, _MISTAKES)):
-            return Fault.OWN
+            return Fault.STATEMENT
         return _of_driver(error.orig)
     # SQLAlchemy's adapter raises its own errors bare where a pool connects without an engine.
     if isinstance(error, (*_ASYNCPG, AsyncAdapt_asyncpg_dbapi.Error)):
         return _of_driver(error)
     # The driver lets through what the network raises. A handler's own missing file is an OSError too.
     if isinstance(error, OSError):
-        return Fault.DATABASE if raised_by_driver(error) else None
+        return Fault.UNAVAILABLE if raised_by_driver(error) else None
     return None
 
 
@@ -135,25 +135,27 @@ def _of_driver(error: BaseException) -> Fault:
     # While connecting, a refusal is the database's, whatever it is called: that it takes no connections has the state
     # of an object that is not ready.
     if any(frame.f_globals.get("__name__") == _CONNECTING for frame in _frames(raw)):
-        return Fault.DATABASE
+        return Fault.UNAVAILABLE
     # After a migration the plans that a connection has kept fit no more; it drops them, and the next time is well.
     if isinstance(raw, asyncpg.InvalidCachedStatementError):
-        return Fault.PASSING
+        return Fault.TRANSIENT
     # Without a server's answer the driver speaks: of a value that it cannot send, of a connection that two tasks use at
     # once (mistakes, both), or of one that is closed.
     if isinstance(raw, ValueError | TypeError):
-        return Fault.OWN
+        return Fault.STATEMENT
     state = sqlstate(error) or sqlstate(raw)
     if state is None:
         return _without_state(raw)
-    return next((_BY_STATE[state[:length]] for length in _LENGTHS if state[:length] in _BY_STATE), Fault.OWN)
+    return next((_BY_STATE[state[:length]] for length in _LENGTHS if state[:length] in _BY_STATE), Fault.STATEMENT)
 
 
 def _without_state(raw: BaseException) -> Fault:
     if isinstance(raw, asyncpg.TargetServerAttributeNotMatched) or connection_ended(raw):
-        return Fault.DATABASE
+        return Fault.UNAVAILABLE
     text = str(raw)
-    return Fault.OWN if "another operation" in text else Fault.DATABASE if "closed" in text else Fault.PASSING
+    return (
+        Fault.STATEMENT if "another operation" in text else Fault.UNAVAILABLE if "closed" in text else Fault.TRANSIENT
+    )
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:

@@ -88,7 +88,7 @@ class DatabaseProbe:
         try:
             [(read_only, migration)] = await ask(connection, STATE)
         except asyncpg.PostgresError as error:
-            if fault_of(error) is not Fault.UNPREPARED:
+            if fault_of(error) is not Fault.NOT_MIGRATED:
                 raise
             [(read_only, migration)] = await ask(connection, STATE_ALONE)
         return DatabaseState(read_only == "t", migration or None)

@@ -15,8 +15,8 @@ from .access_log import AccessMiddleware
 from .authorization import Authenticator, asks_for_tokens
 from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
 from .conditions import ConditionMiddleware
-from .health import Check, health_routes
-from .request_context import ContextMiddleware
+from .health import HealthCheck, health_routes
+from .request_context import RequestContextMiddleware
 
 
 def create_app(
@@ -26,9 +26,9 @@ def create_app(
     routers: Sequence[APIRouter],
     authenticator: Authenticator,
     registry: CollectorRegistry,
-    checks: Sequence[Check],
+    checks: Sequence[HealthCheck],
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
-    translation: problems.Translation | None = None,
+    translation: problems.ProblemTranslation | None = None,
     state: Mapping[str, object] | None = None,
     body_bytes: int = DEFAULT_BYTES,
 ) -> FastAPI:
@@ -46,7 +46,7 @@ def create_app(
         redoc_url=None,
         generate_unique_id_function=openapi.operation_id,
         middleware=[
-            Middleware(ContextMiddleware),
+            Middleware(RequestContextMiddleware),
             Middleware(AccessMiddleware, metrics=HttpMetrics(registry)),
             Middleware(BodyLimitMiddleware, limit=body_bytes),
             Middleware(ConditionMiddleware),

@@ -13,7 +13,7 @@ from ..settings import ServiceSettings
 from .key_source import ensure_key_set
 from .problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, HttpProblem
 from .rate_limit import TOO_MANY, RateLimit, TooManyRequests
-from .tokens import KeySet, KeysUnavailable, Principal, Role, TokenRefused, TokenVerifier, key_set_from
+from .tokens import KeySet, KeysUnavailable, Principal, Role, TokenRejected, TokenVerifier, key_set_from
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ class Authenticator(Protocol):
     """Knows who calls."""
 
     async def authenticate(self, token: str | None) -> Principal:
-        """The caller; raises TokenRefused, KeysUnavailable or TooManyRequests."""
+        """The caller; raises TokenRejected, KeysUnavailable or TooManyRequests."""
         ...
 
 
@@ -38,7 +38,7 @@ class TokenAuthenticator:
 
     async def authenticate(self, token: str | None) -> Principal:
         if token is None:
-            raise TokenRefused("the request has no bearer token")
+            raise TokenRejected("the request has no bearer token")
         return await self._verifier.verify(token)
 
 
@@ -49,7 +49,7 @@ class NoAuthenticator:
         return Principal("local", frozenset({Role.OPERATOR}))
 
 
-class LimitedAuthenticator:
+class RateLimitedAuthenticator:
     """Lets nobody ask too often, once it knows who they are."""
 
     def __init__(self, known: Authenticator, limit: RateLimit) -> None:
@@ -71,12 +71,12 @@ def authenticator(settings: ServiceSettings) -> Authenticator:
     known = _authenticator(settings)
     if not settings.rate_limit_per_minute:
         return known
-    return LimitedAuthenticator(known, RateLimit(settings.rate_limit_per_minute))
+    return RateLimitedAuthenticator(known, RateLimit(settings.rate_limit_per_minute))
 
 
 def asks_for_tokens(known: Authenticator) -> bool:
     """Whether callers have to say who they are."""
-    return not isinstance(known.known if isinstance(known, LimitedAuthenticator) else known, NoAuthenticator)
+    return not isinstance(known.known if isinstance(known, RateLimitedAuthenticator) else known, NoAuthenticator)
 
 
 def _authenticator(settings: ServiceSettings) -> Authenticator:
@@ -107,7 +107,7 @@ def _authenticator(settings: ServiceSettings) -> Authenticator:
     return NoAuthenticator()
 
 
-class Require:
+class RequireRole:
     """A route's dependency: lets callers with one of the roles through, and gives the route the principal."""
 
     def __init__(self, *roles: Role) -> None:
@@ -121,7 +121,7 @@ class Require:
         known = cast(Authenticator, request.app.state.authenticator)
         try:
             principal = await known.authenticate(credentials.credentials if credentials else None)
-        except TokenRefused as refused:
+        except TokenRejected as refused:
             raise HttpProblem(UNAUTHENTICATED, str(refused), headers=CHALLENGE) from None
         except TooManyRequests as refused:
             raise HttpProblem(TOO_MANY, str(refused), headers={"Retry-After": str(refused.retry_after)}) from None

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """The base of every request body.
 
     A field that is not known is a mistake of the caller's, and is told. Left to itself pydantic takes `0` and `"no"`

@@ -14,9 +14,9 @@ from fastapi import Header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .problems import Kind
+from .problems import ProblemKind
 
-PRECONDITION_FAILED = Kind("precondition-failed", "It is no longer what the caller saw", 412)
+PRECONDITION_FAILED = ProblemKind("precondition-failed", "It is no longer what the caller saw", 412)
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST = rf"^(?:\*|[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*)$"

@@ -13,8 +13,8 @@ from ..database.faults import DATABASE_FAULTS, Fault, fault_of, read_only
 from ..database.migration import newest
 from ..database.probe import DatabaseProbe, DatabaseState
 from ..error_text import describe
-from .health import Check
-from .problems import UNAVAILABLE, HttpProblem, Translation
+from .health import HealthCheck
+from .problems import UNAVAILABLE, HttpProblem, ProblemTranslation
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ READ_ONLY = "the database takes no changes at the moment"
 UNPREPARED = "the database has no tables of this service that it may use, or older ones"
 
 
-def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[Check]:
+def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthCheck]:
     """That the database answers and takes changes, and that it is at the newest migration of the package.
 
     Both are one question, on a connection that nobody else uses: a busy pool does not make a service unready. What is
@@ -61,20 +61,20 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[Check]:
             "run the service's migrate command"
         )
 
-    return (Check("database", database), Check("migrations", migrated))
+    return (HealthCheck("database", database), HealthCheck("migrations", migrated))
 
 
-def database_problems(unprepared: str = UNPREPARED) -> Translation:
+def database_problems(unprepared: str = UNPREPARED) -> ProblemTranslation:
     """What the database refuses or cannot do now becomes 503, whichever driver says it; a mistake of ours does not."""
     kinds: tuple[type[Exception], ...] = (DBAPIError, PoolExhausted, *DATABASE_FAULTS)
 
     def problem(error: Exception) -> HttpProblem | None:
         match fault_of(error):
-            case Fault.DATABASE | Fault.PASSING:
+            case Fault.UNAVAILABLE | Fault.TRANSIENT:
                 return _unavailable(READ_ONLY if read_only(error) else UNCERTAIN)
-            case Fault.UNPREPARED:
+            case Fault.NOT_MIGRATED:
                 return _unavailable(unprepared)
-            case Fault.OWN:
+            case Fault.STATEMENT:
                 return None
             case None:
                 # Not the database's, but of a connection, of which one more might be had.

@@ -18,7 +18,7 @@ from ..error_text import describe
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 3.0
-AWS_FRESH_SECONDS = 5.0
+AWS_CACHE_SECONDS = 5.0
 """For so long one look at the broker answers everybody: the page is open, and each look costs calls."""
 
 # These pages are open. What a check says is a sentence of ours with names of things that were deployed; what looks like
@@ -30,18 +30,18 @@ INTERNAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One thing that a service needs.
 
     `run` returns None when it is fine, else a sentence that names what is missing, the same as long as that is the
     same: an open page shows it. What is not `required` makes the service degraded, not unready. An answer serves for
-    `fresh_seconds`.
+    `cache_seconds`.
     """
 
     name: str
     run: Callable[[], Awaitable[str | None]]
     required: bool = True
-    fresh_seconds: float = 0.0
+    cache_seconds: float = 0.0
 
 
 class CheckResult(BaseModel):
@@ -66,7 +66,7 @@ class Liveness(BaseModel):
     service: str = Field(description="What the process calls itself.", examples=["Order service"])
 
 
-async def assess(checks: Sequence[Check]) -> Readiness:
+async def assess(checks: Sequence[HealthCheck]) -> Readiness:
     """Run all checks side by side, each within `CHECK_SECONDS`."""
     return await Assessment(checks).current()
 
@@ -74,7 +74,7 @@ async def assess(checks: Sequence[Check]) -> Readiness:
 class Assessment:
     """How the checks went. However many ask and however often, a check runs once at a time at the most."""
 
-    def __init__(self, checks: Sequence[Check], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, checks: Sequence[HealthCheck], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._checks = checks
         self._monotonic = monotonic
         self._fresh: dict[str, tuple[float, str | None]] = {}
@@ -96,10 +96,10 @@ class Assessment:
         named = {check.name: result for check, result in zip(self._checks, results, strict=True)}
         return Readiness(status=status, checks=named)
 
-    async def _result(self, check: Check) -> CheckResult:
+    async def _result(self, check: HealthCheck) -> CheckResult:
         looked_at, detail = self._fresh.get(check.name, (None, None))
         now = self._monotonic()
-        if looked_at is None or now - looked_at >= check.fresh_seconds:
+        if looked_at is None or now - looked_at >= check.cache_seconds:
             detail = self._published(check.name, await _run(check))
             self._fresh[check.name] = (now, detail)
         return CheckResult(ok=detail is None, required=check.required, detail=detail)
@@ -118,7 +118,7 @@ class Assessment:
         return detail
 
 
-def health_routes(checks: Sequence[Check], *, service: str) -> APIRouter:
+def health_routes(checks: Sequence[HealthCheck], *, service: str) -> APIRouter:
     """`GET /livez` (no dependency is asked: a restart cures none of them) and `GET /readyz`; both open."""
     router = APIRouter(tags=["health"])
     assessment = Assessment(checks)
@@ -141,7 +141,7 @@ def health_routes(checks: Sequence[Check], *, service: str) -> APIRouter:
     return router
 
 
-async def _run(check: Check) -> str | None:
+async def _run(check: HealthCheck) -> str | None:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check.run()

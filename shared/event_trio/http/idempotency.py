@@ -14,16 +14,16 @@ from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from ..idempotency.answers import Answers
-from ..idempotency.attempt import Answer, Attempt, KeyInUse, KeyReused, Repeated
-from ..idempotency.repetition import EVERY_TIME, Once, Repetition
-from .problems import HttpProblem, Kind, Translation
+from ..idempotency.guard import NO_GUARD, IdempotencyGuard, KeyGuard
+from ..idempotency.keyed_request import AlreadyAnswered, KeyedRequest, KeyInUse, KeyReused, StoredResponse
+from ..idempotency.response_store import ResponseStore
+from .problems import HttpProblem, ProblemKind, ProblemTranslation
 from .tokens import Principal
 
 T = TypeVar("T")
 
-IN_USE = Kind("idempotency-key-in-use", "A request with this key is still being answered", 409, passing=True)
-REUSED = Kind("idempotency-key-reused", "This key was used for another request", 422)
+IN_USE = ProblemKind("idempotency-key-in-use", "A request with this key is still being answered", 409, transient=True)
+REUSED = ProblemKind("idempotency-key-reused", "This key was used for another request", 422)
 
 # The draft asks for a quoted string; most callers send it bare. Both name the same key.
 _FORM = r"""^([A-Za-z0-9._:~+/=-]{1,255}|"[A-Za-z0-9 ._:~+/=-]{1,255}")$"""
@@ -40,7 +40,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-class Repeatable:
+class IdempotentRequest:
     """A request that changes something, under its key if it has one. The answers are on `app.state.answers`."""
 
     def __init__(self, request: Request, key: IdempotencyKey = None) -> None:
@@ -48,36 +48,39 @@ class Repeatable:
         self._key = key
 
     async def respond(
-        self, caller: Principal, change: Callable[[Repetition[T]], Awaitable[T]], answer: Callable[[T], Answer]
+        self,
+        caller: Principal,
+        change: Callable[[IdempotencyGuard[T]], Awaitable[T]],
+        answer: Callable[[T], StoredResponse],
     ) -> Response:
         """The answer to what `change` makes, now or when it was asked for before.
 
         Raises whatever it raises, KeyReused and KeyInUse among it.
         """
         if self._key is None:
-            return _response(answer(await change(EVERY_TIME)))
+            return _response(answer(await change(NO_GUARD)))
         once = await self._once(self._key, caller, answer)
         try:
             async with once.answers.turn(once.attempt):
                 return _response(answer(await change(once)))
-        except Repeated as repeated:
+        except AlreadyAnswered as repeated:
             return _response(repeated.answer)
 
-    async def _once(self, key: str, caller: Principal, answer: Callable[[T], Answer]) -> Once[T]:
-        answers = cast(Answers, self._request.app.state.answers)
+    async def _once(self, key: str, caller: Principal, answer: Callable[[T], StoredResponse]) -> KeyGuard[T]:
+        answers = cast(ResponseStore, self._request.app.state.answers)
         fingerprint = await _fingerprint(self._request, caller)
-        return Once(answers, Attempt(caller.subject, key.strip('"'), fingerprint), answer)
+        return KeyGuard(answers, KeyedRequest(caller.subject, key.strip('"'), fingerprint), answer)
 
 
-RepeatableOf = Annotated[Repeatable, Depends()]
+IdempotentRequestDep = Annotated[IdempotentRequest, Depends()]
 
 
-def answer_with(view: BaseModel, status: int = 200, **headers: str) -> Answer:
+def answer_with(view: BaseModel, status: int = 200, **headers: str) -> StoredResponse:
     """An answer whose body is the view."""
-    return Answer(status, headers, view.model_dump_json().encode())
+    return StoredResponse(status, headers, view.model_dump_json().encode())
 
 
-def idempotency_problems() -> Translation:
+def idempotency_problems() -> ProblemTranslation:
     """How a key that cannot be used is told."""
     return {
         KeyInUse: lambda error: HttpProblem(IN_USE, str(error), headers={"Retry-After": "1"}),
@@ -94,5 +97,5 @@ async def _fingerprint(request: Request, caller: Principal) -> bytes:
     return digest.digest()
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: StoredResponse) -> Response:
     return Response(answer.body, answer.status, dict(answer.headers), media_type="application/json")

@@ -30,7 +30,7 @@ MOST_WAITERS = 50
 """How many requests wait for a reading at a time: those that name no known key, which anybody can send."""
 
 
-class KeyUnknown(EventTrioError):
+class UnknownKey(EventTrioError):
     """No key of the set has that id."""
 
 
@@ -73,7 +73,7 @@ class KeySet:
         self._waiters = 0
 
     async def find(self, key_id: str) -> jwt.PyJWK:
-        """The key of that id; raises KeyUnknown when there is none, KeysUnavailable when none could ever be read."""
+        """The key of that id; raises UnknownKey when there is none, KeysUnavailable when none could ever be read."""
         if self._is_due(key_id):
             self._tried_at = self._monotonic()
             self._reading = asyncio.create_task(self._read())
@@ -83,7 +83,7 @@ class KeySet:
         if self._read_at is None:
             raise KeysUnavailable
         if (found := self._keys.get(key_id)) is None:
-            raise KeyUnknown
+            raise UnknownKey
         return found
 
     async def _wait(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import jwt
 
 from ..errors import ConfigurationError
-from ..http_client.client import route
+from ..http_client.client import network_route
 from ..urls import is_url, resource_url
 from .tokens import parse_key_set
 
@@ -16,7 +16,7 @@ def ensure_key_set(source: str) -> None:
     """Raise ConfigurationError unless AUTH_JWKS is an address that can be asked, or a file that holds keys."""
     if is_url(source):
         try:
-            route(resource_url(source))
+            network_route(resource_url(source))
         except ValueError as error:
             raise ConfigurationError(f"AUTH_JWKS is wrong: {error}") from None
         return

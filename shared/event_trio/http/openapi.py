@@ -17,8 +17,8 @@ from .problems import (
     UNAUTHENTICATED,
     UNEXPECTED,
     UNREADABLE,
-    Kind,
     Problem,
+    ProblemKind,
 )
 from .rate_limit import TOO_MANY
 
@@ -39,14 +39,14 @@ _NOT_MODIFIED = {"description": "The caller has it already", "headers": _ETAG}
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def problems(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`: the problems of its own, beside those that every route may answer."""
     found: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         earlier = found.get(kind.status)
         title = f"{earlier['description']}; {kind.title.lower()}" if earlier else kind.title
         found[kind.status] = {"description": title, "content": _PROBLEM}
-        if kind.passing or (earlier and "headers" in earlier):
+        if kind.transient or (earlier and "headers" in earlier):
             found[kind.status]["headers"] = _RETRY_AFTER
     return found
 
@@ -100,7 +100,7 @@ def _add_problems(operation: dict[str, Any], *, limited: bool) -> None:
     framework = "HTTPValidationError" in str(responses.get("422"))
     if framework:
         del responses["422"]
-    everywhere: list[Kind] = [UNEXPECTED, TOO_MANY] if limited else [UNEXPECTED]
+    everywhere: list[ProblemKind] = [UNEXPECTED, TOO_MANY] if limited else [UNEXPECTED]
     if operation.get("security"):
         everywhere += [UNAUTHENTICATED, FORBIDDEN]
     if operation.get("requestBody"):

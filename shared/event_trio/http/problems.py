@@ -16,20 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, compile_path
 
-from ..errors import EventRefused, EventTrioError
-from .request_context import current
+from ..errors import EventRejected, EventTrioError
+from ..observability.request_context import current_context
 
 MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of problem: its stable name, its title, its usual status, and whether it may say when to come again."""
+class ProblemKind:
+    """A kind of problem: its stable name, its title, its status, and whether the caller may retry after a wait."""
 
     slug: str
     title: str
     status: int
-    passing: bool = False
+    transient: bool = False
 
     @property
     def type(self) -> str:
@@ -37,15 +37,15 @@ class Kind:
         return f"urn:problem-type:{self.slug}"
 
 
-UNREADABLE = Kind("unreadable", "The request's body cannot be read", 400)
-INVALID_REQUEST = Kind("invalid-request", "The request is not valid", 422)
-EVENT_REFUSED = Kind("event-refused", "The change cannot be announced", 422)
-UNAUTHENTICATED = Kind("unauthenticated", "A valid bearer token is needed", 401)
-FORBIDDEN = Kind("forbidden", "Not allowed for this caller", 403)
-NOT_FOUND = Kind("not-found", "Not found", 404)
-TOO_LARGE = Kind("too-large", "The request's body is too large", 413)
-UNAVAILABLE = Kind("unavailable", "Not available for the moment", 503, passing=True)
-UNEXPECTED = Kind("unexpected", "Something went wrong on our side", 500)
+UNREADABLE = ProblemKind("unreadable", "The request's body cannot be read", 400)
+INVALID_REQUEST = ProblemKind("invalid-request", "The request is not valid", 422)
+EVENT_REJECTED = ProblemKind("event-rejected", "The change cannot be announced", 422)
+UNAUTHENTICATED = ProblemKind("unauthenticated", "A valid bearer token is needed", 401)
+FORBIDDEN = ProblemKind("forbidden", "Not allowed for this caller", 403)
+NOT_FOUND = ProblemKind("not-found", "Not found", 404)
+TOO_LARGE = ProblemKind("too-large", "The request's body is too large", 413)
+UNAVAILABLE = ProblemKind("unavailable", "Not available for the moment", 503, transient=True)
+UNEXPECTED = ProblemKind("unexpected", "Something went wrong on our side", 500)
 
 
 class FieldError(BaseModel):
@@ -75,7 +75,7 @@ class HttpProblem(EventTrioError):
     """Ends a request with a problem; `more` are members of the problem's own."""
 
     def __init__(
-        self, kind: Kind, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **more: object
+        self, kind: ProblemKind, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **more: object
     ) -> None:
         super().__init__(detail or kind.title)
         self.kind = kind
@@ -85,7 +85,7 @@ class HttpProblem(EventTrioError):
 
 
 # None: it is no problem of the caller's after all, but unexpected.
-Translation = Mapping[type[Exception], Callable[[Any], HttpProblem | None]]
+ProblemTranslation = Mapping[type[Exception], Callable[[Any], HttpProblem | None]]
 
 
 def invalid_field(location: str, field: str, detail: str) -> HttpProblem:
@@ -101,14 +101,14 @@ def render(problem: HttpProblem) -> Response:
             title=problem.kind.title,
             status=problem.kind.status,
             detail=problem.detail,
-            correlation_id=current().correlation_id,
+            correlation_id=current_context().correlation_id,
             **problem.more,
         ),
         problem.headers,
     )
 
 
-def install(app: FastAPI, translation: Translation) -> None:
+def install(app: FastAPI, translation: ProblemTranslation) -> None:
     """Answer every error of the application with a problem.
 
     `translation` says how the service's own exceptions are told; the domain itself knows nothing of HTTP.
@@ -129,7 +129,7 @@ def install(app: FastAPI, translation: Translation) -> None:
             raise error
         return render(problem)
 
-    translations: Translation = {**translation, EventRefused: _event_refused}
+    translations: ProblemTranslation = {**translation, EventRejected: _event_refused}
     app.add_exception_handler(HttpProblem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -137,8 +137,8 @@ def install(app: FastAPI, translation: Translation) -> None:
         app.add_exception_handler(kind, on_translated)
 
 
-def _event_refused(error: EventRefused) -> HttpProblem:
-    return HttpProblem(EVENT_REFUSED, str(error))
+def _event_refused(error: EventRejected) -> HttpProblem:
+    return HttpProblem(EVENT_REJECTED, str(error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -151,7 +151,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         title=HTTPStatus(error.status_code).phrase,
         status=error.status_code,
         detail=None if error.status_code >= 500 else error.detail,
-        correlation_id=current().correlation_id,
+        correlation_id=current_context().correlation_id,
     )
     return _answer(problem, headers)
 

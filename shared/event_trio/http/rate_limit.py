@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from ..errors import EventTrioError
-from .problems import Kind
+from .problems import ProblemKind
 
-TOO_MANY = Kind("too-many-requests", "Too many requests", 429, passing=True)
+TOO_MANY = ProblemKind("too-many-requests", "Too many requests", 429, transient=True)
 
 # Of more callers than this within a minute, those who were longest silent are forgotten.
 MOST_CALLERS = 10_000

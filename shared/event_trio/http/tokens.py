@@ -14,7 +14,7 @@ from ..errors import EventTrioError
 from .key_set import ALGORITHMS as ALGORITHMS
 from .key_set import KeySet as KeySet
 from .key_set import KeysUnavailable as KeysUnavailable
-from .key_set import KeyUnknown
+from .key_set import UnknownKey
 from .key_set import key_set_from as key_set_from
 from .key_set import parse_key_set as parse_key_set
 
@@ -50,7 +50,7 @@ class Principal:
         return not self.roles.isdisjoint(roles)
 
 
-class TokenRefused(EventTrioError):
+class TokenRejected(EventTrioError):
     """The token does not prove who calls."""
 
 
@@ -66,17 +66,17 @@ class TokenVerifier:
         """Check signature, issuer, audience, times and the form of every claim that is used.
 
         `sub` is the caller, `roles` a list of role names; names of roles that are not ours are ignored. Raises
-        TokenRefused with a reason that is safe to show, or KeysUnavailable.
+        TokenRejected with a reason that is safe to show, or KeysUnavailable.
         """
         key_id = _key_id(token)
         try:
             key = await self._keys.find(key_id)
-        except KeyUnknown:
-            raise TokenRefused("the token's key is not known") from None
+        except UnknownKey:
+            raise TokenRejected("the token's key is not known") from None
         claims = self._claims(token, key)
         for name in ("exp", "nbf", "iat"):
             if name in claims and not _is_time(claims[name]):
-                raise TokenRefused(NOT_VALID)
+                raise TokenRejected(NOT_VALID)
         return Principal(_subject(claims.get("sub")), _roles(claims.get("roles")))
 
     def _claims(self, token: str, key: jwt.PyJWK) -> Mapping[str, object]:
@@ -91,23 +91,23 @@ class TokenVerifier:
                 options={"require": ["exp", "sub", "iss", "aud"]},
             )
         except jwt.ExpiredSignatureError:
-            raise TokenRefused("the token has expired") from None
+            raise TokenRejected("the token has expired") from None
         except jwt.PyJWTError:
-            raise TokenRefused(NOT_VALID) from None
+            raise TokenRejected(NOT_VALID) from None
         except Exception as error:  # noqa: BLE001 - claims of odd types break the library in ways of their own
             log.info("token of an odd form", action="auth.odd_token", error=describe(error))
-            raise TokenRefused(NOT_VALID) from None
+            raise TokenRejected(NOT_VALID) from None
 
 
 def _key_id(token: str) -> str:
     if len(token) > LONGEST_TOKEN:
-        raise TokenRefused(NOT_VALID)
+        raise TokenRejected(NOT_VALID)
     try:
         found = jwt.get_unverified_header(token).get("kid")
     except Exception:  # noqa: BLE001 - nothing of it was signed yet: anything may come
-        raise TokenRefused(NOT_VALID) from None
+        raise TokenRejected(NOT_VALID) from None
     if not isinstance(found, str):
-        raise TokenRefused("the token names no key")
+        raise TokenRejected("the token names no key")
     return found
 
 
@@ -119,7 +119,7 @@ def _is_time(claim: object) -> bool:
 def _subject(claim: object) -> str:
     """It goes into rows, logs and limits: so it is a name, and no longer than one."""
     if not isinstance(claim, str) or not claim.strip() or len(claim) > LONGEST_SUBJECT or not claim.isprintable():
-        raise TokenRefused(NOT_VALID)
+        raise TokenRejected(NOT_VALID)
     return claim
 
 
@@ -127,6 +127,6 @@ def _roles(claim: object) -> frozenset[Role]:
     if claim is None:
         return frozenset()
     if not isinstance(claim, list) or len(claim) > MOST_ROLES or not all(isinstance(name, str) for name in claim):
-        raise TokenRefused(NOT_VALID)
+        raise TokenRejected(NOT_VALID)
     known = {role.value: role for role in Role}
     return frozenset(known[name] for name in claim if name in known)

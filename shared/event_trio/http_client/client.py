@@ -19,7 +19,7 @@ from ..urls import is_host, is_loopback, is_url
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class NetworkRoute:
     """How an address is reached."""
 
     proxy: httpx.Proxy | None
@@ -28,24 +28,24 @@ class Route:
 
 def async_client(urls: Sequence[str], *, timeout: float = 5.0) -> httpx.AsyncClient:
     """A client for these addresses; raises ConfigurationError when one's proxy or certificates cannot be used."""
-    routes = {_origin(url): route(url) for url in urls}
+    routes = {_origin(url): network_route(url) for url in urls}
     mounts = {origin: httpx.AsyncHTTPTransport(proxy=to.proxy, verify=to.verify) for origin, to in routes.items()}
     return httpx.AsyncClient(trust_env=False, mounts=mounts, timeout=timeout)
 
 
 def client(url: str, *, headers: dict[str, str], timeout: float) -> httpx.Client:
     """A client for one address, without an event loop. Raises ConfigurationError like the other one."""
-    to = route(url)
+    to = network_route(url)
     transport = httpx.HTTPTransport(proxy=to.proxy, verify=to.verify)
     return httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False, transport=transport)
 
 
-def route(url: str) -> Route:
+def network_route(url: str) -> NetworkRoute:
     """The proxy and the certificates for an address. Raises ConfigurationError."""
     parts = urlsplit(url)
     proxy = None if is_loopback(parts.hostname or "") else _proxy(url)
     with_tls = parts.scheme == "https" or (proxy is not None and proxy.url.scheme == "https")
-    return Route(proxy, _certificates(url) if with_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    return NetworkRoute(proxy, _certificates(url) if with_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 def _origin(url: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from ..database.connections import DATABASE_FAULTS
 from ..lifecycle import pause
 from ..signals import Signals
-from .answers import Answers
+from .response_store import ResponseStore
 from .transactions import Transactions
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class KeyPruner:
 
     name = "key-pruner"
 
-    def __init__(self, answers: Answers, transactions: Transactions, *, signals: Signals) -> None:
+    def __init__(self, answers: ResponseStore, transactions: Transactions, *, signals: Signals) -> None:
         self._answers = answers
         self._transactions = transactions
         self._signals = signals

@@ -20,7 +20,7 @@ Transactions: TypeAlias = Callable[[], AbstractAsyncContextManager[Fetch]]
 """Opens a transaction, which is committed at the end of the block."""
 
 
-def through(session: AsyncSession) -> Fetch:
+def session_fetch(session: AsyncSession) -> Fetch:
     """The statements run in the session's transaction."""
 
     async def fetch(statement: str, *arguments: object) -> Sequence[Any]:
@@ -31,18 +31,18 @@ def through(session: AsyncSession) -> Fetch:
     return fetch
 
 
-def of_sessions(sessions: async_sessionmaker[AsyncSession]) -> Transactions:
+def session_transactions(sessions: async_sessionmaker[AsyncSession]) -> Transactions:
     """Transactions of sessions."""
 
     @asynccontextmanager
     async def begin() -> AsyncIterator[Fetch]:
         async with sessions.begin() as session:
-            yield through(session)
+            yield session_fetch(session)
 
     return begin
 
 
-def of_pool(pool: Pool) -> Transactions:
+def pool_transactions(pool: Pool) -> Transactions:
     """Transactions of a bare asyncpg pool."""
 
     @asynccontextmanager

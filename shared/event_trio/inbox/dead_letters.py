@@ -9,7 +9,7 @@ from sqlalchemy import Float, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
-from ..idempotency.repetition import EVERY_TIME, Repetition
+from ..idempotency.guard import NO_GUARD, IdempotencyGuard
 from .deferred import Status, in_seconds
 from .discarding import discarding
 from .resolution import Resolution, Task
@@ -57,7 +57,7 @@ class DeadLetters:
         *,
         per_second: float | None,
         limit: int = MOST,
-        once: Repetition[Rows] = EVERY_TIME,
+        once: IdempotencyGuard[Rows] = NO_GUARD,
     ) -> Rows:
         """Let up to `limit` of them run again, the oldest first, so many per second; returns them.
 
@@ -92,7 +92,7 @@ class DeadLetters:
         return await self._letters.change(task, selection, by, limit=limit, once=once)
 
     async def discard(
-        self, selection: Selection, by: By, *, limit: int = MOST, once: Repetition[Rows] = EVERY_TIME
+        self, selection: Selection, by: By, *, limit: int = MOST, once: IdempotencyGuard[Rows] = NO_GUARD
     ) -> Rows:
         """Give up to `limit` of them up for good; what waited behind one goes on. Returns them."""
         task = discarding(self._consumer, deferred_message.c.status == Status.DEAD)

@@ -8,7 +8,7 @@ from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
-from ..idempotency.repetition import EVERY_TIME, Repetition
+from ..idempotency.guard import NO_GUARD, IdempotencyGuard
 from .deferred import Status
 from .discarding import discarding
 from .resolution import Condition, MessageBusy, Resolution, Task
@@ -71,7 +71,7 @@ class DeferredMessages:
         return found
 
     async def run(
-        self, selection: Selection, by: By, *, limit: int = MOST, once: Repetition[Rows] = EVERY_TIME
+        self, selection: Selection, by: By, *, limit: int = MOST, once: IdempotencyGuard[Rows] = NO_GUARD
     ) -> Rows:
         """Make up to `limit` of them due, the oldest first; returns them.
 
@@ -83,7 +83,7 @@ class DeferredMessages:
         return changed
 
     async def discard(
-        self, selection: Selection, by: By, *, limit: int = MOST, once: Repetition[Rows] = EVERY_TIME
+        self, selection: Selection, by: By, *, limit: int = MOST, once: IdempotencyGuard[Rows] = NO_GUARD
     ) -> Rows:
         """Give up to `limit` of them up for good; what waited behind one goes on. Returns them.
 

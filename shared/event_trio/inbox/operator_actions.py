@@ -41,7 +41,7 @@ class OperatorActions:
         async with self._sessions() as session:
             return (await session.execute(query.order_by(table.id.desc()).limit(limit))).all()
 
-    async def fates(self, event_ids: Sequence[str]) -> Rows:
+    async def states(self, event_ids: Sequence[str]) -> Rows:
         """What has become of each that is known: `outcome` of its inbox row, and `status`, `attempts` and `error`
         where it is still put aside."""
         inbox, aside = processed_message.c, deferred_message.c

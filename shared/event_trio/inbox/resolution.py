@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
-from ..idempotency.repetition import Repetition
-from ..idempotency.transactions import through
+from ..idempotency.guard import IdempotencyGuard
+from ..idempotency.transactions import session_fetch
 from .deferred import Status
 from .guard import try_lock_groups
 from .selection import By, Rows, Selection
@@ -78,7 +78,9 @@ class Resolution:
         async with self._sessions() as session:
             return await self._choose(session, selection, limit, only)
 
-    async def change(self, task: Task, selection: Selection, by: By, *, limit: int, once: Repetition[Rows]) -> Rows:
+    async def change(
+        self, task: Task, selection: Selection, by: By, *, limit: int, once: IdempotencyGuard[Rows]
+    ) -> Rows:
         """Do it with up to `limit` of them, the oldest first; returns those with which it was done.
 
         Each step is a transaction, which takes the locks of those groups alone that are free. The others come last;
@@ -87,9 +89,9 @@ class Resolution:
         """
         # Before the key is held: to forget an expired answer is a change, for which the steps would wait.
         async with self._sessions.begin() as session:
-            await once.claim(through(session))
+            await once.claim(session_fetch(session))
         async with self._sessions.begin() as holding:
-            await once.claim(through(holding))
+            await once.claim(session_fetch(holding))
             return await _Steps(self._sessions, self._consumer, task, by, once).take(
                 lambda session, after, size: self._choose(session, replace(selection, after=after), size, task.only),
                 selection,
@@ -115,7 +117,7 @@ class _Steps:
         consumer: str,
         task: Task,
         by: By,
-        once: Repetition[Rows],
+        once: IdempotencyGuard[Rows],
     ) -> None:
         self._sessions = sessions
         self._consumer = consumer
@@ -159,7 +161,7 @@ class _Steps:
             return self._done
         done = sorted([*self._done, *changed], key=lambda row: row.id)
         await self._trace(session, changed)
-        await (self._once.amend if self._done else self._once.keep)(through(session), done)
+        await (self._once.amend if self._done else self._once.keep)(session_fetch(session), done)
         return done
 
     async def _trace(self, session: AsyncSession, rows: Rows) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import ExcInfo, Processor
 
-from ..error_text import describe, render
+from ..error_text import describe, format_traceback
 
 Format = Literal["auto", "json", "console"]
 
@@ -134,7 +134,7 @@ def _rendering(as_json: bool, output: TextIO) -> list[Processor]:
 
 def _traceback(exc_info: ExcInfo) -> str:
     """Kinds and lines only: an error's text quotes rows, local variables hold them."""
-    return render(exc_info[1])
+    return format_traceback(exc_info[1])
 
 
 def _write_traceback(output: TextIO, exc_info: ExcInfo) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..errors import EventRefused
+from ..errors import EventRejected
 
 # AWS: API_SetTopicAttributes, MaximumMessageSize: of a message with its attributes, and of a batch.
 DEFAULT_BYTES = 256 * 1024
@@ -35,42 +35,42 @@ def size(body: bytes, attributes: Mapping[str, str]) -> int:
 
 
 def check(body: bytes, *, group: str, attributes: object, most: int = DEFAULT_BYTES) -> None:
-    """Raise EventRefused, saying which limit and by how much, for an event that the broker would not carry.
+    """Raise EventRejected, saying which limit and by how much, for an event that the broker would not carry.
 
     `most` is the topic's `MaximumMessageSize` in bytes. Nothing else is taken for granted: the relay asks about rows
     that somebody else may have written.
     """
     if not body:
-        raise EventRefused("the event is empty; the broker carries no empty message")
+        raise EventRejected("the event is empty; the broker carries no empty message")
     if not GROUP.fullmatch(group):
-        raise EventRefused(
+        raise EventRejected(
             f"the subject ({len(group)} characters) cannot be a message group: that is 1 to 128 letters, digits "
             "or punctuation marks, without a space"
         )
     named = _texts(attributes)
     if len(named) > ATTRIBUTES:
-        raise EventRefused(f"{len(named)} attributes; with more than {ATTRIBUTES} SNS throws the message away")
+        raise EventRejected(f"{len(named)} attributes; with more than {ATTRIBUTES} SNS throws the message away")
     for name, value in named.items():
         if not ATTRIBUTE_NAME.fullmatch(name):
-            raise EventRefused(
+            raise EventRejected(
                 f"{name[:100]!r} cannot be the name of an attribute: 1 to 256 letters, digits, '_', '-' or '.'"
             )
         if not value or FORBIDDEN.search(value):
-            raise EventRefused(f"attribute {name!r} is empty or has a character that the broker does not carry")
+            raise EventRejected(f"attribute {name!r} is empty or has a character that the broker does not carry")
     if (bytes_ := size(body, named)) > most:
-        raise EventRefused(f"the event is {bytes_} bytes with its attributes; the topic takes {most} (MESSAGE_BYTES)")
+        raise EventRejected(f"the event is {bytes_} bytes with its attributes; the topic takes {most} (MESSAGE_BYTES)")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise EventRefused(f"the event is no UTF-8 text (byte {error.start}); the broker carries text only") from None
+        raise EventRejected(f"the event is no UTF-8 text (byte {error.start}); the broker carries text only") from None
     if found := FORBIDDEN.search(text):
-        raise EventRefused(f"the event has the character U+{ord(found[0]):04X}, which the broker does not carry")
+        raise EventRejected(f"the event has the character U+{ord(found[0]):04X}, which the broker does not carry")
 
 
 def _texts(attributes: object) -> Mapping[str, str]:
     if not isinstance(attributes, Mapping):
-        raise EventRefused(f"the attributes are no names with values but of type {type(attributes).__name__}")
+        raise EventRejected(f"the attributes are no names with values but of type {type(attributes).__name__}")
     for name, value in attributes.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise EventRefused(f"attribute {str(name)[:100]!r} is no text but of type {type(value).__name__}")
+            raise EventRejected(f"attribute {str(name)[:100]!r} is no text but of type {type(value).__name__}")
     return attributes

@@ -58,7 +58,7 @@ class OutboxWriter:
         The caller holds the lock of the aggregate's row (or has checked its version) before it comes here: only then
         is the order of sequences within a subject the order of commits.
 
-        Raises EventRefused when the broker would not carry the event; IntegrityError when the sequence is taken.
+        Raises EventRejected when the broker would not carry the event; IntegrityError when the sequence is taken.
         """
         reference = self._references(payload.type, subject, sequence)
         envelope = Envelope(

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from ...error_text import told
+from ...error_text import operator_text
 from ...inbox.arrival import Arrival
 from ...inbox.deferred import Aside, Status
 from ...inbox.guard import InboxOutcome, Standing
@@ -46,7 +46,7 @@ class Endings:
         self, entry: Entry, reason: str, error: BaseException, *, attempts: int = 0, rest: Rest = Rest.PASS
     ) -> Outcome:
         """Make it a dead letter."""
-        aside = Aside(Status.DEAD, reason, told(error), attempts, blocks=rest is Rest.WAIT)
+        aside = Aside(Status.DEAD, reason, operator_text(error), attempts, blocks=rest is Rest.WAIT)
         try:
             standing = await self._put_aside(entry, aside)
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
@@ -59,7 +59,9 @@ class Endings:
     async def defer(self, work: Work, later: Later, reason: str, error: BaseException) -> Outcome:
         """Put it aside to run again; behind others of its group, if those wait."""
         blocks = later.rest is Rest.WAIT
-        aside = Aside(Status.WAITING, reason, told(error), work.effort.failures, due_in=later.after, blocks=blocks)
+        aside = Aside(
+            Status.WAITING, reason, operator_text(error), work.effort.failures, due_in=later.after, blocks=blocks
+        )
         try:
             standing = await self._put_aside(work.entry, aside)
         except Exception as raised:  # noqa: BLE001 - what is not the database's is raised again, or buried
@@ -72,7 +74,7 @@ class Endings:
     async def finish(
         self, work: Work, last: Last, reason: str, error: BaseException, *, route: AnyRoute, event: Event[Any] | None
     ) -> Outcome:
-        """Do the last thing of a policy. Without its payload an event cannot be told of: it is a dead letter."""
+        """Do the last thing of a policy. Without its payload an event cannot be described: it is a dead letter."""
         attempts = work.effort.failures
         if isinstance(last, DeadLetter):
             return await self.bury(work.entry, reason, error, attempts=attempts, rest=last.rest)

@@ -43,7 +43,7 @@ class FailureClassifier:
         fault = await self._fault(error, progress)
         if fault is None or self._count(identity) > PUT_OFF_MOST:
             return None
-        return Unavailable(describe(error), whole=fault is Fault.DATABASE)
+        return Unavailable(describe(error), whole=fault is Fault.UNAVAILABLE)
 
     def forget(self, identity: Identity) -> None:
         """It came to an end."""
@@ -54,19 +54,19 @@ class FailureClassifier:
         if progress.late or isinstance(error, TimeoutError):
             # On a connection that went dead unnoticed no answer comes, while the next one is answered well.
             ours = progress.in_database and not (progress.in_handler or progress.used_up)
-            return await self._if_it_answers(Fault.PASSING if ours else None)
-        if fault is Fault.UNPREPARED:
+            return await self._if_it_answers(Fault.TRANSIENT if ours else None)
+        if fault is Fault.NOT_MIGRATED:
             # Without the inbox nothing can be handled; what the handler asks for is the handler's matter.
-            return Fault.DATABASE if progress.in_database and not progress.in_handler else None
-        if fault is Fault.DATABASE:
-            return await self._if_it_answers(Fault.PASSING)
+            return Fault.UNAVAILABLE if progress.in_database and not progress.in_handler else None
+        if fault is Fault.UNAVAILABLE:
+            return await self._if_it_answers(Fault.TRANSIENT)
         if fault is None and isinstance(error, OSError):
             return await self._if_it_answers(None)
-        return fault if fault is Fault.PASSING else None
+        return fault if fault is Fault.TRANSIENT else None
 
     async def _if_it_answers(self, otherwise: Fault | None) -> Fault | None:
         """The database, unless it answers: then it was something else."""
-        return otherwise if await self._gate.answers() else Fault.DATABASE
+        return otherwise if await self._gate.answers() else Fault.UNAVAILABLE
 
     def _count(self, identity: Identity) -> int:
         key = _key(identity)

@@ -110,7 +110,7 @@ class Processor:
                     return Apart()
                 starts = await marks.mark_started(session, self._consumer, identity.event_id)
         except Exception as error:  # noqa: BLE001 - nothing has run yet: only the database can have failed
-            unavailable = Unavailable(describe(error), whole=fault_of(error) in (Fault.DATABASE, Fault.UNPREPARED))
+            unavailable = Unavailable(describe(error), whole=fault_of(error) in (Fault.UNAVAILABLE, Fault.NOT_MIGRATED))
             self._report.postponed(identity, unavailable)
             return unavailable
         delivery.marked = True

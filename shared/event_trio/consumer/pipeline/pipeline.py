@@ -15,7 +15,7 @@ from ... import failpoints
 from ...clock import Clock
 from ...contracts.payload import EventPayload
 from ...error_text import field_path
-from ...errors import EventRefused, EventTrioError
+from ...errors import EventRejected, EventTrioError
 from ...inbox.guard import InboxOutcome, Standing
 from ..database_breaker import DatabaseBreaker
 from ..errors import HandlerTimeout, InvalidPayload, Outage, Reject, RetryLater, describe
@@ -198,7 +198,7 @@ class Handling:
         self, work: Work, route: AnyRoute, error: BaseException, spent: float, reason: str, event: AnyEvent | None
     ) -> Outcome:
         effort = work.effort
-        if isinstance(error, Reject | EventRefused):
+        if isinstance(error, Reject | EventRejected):
             last = last_of(route.policy)
             return await self.endings.finish(work, last, "rejected", error, route=route, event=event)
         if isinstance(error, Outage):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from ...backoff import Backoff
-from ...broker.queue import BATCH, Message, Queue, Refused
+from ...broker.queue import BATCH, Message, Queue, RejectedMessage
 from ...clock import Clock
 from ...errors import BrokerUnavailable
 from ...signals import Signals
@@ -167,10 +167,12 @@ class Acknowledgements:
             return list(batch)
         if refused:
             self._metrics.failed_calls.labels("delete").inc(len(refused))
-            codes = sorted({message.code if isinstance(message, Refused) else "refused" for message in refused})
+            codes = sorted({message.code if isinstance(message, RejectedMessage) else "refused" for message in refused})
             log.warning("not deleted", action="consumer.delete_failed", error=", ".join(codes), messages=len(refused))
         kept = {message.receipt_handle for message in refused}
-        stale = {message.receipt_handle for message in refused if isinstance(message, Refused) and message.is_stale}
+        stale = {
+            message.receipt_handle for message in refused if isinstance(message, RejectedMessage) and message.is_stale
+        }
         for settled in batch:
             if settled.message.receipt_handle not in kept:
                 self._signals.emit("consumer.acknowledged", message_id=settled.message.message_id)

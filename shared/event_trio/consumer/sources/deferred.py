@@ -191,7 +191,7 @@ class DeferredWorker:
 
     def _note(self, error: BaseException) -> None:
         """What stops every statement closes the gate; what stops this one alone passes by itself."""
-        if fault_of(error) is Fault.DATABASE:
+        if fault_of(error) is Fault.UNAVAILABLE:
             self._gate.close(describe(error))
 
     async def _run(self, parked: Parked) -> bool:

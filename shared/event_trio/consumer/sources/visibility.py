@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from ...broker.queue import BATCH, Queue, Refused
+from ...broker.queue import BATCH, Queue, RejectedMessage
 from ...clock import Clock
 from ...errors import BrokerUnavailable
 from ..metrics import ConsumerMetrics
@@ -77,7 +77,9 @@ class Heartbeat:
             self._failed(str(error), len(batch))
             return
         passing = {
-            message.receipt_handle for message in refused if isinstance(message, Refused) and not message.is_stale
+            message.receipt_handle
+            for message in refused
+            if isinstance(message, RejectedMessage) and not message.is_stale
         }
         if passing:
             self._failed("refused for now", len(passing))

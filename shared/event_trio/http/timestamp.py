@@ -29,4 +29,4 @@ def _in_utc(moment: datetime) -> datetime:
         return EARLIEST if moment.year == 1 else LATEST
 
 
-Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_written_so), AfterValidator(_in_utc)]
+Timestamp = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_written_so), AfterValidator(_in_utc)]

@@ -10,20 +10,20 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..idempotency.attempt import Answer
+from ..http.authorization import RequireRole
+from ..http.body import Integer, RequestBody, whole
+from ..http.idempotency import IN_USE, REUSED, answer_with
+from ..http.openapi import problems
+from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem, ProblemKind
+from ..http.timestamp import Timestamp
+from ..http.tokens import Principal, Role
+from ..idempotency.keyed_request import StoredResponse
 from ..inbox.deferred_messages import MessageBehind
 from ..inbox.resolution import MessageBusy
 from ..inbox.selection import MOST, Rows, Selection
-from .authorization import Require
-from .body import Body, Integer, whole
-from .idempotency import IN_USE, REUSED, answer_with
-from .instant import Instant
-from .openapi import problems
-from .problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem, Kind
-from .tokens import Principal, Role
 
-BUSY = Kind("message-busy", "The message is being handled right now", 409, passing=True)
-BEHIND = Kind("message-behind", "The message waits behind another one of its group", 409)
+BUSY = ProblemKind("message-busy", "The message is being handled right now", 409, transient=True)
+BEHIND = ProblemKind("message-behind", "The message waits behind another one of its group", 409)
 
 LIST = problems(INVALID_REQUEST, UNAVAILABLE)
 CHANGE = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, UNAVAILABLE)
@@ -41,8 +41,8 @@ CURSOR = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_curs
 SINCE = "Only those put aside then or later."
 UNTIL = "Only those put aside before then."
 
-Reader = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
-Operator = Annotated[Principal, Depends(Require(Role.OPERATOR))]
+Reader = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE))]
+Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]
 
 
 class MessageView(BaseModel):
@@ -84,7 +84,7 @@ class Details(BaseModel):
 View = TypeVar("View", bound=MessageView)
 
 
-class Change(Body):
+class Change(RequestBody):
     """Which messages are meant, and why: one by its event id, those of a filter, or `all`."""
 
     model_config = ConfigDict(
@@ -95,8 +95,8 @@ class Change(Body):
     type: Words | None = None
     group: Words | None = None
     failure: Words | None = Field(None, description="Only those with this `reason`.")
-    since: Instant | None = Field(None, description=SINCE)
-    until: Instant | None = Field(None, description=UNTIL)
+    since: Timestamp | None = Field(None, description=SINCE)
+    until: Timestamp | None = Field(None, description=UNTIL)
     all: bool = Field(False, description="Needed when nothing restricts.")
     reason: Words = Field(description="Why; kept with each of them.")
     limit: Integer = Field(
@@ -141,13 +141,13 @@ def _filter(
     type: Text | None = None,
     group: Text | None = None,
     reason: Text | None = None,
-    since: Annotated[Instant | None, Query(description=SINCE)] = None,
-    until: Annotated[Instant | None, Query(description=UNTIL)] = None,
+    since: Annotated[Timestamp | None, Query(description=SINCE)] = None,
+    until: Annotated[Timestamp | None, Query(description=UNTIL)] = None,
 ) -> Selection:
     return Selection(event_id, type, group, reason, since=since, until=until)
 
 
-FilterOf = Annotated[Selection, Depends(_filter)]
+SelectionDep = Annotated[Selection, Depends(_filter)]
 
 
 def paged(view: type[View], rows: Rows, limit: int) -> tuple[list[View], str | None]:
@@ -164,7 +164,7 @@ def detailed(view: type[MessageView], row: Any, actions: Rows) -> dict[str, Any]
     return {**facts, "envelope": row.envelope.decode(errors="replace"), "attributes": row.attributes, "actions": told}
 
 
-def answer(rows: Rows) -> Answer:
+def answer(rows: Rows) -> StoredResponse:
     """How it is told what was changed."""
     return answer_with(changed(False, rows))
 

@@ -7,7 +7,7 @@ import pytest
 
 from event_trio.backoff import Backoff
 from event_trio.broker.names import BrokerNames, dead_letters, undelivered
-from event_trio.errors import EventRefused, EventTrioError
+from event_trio.errors import EventRejected, EventTrioError
 from event_trio.lifecycle import Supervisor, pause
 from event_trio.settings import load, suggest
 from event_trio.signals import Signals
@@ -36,8 +36,8 @@ def test_backoff_checks_its_own_knobs(wrong: dict[str, Any]) -> None:
 
 
 def test_an_error_without_words_says_what_its_docstring_says() -> None:
-    assert str(EventRefused()) == "The event is outside what the broker carries, so it was not recorded."
-    assert issubclass(EventRefused, EventTrioError)
+    assert str(EventRejected()) == "The event is outside what the broker carries, so it was not recorded."
+    assert issubclass(EventRejected, EventTrioError)
 
 
 def test_names_of_topics_and_queues() -> None:

@@ -8,12 +8,12 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
+from ..http import cursor as cursors
+from ..http.authorization import RequireRole
+from ..http.openapi import problems
+from ..http.problems import INVALID_REQUEST, UNAVAILABLE
+from ..http.tokens import Principal, Role
 from ..inbox.reader import ProcessedMessages
-from . import cursor as cursors
-from .authorization import Require
-from .openapi import problems
-from .problems import INVALID_REQUEST, UNAVAILABLE
-from .tokens import Principal, Role
 
 router = APIRouter(prefix="/v1", tags=["messages"])
 
@@ -49,14 +49,14 @@ def _processed_messages(request: Request) -> ProcessedMessages:
     return cast(ProcessedMessages, request.app.state.processed_messages)
 
 
-ProcessedMessagesOf = Annotated[ProcessedMessages, Depends(_processed_messages)]
-Reader = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
+ProcessedMessagesDep = Annotated[ProcessedMessages, Depends(_processed_messages)]
+Reader = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE))]
 
 
 @router.get("/processed-messages", summary="List processed messages, newest first", responses=RESPONSES)
 async def list_processed_messages(
     caller: Reader,
-    messages: ProcessedMessagesOf,
+    messages: ProcessedMessagesDep,
     event_id: Text | None = None,
     subject: Text | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,

@@ -10,10 +10,13 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from ..http.idempotency import IN_USE, REUSED, IdempotentRequestDep
+from ..http.openapi import problems
+from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
 from ..inbox.deferred import Status
 from ..inbox.deferred_messages import DeferredMessageNotFound, DeferredMessages
 from ..inbox.selection import By, Selection
-from .deferred_common import (
+from .messages import (
     BEHIND,
     BUSY,
     CHANGE,
@@ -25,19 +28,16 @@ from .deferred_common import (
     ChangedList,
     Details,
     EventId,
-    FilterOf,
     MessageView,
     Operator,
     Reader,
+    SelectionDep,
     answer,
     changed,
     detailed,
     paged,
     refusing,
 )
-from .idempotency import IN_USE, REUSED, RepeatableOf
-from .openapi import problems
-from .problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
 
 router = APIRouter(prefix="/v1/deferred-messages", tags=["deferred messages"])
 
@@ -51,7 +51,7 @@ def _deferred_messages(request: Request) -> DeferredMessages:
     return cast(DeferredMessages, request.app.state.deferred_messages)
 
 
-MessagesOf = Annotated[DeferredMessages, Depends(_deferred_messages)]
+DeferredMessagesDep = Annotated[DeferredMessages, Depends(_deferred_messages)]
 
 
 class DeferredMessageView(MessageView):
@@ -86,8 +86,8 @@ class DeferredChange(Change):
 @router.get("", summary="List messages that wait, newest first", responses=LIST)
 async def list_deferred_messages(
     caller: Reader,
-    messages: MessagesOf,
-    wanted: FilterOf,
+    messages: DeferredMessagesDep,
+    wanted: SelectionDep,
     status: Annotated[Pending | None, Query(description=STATUS)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: CURSOR = None,
@@ -99,7 +99,9 @@ async def list_deferred_messages(
 
 
 @router.get("/{event_id}", summary="Read a message that waits", responses=FIND)
-async def read_deferred_message(event_id: EventId, caller: Operator, messages: MessagesOf) -> DeferredMessageDetails:
+async def read_deferred_message(
+    event_id: EventId, caller: Operator, messages: DeferredMessagesDep
+) -> DeferredMessageDetails:
     """With its envelope, and what operators did about it."""
     try:
         row, actions = await messages.show(event_id)
@@ -110,7 +112,7 @@ async def read_deferred_message(event_id: EventId, caller: Operator, messages: M
 
 @router.post("/run", summary="Run messages that wait now", responses=RUN, response_model=ChangedList)
 async def run_deferred_messages(
-    body: DeferredChange, caller: Operator, messages: MessagesOf, repeatable: RepeatableOf
+    body: DeferredChange, caller: Operator, messages: DeferredMessagesDep, repeatable: IdempotentRequestDep
 ) -> ChangedList | Response:
     """The first of each group; the rest of it follows in order. It is one more attempt, as their policies count."""
     with refusing():
@@ -122,7 +124,7 @@ async def run_deferred_messages(
 
 @router.post("/discard", summary="Give messages that wait up", responses=CHANGE, response_model=ChangedList)
 async def discard_deferred_messages(
-    body: DeferredChange, caller: Operator, messages: MessagesOf, repeatable: RepeatableOf
+    body: DeferredChange, caller: Operator, messages: DeferredMessagesDep, repeatable: IdempotentRequestDep
 ) -> ChangedList | Response:
     """They are never handled; what waits behind one goes on."""
     with refusing():

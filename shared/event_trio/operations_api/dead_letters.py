@@ -8,9 +8,11 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from ..http.idempotency import IdempotentRequestDep
+from ..http.problems import NOT_FOUND, HttpProblem
 from ..inbox.dead_letters import DeadLetterNotFound, DeadLetters
 from ..inbox.selection import By
-from .deferred_common import (
+from .messages import (
     CHANGE,
     CURSOR,
     FIND,
@@ -20,18 +22,16 @@ from .deferred_common import (
     ChangedList,
     Details,
     EventId,
-    FilterOf,
     MessageView,
     Operator,
     Reader,
+    SelectionDep,
     answer,
     changed,
     detailed,
     paged,
     refusing,
 )
-from .idempotency import RepeatableOf
-from .problems import NOT_FOUND, HttpProblem
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
@@ -40,7 +40,7 @@ def _dead_letters(request: Request) -> DeadLetters:
     return cast(DeadLetters, request.app.state.dead_letters)
 
 
-DeadLettersOf = Annotated[DeadLetters, Depends(_dead_letters)]
+DeadLettersDep = Annotated[DeadLetters, Depends(_dead_letters)]
 
 
 class DeadLetterView(MessageView):
@@ -67,8 +67,8 @@ class Redrive(Change):
 @router.get("", summary="List dead letters, newest first", responses=LIST)
 async def list_dead_letters(
     caller: Reader,
-    letters: DeadLettersOf,
-    wanted: FilterOf,
+    letters: DeadLettersDep,
+    wanted: SelectionDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: CURSOR = None,
 ) -> DeadLetterPage:
@@ -79,7 +79,7 @@ async def list_dead_letters(
 
 
 @router.get("/{event_id}", summary="Read a dead letter", responses=FIND)
-async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLettersOf) -> DeadLetterDetails:
+async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLettersDep) -> DeadLetterDetails:
     """With its envelope, and what operators did about it."""
     try:
         row, actions = await letters.show(event_id)
@@ -90,7 +90,7 @@ async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLet
 
 @router.post("/redrive", summary="Let dead letters run again", responses=CHANGE, response_model=ChangedList)
 async def redrive_dead_letters(
-    body: Redrive, caller: Operator, letters: DeadLettersOf, repeatable: RepeatableOf
+    body: Redrive, caller: Operator, letters: DeadLettersDep, repeatable: IdempotentRequestDep
 ) -> ChangedList | Response:
     """In the order of their groups, through the same handlers."""
     if body.dry_run:
@@ -103,7 +103,7 @@ async def redrive_dead_letters(
 
 @router.post("/discard", summary="Give dead letters up", responses=CHANGE, response_model=ChangedList)
 async def discard_dead_letters(
-    body: Change, caller: Operator, letters: DeadLettersOf, repeatable: RepeatableOf
+    body: Change, caller: Operator, letters: DeadLettersDep, repeatable: IdempotentRequestDep
 ) -> ChangedList | Response:
     """They are never handled; what waits behind one goes on."""
     if body.dry_run:

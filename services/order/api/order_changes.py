@@ -8,21 +8,21 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 
 from event_trio.http.conditions import IfMatch, expected_versions
-from event_trio.http.idempotency import RepeatableOf, answer_with
+from event_trio.http.idempotency import IdempotentRequestDep, answer_with
 from event_trio.http.tokens import Principal
-from event_trio.idempotency.attempt import Answer
-from event_trio.idempotency.repetition import Repetition
+from event_trio.idempotency.guard import IdempotencyGuard
+from event_trio.idempotency.keyed_request import StoredResponse
 
 from ..domain import Action, Order, OrderId
 from ..schemas import OrderView
 from ..use_cases import NewOrder
-from .dependencies import Context, OrdersOf
+from .dependencies import Context, OrdersDep
 
 
-class Placing:
+class OrderPlacement:
     """Takes a new order."""
 
-    def __init__(self, request: Request, orders: OrdersOf, context: Context, repeatable: RepeatableOf) -> None:
+    def __init__(self, request: Request, orders: OrdersDep, context: Context, repeatable: IdempotentRequestDep) -> None:
         self._request = request
         self._orders = orders
         self._context = context
@@ -31,25 +31,25 @@ class Placing:
     async def place(self, new: NewOrder, caller: Principal) -> Response:
         """The answer: 201 with the order, its address and its version."""
 
-        async def place(once: Repetition[Order]) -> Order:
+        async def place(once: IdempotencyGuard[Order]) -> Order:
             return await self._orders.place(new, self._context, once=once)
 
-        def answer(order: Order) -> Answer:
+        def answer(order: Order) -> StoredResponse:
             address = self._request.app.url_path_for("read_order", order_id=str(order.id))
             return _answer(201, order, Location=str(address))
 
         return await self._repeatable.respond(caller, place, answer)
 
 
-class Changing:
+class OrderChange:
     """Changes an order that there is."""
 
     def __init__(
         self,
         request: Request,
-        orders: OrdersOf,
+        orders: OrdersDep,
         context: Context,
-        repeatable: RepeatableOf,
+        repeatable: IdempotentRequestDep,
         if_match: IfMatch = None,
     ) -> None:
         self._orders = orders
@@ -63,7 +63,7 @@ class Changing:
     ) -> Response:
         """The answer: 200 with the changed order and its version."""
 
-        async def change(once: Repetition[Order]) -> Order:
+        async def change(once: IdempotencyGuard[Order]) -> Order:
             return await self._orders.change(
                 OrderId(id),
                 action,
@@ -77,8 +77,8 @@ class Changing:
         return await self._repeatable.respond(caller, change, lambda order: _answer(200, order))
 
 
-PlacingOf = Annotated[Placing, Depends()]
-ChangingOf = Annotated[Changing, Depends()]
+OrderPlacementDep = Annotated[OrderPlacement, Depends()]
+OrderChangeDep = Annotated[OrderChange, Depends()]
 
 
 def etag(order: Order) -> str:
@@ -86,5 +86,5 @@ def etag(order: Order) -> str:
     return f'"{order.version}"'
 
 
-def _answer(status: int, order: Order, **headers: str) -> Answer:
+def _answer(status: int, order: Order, **headers: str) -> StoredResponse:
     return answer_with(OrderView.of(order), status, ETag=etag(order), **headers)

@@ -10,9 +10,9 @@ import pytest
 
 from event_trio.envelope import uuid7
 from event_trio.failure_attribution import CHANCES
-from services.notification.domain import Notice, Text
-from services.notification.senders.guarded import GuardedSender
-from services.notification.senders.sender import SenderDown, SendFailed, SendRefused
+from services.notification.domain import MessageText, OutboundMessage
+from services.notification.senders.circuit_breaking import CircuitBreakingSender
+from services.notification.senders.sender import SenderUnavailable, SendFailed, SendRejected
 
 
 class Time:
@@ -33,28 +33,28 @@ class Scripted:
 
     channel = "scripted"
 
-    def __init__(self, error: Callable[[Notice], BaseException | None]) -> None:
+    def __init__(self, error: Callable[[OutboundMessage], BaseException | None]) -> None:
         self.error = error
-        self.sent: list[Notice] = []
+        self.sent: list[OutboundMessage] = []
 
-    async def send(self, notice: Notice) -> None:
+    async def send(self, notice: OutboundMessage) -> None:
         error = self.error(notice)
         if error is not None:
             raise error
         self.sent.append(notice)
 
 
-def notice(address: str = "ada@example.com") -> Notice:
-    return Notice(key=uuid7(), address=address, text=Text(locale="en", subject="s", body="b\n"))
+def notice(address: str = "ada@example.com") -> OutboundMessage:
+    return OutboundMessage(key=uuid7(), address=address, text=MessageText(locale="en", subject="s", body="b\n"))
 
 
 @pytest.mark.parametrize("doubtful", [False, True])
 async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(doubtful: bool) -> None:
     """At low traffic each repetition is a probe: the notice comes again whenever it is told to."""
-    time, sender = Time(), Scripted(lambda _: SenderDown(1.0, "down", doubtful=doubtful))
-    guarded, only, asked = GuardedSender(sender, time), notice(), 0
+    time, sender = Time(), Scripted(lambda _: SenderUnavailable(1.0, "down", doubtful=doubtful))
+    guarded, only, asked = CircuitBreakingSender(sender, time), notice(), 0
     while time.seconds < 18 * 60:
-        with pytest.raises(SenderDown) as caught:
+        with pytest.raises(SenderUnavailable) as caught:
             await guarded.send(only)
         assert 1.0 <= caught.value.seconds <= 60.0
         time.seconds += caught.value.seconds
@@ -65,11 +65,11 @@ async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(do
     assert sender.sent == [only]
 
 
-@pytest.mark.parametrize("error", [SendRefused("never"), SendFailed("not now")])
+@pytest.mark.parametrize("error", [SendRejected("never"), SendFailed("not now")])
 async def test_what_is_said_about_one_notice_closes_the_sender_for_nobody(error: Exception) -> None:
     time, bad = Time(), "a@[b"
     sender = Scripted(lambda sent: error if sent.address == bad else None)
-    guarded = GuardedSender(sender, time)
+    guarded = CircuitBreakingSender(sender, time)
     for _ in range(20):
         with pytest.raises(type(error)):
             await guarded.send(notice(bad))
@@ -80,37 +80,37 @@ async def test_what_is_said_about_one_notice_closes_the_sender_for_nobody(error:
 async def test_a_notice_over_which_the_sender_fails_while_others_go_through_pays_for_it_itself() -> None:
     """A server that hangs up over one mail is not down; that one must come to an end, and leave the rest alone."""
     time, bad = Time(), notice("poison@example.com")
-    sender = Scripted(lambda sent: SenderDown(1.0, "hung up", doubtful=True) if sent == bad else None)
-    guarded = GuardedSender(sender, time)
+    sender = Scripted(lambda sent: SenderUnavailable(1.0, "hung up", doubtful=True) if sent == bad else None)
+    guarded = CircuitBreakingSender(sender, time)
     for attempt in range(20):
-        with pytest.raises(SenderDown if attempt <= CHANCES else SendFailed):
+        with pytest.raises(SenderUnavailable if attempt <= CHANCES else SendFailed):
             await guarded.send(bad)
         await guarded.send(notice())
     assert len(sender.sent) == 20
     for _ in range(6):
-        with contextlib.suppress(SenderDown, SendFailed):
+        with contextlib.suppress(SenderUnavailable, SendFailed):
             await guarded.send(bad)
     await guarded.send(notice())
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), ssl.SSLError(1, "no")])
 async def test_a_connection_that_fails_is_an_outage_whoever_tells_it(error: OSError) -> None:
-    guarded = GuardedSender(Scripted(lambda _: error), Time())
+    guarded = CircuitBreakingSender(Scripted(lambda _: error), Time())
     for _ in range(6):
-        with pytest.raises(SenderDown) as caught:
+        with pytest.raises(SenderUnavailable) as caught:
             await guarded.send(notice())
     assert caught.value.seconds >= 1.0
 
 
 async def test_an_answer_about_a_notice_ends_the_outage() -> None:
-    time, sender = Time(), Scripted(lambda _: SenderDown(1.0, "down"))
-    guarded = GuardedSender(sender, time)
+    time, sender = Time(), Scripted(lambda _: SenderUnavailable(1.0, "down"))
+    guarded = CircuitBreakingSender(sender, time)
     for _ in range(6):
-        with pytest.raises(SenderDown) as caught:
+        with pytest.raises(SenderUnavailable) as caught:
             await guarded.send(notice())
         time.seconds += caught.value.seconds
-    sender.error = lambda _: SendRefused("no such user")
-    with pytest.raises(SendRefused):
+    sender.error = lambda _: SendRejected("no such user")
+    with pytest.raises(SendRejected):
         await guarded.send(notice())
     sender.error = lambda _: None
     await guarded.send(notice())
@@ -119,13 +119,13 @@ async def test_an_answer_about_a_notice_ends_the_outage() -> None:
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), RuntimeError("a mistake")])
 async def test_a_call_that_comes_to_nothing_says_nothing_and_leaves_the_probe_to_the_next(error: BaseException) -> None:
     time, sender = Time(), Scripted(lambda _: error)
-    guarded = GuardedSender(sender, time)
+    guarded = CircuitBreakingSender(sender, time)
     for _ in range(20):
         with pytest.raises(type(error)):
             await guarded.send(notice())
-    sender.error = lambda _: SenderDown(1.0, "down")
+    sender.error = lambda _: SenderUnavailable(1.0, "down")
     for _ in range(5):
-        with pytest.raises(SenderDown) as caught:
+        with pytest.raises(SenderUnavailable) as caught:
             await guarded.send(notice())
     time.seconds += caught.value.seconds
     sender.error = lambda _: error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from ..idempotency.answers import Answers
+from ..idempotency.response_store import ResponseStore
 from ..inbox.dead_letters import DeadLetters
 from ..inbox.deferred_messages import DeferredMessages
 from ..inbox.operator_actions import OperatorActions
@@ -15,7 +15,9 @@ ROUTERS = (processed_messages.router, dead_letters.router, deferred_messages.rou
 """Every consuming service has these routes."""
 
 
-def consumer_state(sessions: async_sessionmaker[AsyncSession], consumer: str, answers: Answers) -> dict[str, object]:
+def consumer_state(
+    sessions: async_sessionmaker[AsyncSession], consumer: str, answers: ResponseStore
+) -> dict[str, object]:
     """What `ROUTERS` look for on `app.state`. `answers` keeps each change from being made twice under one key."""
     return {
         "dead_letters": DeadLetters(sessions, consumer),

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from .answers import Answers
-from .attempt import Answer, Attempt
+from .keyed_request import KeyedRequest, StoredResponse
+from .response_store import ResponseStore
 from .transactions import Fetch
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class Repetition(Protocol[T_contra]):
+class IdempotencyGuard(Protocol[T_contra]):
     """What whoever makes a change calls in its transaction: `claim` before anything else, `keep` when all is done."""
 
     async def claim(self, fetch: Fetch) -> None:
@@ -28,12 +28,12 @@ class Repetition(Protocol[T_contra]):
 
 
 @dataclass(frozen=True, slots=True)
-class Once(Generic[T]):
+class KeyGuard(Generic[T]):
     """A change that is made once: the request that names it, where answers are, and how its result is answered."""
 
-    answers: Answers
-    attempt: Attempt
-    answer: Callable[[T], Answer]
+    answers: ResponseStore
+    attempt: KeyedRequest
+    answer: Callable[[T], StoredResponse]
 
     async def claim(self, fetch: Fetch) -> None:
         """Go on only if nobody made it before, and nobody is at it."""
@@ -48,7 +48,7 @@ class Once(Generic[T]):
         await self.answers.amend(fetch, self.attempt, self.answer(result))
 
 
-class EveryTime:
+class NoGuard:
     """A change without a key: nobody could tell that it comes again."""
 
     async def claim(self, fetch: Fetch) -> None:
@@ -61,4 +61,4 @@ class EveryTime:
         """Nobody will ask for the answer."""
 
 
-EVERY_TIME = EveryTime()
+NO_GUARD = NoGuard()

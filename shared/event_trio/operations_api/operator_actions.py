@@ -8,12 +8,12 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
+from ..http.authorization import RequireRole
+from ..http.openapi import problems
+from ..http.problems import INVALID_REQUEST, UNAVAILABLE
+from ..http.tokens import Principal, Role
 from ..inbox.deferred import Status
 from ..inbox.operator_actions import About, OperatorActions
-from .authorization import Require
-from .openapi import problems
-from .problems import INVALID_REQUEST, UNAVAILABLE
-from .tokens import Principal, Role
 
 router = APIRouter(prefix="/v1", tags=["operator actions"])
 
@@ -27,8 +27,8 @@ def _actions(request: Request) -> OperatorActions:
     return cast(OperatorActions, request.app.state.operator_actions)
 
 
-ActionsOf = Annotated[OperatorActions, Depends(_actions)]
-Reader = Annotated[Principal, Depends(Require(Role.OPERATOR, Role.SERVICE))]
+OperatorActionsDep = Annotated[OperatorActions, Depends(_actions)]
+Reader = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE))]
 
 
 class OperatorActionView(BaseModel):
@@ -52,7 +52,7 @@ class OperatorActionPage(BaseModel):
     next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
 
 
-class FateView(BaseModel):
+class MessageStateView(BaseModel):
     """What has become of a message."""
 
     event_id: str
@@ -64,16 +64,16 @@ class FateView(BaseModel):
     error: str | None = Field(description="The last error, while it is put aside.")
 
 
-class FateList(BaseModel):
+class MessageStateList(BaseModel):
     """One for each message that is known; others are left out."""
 
-    items: list[FateView]
+    items: list[MessageStateView]
 
 
 @router.get("/operator-actions", summary="List what operators did about messages, newest first", responses=LIST)
 async def list_operator_actions(
     caller: Reader,
-    actions: ActionsOf,
+    actions: OperatorActionsDep,
     event_id: Text | None = None,
     group: Text | None = None,
     actor: Text | None = None,
@@ -88,15 +88,15 @@ async def list_operator_actions(
     return OperatorActionPage(items=items, next_cursor=more)
 
 
-@router.get("/message-fates", summary="Say what has become of messages", responses=LIST)
-async def read_fates(
-    caller: Reader, actions: ActionsOf, event_id: Annotated[list[Text], Query(min_length=1, max_length=MOST)]
-) -> FateList:
+@router.get("/message-states", summary="Say what has become of messages", responses=LIST)
+async def read_message_states(
+    caller: Reader, actions: OperatorActionsDep, event_id: Annotated[list[Text], Query(min_length=1, max_length=MOST)]
+) -> MessageStateList:
     """Whether what was redriven was handled, or is dead again."""
-    rows = await actions.fates(event_id)
-    return FateList(
+    rows = await actions.states(event_id)
+    return MessageStateList(
         items=[
-            FateView(
+            MessageStateView(
                 event_id=row.event_id,
                 state=_state(row.status, row.outcome),
                 attempts=row.attempts or 0,

@@ -7,7 +7,7 @@ from email.errors import MessageError
 
 import aiosmtplib
 
-from .sender import LEAST_SECONDS, SenderDown, SendFailed, SendRefused
+from .sender import LEAST_SECONDS, SenderUnavailable, SendFailed, SendRejected
 
 # Enhanced status codes (RFC 3463): class, subject, detail. Subject 3 is the mail system itself, of which only 3.4,
 # "too big for the system", is about the mail.
@@ -21,7 +21,7 @@ _STORAGE = 452
 _MAIL_TOO_BIG = 552
 
 
-def judge(error: Exception) -> SendFailed | SendRefused | SenderDown | None:
+def classify_error(error: Exception) -> SendFailed | SendRejected | SenderUnavailable | None:
     """What an error means that came after the session was opened, when a mail was being sent.
 
     None for what neither the mail server nor the mail explains: a mistake in the code.
@@ -33,47 +33,47 @@ def judge(error: Exception) -> SendFailed | SendRefused | SenderDown | None:
             return _recipient(error)
         case aiosmtplib.SMTPDataError():
             if error.code == _STORAGE and _subject(error) in {None, 3}:
-                return SenderDown(LEAST_SECONDS, _answered(error), doubtful=True)
+                return SenderUnavailable(LEAST_SECONDS, _answered(error), doubtful=True)
             return _reply("the mail", error)
         case aiosmtplib.SMTPSenderRefused():
             # What is said to MAIL is said to every mail, unless it is about this one's size or characters.
             if error.code == _MAIL_TOO_BIG or _status(error) == _TOO_BIG or _subject(error) == 6:
                 return _reply("the mail", error)
-            return SenderDown(LEAST_SECONDS, _answered(error), doubtful=True)
+            return SenderUnavailable(LEAST_SECONDS, _answered(error), doubtful=True)
         case aiosmtplib.SMTPNotSupported():
-            return SendRefused("the mail server takes no address with such characters before the @ (no SMTPUTF8)")
+            return SendRejected("the mail server takes no address with such characters before the @ (no SMTPUTF8)")
         case aiosmtplib.SMTPHeloError() | aiosmtplib.SMTPAuthenticationError() | aiosmtplib.SMTPConnectError():
-            return unusable(error)
+            return session_error(error)
         case aiosmtplib.SMTPException() | OSError() | EOFError():
             # An answer that is none, no answer, or a connection that broke: while the mail was under way.
-            return SenderDown(LEAST_SECONDS, _cannot(error), doubtful=True)
+            return SenderUnavailable(LEAST_SECONDS, _cannot(error), doubtful=True)
         case MessageError() | ValueError() | LookupError():
-            return SendRefused(f"no mail can be made of it: {type(error).__name__}")
+            return SendRejected(f"no mail can be made of it: {type(error).__name__}")
         case _:
             return None
 
 
-def unusable(error: BaseException) -> SenderDown:
+def session_error(error: BaseException) -> SenderUnavailable:
     """No session could be opened: whatever the reason is, it is not a mail's."""
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return SenderDown(LEAST_SECONDS, _answered(error))
-    return SenderDown(LEAST_SECONDS, _cannot(error))
+        return SenderUnavailable(LEAST_SECONDS, _answered(error))
+    return SenderUnavailable(LEAST_SECONDS, _cannot(error))
 
 
-def _recipient(error: aiosmtplib.SMTPRecipientRefused) -> SendFailed | SendRefused | SenderDown:
+def _recipient(error: aiosmtplib.SMTPRecipientRefused) -> SendFailed | SendRejected | SenderUnavailable:
     return _reply("the recipient", error)
 
 
-def _reply(what: str, error: aiosmtplib.SMTPResponseException) -> SendFailed | SendRefused | SenderDown:
+def _reply(what: str, error: aiosmtplib.SMTPResponseException) -> SendFailed | SendRejected | SenderUnavailable:
     subject = _subject(error)
     if error.code in _OF_THE_SERVER or (subject == 3 and _status(error) != _TOO_BIG):
-        return SenderDown(LEAST_SECONDS, _answered(error), doubtful=True)
+        return SenderUnavailable(LEAST_SECONDS, _answered(error), doubtful=True)
     # RFC 5321, section 4.2.1: 5yz is a permanent refusal, 4yz a transient one.
     if error.code >= 500:
-        return SendRefused(f"the mail server refused {what} for good ({error.code})")
+        return SendRejected(f"the mail server refused {what} for good ({error.code})")
     if error.code >= 400:
         return SendFailed(f"the mail server refused {what} for now ({error.code})")
-    return SenderDown(LEAST_SECONDS, _answered(error), doubtful=True)
+    return SenderUnavailable(LEAST_SECONDS, _answered(error), doubtful=True)
 
 
 def _status(error: aiosmtplib.SMTPResponseException) -> tuple[int, int] | None:
@@ -87,7 +87,7 @@ def _subject(error: aiosmtplib.SMTPResponseException) -> int | None:
 
 
 def _is_for_good(meaning: object) -> bool:
-    return isinstance(meaning, SendRefused)
+    return isinstance(meaning, SendRejected)
 
 
 def _answered(error: aiosmtplib.SMTPResponseException) -> str:

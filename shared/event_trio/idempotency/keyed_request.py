@@ -9,7 +9,7 @@ from ..errors import EventTrioError
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class KeyedRequest:
     """A request under a key. Two with one key are the same request if their fingerprints are."""
 
     principal: str
@@ -18,7 +18,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredResponse:
     """What a request is answered with, in the form in which it is kept."""
 
     status: int
@@ -26,10 +26,10 @@ class Answer:
     body: bytes
 
 
-class Repeated(EventTrioError):
+class AlreadyAnswered(EventTrioError):
     """This was asked before; the answer of that time is in it."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: StoredResponse) -> None:
         super().__init__()
         self.answer = answer
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from event_trio.http.instant import Instant
+from event_trio.http.timestamp import Timestamp
 
-MOMENT: TypeAdapter[datetime] = TypeAdapter(Instant)
+MOMENT: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 
 
 @pytest.mark.parametrize(

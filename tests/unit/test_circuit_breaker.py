@@ -14,49 +14,49 @@ def breaker(failures: int = 1) -> CircuitBreaker:
 
 def test_it_opens_at_the_last_of_the_failures_in_a_row_and_says_why() -> None:
     tested = breaker(failures=2)
-    assert not tested.failed(0.0, "first")
+    assert not tested.record_failure(0.0, "first")
     assert tested.state(0.0) is CircuitState.CLOSED
-    assert tested.failed(0.0, "second")
+    assert tested.record_failure(0.0, "second")
     assert (tested.state(0.5), tested.reason, tested.try_call(0.5)) == (CircuitState.OPEN, "second", False)
 
 
 def test_one_call_tries_and_its_success_closes() -> None:
     tested = breaker()
-    tested.failed(0.0, "away")
-    assert tested.opens_at == 1.0
+    tested.record_failure(0.0, "away")
+    assert tested.next_probe_at == 1.0
     assert tested.try_call(1.0)
     assert not tested.try_call(1.0)
     assert not tested.may_call(1.0)
-    assert tested.succeeded()
+    assert tested.record_success()
     assert tested.try_call(1.0)
-    assert not tested.succeeded()
+    assert not tested.record_success()
 
 
 def test_each_failed_try_doubles_the_wait_up_to_its_cap() -> None:
     tested, now, waits = breaker(), 0.0, []
-    tested.failed(now, "away")
+    tested.record_failure(now, "away")
     for _ in range(4):
-        opens_at = tested.opens_at
+        opens_at = tested.next_probe_at
         assert opens_at is not None
         waits.append(opens_at - now)
         now = opens_at
         assert tested.try_call(now)
-        tested.failed(now, "still away")
+        tested.record_failure(now, "still away")
     assert waits == [1.0, 2.0, 4.0, 4.0]
 
 
 def test_calls_that_fail_together_are_one_failure() -> None:
     tested = breaker()
-    assert tested.failed(0.0, "away")
-    assert not tested.failed(0.1, "away, too")
-    assert tested.opens_at == 1.0
+    assert tested.record_failure(0.0, "away")
+    assert not tested.record_failure(0.1, "away, too")
+    assert tested.next_probe_at == 1.0
 
 
 def test_a_try_without_outcome_lets_the_next_one_try() -> None:
     tested = breaker()
-    tested.failed(0.0, "away")
+    tested.record_failure(0.0, "away")
     assert tested.try_call(1.0)
-    tested.undecided()
+    tested.record_inconclusive()
     assert tested.state(1.0) is CircuitState.HALF_OPEN
     assert tested.try_call(1.0)
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..database.faults import lock_not_available
 from ..keyed_semaphore import KeyedSemaphore, KeyedSemaphoreTimeout
-from .attempt import Answer, Attempt, KeyInUse, KeyReused, Repeated
+from .keyed_request import AlreadyAnswered, KeyedRequest, KeyInUse, KeyReused, StoredResponse
 from .metrics import IdempotencyMetrics
 from .transactions import Fetch
 
@@ -53,7 +53,7 @@ DELETE FROM {table} WHERE ctid = ANY (ARRAY(
 """
 
 
-class Answers:
+class ResponseStore:
     """Answers in a table, under the keys of their requests, within the caller's transaction. It never commits.
 
     An answer is kept for `hours`; after that its key is free.
@@ -68,21 +68,21 @@ class Answers:
         self._turns = KeyedSemaphore()
 
     @asynccontextmanager
-    async def turn(self, attempt: Attempt) -> AsyncIterator[None]:
+    async def turn(self, attempt: KeyedRequest) -> AsyncIterator[None]:
         """Wait here for requests under the same key, before one takes a connection; raises KeyInUse as `claim` does."""
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(
-                    self._turns.take((attempt.principal, attempt.key), seconds=WAIT_SECONDS)
+                    self._turns.acquire((attempt.principal, attempt.key), seconds=WAIT_SECONDS)
                 )
             except KeyedSemaphoreTimeout:
                 raise KeyInUse from None
             yield
 
-    async def claim(self, fetch: Fetch, attempt: Attempt) -> None:
+    async def claim(self, fetch: Fetch, attempt: KeyedRequest) -> None:
         """Let nobody else answer under this key until the transaction ends.
 
-        Raises Repeated when it was answered before, KeyReused when that was another request, and KeyInUse when
+        Raises AlreadyAnswered when it was answered before, KeyReused when that was another request, and KeyInUse when
         somebody else took longer than `WAIT_SECONDS` over it.
         """
         try:
@@ -101,15 +101,15 @@ class Answers:
             else:
                 self._metrics.repeated.inc()
                 log.info("request repeated", action="idempotency.repeated")
-                raise Repeated(Answer(status, json.loads(headers), body))
+                raise AlreadyAnswered(StoredResponse(status, json.loads(headers), body))
 
-    async def keep(self, fetch: Fetch, attempt: Attempt, answer: Answer) -> None:
+    async def keep(self, fetch: Fetch, attempt: KeyedRequest, answer: StoredResponse) -> None:
         """Keep the answer, if the transaction is committed."""
         headers = json.dumps(dict(answer.headers))
         whose = (attempt.principal, attempt.key, attempt.fingerprint)
         await fetch(self._keep, *whose, answer.status, headers, answer.body)
 
-    async def amend(self, fetch: Fetch, attempt: Attempt, answer: Answer) -> None:
+    async def amend(self, fetch: Fetch, attempt: KeyedRequest, answer: StoredResponse) -> None:
         """Keep another answer in the place of the one before, if the transaction is committed."""
         await fetch(self._free, attempt.principal, attempt.key)
         await self.keep(fetch, attempt, answer)
