@@ -1,4 +1,4 @@
-"""The page about faults names tests that exist, and each fault of its tables has one."""
+"""Each failure in the tables of the faults page names a test, and every named test exists."""
 
 import ast
 import re
@@ -25,15 +25,15 @@ def exists(file: str, test: str) -> bool:
     return path.exists() and test in functions(path)
 
 
-def test_every_test_that_is_named_exists() -> None:
+def test_every_named_test_exists() -> None:
     named = NAMED.findall(PAGE.read_text())
     assert len(named) > 40
     assert [f"{file}::{test}" for file, test in named if not exists(file, test)] == []
 
 
-def test_every_fault_has_a_test_or_is_said_to_have_none() -> None:
+def test_every_failure_has_a_test_or_is_listed_as_untested() -> None:
     shown, _, _ = PAGE.read_text().partition("## Not tested")
-    rows = [line for line in shown.splitlines() if line.startswith("| ") and not line.startswith("| What goes wrong")]
+    rows = [line for line in shown.splitlines() if line.startswith("| ") and not line.startswith("| Failure ")]
     assert len(rows) > 40
     assert [row for row in rows if not NAMED.search(row)] == []
 
@@ -42,5 +42,5 @@ def test_every_fault_has_a_test_or_is_said_to_have_none() -> None:
     ("file", "test"),
     [("unit/test_gone.py", "test_so"), ("architecture/test_faults.py", "test_that_was_renamed")],
 )
-def test_the_rule_sees_what_is_not_there(file: str, test: str) -> None:
+def test_the_rule_sees_missing_tests(file: str, test: str) -> None:
     assert not exists(file, test)

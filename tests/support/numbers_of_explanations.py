@@ -57,7 +57,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("at most every 50 ms", GAP_SECONDS),
     ),
     "docs/explanation/faults.md": (
-        Example('Where "up to a minute" and the like', "a manner of speaking"),
+        Example('Times such as "up to a minute"', "an example of the wording below"),
         Code("once the lease is over (15 seconds)", LEASE),
         Example("An outbox of a million events", "what its test looks at, by the Makefile's ROWS"),
         Measured("for an hour of events",
