@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from event_trio.consumer.errors import Outage, Reject
+from event_trio.consumer.errors import DependencyUnavailable, Reject
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import PublishFailure, Retry, Unit
 from event_trio.consumer.router import Router
@@ -33,7 +33,7 @@ def router(notifier: CustomerNotifier) -> Router:
         try:
             return await notifier.send(event)
         except SenderUnavailable as down:
-            raise Outage(down.seconds, str(down)) from down
+            raise DependencyUnavailable(down.seconds, str(down)) from down
         except (UnknownRecipient, RenderingFailed, SendRejected) as refused:
             # No repetition helps: the order.placed that would tell was put aside, there is no text, or the recipient
             # is wrong.

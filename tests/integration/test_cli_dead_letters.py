@@ -12,7 +12,7 @@ from event_trio.contracts.orders import OrderConfirmed
 from event_trio.database.connections import create_engine
 from event_trio.envelope import uuid7
 from event_trio.inbox.arrival import Arrival
-from event_trio.inbox.deferred import Aside, Status
+from event_trio.inbox.deferred import DeferredState, Status
 from event_trio.inbox.guard import Identity
 from services.notification.main import NAME, build
 from services.notification.settings import NotificationSettings
@@ -39,7 +39,7 @@ async def letters(notifications_database: TestDatabase) -> list[str]:
             payload = OrderConfirmed(order_id=uuid7(), customer_id="c-1")
             event = envelope_of(payload, subject=group, sequence=sequence, source="/services/order")
             arrival = Arrival(Identity.of(NAME, event, message_id="m", group=group), event.to_bytes(), {})
-            await arrival.put_aside(session, Aside(Status.DEAD, "rejected", "no such address", attempts=1))
+            await arrival.defer(session, DeferredState(Status.DEAD, "rejected", "no such address", attempts=1))
             ids.append(str(event.id))
     await engine.dispose()
     return ids

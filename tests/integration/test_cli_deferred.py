@@ -29,7 +29,7 @@ async def command(url: str, *arguments: str, answer: str | None = None) -> Ran:
 async def test_what_waits_is_listed_and_shown(url: str) -> None:
     list_items, narrowed, shown = await asyncio.gather(
         command(url, "list"),
-        command(url, "list", "--status", "behind", "--group", "a", "--since", "1h", "--json"),
+        command(url, "list", "--status", "blocked", "--group", "a", "--since", "1h", "--json"),
         command(url, "show", "a-1"),
     )
     assert all(event in list_items.out for event in ("a-1", "b-1", "c-2", "Order service"))
@@ -52,7 +52,7 @@ async def test_a_change_says_what_it_would_do_asks_and_leaves_a_trace(url: str, 
     traces = "SELECT event_id, action, actor, reason FROM operator_action ORDER BY id"
     assert await fetch(orders_database.url, traces) == []
     ran = await command(url, "run", "a-1", "--yes", *WHY, "--json")
-    given_up = await command(url, "discard", "--status", "behind", "--group", "a", "--yes", *WHY)
+    given_up = await command(url, "discard", "--status", "blocked", "--group", "a", "--yes", *WHY)
     assert [item["event_id"] for item in ran.data["items"]] == ["a-1"]
     assert "discard: 2 waiting events" in given_up.err
     assert [tuple(row) for row in await fetch(orders_database.url, traces)] == [

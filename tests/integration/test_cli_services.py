@@ -116,7 +116,7 @@ async def test_what_waits_is_asked_of_all_services_too(
     ]
     one = await ask(services, "deferred", "list", "--service", "order", "--json")
     assert ({item["service"] for item in one.data["items"]}, len(one.data["asked"])) == ({"Order service"}, 1)
-    by_url = await ask(services, "deferred", "list", "--status", "behind", "--json", EVENT_TRIO_CONSUMER_URL=order)
+    by_url = await ask(services, "deferred", "list", "--status", "blocked", "--json", EVENT_TRIO_CONSUMER_URL=order)
     assert by_url.data["asked"] == [f"Order service ({order})"]
     refused = await ask(services, "deferred", "discard", "--group", "b", "--yes", *WHY)
     assert (refused.status, refused.out) == (1, "")

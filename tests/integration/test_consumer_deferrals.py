@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from event_trio.broker.aws import Aws
-from event_trio.consumer.errors import Outage, Reject, RetryLater
+from event_trio.consumer.errors import DependencyUnavailable, Reject, RetryLater
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
 from event_trio.envelope import Envelope
-from event_trio.inbox.deferred_messages import DeferredMessages, MessageBehind
+from event_trio.inbox.deferred_messages import DeferredMessages, MessageBlocked
 from event_trio.inbox.selection import By, Selection
 from tests.support.consuming import CONSUMER, Counted, TestedConsumer, consumer_of, effects, make_effects, nothing, rows
 from tests.support.databases import TestDatabase, execute
@@ -83,7 +83,7 @@ async def test_a_wait_of_hours_survives_a_restart_and_the_group_waits_behind_in_
         await tested.settled(sound.id, "handled")
         await eventually(queue.is_empty)
         await tested.kill()
-    assert await rows(database, ASIDE) == [(1, "waiting", 1, True), (2, "behind", 0, True)]
+    assert await rows(database, ASIDE) == [(1, "waiting", 1, True), (2, "blocked", 0, True)]
     [(seconds,)] = await rows(database, "SELECT extract(epoch FROM due_at - now()) FROM deferred_message LIMIT 1")
     assert 3000 < seconds <= 3600
     async with consumer_of(database, queue.reader(), policy=HOURLY, act=act, before=before) as tested:
@@ -106,7 +106,7 @@ async def test_an_operator_runs_the_first_of_a_group_now_and_the_rest_follows_in
     async with consumer_of(database, queue.reader(), policy=HOURLY, act=handler) as tested:
         await deferred(tested, queue, first, second, third)
         messages = DeferredMessages(tested.sessions, CONSUMER)
-        with pytest.raises(MessageBehind, match=str(first.id)):
+        with pytest.raises(MessageBlocked, match=str(first.id)):
             await messages.run(Selection(event_id=str(second.id)), BY)
         await messages.discard(Selection(event_id=str(second.id)), BY)
         handler.healed = True
@@ -154,15 +154,15 @@ async def test_a_dead_letter_that_holds_its_group_keeps_it_waiting(database: Tes
         await queue.send(first)
         await tested.settled(first.id, "dead_letter")
         await deferred(tested, queue, second, third)
-    assert await rows(database, ASIDE) == [(1, "dead", 0, True), (2, "behind", 0, True), (3, "behind", 0, True)]
+    assert await rows(database, ASIDE) == [(1, "dead", 0, True), (2, "blocked", 0, True), (3, "blocked", 0, True)]
 
 
-async def test_a_duplicate_of_what_was_put_aside_is_settled(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_duplicate_of_what_was_defer_is_settled(database: TestDatabase, queue: FifoQueue) -> None:
     (event,) = stream("failing", 1)
     async with consumer_of(database, queue.reader(), act=Patient(), policy=HOURLY) as tested:
         await deferred(tested, queue, event)
         await queue.send(event, again=1)
-        await tested.settled(event.id, "settled")
+        await tested.settled(event.id, "duplicate")
     assert len(await rows(database, ASIDE)) == 1
 
 
@@ -184,7 +184,7 @@ async def test_a_handler_can_ask_for_later(policy: FailurePolicy, database: Test
 
 async def test_an_outage_is_nobodys_attempt(database: TestDatabase, queue: FifoQueue) -> None:
     (event,) = stream("failing", 1)
-    handler = Patient(error=Outage(120, "the carrier is down"))
+    handler = Patient(error=DependencyUnavailable(120, "the carrier is down"))
     once = Retry(attempts=1, delay=1)
     async with consumer_of(database, queue.reader(), act=handler, policy=once) as tested:
         await deferred(tested, queue, event)
@@ -195,7 +195,7 @@ async def test_an_outage_is_nobodys_attempt(database: TestDatabase, queue: FifoQ
     assert set(handler.attempts) == {1}
 
 
-async def test_beyond_the_bound_what_fails_is_put_aside_at_once(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_beyond_the_bound_what_fails_is_defer_at_once(database: TestDatabase, queue: FifoQueue) -> None:
     """No more than so many messages wait in place, however short their waits are."""
 
     async def fail(event: Event[Counted]) -> None:
@@ -228,7 +228,7 @@ async def test_two_loops_run_each_message_once_and_a_group_in_order(database: Te
     assert await effects(database) == [("failing", number) for number in range(1, 13)]
 
 
-async def test_a_process_that_dies_over_a_message_put_aside_leaves_a_dead_letter_in_the_end(
+async def test_a_process_that_dies_over_a_message_defer_leaves_a_dead_letter_in_the_end(
     database: TestDatabase, queue: FifoQueue
 ) -> None:
     (event,) = stream("failing", 1)

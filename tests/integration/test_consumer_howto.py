@@ -59,7 +59,7 @@ async def test_the_pages_handler_keeps_a_receipt_once_and_rejects_what_it_says_i
         await tested.settled(good.id, "handled")
         await tested.settled(free.id, "dead_letter")
         await queue.send(good, again=1)
-        await tested.settled(good.id, "settled")
+        await tested.settled(good.id, "duplicate")
     assert await rows(notifications_database, "SELECT receipt FROM receipt") == [(f"receipt of {good.id}",)]
     assert await rows(notifications_database, "SELECT error FROM deferred_message WHERE status = 'dead'") == [
         ("there is nothing to charge",)

@@ -37,9 +37,9 @@ async def test_an_event_delivered_twice_is_handled_once(database: TestDatabase, 
         await queue.send(event)
         await tested.settled(event.id, "handled")
         await queue.send(event, again=1)
-        await tested.settled(event.id, "settled")
+        await tested.settled(event.id, "duplicate")
         await eventually(queue.is_empty)
-        assert tested.count("handled") == tested.count("settled") == 1
+        assert tested.count("handled") == tested.count("duplicate") == 1
     assert await effects(database) == [("subject-1", 1)]
     inbox = await rows(database, "SELECT consumer, event_id, source, subject, sequence, outcome FROM processed_message")
     assert inbox == [("tested", str(event.id), "/services/test", "subject-1", 1, "handled")]
@@ -67,7 +67,7 @@ async def test_two_instances_with_the_same_event_at_once_handle_it_once(
         await eventually(queue.is_empty)
         await eventually(other.is_empty)
         assert first.count("handled") + second.count("handled") == 1
-        assert first.count("settled") + second.count("settled") == 1
+        assert first.count("duplicate") + second.count("settled") == 1
     assert acted == [event.id, event.id]
     assert await effects(database) == [("subject-1", 1)]
 
@@ -113,7 +113,7 @@ async def test_a_crash_between_commit_and_delete_handles_the_event_once(
         await dying.settled(event.id, "handled")
         await dying.kill()
     async with consumer_of(database, queue.reader()) as tested:
-        await tested.settled(event.id, "settled", timeout=30)
+        await tested.settled(event.id, "duplicate", timeout=30)
         await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]
 
@@ -131,7 +131,7 @@ async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: F
     ):
         await queue.send(event)
         await eventually(queue.is_empty, timeout=30)
-        outcomes = first.signals.seen("consumer.settled") + second.signals.seen("consumer.settled")
+        outcomes = first.signals.seen("consumer.completed") + second.signals.seen("consumer.completed")
         assert [facts["outcome"] for facts in outcomes] == ["handled"]
     assert await effects(database) == [("subject-1", 1)]
 
@@ -164,7 +164,7 @@ async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_anothe
         async with consumer_of(database, queue.reader()) as second:
             await second.settled(event.id, "handled", timeout=30.0)
             go_on.set()
-            await first.settled(event.id, "settled", timeout=30.0)
+            await first.settled(event.id, "duplicate", timeout=30.0)
         await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]
 
@@ -195,6 +195,6 @@ async def test_what_an_instance_receives_again_while_it_has_it_in_hand_is_renewe
             return queue.is_empty
 
         await eventually(emptied)
-        outcomes = [facts["outcome"] for facts in tested.signals.seen("consumer.settled")]
+        outcomes = [facts["outcome"] for facts in tested.signals.seen("consumer.completed")]
     assert outcomes == ["handled", "handled"]
     assert await effects(database) == [("subject-1", 1), ("subject-1", 2)]

@@ -80,22 +80,22 @@ async def test_where_the_latest_state_wins_a_stale_event_is_skipped(database: Te
         await queue.send(late)
         await tested.settled(late.id, "skipped_stale")
         await queue.send(late, again=1)
-        await tested.settled(late.id, "settled")
+        await tested.settled(late.id, "duplicate")
     assert acted == [early.id]
     assert await effects(database) == [("subject-1", 2)]
 
 
 async def test_a_dead_letter_makes_nothing_stale(database: TestDatabase, queue: FifoQueue) -> None:
     """Only what was handled counts: a later event that was put aside has not overtaken anything."""
-    late, put_aside = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
+    late, defer = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
 
     async def reject(event: Event[Counted]) -> None:
-        if event.id == put_aside.id:
+        if event.id == defer.id:
             raise Reject("no")
 
     async with consumer_of(database, queue.reader(), act=reject) as tested:
-        await queue.send(put_aside)
-        await tested.settled(put_aside.id, "dead_letter")
+        await queue.send(defer)
+        await tested.settled(defer.id, "dead_letter")
         await queue.send(late)
         await tested.settled(late.id, "handled")
 

@@ -128,7 +128,7 @@ async def test_a_drain_finishes_what_runs_and_leaves_nothing_half_done(
     async with consumer_of(database, queue.reader()) as heir:
         await heir.settled(stuck.id, "handled", timeout=30)
         await eventually(queue.is_empty)
-        assert heir.count("settled") == 0
+        assert heir.count("duplicate") == 0
     assert await effects(database) == [("quick", 1), ("stuck", 1)]
 
 

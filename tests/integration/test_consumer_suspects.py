@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from event_trio.consumer.errors import Outage
+from event_trio.consumer.errors import DependencyUnavailable
 from event_trio.consumer.event import Event
 from event_trio.envelope import Envelope
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
@@ -102,7 +102,7 @@ async def test_a_mark_stands_only_while_it_runs(database: TestDatabase) -> None:
         nonlocal failed
         if not failed:
             failed = True
-            raise Outage(2.0, "away")
+            raise DependencyUnavailable(2.0, "away")
 
     async def unmarked() -> bool:
         assert await effects(database) == []

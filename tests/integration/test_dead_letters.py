@@ -89,7 +89,7 @@ async def test_what_fails_again_is_a_dead_letter_again(database: TestDatabase, q
         await sent(tested, queue, (event, "dead_letter"))
         await DeadLetters(tested.sessions, CONSUMER).redrive(ALL, BY, per_second=None)
         await tested.signals.wait(
-            "consumer.settled", where=lambda facts: facts["outcome"] == "dead_letter", count=2, timeout=20
+            "consumer.completed", where=lambda facts: facts["outcome"] == "dead_letter", count=2, timeout=20
         )
     assert await rows(database, "SELECT status, attempts FROM deferred_message") == [("dead", 1)]
     assert await rows(database, "SELECT outcome FROM processed_message") == [("dead_letter",)]
@@ -120,7 +120,7 @@ async def test_a_discard_lets_go_what_waits_behind_it(database: TestDatabase, qu
         await DeadLetters(tested.sessions, CONSUMER).discard(Selection(event_id=str(first.id)), BY)
         await tested.settled(third.id, "handled")
         await queue.send(first, again=1)
-        await tested.settled(first.id, "settled")
+        await tested.settled(first.id, "duplicate")
     assert await effects(database) == [("a", 2), ("a", 3)]
     outcomes = await rows(database, "SELECT outcome FROM processed_message ORDER BY sequence")
     assert outcomes == [("discarded",), ("handled",), ("handled",)]

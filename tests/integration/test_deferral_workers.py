@@ -10,11 +10,11 @@ import pytest
 
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import Retry, Unit
-from event_trio.consumer.sources.deferred import Pace
+from event_trio.consumer.sources.deferred import DeferredOptions
 from event_trio.envelope import Envelope
 from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
-from tests.support.deferred import put_aside
+from tests.support.deferred import defer
 from tests.support.events import envelope_of
 from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
@@ -51,9 +51,11 @@ def events_of(subject: str, count: int) -> list[Envelope]:
     return [envelope_of(Counted(), subject=subject, sequence=number + 1) for number in range(count)]
 
 
-async def test_a_process_that_dies_over_one_message_put_aside_buries_that_one_alone(database: TestDatabase) -> None:
+async def test_a_process_that_dies_over_a_deferred_message_makes_a_dead_letter_of_that_only(
+    database: TestDatabase,
+) -> None:
     subjects = ["innocent-1", "innocent-2", "killer", *(f"innocent-{number}" for number in range(3, 8))]
-    await put_aside(database, [event for subject in subjects for event in events_of(subject, 1)])
+    await defer(database, [event for subject in subjects for event in events_of(subject, 1)])
     for _ in range(3):
         await die_over_it(database)
     async with consumer_of(database, MemoryQueue(), policy=HOURLY):
@@ -88,7 +90,7 @@ async def test_a_slow_handler_holds_up_no_other_group(database: TestDatabase) ->
         if event.envelope.subject == "slow":
             await release.wait()
 
-    await put_aside(database, [*events_of("slow", 2), *events_of("quick", 20), *events_of("brisk", 20)])
+    await defer(database, [*events_of("slow", 2), *events_of("quick", 20), *events_of("brisk", 20)])
     async with consumer_of(database, MemoryQueue(), act=act, policy=HOURLY, timeout=60):
         await eventually(lambda: waits(database, 2), timeout=20)
         release.set()
@@ -101,9 +103,9 @@ async def test_a_slow_handler_holds_up_no_other_group(database: TestDatabase) ->
 async def test_long_groups_take_turns_with_those_that_find_no_worker(database: TestDatabase) -> None:
     """More groups without end than there are workers, and one that comes later."""
     hot = [event for number in range(10) for event in events_of(f"hot-{number}", 20)]
-    await put_aside(database, [*hot, *events_of("late", 1)])
+    await defer(database, [*hot, *events_of("late", 1)])
     async with consumer_of(database, MemoryQueue(), policy=HOURLY) as tested:
-        tested.deferrals._pace = Pace(poll_seconds=0.05, burst=3)
+        tested.deferrals._pace = DeferredOptions(poll_seconds=0.05, burst=3)
         await eventually(lambda: ran(database, "late"), timeout=40)
         [(left,)] = await rows(database, "SELECT count(*) FROM deferred_message")
     assert left > 0, "it waited for all the others"
@@ -118,9 +120,9 @@ async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_mess
         running.set()
         await release.wait()
 
-    await put_aside(database, [*events_of("broken", 1), *events_of("sound", 1)])
+    await defer(database, [*events_of("broken", 1), *events_of("sound", 1)])
     async with consumer_of(database, MemoryQueue(), act=act, policy=HOURLY, timeout=60) as tested:
-        handle = tested.deferrals._handling.handle
+        handle = tested.deferrals._pipeline.handle
 
         async def break_one(work: object) -> object:
             if getattr(work, "identity").subject == "broken":  # noqa: B009
@@ -128,7 +130,7 @@ async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_mess
                 raise LookupError("a mistake of this code")
             return await handle(work)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(tested.deferrals._handling, "handle", break_one)
+        monkeypatch.setattr(tested.deferrals._pipeline, "handle", break_one)
         given_back = "SELECT 1 FROM deferred_message WHERE subject = 'broken' AND starts = 0 AND taken_until IS NULL"
         await asyncio.wait_for(running.wait(), 20)
         await eventually(lambda: found(database, given_back))
@@ -153,7 +155,7 @@ async def test_what_a_message_costs_does_not_grow_with_its_group(database: TestD
         if len(handled) == 20:
             some.set()
 
-    await put_aside(database, events_of("hot", 3000))
+    await defer(database, events_of("hot", 3000))
     connection = await asyncpg.connect(database.url)
     await connection.execute("VACUUM ANALYZE deferred_message, processed_message")
     before = await connection.fetchval(READ)

@@ -20,7 +20,7 @@ from tests.support.web import client
 PATH = "/v1/deferred-messages"
 # What a loop would do about rows that are due is no matter here: their bodies are no events.
 STATE = "SELECT event_id, status, due_at <= now() AS due FROM deferred_message ORDER BY id"
-BEHIND, BUSY = "urn:problem-type:message-behind", "urn:problem-type:message-busy"
+BLOCKED, BUSY = "urn:problem-type:message-blocked", "urn:problem-type:message-busy"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ async def test_every_consumer_has_the_routes(notifications_database: TestDatabas
 async def test_what_waits_is_listed_newest_first_and_narrowed(service: Service) -> None:
     assert await service.listed() == ["c-2", "b-1", "a-3", "a-2", "a-1"]
     assert await service.listed(status="waiting") == ["b-1", "a-1"]
-    assert await service.listed(status="behind", group="a") == ["a-3", "a-2"]
+    assert await service.listed(status="blocked", group="a") == ["a-3", "a-2"]
     assert await service.listed(type="order.placed", reason="outage") == ["b-1"]
     assert await service.listed(event_id="a-3") == ["a-3"]
     await execute(
@@ -132,8 +132,8 @@ async def test_one_behind_another_is_not_run_and_it_is_said_what_to_do(
     for dry_run in (True, False):
         answer = await service.ask("run", event_id=event, dry_run=dry_run)
         problem = answer.json()
-        assert (answer.status_code, problem["type"]) == (409, BEHIND)
-        assert (problem["behind"]["event_id"], problem["behind"]["status"]) == first
+        assert (answer.status_code, problem["type"]) == (409, BLOCKED)
+        assert (problem["blocked_by"]["event_id"], problem["blocked_by"]["status"]) == first
         assert first[0] in problem["detail"]
         assert todo in problem["detail"]
     assert await service.traces() == []
@@ -156,7 +156,7 @@ async def test_a_discard_of_the_first_lets_the_next_one_go_on_and_one_behind_is_
     assert await service.changed("discard", event_id="a-2") == ["a-2"]
     assert [row for row in await service.state() if row[0].startswith("a")] == [
         ("a-1", "waiting", False),
-        ("a-3", "behind", None),
+        ("a-3", "blocked", None),
     ]
     assert await service.changed("discard", event_id="a-1") == ["a-1"]
     assert [row for row in await service.state() if row[0].startswith("a")] == [("a-3", "waiting", True)]
@@ -168,7 +168,7 @@ async def test_a_discard_of_the_first_lets_the_next_one_go_on_and_one_behind_is_
 
 
 async def test_a_discard_by_filter_takes_no_dead_letter_and_frees_nothing_that_one_holds(service: Service) -> None:
-    assert await service.changed("discard", all=True, status="behind", limit=2) == ["a-2", "a-3"]
+    assert await service.changed("discard", all=True, status="blocked", limit=2) == ["a-2", "a-3"]
     assert await service.changed("discard", all=True) == ["a-1", "b-1", "c-2"]
     assert await service.state() == [("c-1", "dead", None)]
 

@@ -95,7 +95,7 @@ async def test_row_and_log_say_what_failed_and_where(
     policy = QUICK if outcome == "retry" else DeadLetter()
     kept = await run(notifications_database, failing, policy, outcome)
     output = capsys.readouterr().out
-    action = "consumer.retry" if outcome == "retry" else "consumer.dead_letter"
+    action = "consumer.retry_scheduled" if outcome == "retry" else "consumer.dead_letter"
     [line, *_] = [line for line in output.splitlines() if f"action={action}" in line]
     assert said in line
     assert "error=" in line

@@ -72,7 +72,7 @@ async def test_what_the_handler_meets_elsewhere_is_its_own_attempt(
             await tested.settled(event.id, "dead_letter")
         assert tested.signals.seen("consumer.postponed") == []
     assert await rows(database, ABOUT) == [(subject, "dead_letter") for subject in subjects]
-    assert "consumer.database_down" not in capsys.readouterr().out
+    assert "consumer.database_unavailable" not in capsys.readouterr().out
 
 
 async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
@@ -97,8 +97,8 @@ async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
     finally:
         await holder.close()
     said = capsys.readouterr().out
-    assert "consumer.database_down" not in said
-    assert "consumer.lost_to_others" in said
+    assert "consumer.database_unavailable" not in said
+    assert "consumer.transaction_conflict" in said
 
 
 @pytest.mark.parametrize("subject", ["contended", "slow", "killed"])

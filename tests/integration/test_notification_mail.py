@@ -216,7 +216,7 @@ async def test_an_outage_of_the_mail_server_costs_no_attempt(
     async with notification_service(notifications_database, aws, prefix, **chosen) as service:
         await queue.send(placed)
         down = await service.signals.wait("consumer.postponed", count=2, timeout=20)
-        assert "Outage" in str(down["error"])
+        assert "DependencyUnavailable" in str(down["error"])
         with mail_server(port=port) as server:
             await service.settled(placed)
     assert len(server.mails) == 1

@@ -7,7 +7,7 @@ import asyncpg
 
 from event_trio.contracts.notifications import NotificationFailed
 from tests.support.databases import TestDatabase, execute, fetch
-from tests.support.deferred import put_aside
+from tests.support.deferred import defer
 from tests.support.events import envelope_of
 from tests.support.operators import NO_BROKER
 from tests.support.order_service import order_service, place
@@ -46,7 +46,7 @@ async def test_handlers_that_wait_for_a_lock_keep_no_connection_from_a_request(o
 
         async with connection.transaction():
             await connection.execute("SELECT 1 FROM orders FOR UPDATE")
-            await put_aside(orders_database, events, consumer="order")
+            await defer(orders_database, events, consumer="order")
             await eventually(blocked)
             # A request that finds no connection is answered with 503 after 5 s.
             await asyncio.gather(*(place(api) for _ in range(4)))

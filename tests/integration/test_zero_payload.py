@@ -12,7 +12,7 @@ from event_trio.broker.aws import Aws
 from event_trio.circuit_breaker import CircuitBreakerOptions
 from event_trio.clock import SystemClock
 from event_trio.consumer.event import Event
-from event_trio.consumer.payloads import PayloadReader, Reading
+from event_trio.consumer.payloads import PayloadOptions, PayloadReader
 from event_trio.consumer.policies import DeadLetter, Retry, Unit
 from event_trio.contracts.orders import OrderPlaced
 from event_trio.envelope import Envelope
@@ -50,7 +50,7 @@ def bare(subject: str = "a", sequence: int = 1, origin: str = ORIGIN) -> Envelop
 
 def reader(answer: Answer) -> PayloadReader:
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return PayloadReader(Reading((ORIGIN,), token="t-1", trip=TRIP), client, SystemClock())
+    return PayloadReader(PayloadOptions((ORIGIN,), token="t-1", trip=TRIP), client, SystemClock())
 
 
 def kept(*events: Envelope) -> Answer:
@@ -118,7 +118,7 @@ async def test_an_outage_is_nobodys_attempt(database: TestDatabase, queue: FifoQ
     ) as tested:
         await queue.send(event)
         facts = await tested.signals.wait("consumer.postponed")
-        assert facts["error"] == "Outage: the publisher answered 503"
+        assert facts["error"] == "DependencyUnavailable: the publisher answered 503"
     assert await rows(database, "SELECT 1 FROM processed_message") == []
 
 

@@ -1,6 +1,6 @@
 """Whatever is delivered, however often, wherever it dies, fails, is put aside or redriven: once in effect, in order.
 
-Searches with Hypothesis over the real processor, deferrals, redrive and pruning on a real Postgres. `make mutants`
+Searches with Hypothesis over the real intake, deferrals, redrive and pruning on a real Postgres. `make mutants`
 plants known mistakes into a copy of the code and expects this very search to find each.
 """
 

@@ -20,14 +20,14 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.isolation import Isolation
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.payloads import PayloadReader
-from event_trio.consumer.pipeline.intake import Processor
-from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.pipeline.intake import Intake
+from event_trio.consumer.pipeline.pipeline import Pipeline
 from event_trio.consumer.policies import FailurePolicy, RetryInPlace
 from event_trio.consumer.router import RecordFailure, Router, Stale
-from event_trio.consumer.sources.deferred import DeferredWorker, Pace
+from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Consumer, Limits
-from event_trio.consumer.telemetry import Report
+from event_trio.consumer.telemetry import Telemetry
 from event_trio.contracts.payload import EventPayload
 from event_trio.database.connections import create_engine
 from event_trio.signals import Signals
@@ -90,7 +90,7 @@ class TestedConsumer:
     async def settled(self, event_id: object, outcome: str, *, timeout: float = 30.0) -> None:
         """Wait until the event came to that outcome."""
         wanted = {"event_id": str(event_id), "outcome": outcome}
-        await self.signals.wait("consumer.settled", where=lambda facts: dict(facts) == wanted, timeout=timeout)
+        await self.signals.wait("consumer.completed", where=lambda facts: dict(facts) == wanted, timeout=timeout)
 
     def count(self, outcome: str) -> float:
         """How often that outcome was counted, for events of the tests' type."""
@@ -156,13 +156,13 @@ async def consumer_with(
     engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     registry, signals, clock = CollectorRegistry(), Signals(), SystemClock()
-    metrics, gate = ConsumerMetrics(registry), DatabaseBreaker(sessions)
-    report = Report(router, metrics, signals, clock)
-    handling = Handling(router, sessions, gate, report, clock, payloads=payloads)
-    processor = Processor(CONSUMER, sessions, handling, report, clock, retention_hours=retention_hours)
-    isolation, pace = Isolation(), Pace(poll_seconds=poll_seconds)
-    consumer = Consumer("tested", queue, processor, gate, metrics, clock, signals, limits, isolation)
-    deferrals = DeferredWorker(CONSUMER, sessions, handling, gate, report, signals, pace, isolation)
+    metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
+    telemetry = Telemetry(router, metrics, signals, clock)
+    pipeline = Pipeline(router, sessions, breaker, telemetry, clock, payloads=payloads)
+    intake = Intake(CONSUMER, sessions, pipeline, telemetry, clock, retention_hours=retention_hours)
+    isolation, pace = Isolation(), DeferredOptions(poll_seconds=poll_seconds)
+    consumer = Consumer("tested", queue, intake, breaker, metrics, clock, signals, limits, isolation)
+    deferrals = DeferredWorker(CONSUMER, sessions, pipeline, breaker, telemetry, signals, pace, isolation)
     tested = TestedConsumer(consumer, deferrals, signals, registry, sessions)
     tested.start()
     try:

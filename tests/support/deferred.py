@@ -21,20 +21,20 @@ ASIDE_ROW = """
 """
 
 
-async def put_aside(database: TestDatabase, events: Sequence[Envelope], *, consumer: str = CONSUMER) -> None:
+async def defer(database: TestDatabase, events: Sequence[Envelope], *, consumer: str = CONSUMER) -> None:
     """The first of each group is due, the others are behind it."""
     seen: set[str] = set()
-    inbox, aside = list[tuple[object, ...]](), list[tuple[object, ...]]()
+    inbox, state = list[tuple[object, ...]](), list[tuple[object, ...]]()
     for event in events:
-        status = "behind" if event.partitionkey in seen else "waiting"
+        status = "blocked" if event.partitionkey in seen else "waiting"
         seen.add(event.partitionkey)
         known = (consumer, str(event.id), event.source, event.subject, event.sequence_number, event.type)
         inbox.append((*known, event.time))
-        aside.append((*known, event.to_bytes(), status))
+        state.append((*known, event.to_bytes(), status))
     connection = await asyncpg.connect(database.url)
     try:
         async with connection.transaction():
             await connection.executemany(INBOX_ROW, inbox)
-            await connection.executemany(ASIDE_ROW, aside)
+            await connection.executemany(ASIDE_ROW, state)
     finally:
         await connection.close()

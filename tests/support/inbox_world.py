@@ -14,15 +14,15 @@ from event_trio.consumer.database_breaker import DatabaseBreaker
 from event_trio.consumer.event import Event
 from event_trio.consumer.maintenance import InboxMaintenance
 from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.outcome import Retry as Again
+from event_trio.consumer.outcome import Retry as RetryAfter
 from event_trio.consumer.outcome import Unavailable
-from event_trio.consumer.pipeline.intake import Processor
-from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.pipeline.intake import Intake
+from event_trio.consumer.pipeline.pipeline import Pipeline
 from event_trio.consumer.policies import FailurePolicy
 from event_trio.consumer.router import Router
-from event_trio.consumer.sources.deferred import DeferredWorker, Pace
+from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
 from event_trio.consumer.sources.delivery import Delivery
-from event_trio.consumer.telemetry import Report
+from event_trio.consumer.telemetry import Telemetry
 from event_trio.envelope import Envelope
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
 from event_trio.signals import Signals
@@ -67,13 +67,13 @@ class World:
         self.clock, signals = MovedClock(), Signals(kept=10)
         router, registry = Router(), CollectorRegistry()
         router.handle(Counted, self._record, policy=self.policy)
-        metrics, gate = ConsumerMetrics(registry), DatabaseBreaker(self.sessions)
-        report = Report(router, metrics, signals, self.clock)
-        handling = Handling(router, self.sessions, gate, report, self.clock)
-        self.processor = Processor(
-            CONSUMER, self.sessions, handling, report, self.clock, retention_hours=RETENTION_HOURS
+        metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(self.sessions)
+        telemetry = Telemetry(router, metrics, signals, self.clock)
+        pipeline = Pipeline(router, self.sessions, breaker, telemetry, self.clock)
+        self.intake = Intake(CONSUMER, self.sessions, pipeline, telemetry, self.clock, retention_hours=RETENTION_HOURS)
+        self.deferrals = DeferredWorker(
+            CONSUMER, self.sessions, pipeline, breaker, telemetry, signals, DeferredOptions(concurrency=2)
         )
-        self.deferrals = DeferredWorker(CONSUMER, self.sessions, handling, gate, report, signals, Pace(concurrency=2))
         self.upkeep = InboxMaintenance(CONSUMER, self.sessions, metrics, signals, retention_hours=RETENTION_HOURS)
         self.letters = DeadLetters(self.sessions, CONSUMER)
 
@@ -103,12 +103,12 @@ class World:
         message = Message("m", "r", event.to_bytes().decode(), group, str(event.id), "1", 1, self.clock.now())
         self.crash = crash
         try:
-            outcome = await self.processor.process(Delivery(message, 0.0, 1e9), in_place=False)
+            outcome = await self.intake.process(Delivery(message, 0.0, 1e9), in_place=False)
         except Crash:
             return
         finally:
             self.crash = False
-        if not lose_acknowledgement and not isinstance(outcome, Again | Unavailable):
+        if not lose_acknowledgement and not isinstance(outcome, RetryAfter | Unavailable):
             self.queues[group].pop(0)
 
     async def run_due(self, *, crash: bool) -> None:

@@ -22,16 +22,16 @@ def letters(consumer: str, count: int) -> tuple[str, ...]:
 
 
 def waiting(consumer: str) -> tuple[str, ...]:
-    """The statements that put messages aside: `a-1` waits for an hour, with `a-2` and `a-3` behind; `b-1` waits, and
+    """The statements that put messages state: `a-1` waits for an hour, with `a-2` and `a-3` behind; `b-1` waits, and
     later events of its group pass; `c-1` is a dead letter that holds its group, with `c-2` behind.
     """
     rows = (
         ("a-1", "a", "waiting", "order.placed", "failed", 2, True),
-        ("a-2", "a", "behind", "order.confirmed", "behind", 0, True),
-        ("a-3", "a", "behind", "order.shipped", "behind", 0, True),
+        ("a-2", "a", "blocked", "order.confirmed", "blocked", 0, True),
+        ("a-3", "a", "blocked", "order.shipped", "blocked", 0, True),
         ("b-1", "b", "waiting", "order.placed", "outage", 0, False),
         ("c-1", "c", "dead", "order.placed", "failed", 3, True),
-        ("c-2", "c", "behind", "order.confirmed", "behind", 0, True),
+        ("c-2", "c", "blocked", "order.confirmed", "blocked", 0, True),
     )
     statements = []
     for event, group, status, kind, reason, attempts, blocks in rows:

@@ -61,7 +61,7 @@ class NotificationService:
     async def settled(self, event: Envelope, outcome: str = "handled") -> None:
         """Wait until the event came to that outcome."""
         wanted = {"event_id": str(event.id), "outcome": outcome}
-        await self.signals.wait("consumer.settled", where=lambda facts: dict(facts) == wanted, timeout=30.0)
+        await self.signals.wait("consumer.completed", where=lambda facts: dict(facts) == wanted, timeout=30.0)
 
     async def items(self, path: str, **query: str | int) -> list[dict[str, Any]]:
         """The items of a list."""

@@ -2,11 +2,11 @@
 
 from event_trio.broker import aws, queue
 from event_trio.consumer import isolation
-from event_trio.consumer.pipeline import intake as processor
+from event_trio.consumer.pipeline import intake
 from event_trio.consumer.pipeline.failure_classifier import PUT_OFF_MOST
 from event_trio.consumer.policies import IN_PLACE_SECONDS
 from event_trio.consumer.sources import acknowledgements, delivery
-from event_trio.consumer.sources.deferred import Pace
+from event_trio.consumer.sources.deferred import DeferredOptions
 from event_trio.database import connections as database
 from event_trio.inbox.resolution import STEP
 from event_trio.inbox.selection import MOST
@@ -28,7 +28,7 @@ from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, cost, default
 
-PACE = Pace()
+PACE = DeferredOptions()
 FILTERS = "Amazon SNS Developer Guide, message filtering for FIFO topics"
 LEASE = default(RelaySettings, "lease_seconds")
 VISIBILITY = default(NotificationSettings, "visibility_seconds")
@@ -39,7 +39,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
     "docs/explanation/consumer-and-inbox.md": (
         Code("receives ten messages at a time", queue.BATCH),
         Code("in place for at most a minute", IN_PLACE_SECONDS),
-        Code("died over the same message three times", processor.STARTS_WITHOUT_END),
+        Code("died over the same message three times", intake.STARTS_WITHOUT_END),
         Code("up to 1,000 with one call", MOST),
         Code("at most 50 messages", STEP),
         Code("up to eight groups side by side, and after 100 messages", PACE.concurrency, PACE.burst),
@@ -52,7 +52,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("With delays above a minute", IN_PLACE_SECONDS),
         Code("an event costs 0.2 calls", round(cost("consumer", "aws_calls"), 1)),
         Code("from the third delivery on", delivery.SUSPECT_FROM),
-        Code("The fourth start is not made", processor.STARTS_WITHOUT_END + 1),
+        Code("The fourth start is not made", intake.STARTS_WITHOUT_END + 1),
         Code("from the second such start on", isolation.ALONE_FROM),
         Code("at most every 50 ms", GAP_SECONDS),
     ),

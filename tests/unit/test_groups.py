@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from event_trio.consumer.sources.in_flight import Groups
+from event_trio.consumer.sources.in_flight import InFlightMessages
 
 NAMES = st.sampled_from("abcdef")
 CONCURRENCY = 3
 CAPACITY = 12
 
 
-def filled(*items: str, concurrency: int = 2, alone: frozenset[str] = frozenset()) -> Groups[str]:
+def filled(*items: str, concurrency: int = 2, alone: frozenset[str] = frozenset()) -> InFlightMessages[str]:
     """Groups with items like `a1`, of group `a`."""
-    groups = Groups[str](concurrency=concurrency, capacity=100)
+    groups = InFlightMessages[str](concurrency=concurrency, capacity=100)
     for item in items:
         groups.add(item[0], item, alone=item in alone)
     return groups
@@ -78,19 +78,19 @@ def test_a_dropped_group_is_forgotten_as_a_whole() -> None:
 
 
 def test_there_is_only_so_much_room() -> None:
-    groups = Groups[str](concurrency=1, capacity=1)
+    groups = InFlightMessages[str](concurrency=1, capacity=1)
     groups.add("a", "a1")
     assert groups.room == 0
     with pytest.raises(ValueError, match="in hand"):
         groups.add("b", "b1")
     with pytest.raises(ValueError, match="capacity"):
-        Groups[str](concurrency=2, capacity=1)
+        InFlightMessages[str](concurrency=2, capacity=1)
 
 
 @given(st.lists(NAMES, max_size=60), st.integers(1, 5))
 def test_no_group_starves(names: list[str], concurrency: int) -> None:
     """A ready group runs after at most one message of every other group."""
-    groups = Groups[int](concurrency=concurrency, capacity=100)
+    groups = InFlightMessages[int](concurrency=concurrency, capacity=100)
     for number, name in enumerate(names):
         groups.add(name, number)
     passed: dict[str, int] = defaultdict(int)
@@ -113,7 +113,7 @@ class GroupsMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.groups = Groups[tuple[str, int, bool]](concurrency=CONCURRENCY, capacity=CAPACITY)
+        self.groups = InFlightMessages[tuple[str, int, bool]](concurrency=CONCURRENCY, capacity=CAPACITY)
         self.queues: dict[str, list[tuple[str, int, bool]]] = defaultdict(list)
         self.running: dict[str, tuple[str, int, bool]] = {}
         self.due: dict[str, float] = {}

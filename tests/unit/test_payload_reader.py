@@ -9,8 +9,8 @@ import pytest
 
 from event_trio.backoff import Backoff
 from event_trio.circuit_breaker import CircuitBreakerOptions
-from event_trio.consumer.errors import Outage, Reject
-from event_trio.consumer.payloads import Erased, PayloadMissing, PayloadReader, PayloadRefused, Reading
+from event_trio.consumer.errors import DependencyUnavailable, Reject
+from event_trio.consumer.payloads import Erased, PayloadMissing, PayloadOptions, PayloadReader, PayloadRefused
 from event_trio.envelope import Envelope
 from event_trio.failure_attribution import CHANCES
 from tests.support.consuming import Counted
@@ -41,7 +41,7 @@ def bare(path: str = "a") -> Envelope:
 
 def reader(answer: Answer, time: Time | None = None) -> PayloadReader:
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return PayloadReader(Reading((ORIGIN,), attempts=1, trip=TRIP), client, time or Time())
+    return PayloadReader(PayloadOptions((ORIGIN,), attempts=1, trip=TRIP), client, time or Time())
 
 
 def says(event: Envelope) -> httpx.Response:
@@ -84,7 +84,7 @@ async def test_an_outage_is_no_attempt_however_long_it_lasts(answer: Answer) -> 
     time = Time()
     found, event, asked = reader(answer, time), bare(), 0
     while time.seconds < 18 * 60:
-        with pytest.raises(Outage) as caught:
+        with pytest.raises(DependencyUnavailable) as caught:
             await found.read(event)
         time.seconds += caught.value.seconds
         asked += 1
@@ -130,7 +130,7 @@ async def test_an_event_that_alone_meets_an_outage_comes_to_an_end_and_delays_no
     event, other = bare("bad"), bare("good")
     found = reader(lambda request: httpx.Response(500) if "bad" in str(request.url) else says(other))
     for attempt in range(20):
-        with pytest.raises(Outage if attempt <= CHANCES else PayloadRefused):
+        with pytest.raises(DependencyUnavailable if attempt <= CHANCES else PayloadRefused):
             await found.read(event)
         assert await found.read(other) == {"number": 7}
 
@@ -141,8 +141,8 @@ async def test_a_publisher_that_answers_too_late_for_the_handler_is_down() -> No
         raise AssertionError
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(hang))
-    with pytest.raises(Outage):
-        await PayloadReader(Reading((ORIGIN,), trip=TRIP), client, Time()).read(bare(), within=0.05)
+    with pytest.raises(DependencyUnavailable):
+        await PayloadReader(PayloadOptions((ORIGIN,), trip=TRIP), client, Time()).read(bare(), within=0.05)
 
 
 async def test_a_read_that_is_cut_off_leaves_the_probe_to_the_next() -> None:
@@ -150,7 +150,7 @@ async def test_a_read_that_is_cut_off_leaves_the_probe_to_the_next() -> None:
     answers: list[Answer] = [status(503), status(503), raises(RuntimeError("a mistake")), lambda _: says(event)]
     found = reader(lambda request: answers.pop(0)(request), time)
     for _ in range(2):
-        with pytest.raises(Outage):
+        with pytest.raises(DependencyUnavailable):
             await found.read(event)
     time.seconds += 31
     with pytest.raises(RuntimeError):

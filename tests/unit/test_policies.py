@@ -10,14 +10,14 @@ from event_trio.backoff import Backoff
 from event_trio.consumer.policies import (
     IN_PLACE_SECONDS,
     LONGEST_WAIT_SECONDS,
-    Again,
     DeadLetter,
+    DeferFor,
     FailurePolicy,
     Ignore,
-    Later,
     PublishFailure,
     Rest,
     Retry,
+    RetryAfter,
     RetryInPlace,
     Unit,
     next_step,
@@ -39,7 +39,7 @@ def test_waits_grow_until_the_time_is_over() -> None:
     spent, waits = 0.0, []
     for attempt in range(1, 10):
         step = next_step(policy, attempts=attempt, spent=spent, random=0.5)
-        if not isinstance(step, Again):
+        if not isinstance(step, RetryAfter):
             break
         waits.append(step.after)
         spent += step.after
@@ -50,7 +50,7 @@ def test_waits_grow_until_the_time_is_over() -> None:
 @given(st.integers(1, 1000), st.floats(0, 1000), st.floats(0, 0.999))
 def test_a_retry_never_ends_after_the_time_that_it_has(attempts: int, spent: float, random: float) -> None:
     step = next_step(RetryInPlace(), attempts=attempts, spent=spent, random=random)
-    if isinstance(step, Again):
+    if isinstance(step, RetryAfter):
         assert spent + step.after <= IN_PLACE_SECONDS
 
 
@@ -60,25 +60,32 @@ def test_in_place_is_short(within: float) -> None:
         RetryInPlace(within=within)
 
 
-def test_a_retry_stays_in_place_while_it_is_short_and_is_put_aside_beyond() -> None:
+def test_a_retry_stays_in_place_while_it_is_short_and_is_defer_beyond() -> None:
     policy = Retry(attempts=6, delay=10, backoff=2.0, then=Ignore(), rest=Rest.PASS)
     steps: list[object] = []
     spent = 0.0
     for attempt in range(1, 7):
         step = next_step(policy, attempts=attempt, spent=spent, random=0.0)
         steps.append(step)
-        spent += step.after if isinstance(step, Again) else 0.0
-    assert steps == [Again(10), Again(20), Later(40, Rest.PASS), Later(80, Rest.PASS), Later(160, Rest.PASS), Ignore()]
+        spent += step.after if isinstance(step, RetryAfter) else 0.0
+    assert steps == [
+        RetryAfter(10),
+        RetryAfter(20),
+        DeferFor(40, Rest.PASS),
+        DeferFor(80, Rest.PASS),
+        DeferFor(160, Rest.PASS),
+        Ignore(),
+    ]
 
 
-def test_what_cannot_stay_in_flight_is_put_aside_however_short_its_wait() -> None:
-    assert next_step(Retry(), attempts=1, spent=None, random=0.0) == Later(1.0, Rest.WAIT)
+def test_what_cannot_stay_in_flight_is_defer_however_short_its_wait() -> None:
+    assert next_step(Retry(), attempts=1, spent=None, random=0.0) == DeferFor(1.0, Rest.WAIT)
 
 
 def test_the_wait_that_a_handler_asks_for_wins_and_is_counted() -> None:
-    assert next_step(Retry(attempts=2), attempts=1, spent=0.0, random=0.0, asked=7200) == Later(7200, Rest.WAIT)
+    assert next_step(Retry(attempts=2), attempts=1, spent=0.0, random=0.0, asked=7200) == DeferFor(7200, Rest.WAIT)
     assert next_step(Retry(attempts=2), attempts=2, spent=0.0, random=0.0, asked=7200) == DeadLetter()
-    assert next_step(Ignore(), attempts=9, spent=0.0, random=0.0, asked=5) == Again(5)
+    assert next_step(Ignore(), attempts=9, spent=0.0, random=0.0, asked=5) == RetryAfter(5)
     assert next_step(Ignore(), attempts=10, spent=0.0, random=0.0, asked=5) == Ignore()
 
 

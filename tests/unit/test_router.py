@@ -10,13 +10,13 @@ from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
 from event_trio.consumer.event import Event
 from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.pipeline.intake import Processor
-from event_trio.consumer.pipeline.pipeline import Handling
+from event_trio.consumer.pipeline.intake import Intake
+from event_trio.consumer.pipeline.pipeline import Pipeline
 from event_trio.consumer.policies import RetryInPlace
 from event_trio.consumer.router import COMMIT_SECONDS, LONGEST_TIMEOUT, NoRoute, Route, Router, Stale
-from event_trio.consumer.sources.deferred import DeferredWorker, Pace
+from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
 from event_trio.consumer.sources.worker import Consumer, Limits
-from event_trio.consumer.telemetry import Report
+from event_trio.consumer.telemetry import Telemetry
 from event_trio.contracts.payload import EventPayload
 from event_trio.envelope import Envelope
 from event_trio.errors import ConfigurationError
@@ -82,25 +82,25 @@ def test_a_handler_may_take_no_longer_than_its_message_is_kept(timeout: float) -
 
 
 def test_a_message_is_kept_for_as_long_as_any_handler_may_take() -> None:
-    assert min(Limits().hold_seconds, Pace().lease_seconds) >= LONGEST_TIMEOUT + COMMIT_SECONDS
+    assert min(Limits().hold_seconds, DeferredOptions().lease_seconds) >= LONGEST_TIMEOUT + COMMIT_SECONDS
 
 
 def test_a_consumer_that_keeps_messages_for_less_than_a_handler_may_take_is_refused() -> None:
     router = Router()
     router.handle(Counted, record, timeout=20.0)
     sessions: Any = None
-    metrics, gate, clock, signals = (
+    metrics, breaker, clock, signals = (
         ConsumerMetrics(CollectorRegistry()),
         DatabaseBreaker(sessions),
         SystemClock(),
         Signals(),
     )
-    report = Report(router, metrics, signals, clock)
-    handling = Handling(router, sessions, gate, report, clock)
-    processor = Processor("tested", sessions, handling, report, clock)
+    telemetry = Telemetry(router, metrics, signals, clock)
+    pipeline = Pipeline(router, sessions, breaker, telemetry, clock)
+    intake = Intake("tested", sessions, pipeline, telemetry, clock)
     with pytest.raises(ConfigurationError, match="20 s"):
-        DeferredWorker("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=30.0))
-    DeferredWorker("tested", sessions, handling, gate, report, signals, Pace(lease_seconds=50.0))
+        DeferredWorker("tested", sessions, pipeline, breaker, telemetry, signals, DeferredOptions(lease_seconds=30.0))
+    DeferredWorker("tested", sessions, pipeline, breaker, telemetry, signals, DeferredOptions(lease_seconds=50.0))
     limits = Limits(hold_seconds=30.0)
     with pytest.raises(ConfigurationError, match="20 s"):
-        Consumer("tested", MemoryQueue(), processor, gate, metrics, clock, signals, limits)
+        Consumer("tested", MemoryQueue(), intake, breaker, metrics, clock, signals, limits)

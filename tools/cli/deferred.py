@@ -26,7 +26,7 @@ class Status(StrEnum):
     """What a message waits for."""
 
     WAITING = "waiting"
-    BEHIND = "behind"
+    BLOCKED = "blocked"
 
 
 EventId = Annotated[str | None, typer.Argument(help="The event's id; without it, a filter or --all says which.")]

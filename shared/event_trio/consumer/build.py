@@ -24,22 +24,22 @@ from .isolation import Isolation
 from .maintenance import InboxMaintenance
 from .metrics import ConsumerMetrics
 from .options import ConsumerOptions
-from .payloads import PayloadReader, Reading
-from .pipeline.intake import Processor
-from .pipeline.pipeline import Handling
+from .payloads import PayloadOptions, PayloadReader
+from .pipeline.intake import Intake
+from .pipeline.pipeline import Pipeline
 from .router import Router
 from .settings import ConsumerSettings
 from .sources.dead_letter_queues import DeadLetterQueueDrain
-from .sources.deferred import DeferredWorker, Pace
+from .sources.deferred import DeferredOptions, DeferredWorker
 from .sources.poller import Polling
 from .sources.worker import Consumer, Limits
-from .telemetry import Report
+from .telemetry import Telemetry
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
-PACE = Pace()
+PACE = DeferredOptions()
 OTHER_LOOPS = 6
 """Connections at the same time besides those of handlers: what is due is looked for, the database probed, the inbox
 kept, the nets emptied, marks taken back."""
@@ -165,11 +165,11 @@ def _wire(
     after_commit: Callable[[], None],
 ) -> Consuming:
     clock = SystemClock()
-    metrics, gate = ConsumerMetrics(registry), DatabaseBreaker(sessions)
-    report = Report(router, metrics, signals, clock, subject_name=subscription.subject_name)
-    handling = Handling(router, sessions, gate, report, clock, after_commit=after_commit, payloads=payloads)
+    metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
+    telemetry = Telemetry(router, metrics, signals, clock, subject_name=subscription.subject_name)
+    pipeline = Pipeline(router, sessions, breaker, telemetry, clock, after_commit=after_commit, payloads=payloads)
     hours = options.inbox_retention_days * 24
-    processor = Processor(subscription.consumer, sessions, handling, report, clock, retention_hours=hours)
+    intake = Intake(subscription.consumer, sessions, pipeline, telemetry, clock, retention_hours=hours)
     queue = _queue(client, source.queue)
     limits = Limits(
         concurrency=options.concurrency,
@@ -179,9 +179,9 @@ def _wire(
         polling=Polling(wait_seconds=options.queue_wait_seconds, visibility_seconds=options.visibility_seconds),
     )
     isolation = Isolation()
-    consumer = Consumer("consumer", queue, processor, gate, metrics, clock, signals, limits, isolation)
+    consumer = Consumer("consumer", queue, intake, breaker, metrics, clock, signals, limits, isolation)
     name = subscription.consumer
-    deferrals = DeferredWorker(name, sessions, handling, gate, report, signals, PACE, isolation)
+    deferrals = DeferredWorker(name, sessions, pipeline, breaker, telemetry, signals, PACE, isolation)
     upkeep = InboxMaintenance(name, sessions, metrics, signals, retention_hours=hours)
     wait = min(options.queue_wait_seconds, NET_WAIT_SECONDS)
     loops: list[Loop] = [consumer, deferrals, upkeep]
@@ -221,6 +221,6 @@ async def _payloads(options: ConsumerOptions) -> AsyncIterator[PayloadReader | N
     if not options.payload_origins:
         yield None
         return
-    reading = Reading(options.payload_origins, options.payload_token)
+    reading = PayloadOptions(options.payload_origins, options.payload_token)
     async with async_client(options.payload_origins) as client:
         yield PayloadReader(reading, client, SystemClock())

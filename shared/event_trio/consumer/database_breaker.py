@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..backoff import Backoff
 from ..database.faults import Fault, fault_of
-from ..inbox import unfinished_attempts as marks
+from ..inbox import unfinished_attempts
 
 log = structlog.get_logger(__name__)
 
@@ -39,23 +39,23 @@ class DatabaseBreaker:
 
     @property
     def trouble(self) -> str | None:
-        """Why the gate is closed, or None."""
+        """Why the breaker is closed, or None."""
         return self._error
 
     def close(self, error: str) -> None:
         """The database failed."""
         if self.is_open:
-            log.warning("the database fails; waiting for it", action="consumer.database_down", error=error)
+            log.warning("the database fails; waiting for it", action="consumer.database_unavailable", error=error)
         self._error = error
         self._opened.clear()
         self._closed.set()
 
     async def opened(self) -> None:
-        """Wait until the gate is open."""
+        """Wait until the breaker is open."""
         await self._opened.wait()
 
     async def run(self, on_open: Callable[[], None]) -> None:
-        """Probe the database whenever the gate is closed, until cancelled; `on_open` is told when it opens."""
+        """Probe the database whenever the breaker is closed, until cancelled; `on_open` is told when it opens."""
         failures, opened_at = 0, -FLAPS_SECONDS
         while True:
             await self._closed.wait()
@@ -68,7 +68,7 @@ class DatabaseBreaker:
                 await _wait(failures)
             opened_at = time.monotonic()
             if failures:
-                log.info("the database answers again", action="consumer.database_up", probes=failures + 1)
+                log.info("the database answers again", action="consumer.database_available", probes=failures + 1)
             self._error = None
             self._closed.clear()
             self._opened.set()
@@ -87,7 +87,7 @@ class DatabaseBreaker:
     async def _probe(self) -> bool:
         try:
             async with asyncio.timeout(PROBE_SECONDS), self._sessions() as session:
-                await marks.try_to_write(session)
+                await unfinished_attempts.try_to_write(session)
         except Exception as error:  # noqa: BLE001 - whatever it is, it was not written
             # A lock that somebody holds on the table is no outage: the database says so.
             return fault_of(error) is Fault.TRANSIENT

@@ -62,7 +62,7 @@ class DeploymentCheck:
                 await self.check()
             except BrokerUnavailable as error:
                 failures += 1
-                log.debug("the deployment cannot be checked", action="deployment.unknown", error=str(error))
+                log.debug("the deployment cannot be checked", action="deployment.not_checked", error=str(error))
                 await pause(stopping, BROKER_DOWN.delay(failures))
                 continue
             failures = 0

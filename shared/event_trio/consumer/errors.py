@@ -23,7 +23,7 @@ class RetryLater(EventTrioError):
         self.seconds = seconds
 
 
-class Outage(EventTrioError):
+class DependencyUnavailable(EventTrioError):
     """Something that the handler needs is down as a whole: nobody's attempt."""
 
     def __init__(self, seconds: float, message: str | None = None) -> None:

@@ -24,7 +24,7 @@ BETWEEN_ROUNDS_SECONDS = 15.0
 class InboxMaintenance:
     """A loop for the supervisor; any number may run at once."""
 
-    name = "inbox-upkeep"
+    name = "inbox-maintenance"
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class InboxMaintenance:
             except Exception as error:
                 if not is_database_failure(error):
                     raise
-                log.warning("the inbox cannot be kept", action="upkeep.failed", error=describe(error))
+                log.warning("the inbox cannot be kept", action="inbox_maintenance.failed", error=describe(error))
             await pause(stopping, BETWEEN_STEPS_SECONDS if pruned == STEP else BETWEEN_ROUNDS_SECONDS)
 
     async def prune(self) -> int:
@@ -59,7 +59,7 @@ class InboxMaintenance:
         async with self._sessions.begin() as session:
             pruned = await prune(session, self._consumer, hours=self._hours, limit=STEP)
         self._metrics.pruned.inc(pruned)
-        self._signals.emit("upkeep.pruned", rows=pruned)
+        self._signals.emit("inbox_maintenance.pruned", rows=pruned)
         return pruned
 
     async def measure(self) -> None:
@@ -67,5 +67,5 @@ class InboxMaintenance:
         async with self._sessions() as session:
             found = await measure(session, self._consumer)
         for status, (count, seconds) in found.items():
-            self._metrics.aside.labels(status).set(count)
-            self._metrics.aside_age.labels(status).set(seconds)
+            self._metrics.deferred.labels(status).set(count)
+            self._metrics.oldest_deferred.labels(status).set(seconds)

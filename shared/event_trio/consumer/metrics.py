@@ -54,18 +54,18 @@ class ConsumerMetrics:
         self.abandoned = Counter(
             "consumer_abandoned_total", "Messages left to expire and to be delivered again.", registry=registry
         )
-        self.renewed = Counter(
-            "consumer_renewed_total",
+        self.received_again = Counter(
+            "consumer_received_again_total",
             "Messages received again by the instance that has them in hand: its heartbeat came too late.",
             registry=registry,
         )
-        self.aside = Gauge(
+        self.deferred = Gauge(
             "consumer_deferred_messages",
-            "Messages put aside, by status: waiting, behind, dead.",
+            "Deferred messages, by status: waiting, blocked, dead.",
             ["status"],
             registry=registry,
         )
-        self.aside_age = Gauge(
+        self.oldest_deferred = Gauge(
             "consumer_deferred_oldest_seconds",
             "How long ago the oldest of them was put aside.",
             ["status"],

@@ -18,10 +18,10 @@ class Handled:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Duplicate:
     """It had been processed before: nothing was done."""
 
-    name = "settled"
+    name = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Retry:
     after: float
     error: str
 
-    name = "retry"
+    name = "retry_scheduled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class NeedsIsolation:
     """It has not run: a process died over it, so it is to run while nothing else does."""
 
 
-Done: TypeAlias = Handled | Settled | Skipped | Ignored | FailurePublished | Deferred | DeadLettered
+Done: TypeAlias = Handled | Duplicate | Skipped | Ignored | FailurePublished | Deferred | DeadLettered
 Outcome: TypeAlias = Done | Retry | Unavailable

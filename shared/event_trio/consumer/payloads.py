@@ -18,7 +18,7 @@ from ..envelope import Envelope
 from ..errors import EventTrioError
 from ..failure_attribution import Attribution, FailureAttribution
 from ..http_client.bounded_response import ResponseTooLarge, send
-from .errors import Outage, Reject
+from .errors import DependencyUnavailable, Reject
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PayloadOptions:
     """How payloads are read. Only addresses that begin with one of `origins` are asked: the rest is no publisher's."""
 
     origins: Sequence[str]
@@ -61,18 +61,19 @@ class Reading:
 class PayloadReader:
     """Asks publishers over HTTP. What is down as a whole opens a circuit breaker, and is nobody's attempt."""
 
-    def __init__(self, reading: Reading, client: httpx.AsyncClient, clock: Clock) -> None:
-        self._reading = reading
+    def __init__(self, options: PayloadOptions, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._options = options
         self._client = client
         self._clock = clock
         # Jitter is no secret.
-        self._breaker = CircuitBreaker(reading.trip, random=random.random)
+        self._breaker = CircuitBreaker(options.trip, random=random.random)
         self._blame = FailureAttribution()
 
     async def read(self, envelope: Envelope, *, within: float | None = None) -> dict[str, Any] | Erased:
         """What the event states, after at most so many seconds.
 
-        Raises PayloadMissing or PayloadRefused, which are failed attempts; Reject when no attempt would help; Outage.
+        Raises PayloadMissing or PayloadRefused, which are failed attempts; Reject when no attempt would help, and
+        DependencyUnavailable.
         """
         request = self._request(envelope.dataref or "")
         if not self._breaker.try_call(self._clock.monotonic()):
@@ -102,11 +103,11 @@ class PayloadReader:
         raise self._refused(envelope, f"the publisher answered {status}")
 
     def _request(self, url: str) -> httpx.Request:
-        if not any(url.startswith(f"{origin.rstrip('/')}/") for origin in self._reading.origins):
+        if not any(url.startswith(f"{origin.rstrip('/')}/") for origin in self._options.origins):
             raise Reject("the event refers to an address that no publisher was declared for")
-        headers = {"Authorization": f"Bearer {self._reading.token}"} if self._reading.token else {}
+        headers = {"Authorization": f"Bearer {self._options.token}"} if self._options.token else {}
         try:
-            return self._client.build_request("GET", url, headers=headers, timeout=self._reading.timeout)
+            return self._client.build_request("GET", url, headers=headers, timeout=self._options.timeout)
         except (httpx.InvalidURL, ValueError):
             raise Reject("the event refers to an address that is none") from None
 
@@ -133,7 +134,7 @@ class PayloadReader:
         self._answered(envelope, through=False)
         return PayloadRefused(reason)
 
-    def _down(self, envelope: Envelope, reason: str) -> Outage | PayloadRefused:
+    def _down(self, envelope: Envelope, reason: str) -> DependencyUnavailable | PayloadRefused:
         """An outage, unless this event meets it again and again while others are read."""
         fault = self._blame.failed(envelope.id)
         if fault is Attribution.ITEM:
@@ -142,20 +143,20 @@ class PayloadReader:
         if fault is Attribution.UNCLEAR:
             self._breaker.record_inconclusive()
         elif self._breaker.record_failure(self._clock.monotonic(), reason):
-            log.warning("payloads cannot be read", action="consumer.payloads_down", error=reason)
+            log.warning("payloads cannot be read", action="consumer.payloads_unavailable", error=reason)
         return self._outage(reason)
 
-    def _outage(self, reason: str) -> Outage:
+    def _outage(self, reason: str) -> DependencyUnavailable:
         """Tried again as soon as the breaker lets somebody see."""
         opens_at = self._breaker.next_probe_at
         wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
-        return Outage(max(LEAST_WAIT_SECONDS, wait), reason)
+        return DependencyUnavailable(max(LEAST_WAIT_SECONDS, wait), reason)
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
-        for attempt in range(1, self._reading.attempts + 1):
-            last = attempt == self._reading.attempts
+        for attempt in range(1, self._options.attempts + 1):
+            last = attempt == self._options.attempts
             try:
-                answer = await send(self._client, request, largest=self._reading.largest)
+                answer = await send(self._client, request, largest=self._options.largest)
             except ResponseTooLarge as error:
                 raise Reject(f"the publisher's payload is not taken: {error}") from None
             except httpx.TransportError:

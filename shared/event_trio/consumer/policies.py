@@ -52,7 +52,7 @@ class PublishFailure:
     """Record an event that says it failed, by what was declared with the handler; the publisher compensates."""
 
 
-Last: TypeAlias = Ignore | DeadLetter | PublishFailure
+FinalPolicy: TypeAlias = Ignore | DeadLetter | PublishFailure
 """What can follow the last attempt."""
 
 
@@ -62,7 +62,7 @@ class RetryInPlace:
 
     within: float = IN_PLACE_SECONDS
     backoff: Backoff = field(default=Backoff(first=0.5, factor=2.0, cap=15.0, jitter=0.5))
-    then: Last = field(default=DeadLetter())
+    then: FinalPolicy = field(default=DeadLetter())
 
     def __post_init__(self) -> None:
         if not 0 < self.within <= IN_PLACE_SECONDS:
@@ -81,7 +81,7 @@ class Retry:
     delay: float = 1.0
     unit: Unit = Unit.SECONDS
     backoff: float = 2.0
-    then: Last = field(default=DeadLetter())
+    then: FinalPolicy = field(default=DeadLetter())
     rest: Rest = Rest.WAIT
 
     def __post_init__(self) -> None:
@@ -98,25 +98,25 @@ class Retry:
         return Backoff(first=first, factor=self.backoff, cap=LONGEST_WAIT_SECONDS, jitter=0.1).delay(attempt, random)
 
 
-FailurePolicy: TypeAlias = Last | RetryInPlace | Retry
+FailurePolicy: TypeAlias = FinalPolicy | RetryInPlace | Retry
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryAfter:
     """Run the handler again after so many seconds, in place."""
 
     after: float
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class DeferFor:
     """Put the message aside, to run again after so many seconds."""
 
     after: float
     rest: Rest
 
 
-def last_of(policy: FailurePolicy) -> Last:
+def final_policy(policy: FailurePolicy) -> FinalPolicy:
     """What the policy does when no attempt is left."""
     return policy.then if isinstance(policy, RetryInPlace | Retry) else policy
 
@@ -128,7 +128,7 @@ def rest_of(policy: FailurePolicy) -> Rest:
 
 def next_step(
     policy: FailurePolicy, *, attempts: int, spent: float | None, random: float, asked: float | None = None
-) -> Again | Later | Last:
+) -> RetryAfter | DeferFor | FinalPolicy:
     """What to do after a failed attempt.
 
     `attempts` counts the failed ones, this one included; `spent` is how many seconds they and the waits between them
@@ -138,8 +138,8 @@ def next_step(
     if isinstance(policy, RetryInPlace):
         after = policy.backoff.delay(attempts, random) if asked is None else asked
         if spent is not None and spent + after <= policy.within:
-            return Again(after)
-        return Later(after, Rest.WAIT) if asked is not None and attempts < LATER_ATTEMPTS else policy.then
+            return RetryAfter(after)
+        return DeferFor(after, Rest.WAIT) if asked is not None and attempts < LATER_ATTEMPTS else policy.then
     if isinstance(policy, Retry):
         if attempts >= policy.attempts:
             return policy.then
@@ -149,7 +149,7 @@ def next_step(
     return policy
 
 
-def wait_for(after: float, *, spent: float | None, rest: Rest) -> Again | Later:
+def wait_for(after: float, *, spent: float | None, rest: Rest) -> RetryAfter | DeferFor:
     """In place while that is short, put aside beyond."""
     after = min(after, LONGEST_WAIT_SECONDS)
-    return Again(after) if spent is not None and spent + after <= IN_PLACE_SECONDS else Later(after, rest)
+    return RetryAfter(after) if spent is not None and spent + after <= IN_PLACE_SECONDS else DeferFor(after, rest)

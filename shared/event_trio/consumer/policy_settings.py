@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..errors import ConfigurationError
 from ..settings import suggest
-from .policies import MOST_ATTEMPTS, DeadLetter, FailurePolicy, Ignore, Last, PublishFailure, Rest, Retry, Unit
+from .policies import MOST_ATTEMPTS, DeadLetter, FailurePolicy, FinalPolicy, Ignore, PublishFailure, Rest, Retry, Unit
 
 NAMES = ["ignore", "dead_letter", "publish_failure", "retry"]
 RETRY_ARGUMENTS = ["attempts", "delay", "unit", "backoff", "rest"]
@@ -69,7 +69,7 @@ def ensure_handled(policies: Mapping[str, FailurePolicy], handled: list[str], se
             raise ConfigurationError(f"{setting} names {name!r}, which has no handler; {suggest(name, handled)}")
 
 
-def _last(name: str, arguments: Mapping[str, str]) -> Last:
+def _last(name: str, arguments: Mapping[str, str]) -> FinalPolicy:
     if name == "retry":
         raise ValueError("retry cannot follow itself")
     allowed = ["rest"] if name == "dead_letter" else []

@@ -13,7 +13,7 @@ from ..contracts.payload import EventPayload
 from ..envelope import Envelope
 from ..errors import ConfigurationError
 from .event import Event
-from .policies import FailurePolicy, PublishFailure, RetryInPlace, last_of
+from .policies import FailurePolicy, PublishFailure, RetryInPlace, final_policy
 from .policy_settings import ensure_handled
 
 P = TypeVar("P", bound=EventPayload)
@@ -138,7 +138,7 @@ class Router:
 
 
 def _checked(route: AnyRoute) -> AnyRoute:
-    if isinstance(last_of(route.policy), PublishFailure) and route.on_failure is None:
+    if isinstance(final_policy(route.policy), PublishFailure) and route.on_failure is None:
         raise ConfigurationError(
             f"the handler of {route.payload.type} declares no failure event, so publish_failure cannot be its policy"
         )

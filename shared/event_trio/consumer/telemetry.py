@@ -12,13 +12,13 @@ from ..error_text import describe, raised_at
 from ..inbox.guard import Identity
 from ..signals import Signals
 from .metrics import ConsumerMetrics
-from .outcome import DeadLettered, Deferred, Done, FailurePublished, Ignored, Outcome, Retry, Settled, Unavailable
+from .outcome import DeadLettered, Deferred, Done, Duplicate, FailurePublished, Ignored, Outcome, Retry, Unavailable
 from .router import Router
 
 log = structlog.get_logger(__name__)
 
 
-class Report:
+class Telemetry:
     """Reports every outcome to logs, metrics and signals. `subject_name` is the log field of the event's subject."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Report:
         label = self._label(identity)
         self._metrics.process.labels(label).observe(seconds)
         latency = max(0.0, (self._clock.now() - envelope.time).total_seconds())
-        if not isinstance(outcome, Settled | Deferred):
+        if not isinstance(outcome, Duplicate | Deferred):
             self._metrics.latency.labels(label).observe(latency)
         self.settled(identity, outcome, milliseconds=round(latency * 1000, 1))
 
@@ -68,15 +68,15 @@ class Report:
         elif isinstance(outcome, Ignored | FailurePublished):
             log.warning(
                 "event settled without its handler",
-                action="consumer.gave_up",
+                action="consumer.completed_without_handler",
                 outcome=outcome.name,
                 reason=outcome.reason,
                 error=outcome.error,
                 at=at,
             )
         else:
-            log.info("event settled", action="consumer.settled", outcome=outcome.name, **facts)
-        self._signals.emit("consumer.settled", event_id=identity.event_id, outcome=outcome.name)
+            log.info("event settled", action="consumer.completed", outcome=outcome.name, **facts)
+        self._signals.emit("consumer.completed", event_id=identity.event_id, outcome=outcome.name)
 
     def postponed(
         self,
@@ -91,16 +91,16 @@ class Report:
         if isinstance(outcome, Retry):
             log.warning(
                 "handler failed, it will run again",
-                action="consumer.retry",
+                action="consumer.retry_scheduled",
                 attempt=attempt,
                 seconds=round(outcome.after, 2),
                 error=outcome.error,
                 at=raised_at(error) if error is not None else None,
             )
         elif outcome.whole:
-            log.debug("put off until the database is back", action="consumer.put_off", error=outcome.error)
+            log.debug("put off until the database is back", action="consumer.waits_for_database", error=outcome.error)
         else:
-            log.info("put off: others were in the way", action="consumer.lost_to_others", error=outcome.error)
+            log.info("put off: others were in the way", action="consumer.transaction_conflict", error=outcome.error)
         self._signals.emit("consumer.postponed", event_id=identity.event_id, outcome=outcome.name, error=outcome.error)
 
     def _label(self, identity: Identity) -> str:

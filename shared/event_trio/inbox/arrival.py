@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from . import deferred
-from . import unfinished_attempts as marks
-from .deferred import Aside, Status
-from .guard import Identity, InboxOutcome, Standing, claim, look
+from . import deferred, unfinished_attempts
+from .deferred import DeferredState, Status
+from .guard import ClaimResult, Identity, InboxOutcome, claim, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +22,31 @@ class Arrival:
     suspect: bool = False
     """Whether there may be a mark that it was started."""
 
-    async def look(self, session: AsyncSession) -> Standing:
+    async def look(self, session: AsyncSession) -> ClaimResult:
         """How it stands right now; decides nothing."""
         return await look(session, self.identity)
 
-    async def begin(self, session: AsyncSession, *, fresh: InboxOutcome, stale: InboxOutcome) -> Standing:
+    async def begin(self, session: AsyncSession, *, new: InboxOutcome, stale: InboxOutcome) -> ClaimResult:
         """Write the inbox row, first in the transaction of what is done about it.
 
-        With SETTLED or BEHIND nothing more may be done: it has been, or it is put behind those of its group.
+        With SETTLED or BLOCKED nothing more may be done: it has been, or it is put behind those of its group.
         """
-        standing = await claim(session, self.identity, fresh=fresh, stale=stale)
-        if standing is Standing.BEHIND:
-            await deferred.add(session, self.identity, deferred.BEHIND, self.body, self.attributes)
+        result = await claim(session, self.identity, new=new, stale=stale)
+        if result is ClaimResult.BLOCKED:
+            await deferred.add(session, self.identity, deferred.BLOCKED, self.body, self.attributes)
         await self._forget_mark(session)
-        return standing
+        return result
 
-    async def put_aside(self, session: AsyncSession, aside: Aside) -> Standing:
+    async def defer(self, session: AsyncSession, state: DeferredState) -> ClaimResult:
         """Make it a dead letter, or let it wait. SETTLED means that it was processed in the meantime."""
-        standing = await claim(
-            session, self.identity, fresh=aside.outcome, stale=aside.outcome, queue=aside.status is not Status.DEAD
+        result = await claim(
+            session, self.identity, new=state.outcome, stale=state.outcome, queue=state.status is not Status.DEAD
         )
-        if standing is not Standing.SETTLED:
-            await deferred.add(session, self.identity, aside, self.body, self.attributes)
+        if result is not ClaimResult.DUPLICATE:
+            await deferred.add(session, self.identity, state, self.body, self.attributes)
         await self._forget_mark(session)
-        return standing
+        return result
 
     async def _forget_mark(self, session: AsyncSession) -> None:
         if self.suspect:
-            await marks.clear(session, self.identity.consumer, self.identity.event_id)
+            await unfinished_attempts.clear(session, self.identity.consumer, self.identity.event_id)

@@ -33,14 +33,14 @@ class Status(StrEnum):
 
     WAITING = "waiting"
     """It runs again when it is due."""
-    BEHIND = "behind"
+    BLOCKED = "blocked"
     """It waits for those of its group that were put aside before it."""
     DEAD = "dead"
     """A dead letter: somebody must redrive or discard it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class DeferredState:
     """How a message is put aside. `reason` is a stable name, `error` what happened this time."""
 
     status: Status
@@ -69,11 +69,11 @@ class Aside:
         }
 
 
-BEHIND = Aside(Status.BEHIND, "behind", "its group waits for an earlier message", blocks=True)
+BLOCKED = DeferredState(Status.BLOCKED, "blocked", "its group waits for an earlier message", blocks=True)
 
 
 async def add(
-    session: AsyncSession, identity: Identity, aside: Aside, envelope: bytes, attributes: Mapping[str, str]
+    session: AsyncSession, identity: Identity, state: DeferredState, envelope: bytes, attributes: Mapping[str, str]
 ) -> None:
     """Insert the row of a message that is put aside; its inbox row is in the same transaction."""
     await session.execute(
@@ -88,14 +88,14 @@ async def add(
             type=identity.type,
             envelope=envelope,
             attributes={storable(name): storable(value) for name, value in attributes.items()},
-            **aside.columns(),
+            **state.columns(),
         )
     )
 
 
 # Written out, or no partial index would serve a statement that is planned once for all values.
 WAITING: ColumnElement[str] = literal_column(f"'{Status.WAITING}'")
-_BEHIND: ColumnElement[str] = literal_column(f"'{Status.BEHIND}'")
+_BLOCKED: ColumnElement[str] = literal_column(f"'{Status.BLOCKED}'")
 
 
 def of_group(table: FromClause, group: ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -110,14 +110,14 @@ async def promote(session: AsyncSession, consumer: str, group: str) -> None:
     table = deferred_message.c
     oldest = (
         select(table.id)
-        .where(table.consumer == consumer, table.blocks, table.status == _BEHIND)
+        .where(table.consumer == consumer, table.blocks, table.status == _BLOCKED)
         .where(*of_group(deferred_message, literal(group)))
         .order_by(table.message_group, table.id)
         .limit(1)
         .scalar_subquery()
     )
     mine = (table.consumer == consumer, table.message_group == group, table.blocks)
-    in_the_way = select(literal(1)).where(*mine, table.status != _BEHIND).exists()
+    in_the_way = select(literal(1)).where(*mine, table.status != _BLOCKED).exists()
     await session.execute(
         update(deferred_message)
         .where(table.id == oldest, ~in_the_way)
@@ -131,13 +131,13 @@ async def promote_all(session: AsyncSession, consumer: str, groups: Collection[s
     in_the_way = (
         select(literal(1))
         .where(other.c.consumer == behind.c.consumer, other.c.message_group == behind.c.message_group)
-        .where(other.c.blocks, other.c.status != Status.BEHIND)
+        .where(other.c.blocks, other.c.status != Status.BLOCKED)
         .exists()
     )
     oldest = (
         select(func.min(behind.c.id))
         .where(behind.c.consumer == consumer, behind.c.message_group.in_(groups), behind.c.blocks)
-        .where(behind.c.status == Status.BEHIND, ~in_the_way)
+        .where(behind.c.status == Status.BLOCKED, ~in_the_way)
         .group_by(behind.c.message_group)
     )
     await session.execute(

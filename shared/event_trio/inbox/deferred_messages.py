@@ -20,7 +20,7 @@ class DeferredMessageNotFound(EventTrioError):
     """There is no such message that waits; it may have been handled, or be a dead letter."""
 
 
-class MessageBehind(EventTrioError):
+class MessageBlocked(EventTrioError):
     """The message waits behind another one of its group, which comes first."""
 
     def __init__(self, event_id: str, status: str) -> None:
@@ -76,7 +76,7 @@ class DeferredMessages:
         """Make up to `limit` of them due, the oldest first; returns them.
 
         Of a group only the first can be run; the rest follows it in order. Asked for a single event that is not the
-        first of its group it raises MessageBehind, and MessageBusy for one that is being handled.
+        first of its group it raises MessageBlocked, and MessageBusy for one that is being handled.
         """
         changed = await self._messages.change(self._run(selection), selection, by, limit=limit, once=once)
         await self._explain(selection, changed, heads=True)
@@ -123,7 +123,7 @@ class DeferredMessages:
                 return
             first = (await session.execute(_first(self._consumer, row.id, row.message_group))).first()
         if heads and first is not None:
-            raise MessageBehind(first.event_id, first.status)
+            raise MessageBlocked(first.event_id, first.status)
         raise MessageBusy
 
 

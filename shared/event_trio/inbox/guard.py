@@ -15,15 +15,15 @@ from ..envelope import Envelope
 from .table import deferred_message, processed_message
 
 
-class Standing(StrEnum):
+class ClaimResult(StrEnum):
     """How an event stands with a consumer."""
 
-    FRESH = "fresh"
+    NEW = "new"
     STALE = "stale"
     """A higher sequence of the same source and subject was handled already."""
-    SETTLED = "settled"
+    DUPLICATE = "duplicate"
     """The event itself was processed already, whatever came of it."""
-    BEHIND = "behind"
+    BLOCKED = "blocked"
     """Its group waits for a message that was put aside, and so must it."""
 
 
@@ -79,28 +79,28 @@ class Identity:
         return Identity(self.consumer, self.event_id, self.message_id, self.group)
 
 
-async def look(session: AsyncSession, identity: Identity) -> Standing:
+async def look(session: AsyncSession, identity: Identity) -> ClaimResult:
     """How the event stands right now. It takes no lock: only `claim` decides."""
     asked = select(_is_settled(identity), group_waits(identity), is_stale(identity))
     settled, behind, stale = (await session.execute(asked)).one()
     if settled:
-        return Standing.SETTLED
+        return ClaimResult.DUPLICATE
     if behind:
-        return Standing.BEHIND
-    return Standing.STALE if stale else Standing.FRESH
+        return ClaimResult.BLOCKED
+    return ClaimResult.STALE if stale else ClaimResult.NEW
 
 
 async def claim(
     session: AsyncSession,
     identity: Identity,
     *,
-    fresh: InboxOutcome = InboxOutcome.HANDLED,
+    new: InboxOutcome = InboxOutcome.HANDLED,
     stale: InboxOutcome = InboxOutcome.HANDLED_STALE,
     queue: bool = True,
-) -> Standing:
+) -> ClaimResult:
     """Insert the inbox row, first of all in the transaction of whatever is done about the event.
 
-    SETTLED means that nothing was inserted and nothing may be done; BEHIND that the row says `deferred`, and that the
+    SETTLED means that nothing was inserted and nothing may be done; BLOCKED that the row says `deferred`, and that the
     message must be put behind those of its group in this transaction (never, unless it is to `queue`). `fresh` and
     `stale` are the outcomes that the row states otherwise. READ COMMITTED is required: an insert that meets the same
     key in another open transaction waits for its end.
@@ -112,7 +112,7 @@ async def claim(
     outcome = case(
         (behind, literal(str(InboxOutcome.DEFERRED))),
         (is_stale(identity), literal(str(stale))),
-        else_=literal(str(fresh)),
+        else_=literal(str(new)),
     )
     inserted = await session.execute(
         insert(processed_message)
@@ -122,10 +122,10 @@ async def claim(
     )
     row = inserted.first()
     if row is None:
-        return Standing.SETTLED
-    if queue and row.outcome == InboxOutcome.DEFERRED and fresh is not InboxOutcome.DEFERRED:
-        return Standing.BEHIND
-    return Standing.STALE if row.outcome == stale and stale != fresh else Standing.FRESH
+        return ClaimResult.DUPLICATE
+    if queue and row.outcome == InboxOutcome.DEFERRED and new is not InboxOutcome.DEFERRED:
+        return ClaimResult.BLOCKED
+    return ClaimResult.STALE if row.outcome == stale and stale != new else ClaimResult.NEW
 
 
 async def lock_group(session: AsyncSession, consumer: str, group: str) -> None:

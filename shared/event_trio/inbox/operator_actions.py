@@ -44,10 +44,10 @@ class OperatorActions:
     async def states(self, event_ids: Sequence[str]) -> Rows:
         """What has become of each that is known: `outcome` of its inbox row, and `status`, `attempts` and `error`
         where it is still put aside."""
-        inbox, aside = processed_message.c, deferred_message.c
-        same = and_(aside.consumer == inbox.consumer, aside.event_id == inbox.event_id)
+        inbox, state = processed_message.c, deferred_message.c
+        same = and_(state.consumer == inbox.consumer, state.event_id == inbox.event_id)
         query = (
-            select(inbox.event_id, inbox.outcome, aside.status, aside.attempts, aside.error)
+            select(inbox.event_id, inbox.outcome, state.status, state.attempts, state.error)
             .select_from(processed_message.outerjoin(deferred_message, same))
             .where(inbox.consumer == self._consumer, inbox.event_id.in_(event_ids))
         )

@@ -24,13 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .deferred import WAITING, Aside, Status, in_seconds, of_group, promote
-from .guard import Identity, InboxOutcome, Standing, is_stale, lock_group
+from .deferred import WAITING, DeferredState, Status, in_seconds, of_group, promote
+from .guard import ClaimResult, Identity, InboxOutcome, is_stale, lock_group
 from .table import deferred_message, processed_message
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class DeferredMessage:
     """Its end is one transaction with a change of its inbox row, which is there already. Nothing here commits.
 
     Whoever took it has it until `taken_until`; what comes later finds the row gone or taken by another, and does
@@ -47,15 +47,15 @@ class Parked:
     """How often it was started since its last end, this time included."""
     taken_until: datetime
 
-    async def look(self, session: AsyncSession) -> Standing:
+    async def look(self, session: AsyncSession) -> ClaimResult:
         """How it stands right now; decides nothing."""
         asked = select(select(literal(1)).where(self._is_mine()).exists(), is_stale(self.identity))
         mine, stale = (await session.execute(asked)).one()
         if not mine:
-            return Standing.SETTLED
-        return Standing.STALE if stale else Standing.FRESH
+            return ClaimResult.DUPLICATE
+        return ClaimResult.STALE if stale else ClaimResult.NEW
 
-    async def begin(self, session: AsyncSession, *, fresh: InboxOutcome, stale: InboxOutcome) -> Standing:
+    async def begin(self, session: AsyncSession, *, new: InboxOutcome, stale: InboxOutcome) -> ClaimResult:
         """Change the inbox row and end the waiting, first in the transaction of what is done about it.
 
         With SETTLED nothing more may be done: somebody else has it, or ended it.
@@ -63,27 +63,27 @@ class Parked:
         await lock_group(session, self.identity.consumer, self.identity.group)
         ended = await session.execute(delete(deferred_message).where(self._is_mine()).returning(deferred_message.c.id))
         if ended.first() is None:
-            return Standing.SETTLED
-        outcome = case((is_stale(self.identity), literal(str(stale))), else_=literal(str(fresh)))
+            return ClaimResult.DUPLICATE
+        outcome = case((is_stale(self.identity), literal(str(stale))), else_=literal(str(new)))
         said = await self._say(session, outcome)
         await promote(session, self.identity.consumer, self.identity.group)
-        return Standing.STALE if said == stale and stale != fresh else Standing.FRESH
+        return ClaimResult.STALE if said == stale and stale != new else ClaimResult.NEW
 
-    async def put_aside(self, session: AsyncSession, aside: Aside) -> Standing:
+    async def defer(self, session: AsyncSession, state: DeferredState) -> ClaimResult:
         """Let it wait again, or make it a dead letter. SETTLED means that it is no longer this taker's."""
         await lock_group(session, self.identity.consumer, self.identity.group)
         kept = await session.execute(
             update(deferred_message)
             .where(self._is_mine())
-            .values(**aside.columns(), taken_until=None, starts=0)
+            .values(**state.columns(), taken_until=None, starts=0)
             .returning(deferred_message.c.id)
         )
         if kept.first() is None:
-            return Standing.SETTLED
-        await self._say(session, literal(str(aside.outcome)))
-        if not aside.blocks:
+            return ClaimResult.DUPLICATE
+        await self._say(session, literal(str(state.outcome)))
+        if not state.blocks:
             await promote(session, self.identity.consumer, self.identity.group)
-        return Standing.FRESH
+        return ClaimResult.NEW
 
     async def release(self, session: AsyncSession) -> None:
         """Give it back as it was: it did not run to any end, and that was nobody's attempt."""
@@ -132,7 +132,7 @@ async def find_due(session: AsyncSession, consumer: str, *, without: Sequence[st
     return [Due(each.message_group, each.starts) for each in found]
 
 
-async def start(session: AsyncSession, consumer: str, due: Due, *, lease_seconds: float) -> Parked | None:
+async def start(session: AsyncSession, consumer: str, due: Due, *, lease_seconds: float) -> DeferredMessage | None:
     """Take the oldest message of the group that is due and note that it starts; to be committed before it does.
 
     None if there is none in turn, somebody else has it, or it was started more often than was said.
@@ -173,7 +173,7 @@ def _in_turn(consumer: str, group: ColumnElement[str]) -> ScalarSelect[int]:
     )
 
 
-def _parked(row: object) -> Parked:
+def _parked(row: object) -> DeferredMessage:
     found = row._mapping  # type: ignore[attr-defined]
     identity = Identity(
         consumer=found["consumer"],
@@ -185,7 +185,7 @@ def _parked(row: object) -> Parked:
         sequence=found["sequence"],
         type=found["type"],
     )
-    return Parked(
+    return DeferredMessage(
         id=found["id"],
         identity=identity,
         body=found["envelope"],

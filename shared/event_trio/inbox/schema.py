@@ -130,6 +130,22 @@ STATEMENTS_V3: tuple[str, ...] = (
     "CREATE INDEX deferred_message_pending ON deferred_message (consumer, id) WHERE status <> 'dead'",
 )
 
+STATEMENTS_V4: tuple[str, ...] = (
+    # A message that waits for an earlier one of its group is blocked.
+    "ALTER TABLE deferred_message DROP CONSTRAINT deferred_message_status_check",
+    "UPDATE deferred_message SET status = 'blocked' WHERE status = 'behind'",
+    "UPDATE deferred_message SET reason = 'blocked' WHERE reason = 'behind'",
+    """
+    ALTER TABLE deferred_message ADD CONSTRAINT deferred_message_status_check
+    CHECK (status IN ('waiting', 'blocked', 'dead'))
+    """,
+    "DROP INDEX deferred_message_blockers",
+    """
+    CREATE INDEX deferred_message_blockers ON deferred_message (consumer, message_group)
+    WHERE blocks AND status <> 'blocked'
+    """,
+)
+
 
 def grants(role: str) -> tuple[str, ...]:
     """The statements that let the role of a service consume."""

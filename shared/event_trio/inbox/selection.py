@@ -18,7 +18,7 @@ MOST = 1000
 """Messages that one call changes at the most."""
 
 DEAD = (Status.DEAD,)
-PENDING = (Status.WAITING, Status.BEHIND)
+PENDING = (Status.WAITING, Status.BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)

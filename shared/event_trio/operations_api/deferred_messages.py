@@ -17,7 +17,7 @@ from ..inbox.deferred import Status
 from ..inbox.deferred_messages import DeferredMessageNotFound, DeferredMessages
 from ..inbox.selection import By, Selection
 from .messages import (
-    BEHIND,
+    BLOCKED,
     BUSY,
     CHANGE,
     CURSOR,
@@ -41,10 +41,10 @@ from .messages import (
 
 router = APIRouter(prefix="/v1/deferred-messages", tags=["deferred messages"])
 
-RUN = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, BEHIND, UNAVAILABLE)
+RUN = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, BLOCKED, UNAVAILABLE)
 
-Pending = Literal["waiting", "behind"]
-STATUS = "`waiting`: it runs again when it is due; `behind`: it waits for those of its group before it."
+Pending = Literal["waiting", "blocked"]
+STATUS = "`waiting`: it runs again when it is due; `blocked`: it waits for those of its group before it."
 
 
 def _deferred_messages(request: Request) -> DeferredMessages:

@@ -18,12 +18,12 @@ from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
 from ..http.timestamp import Timestamp
 from ..http.tokens import Principal, Role
 from ..idempotency.keyed_request import StoredResponse
-from ..inbox.deferred_messages import MessageBehind
+from ..inbox.deferred_messages import MessageBlocked
 from ..inbox.resolution import MessageBusy
 from ..inbox.selection import MOST, Rows, Selection
 
 BUSY = ProblemKind("message-busy", "The message is being handled right now", 409, transient=True)
-BEHIND = ProblemKind("message-behind", "The message waits behind another one of its group", 409)
+BLOCKED = ProblemKind("message-blocked", "The message waits for an earlier one of its group", 409)
 
 LIST = problems(INVALID_REQUEST, UNAVAILABLE)
 CHANGE = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, UNAVAILABLE)
@@ -183,6 +183,6 @@ def refusing() -> Iterator[None]:
         yield
     except MessageBusy as error:
         raise HttpProblem(BUSY, str(error), headers={"Retry-After": "1"}) from None
-    except MessageBehind as error:
+    except MessageBlocked as error:
         first = {"event_id": error.event_id, "status": error.status}
-        raise HttpProblem(BEHIND, str(error), behind=first) from None
+        raise HttpProblem(BLOCKED, str(error), blocked_by=first) from None

@@ -34,8 +34,8 @@ class Progress:
 class FailureClassifier:
     """Tells failures apart. The database as a whole is blamed only when it does not take a write when asked."""
 
-    def __init__(self, gate: DatabaseBreaker) -> None:
-        self._gate = gate
+    def __init__(self, breaker: DatabaseBreaker) -> None:
+        self._breaker = breaker
         self._put_off: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     async def outage(self, identity: Identity, error: BaseException, progress: Progress) -> Unavailable | None:
@@ -66,7 +66,7 @@ class FailureClassifier:
 
     async def _if_it_answers(self, otherwise: Fault | None) -> Fault | None:
         """The database, unless it answers: then it was something else."""
-        return otherwise if await self._gate.answers() else Fault.UNAVAILABLE
+        return otherwise if await self._breaker.answers() else Fault.UNAVAILABLE
 
     def _count(self, identity: Identity) -> int:
         key = _key(identity)

@@ -11,14 +11,14 @@ from ...clock import Clock
 from ...database.faults import Fault, fault_of
 from ...envelope import Envelope
 from ...errors import MalformedEnvelope
-from ...inbox import unfinished_attempts as marks
+from ...inbox import unfinished_attempts
 from ...inbox.arrival import Arrival
-from ...inbox.guard import Identity, Standing
+from ...inbox.guard import ClaimResult, Identity
 from ..errors import Reject, describe
-from ..outcome import Apart, Outcome, Retry, Unavailable
+from ..outcome import NeedsIsolation, Outcome, Retry, Unavailable
 from ..sources.delivery import Delivery
-from ..telemetry import Report
-from .pipeline import Handling
+from ..telemetry import Telemetry
+from .pipeline import Pipeline
 from .work import Effort, Work
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ MARGIN_HOURS = 24.0
 """So much before its inbox row could be pruned an event is no longer handled."""
 
 
-class Processor:
+class Intake:
     """Handles deliveries of one consumer, each to its end. It keeps nothing between calls.
 
     `retention_hours` is how long inbox rows are kept: an event that is nearly as old might have been handled by now
@@ -41,24 +41,24 @@ class Processor:
         self,
         consumer: str,
         sessions: async_sessionmaker[AsyncSession],
-        handling: Handling,
-        report: Report,
+        pipeline: Pipeline,
+        telemetry: Telemetry,
         clock: Clock,
         *,
         retention_hours: float | None = None,
     ) -> None:
         self._consumer = consumer
         self._sessions = sessions
-        self._handling = handling
-        self._report = report
+        self._pipeline = pipeline
+        self._telemetry = telemetry
         self._clock = clock
         self._handled_for = None if retention_hours is None else timedelta(hours=retention_hours - MARGIN_HOURS)
 
     def ensure_kept(self, seconds: float, *, how: str) -> None:
         """Raise ConfigurationError if a handler may take longer than its message is kept."""
-        self._handling.ensure_kept(seconds, how=how)
+        self._pipeline.ensure_kept(seconds, how=how)
 
-    async def process(self, delivery: Delivery, *, in_place: bool = True) -> Outcome | Apart:
+    async def process(self, delivery: Delivery, *, in_place: bool = True) -> Outcome | NeedsIsolation:
         """Do with the delivery what can be done now. Only a cancellation or a mistake in this code raises.
 
         Unless it may stay `in_place`, it is put aside after a failure, however short the wait is.
@@ -68,18 +68,18 @@ class Processor:
             envelope = readable(delivery.body)
         except MalformedEnvelope as error:
             identity = Identity.unreadable(self._consumer, message_id=message.message_id, group=delivery.group)
-            with self._report.about(identity):
-                return await self._handling.endings.bury(self._arrival(delivery, identity), "unreadable", error)
+            with self._telemetry.about(identity):
+                return await self._pipeline.terminal.dead_letter(self._arrival(delivery, identity), "unreadable", error)
         identity = Identity.of(self._consumer, envelope, message_id=message.message_id, group=delivery.group)
-        with self._report.about(identity, envelope):
+        with self._telemetry.about(identity, envelope):
             entry = self._arrival(delivery, identity)
             if self._handled_for is not None and self._clock.now() - envelope.time > self._handled_for:
                 old = Reject("older than the time for which it is known what was handled")
-                return await self._handling.endings.bury(entry, "too_old", old)
+                return await self._pipeline.terminal.dead_letter(entry, "too_old", old)
             if delivery.suspect and not delivery.marked and (ended := await self._mark(delivery, entry)) is not None:
                 return ended
             effort = Effort(delivery.failures, delivery.spent if in_place else None)
-            outcome = await self._handling.handle(Work(entry, envelope, effort))
+            outcome = await self._pipeline.handle(Work(entry, envelope, effort))
             delivery.failures, delivery.spent = effort.failures, effort.spent or 0.0
             if isinstance(outcome, Retry) and delivery.marked:
                 # While it waits, a process that dies does not die over it.
@@ -93,31 +93,33 @@ class Processor:
         try:
             event_id = str(readable(delivery.body).id)
             async with self._sessions.begin() as session:
-                await marks.unmark(session, self._consumer, event_id)
+                await unfinished_attempts.unmark(session, self._consumer, event_id)
             delivery.marked = False
         except Exception as error:  # noqa: BLE001 - a mark too many is only a step towards a dead letter
-            log.warning("mark not taken back", action="consumer.unmark_failed", error=describe(error))
+            log.warning("mark not taken back", action="consumer.attempt_not_cleared", error=describe(error))
 
-    async def _mark(self, delivery: Delivery, entry: Arrival) -> Outcome | Apart | None:
+    async def _mark(self, delivery: Delivery, entry: Arrival) -> Outcome | NeedsIsolation | None:
         """Commit that it starts, unless it is settled; an outcome says that it does not start at all."""
         identity = entry.identity
         try:
             async with self._sessions.begin() as session:
-                if await entry.look(session) is Standing.SETTLED:
-                    await marks.clear(session, self._consumer, identity.event_id)
+                if await entry.look(session) is ClaimResult.DUPLICATE:
+                    await unfinished_attempts.clear(session, self._consumer, identity.event_id)
                     return None
-                if not delivery.alone and await marks.left_behind(session, self._consumer, identity.event_id):
-                    return Apart()
-                starts = await marks.mark_started(session, self._consumer, identity.event_id)
+                if not delivery.alone and await unfinished_attempts.left_behind(
+                    session, self._consumer, identity.event_id
+                ):
+                    return NeedsIsolation()
+                starts = await unfinished_attempts.mark_started(session, self._consumer, identity.event_id)
         except Exception as error:  # noqa: BLE001 - nothing has run yet: only the database can have failed
             unavailable = Unavailable(describe(error), whole=fault_of(error) in (Fault.UNAVAILABLE, Fault.NOT_MIGRATED))
-            self._report.postponed(identity, unavailable)
+            self._telemetry.postponed(identity, unavailable)
             return unavailable
         delivery.marked = True
         if starts <= STARTS_WITHOUT_END:
             return None
         died = Reject(f"the process ended {STARTS_WITHOUT_END} times while it was handled")
-        outcome = await self._handling.endings.bury(entry, "process_died", died, attempts=delivery.failures)
+        outcome = await self._pipeline.terminal.dead_letter(entry, "process_died", died, attempts=delivery.failures)
         if not isinstance(outcome, Unavailable):
             delivery.marked = False
         return outcome

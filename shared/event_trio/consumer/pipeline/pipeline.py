@@ -16,16 +16,16 @@ from ...clock import Clock
 from ...contracts.payload import EventPayload
 from ...error_text import field_path
 from ...errors import EventRejected, EventTrioError
-from ...inbox.guard import InboxOutcome, Standing
+from ...inbox.guard import ClaimResult, InboxOutcome
 from ..database_breaker import DatabaseBreaker
-from ..errors import HandlerTimeout, InvalidPayload, Outage, Reject, RetryLater, describe
+from ..errors import DependencyUnavailable, HandlerTimeout, InvalidPayload, Reject, RetryLater, describe
 from ..event import Event
-from ..outcome import Deferred, Done, Handled, Ignored, Outcome, Retry, Settled, Skipped
+from ..outcome import Deferred, Done, Duplicate, Handled, Ignored, Outcome, Retry, Skipped
 from ..payloads import Erased, PayloadReader
-from ..policies import Again, Later, last_of, next_step, rest_of, wait_for
+from ..policies import DeferFor, RetryAfter, final_policy, next_step, rest_of, wait_for
 from ..router import AnyRoute, NoRoute, Router, Stale
-from ..telemetry import Report
-from .failure import Endings
+from ..telemetry import Telemetry
+from .failure import TerminalOutcomes
 from .failure_classifier import FailureClassifier, Progress
 from .handler_task import alone
 from .work import Work
@@ -43,7 +43,7 @@ class TransactionEnded(EventTrioError):
     """The handler ended the transaction that it was given: only its caller may commit or roll back."""
 
 
-class Handling:
+class Pipeline:
     """Runs handlers. Outside the database `act` runs first, in no transaction; then one transaction holds the inbox
     row, the handler's writes and the events that they cause. `after_commit` is told of every such commit.
     """
@@ -52,8 +52,8 @@ class Handling:
         self,
         router: Router,
         sessions: async_sessionmaker[AsyncSession],
-        gate: DatabaseBreaker,
-        report: Report,
+        breaker: DatabaseBreaker,
+        telemetry: Telemetry,
         clock: Clock,
         *,
         after_commit: Callable[[], None] = lambda: None,
@@ -61,12 +61,12 @@ class Handling:
     ) -> None:
         self._router = router
         self._sessions = sessions
-        self._judge = FailureClassifier(gate)
-        self._report = report
+        self._classifier = FailureClassifier(breaker)
+        self._telemetry = telemetry
         self._clock = clock
         self._after_commit = after_commit
         self._payloads = payloads
-        self.endings = Endings(sessions, report, self._judge, after_commit=after_commit)
+        self.terminal = TerminalOutcomes(sessions, telemetry, self._classifier, after_commit=after_commit)
 
     def timeout(self, event_type: str | None) -> float:
         """The longest that a handler of the type may take, in seconds."""
@@ -80,7 +80,7 @@ class Handling:
         """Do what can be done now. Only a cancellation or a mistake in this code raises."""
         route = self._router.find(work.envelope)
         if isinstance(route, NoRoute):
-            return await self.endings.bury(work.entry, route.reason, Reject(route.error))
+            return await self.terminal.dead_letter(work.entry, route.reason, Reject(route.error))
         started = self._clock.monotonic()
         progress = _Progress()
         limit = asyncio.timeout(route.timeout)
@@ -91,36 +91,36 @@ class Handling:
             if _is_cancelled():
                 raise
             if isinstance(error, InvalidPayload):
-                return await self.endings.bury(work.entry, "invalid_payload", error)
+                return await self.terminal.dead_letter(work.entry, "invalid_payload", error)
             progress.late = limit.expired()
             progress.used_up = progress.late and progress.acted_for > route.timeout / 2
-            if (unavailable := await self._judge.outage(work.identity, error, progress)) is not None:
-                self._report.postponed(work.identity, unavailable)
+            if (unavailable := await self._classifier.outage(work.identity, error, progress)) is not None:
+                self._telemetry.postponed(work.identity, unavailable)
                 return unavailable
-            self._judge.forget(work.identity)
+            self._classifier.forget(work.identity)
             spent = self._clock.monotonic() - started
             if limit.expired():
                 late = HandlerTimeout(f"the handler took longer than {route.timeout} s")
                 return await self._failed(work, route, late, spent, "timeout", progress.event)
             return await self._failed(work, route, error, spent, "failed", progress.event)
-        self._judge.forget(work.identity)
-        self._report.finished(work.identity, work.envelope, outcome, self._clock.monotonic() - started)
+        self._classifier.forget(work.identity)
+        self._telemetry.finished(work.identity, work.envelope, outcome, self._clock.monotonic() - started)
         return outcome
 
     async def _run(self, work: Work, route: AnyRoute, progress: _Progress) -> Done:
-        standing = Standing.FRESH
+        result = ClaimResult.NEW
         if route.act is not None or work.envelope.data is None:
             progress.in_database = True
-            standing = await self._look(work)
+            result = await self._look(work)
             progress.in_database = False
-            if standing is Standing.SETTLED:
-                return Settled()
-            if standing is Standing.BEHIND:
+            if result is ClaimResult.DUPLICATE:
+                return Duplicate()
+            if result is ClaimResult.BLOCKED:
                 return Deferred(None, "its group waits")
         payload = await self._payload(work, route)
         if payload is None:
             return await self._erased(work, progress)
-        stale = standing is Standing.STALE
+        stale = result is ClaimResult.STALE
         event: AnyEvent = Event(payload, work.envelope, stale=stale, attempt=work.effort.failures + 1)
         progress.event = event
         acted: object = None
@@ -133,33 +133,33 @@ class Handling:
         progress.in_database = True
         return await self._record(work, route, event, acted, progress)
 
-    async def _look(self, work: Work) -> Standing:
+    async def _look(self, work: Work) -> ClaimResult:
         """How it stands; if its group waits, it is put behind it."""
         async with self._sessions() as session:
-            standing = await work.entry.look(session)
-        if standing is not Standing.BEHIND:
-            return standing
+            result = await work.entry.look(session)
+        if result is not ClaimResult.BLOCKED:
+            return result
         async with self._sessions() as session:
             handled = InboxOutcome.HANDLED
-            standing = await work.entry.begin(session, fresh=handled, stale=handled)
+            result = await work.entry.begin(session, new=handled, stale=handled)
             # Anything else but BEHIND says that the group has stopped waiting meanwhile: then it runs.
-            await (session.commit() if standing is Standing.BEHIND else session.rollback())
-        return standing
+            await (session.commit() if result is ClaimResult.BLOCKED else session.rollback())
+        return result
 
     async def _record(self, work: Work, route: AnyRoute, event: AnyEvent, acted: object, progress: _Progress) -> Done:
         async with self._sessions.begin() as session:
             skip = route.stale is Stale.SKIP
             said = InboxOutcome.SKIPPED_STALE if skip else InboxOutcome.HANDLED_STALE
-            standing = await work.entry.begin(session, fresh=InboxOutcome.HANDLED, stale=said)
-            if standing is Standing.SETTLED:
-                return Settled()
-            if standing is Standing.BEHIND:
+            result = await work.entry.begin(session, new=InboxOutcome.HANDLED, stale=said)
+            if result is ClaimResult.DUPLICATE:
+                return Duplicate()
+            if result is ClaimResult.BLOCKED:
                 return Deferred(None, "its group waits")
-            if standing is Standing.STALE and skip:
+            if result is ClaimResult.STALE and skip:
                 return Skipped()
             progress.in_handler = True
             transaction = session.get_transaction()
-            told = replace(event, stale=standing is Standing.STALE)
+            told = replace(event, stale=result is ClaimResult.STALE)
             await alone(lambda: route.record(session, told, acted))
             if session.get_transaction() is not transaction or transaction is None or not transaction.is_active:
                 raise TransactionEnded
@@ -167,7 +167,7 @@ class Handling:
             failpoints.hit("consumer.before_commit")
         failpoints.hit("consumer.after_commit")
         self._after_commit()
-        return Handled(stale=standing is Standing.STALE)
+        return Handled(stale=result is ClaimResult.STALE)
 
     async def _payload(self, work: Work, route: AnyRoute) -> EventPayload | None:
         """What the event says, wherever it is kept; None when its publisher has erased it on purpose."""
@@ -189,21 +189,25 @@ class Handling:
         progress.in_database = True
         async with self._sessions.begin() as session:
             ignored = InboxOutcome.IGNORED
-            standing = await work.entry.begin(session, fresh=ignored, stale=ignored)
-        if standing is Standing.BEHIND:
+            result = await work.entry.begin(session, new=ignored, stale=ignored)
+        if result is ClaimResult.BLOCKED:
             return Deferred(None, "its group waits")
-        return Settled() if standing is Standing.SETTLED else Ignored("erased", "its publisher has erased the payload")
+        return (
+            Duplicate()
+            if result is ClaimResult.DUPLICATE
+            else Ignored("erased", "its publisher has erased the payload")
+        )
 
     async def _failed(
         self, work: Work, route: AnyRoute, error: BaseException, spent: float, reason: str, event: AnyEvent | None
     ) -> Outcome:
         effort = work.effort
         if isinstance(error, Reject | EventRejected):
-            last = last_of(route.policy)
-            return await self.endings.finish(work, last, "rejected", error, route=route, event=event)
-        if isinstance(error, Outage):
+            last = final_policy(route.policy)
+            return await self.terminal.finish(work, last, "rejected", error, route=route, event=event)
+        if isinstance(error, DependencyUnavailable):
             step: object = wait_for(error.seconds, spent=effort.spent, rest=rest_of(route.policy))
-            reason = "outage"
+            reason = "dependency_unavailable"
         else:
             effort.failures += 1
             if effort.spent is not None:
@@ -215,14 +219,14 @@ class Handling:
                 random=random.random(),  # noqa: S311 - jitter is no secret
                 asked=error.seconds if isinstance(error, RetryLater) else None,
             )
-        if isinstance(step, Again) and effort.spent is not None:
+        if isinstance(step, RetryAfter) and effort.spent is not None:
             effort.spent += step.after
             outcome = Retry(step.after, describe(error))
-            self._report.postponed(work.identity, outcome, attempt=effort.failures, error=error)
+            self._telemetry.postponed(work.identity, outcome, attempt=effort.failures, error=error)
             return outcome
-        if isinstance(step, Later):
-            return await self.endings.defer(work, step, reason, error)
-        return await self.endings.finish(work, last_of(route.policy), reason, error, route=route, event=event)
+        if isinstance(step, DeferFor):
+            return await self.terminal.defer(work, step, reason, error)
+        return await self.terminal.finish(work, final_policy(route.policy), reason, error, route=route, event=event)
 
 
 def _is_cancelled() -> bool:

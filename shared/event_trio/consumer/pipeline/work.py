@@ -9,8 +9,8 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ...envelope import Envelope
-from ...inbox.deferred import Aside
-from ...inbox.guard import Identity, InboxOutcome, Standing
+from ...inbox.deferred import DeferredState
+from ...inbox.guard import ClaimResult, Identity, InboxOutcome
 
 
 class Entry(Protocol):
@@ -25,15 +25,15 @@ class Entry(Protocol):
     @property
     def attributes(self) -> Mapping[str, str]: ...
 
-    async def look(self, session: AsyncSession) -> Standing:
+    async def look(self, session: AsyncSession) -> ClaimResult:
         """How it stands right now; decides nothing."""
         ...
 
-    async def begin(self, session: AsyncSession, *, fresh: InboxOutcome, stale: InboxOutcome) -> Standing:
-        """First in the transaction of what is done about it; with SETTLED or BEHIND nothing more may be done."""
+    async def begin(self, session: AsyncSession, *, new: InboxOutcome, stale: InboxOutcome) -> ClaimResult:
+        """First in the transaction of what is done about it; with SETTLED or BLOCKED nothing more may be done."""
         ...
 
-    async def put_aside(self, session: AsyncSession, aside: Aside) -> Standing:
+    async def defer(self, session: AsyncSession, state: DeferredState) -> ClaimResult:
         """Let it wait, or make it a dead letter; SETTLED means that it was ended in the meantime."""
         ...
 

@@ -39,7 +39,7 @@ class _Settled:
 
 
 class Acknowledgements:
-    """Settled messages on their way out of the queue.
+    """Duplicate messages on their way out of the queue.
 
     Until all messages of a group that are in flight are deleted, the broker withholds what follows in it. So the last
     of them is deleted at once, and the others with it, unless a call is under way: what gathers meanwhile is the next

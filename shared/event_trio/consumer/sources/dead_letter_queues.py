@@ -11,8 +11,8 @@ from ...backoff import Backoff
 from ...broker.queue import Message, Queue
 from ...errors import BrokerUnavailable, EventTrioError, MalformedEnvelope
 from ...inbox.arrival import Arrival
-from ...inbox.deferred import Aside, Status
-from ...inbox.guard import Identity, Standing
+from ...inbox.deferred import DeferredState, Status
+from ...inbox.guard import ClaimResult, Identity
 from ...lifecycle import pause
 from ...signals import Signals
 from ..errors import describe, is_database_failure
@@ -67,7 +67,10 @@ class DeadLetterQueueDrain:
                     raise
                 failures += 1
                 log.debug(
-                    "dead-letter queue not read", action="net.failed", queue=self._queue.name, error=describe(error)
+                    "dead-letter queue not read",
+                    action="dead_letter_queue.receive_failed",
+                    queue=self._queue.name,
+                    error=describe(error),
                 )
                 await pause(stopping, BROKER_DOWN.delay(failures))
                 continue
@@ -85,7 +88,7 @@ class DeadLetterQueueDrain:
         finally:
             if kept:
                 await self._queue.delete(kept)
-        self._signals.emit("net.taken_in", queue=self._queue.name, messages=len(kept))
+        self._signals.emit("dead_letter_queue.drained", queue=self._queue.name, messages=len(kept))
         return len(messages)
 
     async def _is_kept(self, message: Message) -> bool:
@@ -98,7 +101,7 @@ class DeadLetterQueueDrain:
             self._metrics.unstorable.labels(self._reason).inc()
             log.error(
                 "a message cannot be stored: it stays in its dead-letter queue",
-                action="net.unstorable",
+                action="dead_letter_queue.not_stored",
                 queue=self._queue.name,
                 message_id=message.message_id,
                 error=describe(error),
@@ -116,25 +119,29 @@ class DeadLetterQueueDrain:
         except MalformedEnvelope as malformed:
             identity = Identity.unreadable(self._consumer, message_id=message.message_id, group=group)
             error = malformed
-        aside = Aside(Status.DEAD, self._reason, str(error) if error else f"it was found in {self._queue.name}")
+        state = DeferredState(Status.DEAD, self._reason, str(error) if error else f"it was found in {self._queue.name}")
         try:
-            standing = await self._put_aside(Arrival(identity, body, message.attributes), aside)
+            result = await self._defer(Arrival(identity, body, message.attributes), state)
         except Exception as raised:
             if is_database_failure(raised):
                 raise
-            log.warning("dead letter kept without its particulars", action="net.bare", error=describe(raised))
-            standing = await self._put_aside(Arrival(identity.bare(), body, message.attributes), aside)
-        if standing is not Standing.SETTLED:
+            log.warning(
+                "dead letter kept without its particulars",
+                action="dead_letter_queue.stored_without_metadata",
+                error=describe(raised),
+            )
+            result = await self._defer(Arrival(identity.bare(), body, message.attributes), state)
+        if result is not ClaimResult.DUPLICATE:
             self._metrics.dead_letters.labels(self._reason).inc()
             log.error(
                 "dead letter from the broker",
-                action="net.dead_letter",
+                action="dead_letter_queue.dead_letter",
                 queue=self._queue.name,
                 event_id=identity.event_id,
                 reason=self._reason,
-                error=aside.error,
+                error=state.error,
             )
 
-    async def _put_aside(self, arrival: Arrival, aside: Aside) -> Standing:
+    async def _defer(self, arrival: Arrival, state: DeferredState) -> ClaimResult:
         async with self._sessions.begin() as session:
-            return await arrival.put_aside(session, aside)
+            return await arrival.defer(session, state)

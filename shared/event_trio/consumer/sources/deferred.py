@@ -14,16 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from ...backoff import Backoff
 from ...database.faults import Fault, fault_of
 from ...errors import MalformedEnvelope
-from ...inbox.parked import Due, Parked, find_due, start
+from ...inbox.parked import DeferredMessage, Due, find_due, start
 from ...signals import Signals
 from ..database_breaker import DatabaseBreaker
 from ..errors import Reject, describe, is_database_failure
 from ..isolation import ALONE_FROM, Isolation
 from ..outcome import Outcome, Unavailable
 from ..pipeline.intake import STARTS_WITHOUT_END, readable
-from ..pipeline.pipeline import Handling
+from ..pipeline.pipeline import Pipeline
 from ..pipeline.work import Effort, Work
-from ..telemetry import Report
+from ..telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ PUT_OFF = Backoff(first=0.2, factor=2.0, cap=30.0, jitter=0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class DeferredOptions:
     """How often it looks for what is due, and how much it runs at once."""
 
     poll_seconds: float = 1.0
@@ -51,34 +51,34 @@ class DeferredWorker:
     meanwhile. From then on the message runs beside no other such message, and soon beside nothing.
     """
 
-    name = "deferrals"
+    name = "deferred-messages"
 
     def __init__(
         self,
         consumer: str,
         sessions: async_sessionmaker[AsyncSession],
-        handling: Handling,
-        gate: DatabaseBreaker,
-        report: Report,
+        pipeline: Pipeline,
+        breaker: DatabaseBreaker,
+        telemetry: Telemetry,
         signals: Signals,
-        pace: Pace | None = None,
+        pace: DeferredOptions | None = None,
         isolation: Isolation | None = None,
     ) -> None:
         self._consumer = consumer
         self._sessions = sessions
-        self._handling = handling
-        self._gate = gate
-        self._report = report
+        self._pipeline = pipeline
+        self._breaker = breaker
+        self._telemetry = telemetry
         self._signals = signals
-        self._pace = pace or Pace()
-        handling.ensure_kept(self._pace.lease_seconds, how="what was put aside is taken for")
+        self._pace = pace or DeferredOptions()
+        pipeline.ensure_kept(self._pace.lease_seconds, how="what was put aside is taken for")
         self._isolation = isolation or Isolation()
         self._found: deque[Due] = deque()
         self._look_at = 0.0
         self._workers: dict[str, asyncio.Task[int]] = {}
         self._suspect: str | None = None
         self._put_off: dict[str, tuple[int, float]] = {}
-        self._unfinished: list[Parked] = []
+        self._unfinished: list[DeferredMessage] = []
         self._changed = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -86,7 +86,7 @@ class DeferredWorker:
         stop = asyncio.create_task(self._tell(stopping))
         try:
             while not stopping.is_set():
-                await self._gate_or(stopping)
+                await self._wait_for_database(stopping)
                 if stopping.is_set():
                     break
                 self._changed.clear()
@@ -154,14 +154,14 @@ class DeferredWorker:
             self._suspect = None
         if not worker.cancelled() and (error := worker.exception()) is not None:
             # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
-            log.error("deferral failed", action="deferrals.failed", error=describe(error), exc_info=error)
+            log.error("deferral failed", action="deferred.failed", error=describe(error), exc_info=error)
             self._pause(group)
         self._changed.set()
 
     async def _drain(self, due: Due, stopping: asyncio.Event, burst: int) -> int:
         """Run the group's messages in order while they are due, `burst` at the most; returns how many were started."""
         ran = 0
-        while not stopping.is_set() and self._gate.is_open:
+        while not stopping.is_set() and self._breaker.is_open:
             async with self._isolation.alone() if due.starts >= ALONE_FROM else self._isolation.beside():
                 parked = await self._start(due)
                 if parked is None:
@@ -175,10 +175,10 @@ class DeferredWorker:
             if due.starts or ran >= burst:
                 self._look_at = 0.0
                 break
-        self._signals.emit("deferrals.ran", messages=ran)
+        self._signals.emit("deferred.ran", messages=ran)
         return ran
 
-    async def _start(self, due: Due) -> Parked | None:
+    async def _start(self, due: Due) -> DeferredMessage | None:
         try:
             async with self._sessions.begin() as session:
                 return await start(session, self._consumer, due, lease_seconds=self._pace.lease_seconds)
@@ -190,11 +190,11 @@ class DeferredWorker:
             return None
 
     def _note(self, error: BaseException) -> None:
-        """What stops every statement closes the gate; what stops this one alone passes by itself."""
+        """What stops every statement closes the breaker; what stops this one alone passes by itself."""
         if fault_of(error) is Fault.UNAVAILABLE:
-            self._gate.close(describe(error))
+            self._breaker.close(describe(error))
 
-    async def _run(self, parked: Parked) -> bool:
+    async def _run(self, parked: DeferredMessage) -> bool:
         """Whether it came to an end."""
         try:
             outcome = await self._handle(parked)
@@ -203,30 +203,30 @@ class DeferredWorker:
             raise
         if isinstance(outcome, Unavailable):
             if outcome.whole:
-                self._gate.close(outcome.error)
+                self._breaker.close(outcome.error)
             self._unfinished.append(parked)
         return not isinstance(outcome, Unavailable)
 
-    async def _handle(self, parked: Parked) -> Outcome:
-        endings = self._handling.endings
+    async def _handle(self, parked: DeferredMessage) -> Outcome:
+        terminal = self._pipeline.terminal
         try:
             envelope = readable(parked.body)
         except MalformedEnvelope as error:
-            with self._report.about(parked.identity):
-                return await endings.bury(parked, "unreadable", error, attempts=parked.attempts)
-        with self._report.about(parked.identity, envelope):
+            with self._telemetry.about(parked.identity):
+                return await terminal.dead_letter(parked, "unreadable", error, attempts=parked.attempts)
+        with self._telemetry.about(parked.identity, envelope):
             if parked.starts > STARTS_WITHOUT_END:
                 died = Reject(f"the process ended {STARTS_WITHOUT_END} times while it was handled")
-                return await endings.bury(parked, "process_died", died, attempts=parked.attempts)
-            return await self._handling.handle(Work(parked, envelope, Effort(parked.attempts, None)))
+                return await terminal.dead_letter(parked, "process_died", died, attempts=parked.attempts)
+            return await self._pipeline.handle(Work(parked, envelope, Effort(parked.attempts, None)))
 
-    async def _give_back(self, parked: Parked) -> None:
+    async def _give_back(self, parked: DeferredMessage) -> None:
         """What was cut off is run again, and that was nobody's attempt; what had come to an end is not touched."""
         try:
             async with self._sessions.begin() as session:
                 await parked.release(session)
         except Exception as error:  # noqa: BLE001 - its lease runs out by itself
-            log.warning("not given back", action="deferrals.not_given_back", error=describe(error))
+            log.warning("not given back", action="deferred.lease_not_returned", error=describe(error))
 
     async def _release_unfinished(self) -> None:
         while self._unfinished:
@@ -260,10 +260,10 @@ class DeferredWorker:
         await stopping.wait()
         self._changed.set()
 
-    async def _gate_or(self, stopping: asyncio.Event) -> None:
-        if self._gate.is_open:
+    async def _wait_for_database(self, stopping: asyncio.Event) -> None:
+        if self._breaker.is_open:
             return
-        waits = [asyncio.create_task(self._gate.opened()), asyncio.create_task(stopping.wait())]
+        waits = [asyncio.create_task(self._breaker.opened()), asyncio.create_task(stopping.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -31,7 +31,7 @@ class _Group(Generic[T]):
     due: float = 0.0
 
 
-class Groups(Generic[T]):
+class InFlightMessages(Generic[T]):
     """Messages in hand, by group.
 
     A group is ready, running (its first message, and only that, occupies a slot) or waiting (its first message failed

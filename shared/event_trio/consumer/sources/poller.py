@@ -32,7 +32,7 @@ class Polling:
     receivers: int = 4
 
 
-class Receivers:
+class Poller:
     """Reads the queue while there is room for a whole batch and the database is there.
 
     A receive is never cancelled by a stop, for a poll that dies still takes messages: `run` returns when the last one
@@ -42,7 +42,7 @@ class Receivers:
     def __init__(
         self,
         queue: Queue,
-        gate: DatabaseBreaker,
+        breaker: DatabaseBreaker,
         metrics: ConsumerMetrics,
         polling: Polling,
         *,
@@ -50,7 +50,7 @@ class Receivers:
         deliver: Callable[[list[Message]], None],
     ) -> None:
         self._queue = queue
-        self._gate = gate
+        self._breaker = breaker
         self._metrics = metrics
         self._polling = polling
         self._room = room
@@ -116,7 +116,7 @@ class Receivers:
             return  # the first receiver meets the same trouble and tells of it
 
     async def _receive(self, stopping: asyncio.Event, wait_seconds: int) -> int:
-        while not stopping.is_set() and (not self._gate.is_open or self._room() - self._asked < BATCH):
+        while not stopping.is_set() and (not self._breaker.is_open or self._room() - self._asked < BATCH):
             self._changed.clear()
             await self._changed.wait()
         if stopping.is_set():
@@ -137,11 +137,13 @@ class Receivers:
         self._metrics.failed_calls.labels("receive").inc()
         self._metrics.receiving.set(0)
         if trouble != self._trouble:
-            log.warning("cannot read the queue", action="consumer.queue_down", queue=self._queue.name, error=trouble)
+            log.warning(
+                "cannot read the queue", action="consumer.queue_unavailable", queue=self._queue.name, error=trouble
+            )
         self._trouble = trouble
 
     def _out_of_trouble(self) -> None:
         if self._trouble is not None:
-            log.info("reading the queue", action="consumer.queue_up", queue=self._queue.name)
+            log.info("reading the queue", action="consumer.queue_available", queue=self._queue.name)
         self._metrics.receiving.set(1)
         self._trouble = None

@@ -93,7 +93,7 @@ class Heartbeat:
                 self._metrics.failed_calls.labels("extend").inc()
                 log.warning(
                     "visibility had ended",
-                    action="consumer.message_lost",
+                    action="consumer.visibility_expired",
                     message_id=delivery.message.message_id,
                     error="refused",
                 )

@@ -18,23 +18,23 @@ from ..errors import describe
 from ..isolation import Isolation
 from ..metrics import ConsumerMetrics
 from ..outcome import (
-    Apart,
     DeadLettered,
     Deferred,
+    Duplicate,
     FailurePublished,
     Handled,
     Ignored,
+    NeedsIsolation,
     Outcome,
     Retry,
-    Settled,
     Skipped,
     Unavailable,
 )
-from ..pipeline.intake import Processor
+from ..pipeline.intake import Intake
 from .acknowledgements import Acknowledgements
 from .delivery import Delivery
-from .in_flight import Groups
-from .poller import Polling, Receivers
+from .in_flight import InFlightMessages
+from .poller import Poller, Polling
 from .visibility import Heartbeat
 
 log = structlog.get_logger(__name__)
@@ -78,8 +78,8 @@ class Consumer:
         self,
         name: str,
         queue: Queue,
-        processor: Processor,
-        gate: DatabaseBreaker,
+        intake: Intake,
+        breaker: DatabaseBreaker,
         metrics: ConsumerMetrics,
         clock: Clock,
         signals: Signals,
@@ -87,19 +87,19 @@ class Consumer:
         isolation: Isolation | None = None,
     ) -> None:
         self.name = name
-        self._processor = processor
-        self._gate = gate
+        self._intake = intake
+        self._breaker = breaker
         self._metrics = metrics
         self._clock = clock
         self._signals = signals
         self._limits = limits or Limits()
         self._isolation = isolation or Isolation()
-        processor.ensure_kept(self._limits.hold_seconds, how="its message is held in flight for")
+        intake.ensure_kept(self._limits.hold_seconds, how="its message is held in flight for")
         polling = self._limits.polling
         self._heartbeat = Heartbeat(
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds
         )
-        self._receivers = Receivers(queue, gate, metrics, polling, room=self._room, deliver=self._take_in)
+        self._receivers = Poller(queue, breaker, metrics, polling, room=self._room, deliver=self._take_in)
         self._acknowledgements = Acknowledgements(
             queue, metrics, clock, signals, busy=lambda: self._groups.ready > 0, on_done=self._receivers.nudge
         )
@@ -110,7 +110,7 @@ class Consumer:
     @property
     def trouble(self) -> str | None:
         """What keeps it from working, in a sentence, or None."""
-        return self._receivers.trouble or (f"database: {self._gate.trouble}" if self._gate.trouble else None)
+        return self._receivers.trouble or (f"database: {self._breaker.trouble}" if self._breaker.trouble else None)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until asked to stop; then finish what runs and what the last receive brings, within the budget."""
@@ -120,7 +120,7 @@ class Consumer:
                 standing = [
                     tasks.create_task(work)
                     for work in (
-                        self._gate.run(on_open=self._nudge),
+                        self._breaker.run(on_open=self._nudge),
                         self._acknowledgements.run(),
                         self._keep_in_flight(),
                         self._nudge_after(stopping),
@@ -146,7 +146,7 @@ class Consumer:
                 deadline = now + self._limits.drain_seconds
             may_start = deadline is None or now < deadline - self._limits.drain_seconds * (1 - STARTS_WHILE_DRAINING)
             self._groups.wake(now)
-            if self._gate.is_open and may_start:
+            if self._breaker.is_open and may_start:
                 self._start_ready(now)
             self._acknowledgements.nudge()
             self._measure()
@@ -168,10 +168,10 @@ class Consumer:
 
     async def _handle(self, group: str, delivery: Delivery) -> None:
         in_place = self._groups.waiting < self._limits.waiting
-        outcome: Outcome | Apart
+        outcome: Outcome | NeedsIsolation
         try:
             async with self._isolation.alone() if delivery.alone else self._isolation.beside():
-                outcome = await self._processor.process(delivery, in_place=in_place)
+                outcome = await self._intake.process(delivery, in_place=in_place)
         except Exception as error:
             # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
             log.exception("delivery failed", action="consumer.failed", message_id=delivery.message.message_id)
@@ -179,18 +179,18 @@ class Consumer:
         delivery.task = None
         now = self._clock.monotonic()
         match outcome:
-            case Handled() | Settled() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
+            case Handled() | Duplicate() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
                 self._groups.finish(group)
                 last = not self._groups.of(group)
                 self._acknowledgements.add(delivery.message, valid_until=delivery.visible_at, last=last)
-            case Apart():
+            case NeedsIsolation():
                 delivery.alone = True
                 self._groups.wait(group, now, alone=True)
             case Retry():
                 self._groups.wait(group, now + outcome.after)
             case Unavailable():
                 if outcome.whole:
-                    self._gate.close(outcome.error)
+                    self._breaker.close(outcome.error)
                 delivery.outages += 1
                 pause = PUT_OFF.delay(delivery.outages)
                 self._groups.wait(group, now + pause)
@@ -208,8 +208,8 @@ class Consumer:
             if (held := self._in_hand(delivery)) is not None:
                 # It keeps its place; what stands before or behind it and did not come again is still lost.
                 held.renew(message, delivery.visible_at)
-                self._metrics.renewed.inc()
-                log.info("received what is in hand", action="consumer.renewed", message_id=message.message_id)
+                self._metrics.received_again.inc()
+                log.info("received what is in hand", action="consumer.received_again", message_id=message.message_id)
                 continue
             self._groups.add(delivery.group, delivery)
         self._signals.emit("consumer.received", messages=len(messages))
@@ -236,20 +236,20 @@ class Consumer:
         log.warning("messages left to expire", action="consumer.abandoned", messages=len(deliveries))
         for delivery in deliveries:
             if delivery.marked:
-                self._spawn(self._processor.release(delivery))
+                self._spawn(self._intake.release(delivery))
 
     async def _abandon_all(self) -> None:
         for task in self._handlers:
             task.cancel()
         if self._handlers:
-            log.warning("handlers cancelled", action="consumer.cancelled", handlers=len(self._handlers))
+            log.warning("handlers cancelled", action="consumer.handlers_cancelled", handlers=len(self._handlers))
             await asyncio.wait(self._handlers)
         marked = [delivery for delivery in self._groups.items() if delivery.marked]
         if left := self._groups.held:
             self._metrics.abandoned.inc(left)
             log.info("messages left to expire", action="consumer.abandoned", messages=left)
         self._groups = self._no_groups()
-        await asyncio.gather(*(self._processor.release(delivery) for delivery in marked))
+        await asyncio.gather(*(self._intake.release(delivery) for delivery in marked))
 
     async def _nudge_after(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -278,5 +278,5 @@ class Consumer:
         self._metrics.messages.labels("waiting").set(waiting)
         self._metrics.messages.labels("queued").set(self._groups.held - running - waiting)
 
-    def _no_groups(self) -> Groups[Delivery]:
-        return Groups(concurrency=self._limits.concurrency, capacity=self._limits.capacity)
+    def _no_groups(self) -> InFlightMessages[Delivery]:
+        return InFlightMessages(concurrency=self._limits.concurrency, capacity=self._limits.capacity)
