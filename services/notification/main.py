@@ -32,8 +32,8 @@ from event_trio.observability import logging
 from event_trio.observability.metrics import new_registry
 from event_trio.operations_api import routes as operations_routes
 from event_trio.outbox.metrics import OutboxMetrics
+from event_trio.outbox.monitor import OutboxMonitor
 from event_trio.outbox.notifier import OutboxNotifier
-from event_trio.outbox.watch import OutboxWatch
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.settings import fail, load
 from event_trio.signals import Signals
@@ -81,8 +81,8 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     # Apart from the API's: whatever handlers wait for, it answers.
     consumer_connections = consumer_engine(settings, application_name="notification-consumer")
     consumer_sessions = async_sessionmaker(consumer_connections, expire_on_commit=False)
-    doorbell = OutboxNotifier(settings.database_url.get_secret_value())
-    watch = OutboxWatch(
+    outbox_notifier = OutboxNotifier(settings.database_url.get_secret_value())
+    monitor = OutboxMonitor(
         settings.database_url.get_secret_value(),
         OutboxMetrics(registry),
         topic=BrokerNames(settings.topology_prefix).topic(TOPIC),
@@ -101,9 +101,9 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with consuming(
-            SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=doorbell.ring
+            SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=outbox_notifier.notify
         ) as parts:
-            loops = (*parts.loops, doorbell, watch, pruner)
+            loops = (*parts.loops, outbox_notifier, monitor, pruner)
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
             running.append(_Running(parts.consumer, supervisor))
             await supervisor.start()
@@ -123,7 +123,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         routers=[notifications.router, *operations_routes.ROUTERS],
         authenticator=known,
         registry=registry,
-        checks=(*_checks(engine, running), HealthCheck("outbox", watch.check, required=False)),
+        checks=(*_checks(engine, running), HealthCheck("outbox", monitor.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
         state={"records": NotificationQueries(sessions), **operations_routes.consumer_state(sessions, NAME, answers)},

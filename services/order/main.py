@@ -32,8 +32,8 @@ from event_trio.observability import logging
 from event_trio.observability.metrics import new_registry
 from event_trio.operations_api import routes as operations_routes
 from event_trio.outbox.metrics import OutboxMetrics
+from event_trio.outbox.monitor import OutboxMonitor
 from event_trio.outbox.notifier import OutboxNotifier
-from event_trio.outbox.watch import OutboxWatch
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.settings import fail, load
 from event_trio.signals import Signals
@@ -77,8 +77,8 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     registry = new_registry()
     metrics = OrderMetrics(registry)
     said = signals or Signals()
-    doorbell = OutboxNotifier(url)
-    watch = OutboxWatch(
+    outbox_notifier = OutboxNotifier(url)
+    monitor = OutboxMonitor(
         url,
         OutboxMetrics(registry),
         topic=BrokerNames(settings.topology_prefix).topic(TOPIC),
@@ -93,7 +93,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     routes = router(Compensator(writer, Compensation(settings.compensation), clock=time, metrics=metrics))
     routes.override(settings.policies, setting="FAILURE_POLICIES")
     running: list[_Running] = []
-    use_cases = Orders(sessions, writer, ring=doorbell.ring, clock=time, metrics=metrics)
+    use_cases = Orders(sessions, writer, ring=outbox_notifier.notify, clock=time, metrics=metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -101,10 +101,16 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
             parts = None
             if settings.consuming:
                 consumer = consuming(
-                    SUBSCRIPTION, routes, settings, consumer_sessions, registry, said, after_commit=doorbell.ring
+                    SUBSCRIPTION,
+                    routes,
+                    settings,
+                    consumer_sessions,
+                    registry,
+                    said,
+                    after_commit=outbox_notifier.notify,
                 )
                 parts = await stack.enter_async_context(consumer)
-            loops: list[Loop] = [doorbell, watch, pruner, *(parts.loops if parts else ())]
+            loops: list[Loop] = [outbox_notifier, monitor, pruner, *(parts.loops if parts else ())]
             supervisor = Supervisor(loops, drain_seconds=settings.drain_seconds, signals=said)
             running.append(_Running(parts.consumer if parts else None, supervisor))
             await supervisor.start()
@@ -124,7 +130,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         routers=[orders.router, events.router, reports.router, *operations_routes.ROUTERS],
         authenticator=known,
         registry=registry,
-        checks=(*_checks(engine, running), HealthCheck("outbox", watch.check, required=False)),
+        checks=(*_checks(engine, running), HealthCheck("outbox", monitor.check, required=False)),
         lifespan=lifespan,
         translation=translation(),
         state={

@@ -26,7 +26,7 @@ from event_trio.idempotency.metrics import IdempotencyMetrics
 from event_trio.idempotency.pruner import KeyPruner
 from event_trio.idempotency.response_store import ResponseStore
 from event_trio.idempotency.transactions import pool_transactions
-from event_trio.lifecycle import Supervisor
+from event_trio.lifecycle import Loop, Supervisor
 from event_trio.observability import logging
 from event_trio.observability.metrics import new_registry
 from event_trio.outbox.schema import KEYS
@@ -37,36 +37,36 @@ from .api import inspection, operations
 from .api.problems import translation
 from .api.readiness import Readings, checks
 from .confirmation.broker_identity import BrokerIdentity
-from .confirmation.control_watch import ControlWatch
-from .confirmation.emptiness import Emptiness
+from .confirmation.control_monitor import ControlMonitor
+from .confirmation.empty_queue import EmptyQueueObservations
 from .confirmation.publish_check import PublishCheck
-from .confirmation.sweeper import Patience, Sweeper
+from .confirmation.sweeper import Sweeper, SweepThresholds
 from .jobs.audit_pruner import AuditPruner
 from .jobs.gauge import BacklogGauge
 from .jobs.pruner import Pruner
 from .leases.lanes import Lanes
 from .leases.listener import OutboxListener
 from .metrics import RelayMetrics
-from .operators.acceptances import Acceptances
-from .operators.groups import Groups
+from .operators.broker_acceptance import BrokerAcceptance
 from .operators.holds import Holds
+from .operators.message_groups import MessageGroups
 from .operators.operations import Operations
 from .operators.overview import Overview
 from .operators.releases import Releases
 from .operators.replays import Replays
-from .publishing.backlog import Backlog, Release
+from .publishing.backlog import Backlog, NextEventAfter
 from .publishing.dispatcher import Dispatcher
 from .publishing.outbox_reader import OutboxReader, find_outbox
 from .publishing.outbox_updates import OutboxUpdates
 from .publishing.publisher import Publisher
-from .publishing.relay import Pace, Relay
+from .publishing.relay import Relay, RelayOptions
 from .settings import RelaySettings
 
 log = structlog.get_logger(__name__)
 
 CONNECTIONS = 6
 # How long sending waits for the check queue, where a new broker is given everything again.
-CHECK_PATIENCE_SECONDS = 10.0
+CHECK_WAIT_SECONDS = 10.0
 # Of the SDK's, beyond those of the calls in flight: the readiness page asks, too.
 SPARE_CONNECTIONS = 4
 # Of its own for the lease: it is renewed in time, whatever sweeps and replays do with the others.
@@ -85,7 +85,9 @@ class Parts:
     leave: Callable[[], Awaitable[None]]
 
 
-def build(settings: RelaySettings, *, signals: Signals | None = None, patience: Patience | None = None) -> FastAPI:
+def build(
+    settings: RelaySettings, *, signals: Signals | None = None, thresholds: SweepThresholds | None = None
+) -> FastAPI:
     """The relay, wired; it connects when the application starts, and waits for whatever is not there yet.
 
     Raises ConfigurationError when the settings do not go together.
@@ -98,13 +100,15 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
         )
     known = authenticator(settings)
     registry = new_registry()
-    said = signals or Signals()
+    signals = signals or Signals()
     parts: list[Parts] = []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            made = await _assemble(settings, registry, said, patience or Patience(sweep=settings.sweep_seconds), stack)
+            made = await _assemble(
+                settings, registry, signals, thresholds or SweepThresholds(sweep=settings.sweep_seconds), stack
+            )
             parts.append(made)
             for name, value in made.routes.items():
                 setattr(app.state, name, value)
@@ -132,13 +136,17 @@ def build(settings: RelaySettings, *, signals: Signals | None = None, patience: 
 
 
 async def _assemble(
-    settings: RelaySettings, registry: CollectorRegistry, signals: Signals, patience: Patience, stack: AsyncExitStack
+    settings: RelaySettings,
+    registry: CollectorRegistry,
+    signals: Signals,
+    thresholds: SweepThresholds,
+    stack: AsyncExitStack,
 ) -> Parts:
     clock, metrics, relay_id = SystemClock(), RelayMetrics(registry), uuid7()
     aws = Aws(settings.aws_region, settings.aws_endpoint_url)
     names = BrokerNames(settings.topology_prefix)
     url = settings.database_url.get_secret_value()
-    listen_url = (settings.doorbell_database_url or settings.database_url).get_secret_value()
+    listen_url = (settings.listener_database_url or settings.database_url).get_secret_value()
 
     pool: Pool = await stack.enter_async_context(create_pool(url, application_name="relay", max_size=CONNECTIONS))
     lease_pool: Pool = await stack.enter_async_context(
@@ -154,7 +162,7 @@ async def _assemble(
         check_queue,
         relay_id=relay_id,
         automatic=settings.replays_by_itself,
-        on_new=lambda: publisher.forget(),
+        on_new=lambda: publisher.recheck_broker(),
         signals=signals,
     )
     publisher = Publisher(
@@ -162,14 +170,14 @@ async def _assemble(
         check_queue,
         names.topic(settings.topic),
         call_seconds=settings.call_seconds,
-        meet=identity.meet,
-        locate=lambda: topic_arn(aws, names.topic(settings.topic), call_seconds=settings.call_seconds / 2),
+        identify=identity.identify,
+        find_arn=lambda: topic_arn(aws, names.topic(settings.topic), call_seconds=settings.call_seconds / 2),
         # Only there it matters which goes first: what a new broker lost, or what is new.
-        patience=CHECK_PATIENCE_SECONDS if settings.replays_by_itself else 0.0,
+        check_wait_seconds=CHECK_WAIT_SECONDS if settings.replays_by_itself else 0.0,
     )
 
-    marks = OutboxUpdates(pool, relay_id)
-    backlog = Backlog(settings.release, batch_bytes=settings.message_bytes)
+    updates = OutboxUpdates(pool, relay_id)
+    backlog = Backlog(settings.next_event_after, batch_bytes=settings.message_bytes)
     lanes = Lanes(
         lease_pool,
         relay_id,
@@ -179,50 +187,50 @@ async def _assemble(
         busy=backlog.busy,
         signals=signals,
     )
-    courier = Dispatcher(
-        reader=OutboxReader(pool, settings.release, most_bytes=settings.message_bytes),
-        marks=marks,
+    dispatcher = Dispatcher(
+        reader=OutboxReader(pool, settings.next_event_after, most_bytes=settings.message_bytes),
+        updates=updates,
         lanes=lanes,
         backlog=backlog,
         clock=clock,
         metrics=metrics,
     )
     relay = Relay(
-        courier,
+        dispatcher,
         publisher,
         lanes,
         backlog,
-        pace=Pace(settings.batches_in_flight, settings.poll_idle_seconds),
-        hears=lambda: doorbell.trouble is None,
+        options=RelayOptions(settings.batches_in_flight, settings.poll_idle_seconds),
+        is_listening=lambda: listener.trouble is None,
         clock=clock,
         metrics=metrics,
         signals=signals,
     )
-    emptiness = Emptiness(patience.later)
+    empty_queue = EmptyQueueObservations(thresholds.in_queue_after)
     publish_check = PublishCheck(
         check_queue,
-        marks,
+        updates,
         wait_seconds=settings.publish_check_wait_seconds,
-        hurried=settings.release is Release.CONFIRMED,
+        record_at_once=settings.next_event_after is NextEventAfter.CONFIRMED,
         metrics=metrics,
         signals=signals,
         # Only then does a group wait for it.
-        on_published=relay.ring if settings.release is Release.CONFIRMED else lambda: None,
+        on_published=relay.wake if settings.next_event_after is NextEventAfter.CONFIRMED else lambda: None,
         # The check's trouble is its own; but behind it there may be another broker.
-        on_trouble=identity.doubt,
-        emptiness=emptiness,
+        on_trouble=identity.recheck,
+        empty_queue=empty_queue,
     )
     sweeper = Sweeper(
         pool,
-        patience,
+        thresholds,
         may_sweep=lanes.may_send,
         metrics=metrics,
         signals=signals,
-        on_returned=relay.ring,
-        emptied=lambda: emptiness.since(time.monotonic()),
-        sends=lambda: relay.outage is None,
+        on_returned=relay.wake,
+        queue_empty_for=lambda: empty_queue.since(time.monotonic()),
+        can_send=lambda: relay.outage is None,
     )
-    watch = ControlWatch(pool, metrics)
+    control = ControlMonitor(pool, metrics)
     holds = Holds(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     replays = Replays(pool, may_work=lanes.may_send, metrics=metrics, signals=signals)
     releases = Releases(pool, may_work=lanes.may_send, signals=signals)
@@ -232,29 +240,16 @@ async def _assemble(
         replays.wake()
         releases.wake()
 
-    doorbell = OutboxListener(listen_url, relay_id, pool, on_ring=relay.ring, on_lanes=wake, signals=signals)
+    listener = OutboxListener(listen_url, relay_id, pool, on_event=relay.wake, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     audit_pruner = AuditPruner(pool, retention_days=settings.audit_retention_days, signals=signals)
     answers = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     key_pruner = KeyPruner(answers, pool_transactions(pool), signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
+    loops: list[Loop] = [lanes, relay, publish_check, identity, sweeper, control, holds, replays, releases]
+    loops += [pruner, audit_pruner, key_pruner, listener, gauge]
     supervisor = Supervisor(
-        [
-            lanes,
-            relay,
-            publish_check,
-            identity,
-            sweeper,
-            watch,
-            holds,
-            replays,
-            releases,
-            pruner,
-            audit_pruner,
-            key_pruner,
-            doorbell,
-            gauge,
-        ],
+        loops,
         drain_seconds=settings.drain_seconds,
         signals=signals,
     )
@@ -266,17 +261,17 @@ async def _assemble(
         find_outbox=lambda: find_outbox(pool),
         find_topic=publisher.check,
         outage=lambda: relay.outage,
-        publish_check=lambda: publish_check.trouble or watch.check,
+        publish_check=lambda: publish_check.trouble or control.check,
         lease=lambda: lanes.trouble,
         paused=overview.paused,
-        identity=lambda: watch.broker or identity.trouble,
-        doorbell=lambda: doorbell.trouble,
+        identity=lambda: control.broker or identity.trouble,
+        listener=lambda: listener.trouble,
         loops=supervisor.unhealthy,
     )
     routes = {
         "overview": overview,
-        "groups": Groups(operators),
-        "acceptances": Acceptances(operators),
+        "groups": MessageGroups(operators),
+        "broker_acceptance": BrokerAcceptance(operators),
         "operations": Operations(operators, call_seconds=settings.call_seconds),
         "answers": answers,
     }

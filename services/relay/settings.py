@@ -10,7 +10,7 @@ from event_trio.broker.aws import drain_for
 from event_trio.outbox.settings import PublisherSettings
 from event_trio.settings import ServiceSettings, whole_database_url
 
-from .publishing.backlog import Release
+from .publishing.backlog import NextEventAfter
 
 
 class RelaySettings(ServiceSettings, PublisherSettings):
@@ -21,8 +21,8 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         pattern=r"^[a-z0-9-]{1,60}$",
         description="The domain whose events it carries, such as `order-events`.",
     )
-    release: Release = Field(
-        Release.ACKNOWLEDGED,
+    next_event_after: NextEventAfter = Field(
+        NextEventAfter.ACKNOWLEDGED,
         description="When the next event of a group may go: after the broker's answer or after its return.",
     )
     batches_in_flight: int = Field(8, ge=1, le=64, description="Calls to the broker at the same time.")
@@ -33,7 +33,7 @@ class RelaySettings(ServiceSettings, PublisherSettings):
     call_seconds: float = Field(
         5.0, ge=0.01, le=60, description="Deadline of a call to the broker; two thirds of the lease at the most."
     )
-    doorbell_database_url: SecretStr | None = Field(
+    listener_database_url: SecretStr | None = Field(
         None,
         description="A URL past any transaction-mode pooler, for LISTEN; DATABASE_URL if unset. "
         "DATABASE_PASSWORD is for both.",
@@ -62,7 +62,7 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         "where AWS_ENDPOINT_URL is set (LocalStack) and `report` on AWS.",
     )
 
-    @field_validator("doorbell_database_url")
+    @field_validator("listener_database_url")
     @classmethod
     def _is_whole_too(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         return whole_database_url(value, info.data.get("database_password")) if value else None

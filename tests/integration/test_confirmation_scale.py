@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import STATEMENT_SECONDS, Pool
 from event_trio.signals import Signals
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.confirmation.unconfirmed import EVIDENCE, GROUPS, HEADS, RETURN
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import MARK_PUBLISHED
@@ -92,7 +92,12 @@ async def test_looking_for_lost_events_costs_the_same_whatever_is_around_them(
     await cheap(url, MARK_PUBLISHED, ids, [0] * len(ids))
     metrics = RelayMetrics(CollectorRegistry())
     sweeper = Sweeper(
-        relay_pool, Patience(), may_sweep=lambda _: True, metrics=metrics, signals=Signals(), on_returned=lambda: None
+        relay_pool,
+        SweepThresholds(),
+        may_sweep=lambda _: True,
+        metrics=metrics,
+        signals=Signals(),
+        on_returned=lambda: None,
     )
     began = time.monotonic()
     assert await sweeper.sweep() == 3 + 1, "the lost ones, and a probe"

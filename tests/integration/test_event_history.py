@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision
-from services.relay.operators.groups import Groups
+from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.operations import Operations
 from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
@@ -36,7 +36,7 @@ async def go_again(pool: Pool, by: str) -> None:
         await Operations(pool, call_seconds=5.0).replay(Criteria(), Decision("olga", "because"))
         assert await Replays(pool, may_work=lambda _: True, metrics=metrics, signals=signals).step()
     else:
-        patience = Patience(lost_after=0.0, later=0.0, probe=0.0)
+        patience = SweepThresholds(lost_after=0.0, in_queue_after=0.0, probe=0.0)
         sweeper = Sweeper(
             pool, patience, may_sweep=lambda _: True, metrics=metrics, signals=signals, on_returned=lambda: None
         )
@@ -44,7 +44,7 @@ async def go_again(pool: Pool, by: str) -> None:
 
 
 async def times(pool: Pool, event_id: UUID) -> dict[str, Any]:
-    life = await Groups(pool).event(event_id)
+    life = await MessageGroups(pool).event(event_id)
     assert life is not None
     return {name: getattr(life, name) for name in TIMES}
 
@@ -54,9 +54,9 @@ async def test_what_goes_again_keeps_when_it_first_went(
     outbox_database: TestDatabase, relay_pool: Pool, by: str
 ) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
-    marks = OutboxUpdates(relay_pool, uuid4())
+    updates = OutboxUpdates(relay_pool, uuid4())
     (row,) = await query(outbox_database.url, "SELECT id FROM outbox_event")
-    await marks.mark_sent([Acknowledgement(row["id"], 0, "m-1", 0.0)])
+    await updates.mark_sent([Acknowledgement(row["id"], 0, "m-1", 0.0)])
     if by == "replay":
         await query(outbox_database.url, "UPDATE outbox_event SET published_at = clock_timestamp() RETURNING 1")
     first = await times(relay_pool, event.id)
@@ -65,7 +65,7 @@ async def test_what_goes_again_keeps_when_it_first_went(
         await go_again(relay_pool, by)
         away = await times(relay_pool, event.id)
         assert (away["sent_at"], away["published_at"]) == (None, None)
-        await marks.mark_sent([Acknowledgement(row["id"], generation, f"m-{generation}", 0.0)])
+        await updates.mark_sent([Acknowledgement(row["id"], generation, f"m-{generation}", 0.0)])
         again = await times(relay_pool, event.id)
         assert again["first_sent_at"] == away["first_sent_at"] == first["sent_at"]
         assert again["first_published_at"] == first["published_at"]
@@ -80,12 +80,12 @@ async def test_events_of_a_group_were_sent_in_their_order_though_a_confirmation_
         outbox_database.url, "UPDATE outbox_event SET recorded_at = recorded_at - interval '1 minute' RETURNING 1"
     )
     rows = await query(outbox_database.url, "SELECT id FROM outbox_event ORDER BY sequence")
-    marks = OutboxUpdates(relay_pool, uuid4())
-    await marks.mark_published([Confirmation(events[0].id)])
+    updates = OutboxUpdates(relay_pool, uuid4())
+    await updates.mark_published([Confirmation(events[0].id)])
     # Both are recorded together, the first of them sent two seconds ago, the second one second ago.
     acknowledgements = [Acknowledgement(row["id"], 0, f"m-{row['id']}", 2.0 - n) for n, row in enumerate(rows)]
-    assert len(await marks.mark_sent(acknowledgements)) == 1
-    assert await marks.mark_sent(acknowledgements) == []
+    assert len(await updates.mark_sent(acknowledgements)) == 1
+    assert await updates.mark_sent(acknowledgements) == []
     states = await query(outbox_database.url, "SELECT * FROM outbox_event ORDER BY sequence")
     assert states[0]["sent_at"] < states[1]["sent_at"]
     assert states[0]["published_at"] is not None

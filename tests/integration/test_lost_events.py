@@ -9,15 +9,15 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
-from services.relay.confirmation.control_watch import ControlWatch
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.control_monitor import ControlMonitor
+from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.confirmation.unconfirmed import RUN
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
 
-PATIENCE = Patience(lost_after=360, later=60, probe=60)
+PATIENCE = SweepThresholds(lost_after=360, in_queue_after=60, probe=60)
 
 
 @pytest.fixture
@@ -29,7 +29,9 @@ async def relay_pool(outbox_database: TestDatabase) -> AsyncIterator[Pool]:
 class Swept:
     """A sweeper, what it knows of the check queue, and what it counted."""
 
-    def __init__(self, made: Pool, *, emptied: Callable[[], float | None] = lambda: None, sends: bool = True) -> None:
+    def __init__(
+        self, made: Pool, *, queue_empty_for: Callable[[], float | None] = lambda: None, can_send: bool = True
+    ) -> None:
         self.metrics = RelayMetrics(CollectorRegistry())
         self.sweeper = Sweeper(
             made,
@@ -38,8 +40,8 @@ class Swept:
             metrics=self.metrics,
             signals=Signals(),
             on_returned=lambda: None,
-            emptied=emptied,
-            sends=lambda: sends,
+            queue_empty_for=queue_empty_for,
+            can_send=lambda: can_send,
         )
 
     async def counts(self) -> tuple[int, int]:
@@ -98,11 +100,11 @@ async def test_a_group_that_is_read_slowly_has_lost_nothing(outbox_database: Tes
     await fill(outbox_database.url, 1, each=2000)
     await sent(outbox_database, "true", 60)
     await sent(outbox_database, "sequence <= 500", 70, published_ago=1 / 60)
-    marks, swept = OutboxUpdates(relay_pool, uuid4()), Swept(relay_pool)
+    updates, swept = OutboxUpdates(relay_pool, uuid4()), Swept(relay_pool)
     rows = await query(outbox_database.url, "SELECT event_id FROM outbox_event WHERE sequence > 500 ORDER BY sequence")
     for row in rows[:5]:
         assert await swept.counts() == (0, 0)
-        assert len(await marks.mark_published([Confirmation(row["event_id"])])) == 1
+        assert len(await updates.mark_published([Confirmation(row["event_id"])])) == 1
     assert await republished(outbox_database) == {}
     assert swept.sweeper.trouble is None
     assert swept.metrics.confirmation_lag._value.get() == pytest.approx(3600, abs=30)
@@ -134,7 +136,7 @@ async def test_an_event_that_was_sent_again_since_is_not_proven_lost_by_what_was
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("a", 3)])
     await sent(outbox_database, "sequence = 1", 7)
     await sent(outbox_database, "sequence = 2", 20, published_ago=1)
-    assert await Swept(relay_pool, sends=False).counts() == (0, 0)
+    assert await Swept(relay_pool, can_send=False).counts() == (0, 0)
     await sent(outbox_database, "sequence = 3", 6, published_ago=1)
     assert await Swept(relay_pool).counts() == (1, 0), "lost once more"
 
@@ -148,9 +150,9 @@ async def test_an_empty_check_queue_proves_what_was_sent_well_before(
     await sent(outbox_database, "subject = 'd'", 1)
     await confirmations_come(outbox_database)
     # Empty six minutes ago: half a minute after `c` was sent, which may be on its way then, on AWS.
-    assert await Swept(relay_pool, emptied=lambda: 360.0, sends=False).counts() == (2, 0)
+    assert await Swept(relay_pool, queue_empty_for=lambda: 360.0, can_send=False).counts() == (2, 0)
     assert await republished(outbox_database) == {("a", 1): 1, ("b", 1): 1}
-    assert await Swept(relay_pool, emptied=lambda: 300.0, sends=False).counts() == (1, 0)
+    assert await Swept(relay_pool, queue_empty_for=lambda: 300.0, can_send=False).counts() == (1, 0)
     assert (await republished(outbox_database))["c", 1] == 1
 
 
@@ -161,7 +163,7 @@ async def test_an_empty_check_queue_proves_nothing_while_nothing_sent_later_came
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"g-{n}", 1) for n in range(20)])
     await sent(outbox_database, "true", 10)
     await confirmations_come(outbox_database, sent_ago=11)
-    swept = Swept(relay_pool, emptied=lambda: 1.0)
+    swept = Swept(relay_pool, queue_empty_for=lambda: 1.0)
     assert await swept.counts() == (0, 1)
     assert len(await republished(outbox_database)) == 1
 
@@ -246,7 +248,7 @@ async def test_what_is_broken_is_said_by_every_relay_and_after_a_restart(
     heir = Swept(relay_pool)
     assert await heir.counts() == (0, 0), "the probe of the one before is still under way"
     assert "broken" in (heir.sweeper.trouble or "")
-    watch = ControlWatch(relay_pool, heir.metrics)
+    watch = ControlMonitor(relay_pool, heir.metrics)
     await watch.look()
     assert "broken" in (watch.check or "")
     assert heir.metrics.check_broken._value.get() == 1
@@ -265,5 +267,5 @@ async def test_no_probe_is_chosen_while_none_can_go(outbox_database: TestDatabas
     if stop == "replay":
         await query(outbox_database.url, "INSERT INTO outbox_replay (requested_by, reason, criteria, until_id)"
                     " VALUES ('x', 'y', '{}', 9) RETURNING 1")  # fmt: skip
-    assert await Swept(relay_pool, sends=stop != "outage").counts() == (0, 0)
+    assert await Swept(relay_pool, can_send=stop != "outage").counts() == (0, 0)
     assert await republished(outbox_database) == {}

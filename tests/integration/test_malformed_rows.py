@@ -9,8 +9,8 @@ from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.outbox.schema import LANES
-from services.relay.operators.groups import Groups
-from services.relay.publishing.backlog import Release
+from services.relay.operators.message_groups import MessageGroups
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, pool, query
@@ -69,12 +69,12 @@ async def test_each_kind_is_read_as_an_event_with_a_fault_and_no_other_row_has_o
     bad = await insert(outbox_database, KINDS[kind])
     await fill(outbox_database.url, 3)
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        for release in Release:
-            reading = await OutboxReader(made, release).read(range(LANES), known=[])
+        for release in NextEventAfter:
+            reading = await OutboxReader(made, release).read(range(LANES), excluded=[])
             assert [event.id for event in reading.events if event.fault] == [bad]
             assert len(reading.events) == 4
         (row,) = await query(outbox_database.url, "SELECT event_id FROM outbox_event WHERE id = $1", bad)
-        shown = await Groups(made).event(row["event_id"])
+        shown = await MessageGroups(made).event(row["event_id"])
         assert shown is not None, "what is held cannot be looked at"
 
 

@@ -16,10 +16,10 @@ from event_trio.database.connections import Pool
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
 from services.relay.confirmation.broker_identity import BrokerIdentity
-from services.relay.confirmation.control_watch import ControlWatch
+from services.relay.confirmation.control_monitor import ControlMonitor
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.acceptances import Acceptances
 from services.relay.operators.audit import Decision
+from services.relay.operators.broker_acceptance import BrokerAcceptance
 from services.relay.operators.operations import OperationRefused, Operations
 from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
@@ -56,7 +56,7 @@ async def actions(database: TestDatabase) -> list[str]:
 async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
     """Whether a relay that begins now says that somebody has to decide, on its page and in its figure."""
     metrics = RelayMetrics(CollectorRegistry())
-    watch = ControlWatch(made, metrics)
+    watch = ControlMonitor(made, metrics)
     await watch.look()
     return watch.broker is not None and "accept-broker" in watch.broker, metrics.broker_unaccepted._value.get()
 
@@ -64,18 +64,18 @@ async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
 async def test_what_one_relay_saw_all_say_until_somebody_decides(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
-    assert await identity(relay_pool, automatic=False).meet("100")
+    assert await identity(relay_pool, automatic=False).identify("100")
     assert await seen_by_a_relay(relay_pool) == (False, 0)
     for _ in range(3):
-        assert await identity(relay_pool, automatic=False).meet("200"), "nothing waits for the decision"
+        assert await identity(relay_pool, automatic=False).identify("200"), "nothing waits for the decision"
     assert await known(outbox_database) == ("100", "200")
     assert await seen_by_a_relay(relay_pool) == (True, 1)
     assert await actions(outbox_database) == ["broker-seen"], "once, whoever sees it"
-    assert await Acceptances(relay_pool).accept_broker(OLGA) == "200"
+    assert await BrokerAcceptance(relay_pool).accept_broker(OLGA) == "200"
     assert await known(outbox_database) == ("200", None)
     assert await seen_by_a_relay(relay_pool) == (False, 0)
     with pytest.raises(OperationRefused):
-        await Acceptances(relay_pool).accept_broker(OLGA)
+        await BrokerAcceptance(relay_pool).accept_broker(OLGA)
     (row,) = await query(outbox_database.url, "SELECT actor, reason, details FROM outbox_audit WHERE actor = 'olga'")
     assert (row["reason"], json.loads(row["details"])) == ("because", {"broker": "200"})
 
@@ -95,7 +95,7 @@ async def test_a_replay_of_all_groups_decides(
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
     await query(outbox_database.url, "UPDATE outbox_event SET sent_at = now() RETURNING 1")
     for created in ("100", "200"):
-        await identity(relay_pool, automatic=False).meet(created)
+        await identity(relay_pool, automatic=False).identify(created)
     await Operations(relay_pool, call_seconds=5.0).replay(criteria, OLGA)
     assert await known(outbox_database) == (("200", None) if decides else ("100", "200"))
 
@@ -105,17 +105,17 @@ async def test_relays_that_see_two_brokers_do_not_make_all_go_again_in_turns(
     outbox_database: TestDatabase, relay_pool: Pool, automatic: bool
 ) -> None:
     one, other = identity(relay_pool, automatic=automatic), identity(relay_pool, automatic=automatic)
-    assert await one.meet("200")
+    assert await one.identify("200")
     for _ in range(3):
-        assert await other.meet("199")
-        assert await one.meet("200")
+        assert await other.identify("199")
+        assert await one.identify("200")
     assert await query(outbox_database.url, "SELECT 1 FROM outbox_replay") == []
     assert "older" in (other.trouble or "")
     assert one.trouble is None
-    assert await other.meet("1000") is not automatic, "a number, not a text"
+    assert await other.identify("1000") is not automatic, "a number, not a text"
     replays = await query(outbox_database.url, "SELECT 1 FROM outbox_replay")
     assert len(replays) == (1 if automatic else 0)
-    assert await one.meet("200")
+    assert await one.identify("200")
     assert await query(outbox_database.url, "SELECT 1 FROM outbox_replay") == replays
 
 
@@ -124,17 +124,17 @@ async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing
 ) -> None:
     """A call and a confirmation that straddle the change: the event was not recorded as sent when all went again."""
     answered, returned = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
-    marks = OutboxUpdates(relay_pool, uuid4())
-    await identity(relay_pool, automatic=True).meet("100")
-    assert not await identity(relay_pool, automatic=True).meet("200")
+    updates = OutboxUpdates(relay_pool, uuid4())
+    await identity(relay_pool, automatic=True).identify("100")
+    assert not await identity(relay_pool, automatic=True).identify("200")
     replays = Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
     while await replays.step():
         pass
-    assert await marks.mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []
-    assert await marks.mark_published([Confirmation(returned.id), Confirmation(answered.id)]) == []
+    assert await updates.mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []
+    assert await updates.mark_published([Confirmation(returned.id), Confirmation(answered.id)]) == []
     rows = await query(outbox_database.url, "SELECT sent_at, published_at, republished FROM outbox_event")
     assert [tuple(row) for row in rows] == [(None, None, 1), (None, None, 1)]
-    assert len(await marks.mark_published([Confirmation(returned.id, 1)])) == 1
+    assert len(await updates.mark_published([Confirmation(returned.id, 1)])) == 1
 
 
 async def test_trouble_of_the_check_is_not_the_publishers(

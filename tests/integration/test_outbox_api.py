@@ -195,7 +195,7 @@ async def test_a_replay_is_counted_then_asked_for_and_done(
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "said"),
+    ("path", "body", "reason"),
     [
         ("/v1/outbox/replays", {}, "or `everything`"),
         ("/v1/outbox/replays", {"everything": True, "subject": "a"}, "not both"),
@@ -207,10 +207,12 @@ async def test_a_replay_is_counted_then_asked_for_and_done(
         ("/v1/outbox/groups/a%20b/hold", BECAUSE, "subject"),
     ],
 )
-async def test_what_is_not_meant_is_refused(api: httpx.AsyncClient, path: str, body: dict[str, Any], said: str) -> None:
+async def test_what_is_not_meant_is_refused(
+    api: httpx.AsyncClient, path: str, body: dict[str, Any], reason: str
+) -> None:
     answer = await api.post(path, json=body)
     assert answer.status_code == 422
-    assert said in answer.text
+    assert reason in answer.text
 
 
 async def test_readiness_says_that_it_is_paused_and_by_whom(api: httpx.AsyncClient) -> None:

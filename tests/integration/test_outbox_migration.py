@@ -11,10 +11,10 @@ from event_trio.outbox import schema
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.findings import State
-from services.relay.operators.groups import Groups
+from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.replays import Replays
-from services.relay.publishing.backlog import Release
+from services.relay.operators.views import State
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader, find_outbox
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase, database, execute
 from tests.support.outbox import fill, pool, query
@@ -72,11 +72,11 @@ async def test_what_was_there_before_goes_on(older: TestDatabase) -> None:
     async with pool(older.url_for(OUTBOX_RELAY)) as made:
         assert await find_outbox(made) is None
         jobs = Replays(made, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
-        found = await OutboxReader(made, Release.ACKNOWLEDGED).read(range(LANES), known=[])
+        found = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read(range(LANES), excluded=[])
         assert len(found.events) == 2 * 39
         while await jobs.step():
             pass
-        found = await OutboxReader(made, Release.ACKNOWLEDGED).read(range(LANES), known=[])
+        found = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read(range(LANES), excluded=[])
     assert {event.subject for event in found.events if event.subject.startswith("done")} == {"done-1"}
     assert len(found.events) == 2 * 40
 
@@ -92,7 +92,7 @@ async def test_the_audit_forgets_the_payloads_that_it_had(older: TestDatabase, r
     assert "ada@example.com" not in kept["details"]
     assert "00ff" not in kept["details"]
     async with pool(older.url_for(OUTBOX_RELAY)) as made:
-        life = await Groups(made).event(EVENT)
+        life = await MessageGroups(made).event(EVENT)
     assert life is not None
     assert (life.state, life.type, life.attempts) == (State.DISCARDED, "order.placed", 1)
     assert life.size == (len(ENVELOPE.encode()) if row["envelope"] else 2)

@@ -18,7 +18,7 @@ from services.relay.operators.holds import Holds
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations, lane_of
 from services.relay.operators.releases import Releases
 from services.relay.operators.replays import Criteria, Replays
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import WINDOW, OutboxReader
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all, refuse
@@ -47,7 +47,7 @@ def releases(pool: Pool) -> Releases:
 
 
 async def sendable(pool: Pool) -> list[tuple[str, int]]:
-    reading = await OutboxReader(pool, Release.ACKNOWLEDGED).read(range(LANES), known=[])
+    reading = await OutboxReader(pool, NextEventAfter.ACKNOWLEDGED).read(range(LANES), excluded=[])
     return [(event.subject, int(json.loads(event.body)["sequence"])) for event in reading.events]
 
 

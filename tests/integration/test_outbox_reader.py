@@ -1,10 +1,10 @@
-"""Reading heads on a real database: by state and in turns, whatever was committed when."""
+"""OutboxPage heads on a real database: by state and in turns, whatever was committed when."""
 
 import asyncpg
 
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.outbox.schema import LANES
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader, find_outbox
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
@@ -12,9 +12,9 @@ from tests.support.outbox import fill, pool, query, record
 ALL_LANES = range(LANES)
 
 
-async def read_all(url: str, release: Release = Release.ACKNOWLEDGED) -> list[tuple[str, int]]:
+async def read_all(url: str, release: NextEventAfter = NextEventAfter.ACKNOWLEDGED) -> list[tuple[str, int]]:
     async with pool(url) as made:
-        reading = await OutboxReader(made, release).read(ALL_LANES, known=[])
+        reading = await OutboxReader(made, release).read(ALL_LANES, excluded=[])
         return [(event.subject, event.id) for event in reading.events]
 
 
@@ -55,7 +55,7 @@ async def test_a_hot_group_leaves_room_for_the_others(outbox_database: TestDatab
 async def test_what_is_known_is_not_read_again(outbox_database: TestDatabase) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        reading = await OutboxReader(made, Release.ACKNOWLEDGED).read(ALL_LANES, known=["a"])
+        reading = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read(ALL_LANES, excluded=["a"])
     assert [event.subject for event in reading.events] == ["b"]
     assert reading.exhausted
 
@@ -63,9 +63,9 @@ async def test_what_is_known_is_not_read_again(outbox_database: TestDatabase) ->
 async def test_only_our_lanes_are_read(outbox_database: TestDatabase) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-2", 1)])
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        reading = await OutboxReader(made, Release.ACKNOWLEDGED).read([43], known=[])
+        reading = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read([43], excluded=[])
         assert [event.subject for event in reading.events] == ["o-1"]
-        assert (await OutboxReader(made, Release.ACKNOWLEDGED).read([], known=[])).events == ()
+        assert (await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read([], excluded=[])).events == ()
 
 
 async def test_a_lane_of_very_many_groups_is_read_in_turns_and_none_is_forgotten(outbox_database: TestDatabase) -> None:
@@ -77,9 +77,9 @@ async def test_a_lane_of_very_many_groups_is_read_in_turns_and_none_is_forgotten
     assert crowded["count"] > 2 * GROUPS
     seen: set[str] = set()
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        reader = OutboxReader(made, Release.ACKNOWLEDGED)
+        reader = OutboxReader(made, NextEventAfter.ACKNOWLEDGED)
         for _ in range(crowded["count"] // GROUPS + 1):
-            reading = await reader.read([crowded["lane"]], known=[])
+            reading = await reader.read([crowded["lane"]], excluded=[])
             seen |= {event.subject for event in reading.events}
     assert len(seen) == crowded["count"]
 
@@ -88,9 +88,9 @@ async def test_a_read_that_was_cut_short_goes_on_with_the_other_lanes(outbox_dat
     await fill(outbox_database.url, 3 * EVENTS)
     seen: set[str] = set()
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        reader = OutboxReader(made, Release.ACKNOWLEDGED)
+        reader = OutboxReader(made, NextEventAfter.ACKNOWLEDGED)
         for _ in range(6):
-            reading = await reader.read(ALL_LANES, known=[])
+            reading = await reader.read(ALL_LANES, excluded=[])
             assert len(reading.events) <= EVENTS
             seen |= {event.subject for event in reading.events}
     assert len(seen) == 3 * EVENTS
@@ -100,10 +100,10 @@ async def test_with_release_confirmed_a_group_waits_for_its_unconfirmed_event(ou
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1)])
     relay_url = outbox_database.url_for(OUTBOX_RELAY)
     await query(relay_url, "UPDATE outbox_event SET sent_at = now() WHERE id = 1 RETURNING 1")
-    assert await read_all(relay_url, Release.CONFIRMED) == [("b", 3)]
+    assert await read_all(relay_url, NextEventAfter.CONFIRMED) == [("b", 3)]
     assert sorted(await read_all(relay_url)) == [("a", 2), ("b", 3)]
     await query(relay_url, "UPDATE outbox_event SET published_at = now() WHERE id = 1 RETURNING 1")
-    assert sorted(await read_all(relay_url, Release.CONFIRMED)) == [("a", 2), ("b", 3)]
+    assert sorted(await read_all(relay_url, NextEventAfter.CONFIRMED)) == [("a", 2), ("b", 3)]
 
 
 async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_database: TestDatabase) -> None:
@@ -115,7 +115,7 @@ async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_datab
     )
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
     await query(outbox_database.url, "ANALYZE outbox_event")
-    statement = OutboxReader.statement(Release.ACKNOWLEDGED)
+    statement = OutboxReader.statement(NextEventAfter.ACKNOWLEDGED)
     plan = await query(
         outbox_database.url_for(OUTBOX_RELAY),
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}",

@@ -11,7 +11,7 @@ import pytest
 
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.outbox.schema import LANES
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import EVENTS, GROUPS, WINDOW, OutboxReader
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
@@ -35,8 +35,8 @@ AROUND = {
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("around", list(AROUND))
-@pytest.mark.parametrize("release", list(Release))
-async def test_a_read_touches_few_pages(outbox_database: TestDatabase, around: str, release: Release) -> None:
+@pytest.mark.parametrize("release", list(NextEventAfter))
+async def test_a_read_touches_few_pages(outbox_database: TestDatabase, around: str, release: NextEventAfter) -> None:
     await query(outbox_database.url, f"WITH i AS ({INSERT.format(**AROUND[around])}) SELECT count(*) FROM i", ROWS)
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"fresh-{n}", 1) for n in range(20)])
     await query(outbox_database.url, "VACUUM ANALYZE outbox_event")
@@ -57,9 +57,9 @@ SELECT gen_random_uuid(), '/tests', {subject}, {sequence}, 'x', '{{}}', now() FR
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("release", list(Release))
+@pytest.mark.parametrize("release", list(NextEventAfter))
 async def test_what_waits_for_its_confirmation_is_in_nobodys_way(
-    outbox_database: TestDatabase, release: Release
+    outbox_database: TestDatabase, release: NextEventAfter
 ) -> None:
     """Many groups before a new event, and many events before the head of its own group."""
     many = UNCONFIRMED.format(subject="'s-' || n", sequence="1")
@@ -69,8 +69,8 @@ async def test_what_waits_for_its_confirmation_is_in_nobodys_way(
     await query(outbox_database.url, "VACUUM ANALYZE outbox_event")
     await record(outbox_database.url_for(OUTBOX_WRITER), [("zz-new", 1), ("hot", UNCONFIRMED_BEFORE + 1)])
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        reading = await OutboxReader(made, release).read(range(LANES), known=[])
-    expected = ["hot", "zz-new"] if release is Release.ACKNOWLEDGED else ["zz-new"]
+        reading = await OutboxReader(made, release).read(range(LANES), excluded=[])
+    expected = ["hot", "zz-new"] if release is NextEventAfter.ACKNOWLEDGED else ["zz-new"]
     assert sorted(event.subject for event in reading.events) == expected
     assert reading.exhausted
     plan = await explain(outbox_database.url_for(OUTBOX_RELAY), release)
@@ -86,16 +86,16 @@ async def test_a_lane_of_many_groups_that_wait_is_not_looked_through_again_and_a
     await fill(outbox_database.url, 64 * GROUPS * 3)
     rows = await query(outbox_database.url, "SELECT DISTINCT subject FROM outbox_event")
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
-        reader = OutboxReader(made, Release.ACKNOWLEDGED)
+        reader = OutboxReader(made, NextEventAfter.ACKNOWLEDGED)
         for _ in range(3):
             reads = 1
-            while not (await reader.read(range(LANES), known=[row["subject"] for row in rows])).exhausted:
+            while not (await reader.read(range(LANES), excluded=[row["subject"] for row in rows])).exhausted:
                 reads += 1
                 assert reads <= 10, "never exhausted"
 
 
-async def explain(url: str, release: Release) -> dict[str, Any]:
-    window = 1 if release is Release.CONFIRMED else WINDOW
+async def explain(url: str, release: NextEventAfter) -> dict[str, Any]:
+    window = 1 if release is NextEventAfter.CONFIRMED else WINDOW
     rows = await query(
         url,
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {OutboxReader.statement(release)}",

@@ -20,12 +20,12 @@ from services.relay.jobs.gauge import MEASURE, MOST
 from services.relay.metrics import RelayMetrics
 from services.relay.operators import replays
 from services.relay.operators.audit import Decision
-from services.relay.operators.groups import Groups
 from services.relay.operators.holds import Holds
+from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.operations import NotInOutbox, Operations, lane_of
 from services.relay.operators.overview import Overview
 from services.relay.operators.replays import Criteria, Replays
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import GROUPS, WINDOW, OutboxReader, find_outbox
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import pool, query, record
@@ -58,7 +58,7 @@ Look = Callable[[Pool], Awaitable[object]]
 
 
 async def read(made: Pool) -> object:
-    return await OutboxReader(made, Release.ACKNOWLEDGED).read([lane_of("fresh")], known=[])
+    return await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read([lane_of("fresh")], excluded=[])
 
 
 async def ask(made: Pool, criteria: Criteria) -> None:
@@ -92,7 +92,7 @@ def looks() -> dict[str, tuple[Look, int]]:
         "readiness": (find_outbox, 0),
         "gauge": (measure, MOST),
         "status": (lambda made: Overview(made, lease_seconds=15).status(), MOST),
-        "held groups": (lambda made: Groups(made).held_groups(after="", limit=20), FEW),
+        "held groups": (lambda made: MessageGroups(made).held_groups(after="", limit=20), FEW),
         "hold ahead": (lambda made: operations(made).hold("ahead", OLGA), FEW),
         "follow up on holds": (hold_the_rest, FEW),
         "count all": (lambda made: operations(made).count_replay(Criteria()), COUNTED + FEW),

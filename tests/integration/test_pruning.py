@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 from benchmarks.counting import counted
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.jobs.pruner import PRUNE, STEP, Pruner
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
@@ -56,17 +56,17 @@ async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDataba
         assert (await connection.fetchrow(PRUNE, HOUR, 0, STEP + OVER))["pruned"] == OVER
         # Each of these would wait for a lock until it may not any longer, and raise.
         await record(database.url_for(OUTBOX_WRITER), [("new", 2)])
-        reading = await OutboxReader(relays, Release.ACKNOWLEDGED).read(range(LANES), known=[])
+        reading = await OutboxReader(relays, NextEventAfter.ACKNOWLEDGED).read(range(LANES), excluded=[])
         assert [event.subject for event in reading.events] == ["new", "new"]
-        marks = OutboxUpdates(relays, uuid4())
+        updates = OutboxUpdates(relays, uuid4())
         sent = [Acknowledgement(event.id, 0, "m", 0.0) for event in reading.events]
-        assert len(await marks.mark_sent([Acknowledgement(over["id"], 0, "late", 0.0), *sent])) == 2
+        assert len(await updates.mark_sent([Acknowledgement(over["id"], 0, "late", 0.0), *sent])) == 2
         assert [
-            p.event_id for p in await marks.mark_published([Confirmation(over["event_id"]), Confirmation(new.id)])
+            p.event_id for p in await updates.mark_published([Confirmation(over["event_id"]), Confirmation(new.id)])
         ] == [new.id]
         sweeper = Sweeper(
             relays,
-            Patience(),
+            SweepThresholds(),
             may_sweep=lambda _: True,
             metrics=RelayMetrics(CollectorRegistry()),
             signals=Signals(),

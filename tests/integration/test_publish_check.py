@@ -14,7 +14,7 @@ from event_trio.broker.queue import Queue
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
 from services.relay.confirmation.publish_check import PublishCheck
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.jobs.pruner import Pruner
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
@@ -24,7 +24,7 @@ from tests.support.outbox import fill, pool, query, record
 from tests.support.relays import running, settings
 from tests.support.waiting import eventually
 
-PATIENCE = Patience(lost_after=360, later=60, probe=60)
+PATIENCE = SweepThresholds(lost_after=360, in_queue_after=60, probe=60)
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ async def test_a_confirmation_before_the_acknowledgement_counts_and_is_not_undon
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
-    marks = OutboxUpdates(relay_pool, uuid4())
-    (news,) = await marks.mark_published([Confirmation(envelope.id)])
+    updates = OutboxUpdates(relay_pool, uuid4())
+    (news,) = await updates.mark_published([Confirmation(envelope.id)])
     assert news.event_id == envelope.id
     assert news.since_sent == pytest.approx(0, abs=0.01)
-    assert await marks.mark_sent([Acknowledgement(1, 0, "m-1", 0.5)]) == []
+    assert await updates.mark_sent([Acknowledgement(1, 0, "m-1", 0.5)]) == []
     assert await state(outbox_database, envelope.id) == (True, True, 0)
 
 
@@ -76,11 +76,11 @@ async def test_unknown_and_repeated_confirmations_change_nothing(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
-    marks = OutboxUpdates(relay_pool, uuid4())
-    assert await marks.mark_published([Confirmation(uuid4())]) == []
-    assert len(await marks.mark_published([Confirmation(envelope.id), Confirmation(uuid4())])) == 1
+    updates = OutboxUpdates(relay_pool, uuid4())
+    assert await updates.mark_published([Confirmation(uuid4())]) == []
+    assert len(await updates.mark_published([Confirmation(envelope.id), Confirmation(uuid4())])) == 1
     before = await query(outbox_database.url, "SELECT * FROM outbox_event")
-    assert await marks.mark_published([Confirmation(envelope.id)]) == []
+    assert await updates.mark_published([Confirmation(envelope.id)]) == []
     assert await query(outbox_database.url, "SELECT * FROM outbox_event") == before
 
 
@@ -105,7 +105,7 @@ async def test_a_relay_with_nothing_to_confirm_is_ready_at_once(relay_pool: Pool
         MemoryQueue(),
         OutboxUpdates(relay_pool, uuid4()),
         wait_seconds=20,
-        hurried=False,
+        record_at_once=False,
         metrics=RelayMetrics(CollectorRegistry()),
         signals=Signals(),
         on_published=lambda: None,

@@ -123,7 +123,7 @@ async def test_a_relay_that_is_shut_out_says_one_thing_and_logs_it_once(postgres
     async with shut(postgres, state) as url:
         said, logged = await lacking(url)
     assert "may not read" in (said or "") if state == "42501" else "cannot be reached" in (said or "")
-    assert logged == ([] if state == "42501" else ["relay.outbox_down"])
+    assert logged == ([] if state == "42501" else ["relay.outbox_unavailable"])
 
 
 async def test_a_relay_without_grants_or_tables_says_one_thing(

@@ -7,7 +7,7 @@ from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from services.relay.main import build
 from services.relay.publishing.backlog import PendingEvent
-from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Transient
+from services.relay.publishing.outcome import Answered, BrokerOutage, CallOutcome, Permanent, Transient
 from services.relay.publishing.publisher import Publisher
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, query, record, unpublished
@@ -67,7 +67,7 @@ async def test_with_polling_at_a_minute_the_doorbell_brings_an_event_within_a_se
 ) -> None:
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology, poll_idle_seconds=60)
     async with running(made) as signals:
-        await signals.wait("doorbell.listening")
+        await signals.wait("listener.listening")
         await signals.wait("lanes.changed")
 
         async def idle() -> bool:
@@ -150,7 +150,7 @@ async def test_an_outage_burns_no_attempts_and_ends_by_itself(
     real, broken = Publisher.publish, [True]
 
     async def publish(publisher: Publisher, events: list[PendingEvent]) -> CallOutcome:
-        return Outage("KMSDisabled") if broken[0] else await real(publisher, events)
+        return BrokerOutage("KMSDisabled") if broken[0] else await real(publisher, events)
 
     monkeypatch.setattr(Publisher, "publish", publish)
     await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-1", 2), ("o-2", 1)])

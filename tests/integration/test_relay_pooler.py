@@ -22,7 +22,7 @@ async def test_two_relays_work_through_a_transaction_mode_pooler(
 ) -> None:
     direct = outbox_database.url_for(OUTBOX_RELAY)
     async with pooled(direct, tmp_path) as through:
-        made = settings(through, aws, topology, doorbell_database_url=direct)
+        made = settings(through, aws, topology, listener_database_url=direct)
         async with running(made) as first, running(made) as second:
             await shared_out(first, second)
             await fill(outbox_database.url, 20, each=5)
@@ -31,7 +31,7 @@ async def test_two_relays_work_through_a_transaction_mode_pooler(
                 return await unpublished(outbox_database.url) == 0
 
             await eventually(published, timeout=30)
-            await first.wait("doorbell.listening")
+            await first.wait("listener.listening")
             assert first.seen("relay.sent")
             assert second.seen("relay.sent")
 

@@ -10,7 +10,7 @@ from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Message
 from infra.deploy import deploy
 from services.relay.confirmation.publish_check import PublishCheck
-from services.relay.confirmation.sweeper import Patience
+from services.relay.confirmation.sweeper import SweepThresholds
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import query, record, unpublished
 from tests.support.readers import drain_queue, first_sequences
@@ -34,8 +34,8 @@ async def test_a_lost_confirmation_brings_the_event_once_more_and_then_it_is_pub
 
     monkeypatch.setattr(PublishCheck, "_confirm", confirm)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
-    patience = Patience(sweep=0.3, lost_after=2.0, later=0.5, probe=1.0)
-    async with running(made, patience=patience) as signals:
+    thresholds = SweepThresholds(sweep=0.3, lost_after=2.0, in_queue_after=0.5, probe=1.0)
+    async with running(made, thresholds=thresholds) as signals:
         await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
 
         async def one_is_lost() -> bool:

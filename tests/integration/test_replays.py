@@ -15,9 +15,9 @@ from services.relay.operators import replays
 from services.relay.operators.audit import Decision
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
 from services.relay.operators.replays import AtLeast, Criteria, Replays
-from services.relay.publishing.backlog import Release
-from services.relay.publishing.barriers import LOOKED_AT
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
+from services.relay.publishing.read_conditions import LOOKED_AT
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all
 from tests.support.outbox import fill, pool, query, record
@@ -45,8 +45,8 @@ def jobs(relay_pool: Pool) -> Replays:
     return Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
 
 
-async def sendable(pool: Pool, release: Release = Release.ACKNOWLEDGED) -> list[tuple[str, int]]:
-    reading = await OutboxReader(pool, release).read(range(LANES), known=[])
+async def sendable(pool: Pool, release: NextEventAfter = NextEventAfter.ACKNOWLEDGED) -> list[tuple[str, int]]:
+    reading = await OutboxReader(pool, release).read(range(LANES), excluded=[])
     return sorted((event.subject, int(json.loads(event.body)["sequence"])) for event in reading.events)
 
 
@@ -58,15 +58,15 @@ async def sent_then_new(database: TestDatabase) -> None:
     await record(writer, [(group, 3) for group in "abc"])
 
 
-@pytest.mark.parametrize("release", list(Release))
+@pytest.mark.parametrize("release", list(NextEventAfter))
 async def test_only_the_group_that_is_named_waits(
-    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays, release: Release
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays, release: NextEventAfter
 ) -> None:
     await sent_then_new(outbox_database)
     await operations.replay(Criteria(subject="b"), OLGA)
     assert await sendable(relay_pool, release) == [("a", 3), ("c", 3)]
     assert await jobs.step()
-    of_b = [("b", 1)] if release is Release.CONFIRMED else [("b", 1), ("b", 2), ("b", 3)]
+    of_b = [("b", 1)] if release is NextEventAfter.CONFIRMED else [("b", 1), ("b", 2), ("b", 3)]
     assert await sendable(relay_pool, release) == [("a", 3), *of_b, ("c", 3)]
     assert not await jobs.step()
 

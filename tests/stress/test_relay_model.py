@@ -1,7 +1,7 @@
 """Whatever writers, relays and broker do, and whenever they die: nothing is lost, and each group is accepted in order.
 
 A broker may be replaced by one with nothing in it, a hot group may come back slowly, and what is called lost must be.
-Searches the space of schedules with Hypothesis over the real reader, marks, backlog, courier and sweeper on a real
+Searches the space of schedules with Hypothesis over the real reader, updates, backlog, dispatcher and sweeper on a real
 Postgres. `make mutants` plants known mistakes into a copy of the code and expects this very search to find each.
 """
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from event_trio.database.connections import Pool, create_pool
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.relay_world import World
 
@@ -32,7 +32,7 @@ class RelayMachine(RuleBasedStateMachine):
     runner: ClassVar[asyncio.Runner]
     pool: ClassVar[Pool]
     owners: ClassVar[Pool]
-    release: ClassVar[Release]
+    release: ClassVar[NextEventAfter]
 
     def run(self, step: Any) -> Any:
         return self.runner.run(step)
@@ -64,7 +64,7 @@ class RelayMachine(RuleBasedStateMachine):
         """Read and send; once more where the relay had first to meet the broker, which is no call yet."""
         carrier = self.world.relays[relay]
         for _ in range(2):
-            self.run(carrier.courier.read())
+            self.run(carrier.dispatcher.read())
             if self.run(self.world.send(carrier)):
                 return True
         return False
@@ -152,7 +152,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.run(world.replace_broker())
         self.run(world.take_over(carrier, late.lanes.owned()))
         for _ in range(2):
-            self.run(carrier.courier.read())
+            self.run(carrier.dispatcher.read())
             self.run(world.send(carrier))
         self.run(world.do_replays())
         self.run(world.record(late))
@@ -210,7 +210,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_group_is_first_accepted_in_order(self) -> None:
-        log = self.world.broker.delivered if self.release is Release.CONFIRMED else self.world.broker.accepted
+        log = self.world.broker.delivered if self.release is NextEventAfter.CONFIRMED else self.world.broker.accepted
         for group, accepted in log.items():
             assert accepted == sorted(accepted), f"group {group} out of order: {accepted}"
             skipped = set(range(1, max(accepted, default=0))) - set(accepted) - self.world.discarded[group]
@@ -238,8 +238,8 @@ class RelayMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("release", list(Release))
-def test_nothing_is_lost_and_groups_stay_in_order(outbox_database: TestDatabase, release: Release) -> None:
+@pytest.mark.parametrize("release", list(NextEventAfter))
+def test_nothing_is_lost_and_groups_stay_in_order(outbox_database: TestDatabase, release: NextEventAfter) -> None:
     with asyncio.Runner() as runner:
         pool = create_pool(outbox_database.url_for(OUTBOX_RELAY), application_name="model", max_size=4)
         owners = create_pool(outbox_database.url, application_name="model", max_size=8)

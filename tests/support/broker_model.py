@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 from event_trio.outbox.limits import DEFAULT_BYTES
 from services.relay.publishing.backlog import BATCH_ENTRIES, PendingEvent
-from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Outcome, Permanent, Transient
+from services.relay.publishing.outcome import (
+    Accepted,
+    Answered,
+    BrokerOutage,
+    CallOutcome,
+    Outcome,
+    Permanent,
+    Transient,
+)
 from tests.support.check_queue_model import CheckQueue
 
 
@@ -59,7 +67,7 @@ class Broker:
 
     def refuse_everything(self, call: Call) -> None:
         """The call fails as a whole."""
-        call.answer = Outage("InternalFailure")
+        call.answer = BrokerOutage("InternalFailure")
 
     def _accept(self, event: PendingEvent, sequence: int, *, lost: bool) -> None:
         self.acknowledged[event.event_id].add(event.republished)

@@ -1,4 +1,4 @@
-"""The relay's real loop, courier and backlog between an outbox in memory and a broker that is a function."""
+"""The relay's real loop, dispatcher and backlog between an outbox in memory and a broker that is a function."""
 
 import asyncio
 from collections import Counter, deque
@@ -16,11 +16,11 @@ from services.relay.leases.lanes import Lanes
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.backlog import Backlog, PendingEvent
 from services.relay.publishing.dispatcher import Dispatcher
-from services.relay.publishing.outbox_reader import EVENTS, WINDOW, OutboxReader, Reading
+from services.relay.publishing.outbox_reader import EVENTS, WINDOW, OutboxPage, OutboxReader
 from services.relay.publishing.outbox_updates import Acknowledgement, Failure, OutboxUpdates
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome
 from services.relay.publishing.publisher import Publisher
-from services.relay.publishing.relay import Pace, Relay
+from services.relay.publishing.relay import Relay, RelayOptions
 from tests.support.virtual_time import VirtualClock
 
 Broker = Callable[[Sequence[PendingEvent]], Awaitable[CallOutcome]]
@@ -33,7 +33,7 @@ def accept(events: Sequence[PendingEvent]) -> Answered:
 
 @dataclass
 class MemoryOutbox:
-    """Reader and marks at once."""
+    """Reader and updates at once."""
 
     groups: dict[str, deque[PendingEvent]] = field(default_factory=dict)
     sent: list[PendingEvent] = field(default_factory=list)
@@ -54,16 +54,16 @@ class MemoryOutbox:
                 event = PendingEvent(number, f"e-{number}", subject, hash(subject) % LANES, b"{}", {}, 2)
                 self.groups.setdefault(subject, deque()).append(event)
 
-    async def read(self, lanes: Sequence[int], *, known: Sequence[str]) -> Reading:
+    async def read(self, lanes: Sequence[int], *, excluded: Sequence[str]) -> OutboxPage:
         self.reads += 1
         await asyncio.sleep(0.001)
-        unknown, found = set(known) | set(self.held), list[PendingEvent]()
+        unknown, found = set(excluded) | set(self.held), list[PendingEvent]()
         for subject, waiting in self.groups.items():
             if subject not in unknown:
                 found += [waiting[index] for index in range(min(WINDOW, len(waiting)))]
             if len(found) >= EVENTS:
                 break
-        return Reading(tuple(found[:EVENTS]), exhausted=len(found) < EVENTS)
+        return OutboxPage(tuple(found[:EVENTS]), exhausted=len(found) < EVENTS)
 
     async def mark_sent(self, acknowledgements: Sequence[Acknowledgement]) -> list[float]:
         await self._write()
@@ -110,7 +110,7 @@ class OurLanes:
     def token(self, lane: int) -> int:
         return 1
 
-    def when_changed(self, tell: Callable[[set[int]], None]) -> None:
+    def on_change(self, tell: Callable[[set[int]], None]) -> None:
         pass
 
     async def leave(self) -> None:
@@ -127,7 +127,7 @@ class Made:
     backlog: Backlog
     metrics: RelayMetrics
     signals: Signals
-    courier: Dispatcher
+    dispatcher: Dispatcher
 
 
 def make(broker: Broker, *, in_flight: int = 8) -> Made:
@@ -139,26 +139,26 @@ def make(broker: Broker, *, in_flight: int = 8) -> Made:
         async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
             return await broker(events)
 
-    courier = Dispatcher(
+    dispatcher = Dispatcher(
         reader=cast(OutboxReader, outbox),
-        marks=cast(OutboxUpdates, outbox),
+        updates=cast(OutboxUpdates, outbox),
         lanes=lanes,
         backlog=backlog,
         clock=clock,
         metrics=metrics,
     )
     relay = Relay(
-        courier,
+        dispatcher,
         cast(Publisher, Publishing()),
         cast(Lanes, lanes),
         backlog,
-        pace=Pace(in_flight),
-        hears=lambda: True,
+        options=RelayOptions(in_flight),
+        is_listening=lambda: True,
         clock=clock,
         metrics=metrics,
         signals=signals,
     )
-    return Made(relay, outbox, lanes, backlog, metrics, signals, courier)
+    return Made(relay, outbox, lanes, backlog, metrics, signals, dispatcher)
 
 
 @asynccontextmanager

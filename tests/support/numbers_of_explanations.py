@@ -10,17 +10,17 @@ from event_trio.consumer.sources.deferred import DeferredOptions
 from event_trio.database import connections as database
 from event_trio.inbox.resolution import STEP
 from event_trio.inbox.selection import MOST
-from event_trio.outbox import watch
+from event_trio.outbox import monitor
 from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
 from event_trio.outbox.notifier import GAP_SECONDS
 from event_trio.outbox.schema import LANES
 from services.notification.settings import NotificationSettings
 from services.relay.confirmation import publish_check, sweeper
 from services.relay.jobs import gauge, pruner
-from services.relay.leases import listener as doorbell
-from services.relay.main import CHECK_PATIENCE_SECONDS
+from services.relay.leases import listener
+from services.relay.main import CHECK_WAIT_SECONDS
 from services.relay.operators import replays
-from services.relay.publishing import dispatcher as courier
+from services.relay.publishing import dispatcher as dispatcher
 from services.relay.publishing import limiter, publisher
 from services.relay.publishing import rejection_monitor as refusals
 from services.relay.publishing.backlog import BATCH_ENTRIES
@@ -62,7 +62,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Example("An outbox of a million events", "what its test looks at, by the Makefile's ROWS"),
         Measured("for an hour of events",
                  "unit/test_relay_memory.py::test_an_hour_of_events_without_a_broker_leaves_memory_flat"),
-        Code("Within 20 seconds that is noticed", doorbell.PROBE_EVERY_SECONDS + doorbell.PROBE_ANSWER_SECONDS),
+        Code("Within 20 seconds that is noticed", listener.PROBE_EVERY_SECONDS + listener.PROBE_ANSWER_SECONDS),
         Code("waits for a second at most", default(RelaySettings, "poll_idle_seconds")),
         Measured("are twenty minutes apart", "integration/test_relay_clocks.py::"
                  "test_relays_with_clocks_far_apart_share_the_lanes_and_keep_every_group_in_order"),
@@ -88,9 +88,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Measured("behind 75,000 of them",
                  "integration/test_outbox_scale.py::test_what_waits_for_its_confirmation_is_in_nobodys_way"),
         Code("divide the 64 lanes", LANES),
-        Code("looks at its own outbox every five seconds", watch.EVERY_SECONDS),
-        Code("waits for more than a minute", watch.LATE_SECONDS),
-        Code("within its lease and five seconds", watch.EVERY_SECONDS),
+        Code("looks at its own outbox every five seconds", monitor.EVERY_SECONDS),
+        Code("waits for more than a minute", monitor.LATE_SECONDS),
+        Code("within its lease and five seconds", monitor.EVERY_SECONDS),
         Example("stopped for a minute between", "any length above the lease"),
         Code("takes ten entries", BATCH_ENTRIES),
         Code("256 KiB unless set", DEFAULT_BYTES),
@@ -98,13 +98,13 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("has rejected three times *by name*", refusals.REPEATS),
         Example("one group or a thousand", "any number"),
         Code("When five groups or more", refusals.GROUPS),
-        Code("(0.2 to 30 seconds)", courier.SUSPECT.first, courier.SUSPECT.cap),
+        Code("(0.2 to 30 seconds)", dispatcher.POSSIBLY_POISONOUS.first, dispatcher.POSSIBLY_POISONOUS.cap),
         Measured("with 5 % of the entries throttled, more than 90 % of it", PRESSURE),
         Code("ten answers at the least", limiter.ROUND),
         Code("more than a fifth.", limiter.TOLERATED),
         Code("it pauses up to two seconds", limiter.PAUSE.cap),
         Code("after 10 milliseconds, then 20, and so on up to two seconds",
-             courier.THROTTLED.first, courier.THROTTLED.cap),
+             dispatcher.THROTTLED.first, dispatcher.THROTTLED.cap),
         Measured("A million held events cost the others nothing: a read among them touches some 190 pages", SCALE),
         Code("the oldest 10,000 events", gauge.MOST),
         Code("in at most 100,000 events, and walks in steps of 5,000", replays.COUNTED, replays.STEP),
@@ -120,14 +120,14 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("(half a second: to 20 events a second)",
              publish_check.RECORD_SECONDS, queue.BATCH / publish_check.RECORD_SECONDS),
         Code("sent more than six minutes ago", sweeper.LOST_AFTER_SECONDS),
-        Code("seen empty at least a minute after", sweeper.LATER_SECONDS),
+        Code("seen empty at least a minute after", sweeper.IN_QUEUE_AFTER_SECONDS),
         Aws("become true only about a minute after a change", "Amazon SQS API Reference, GetQueueAttributes"),
-        Code("only when it is a minute old", sweeper.LATER_SECONDS),
+        Code("only when it is a minute old", sweeper.IN_QUEUE_AFTER_SECONDS),
         Code("is waited for a minute", sweeper.PROBE_SECONDS),
         Code("A probe was sent a minute ago", sweeper.PROBE_SECONDS),
         Code("Six minutes, because", sweeper.LOST_AFTER_SECONDS),
         Code("looks again every 30 seconds", publisher.LOOK_AGAIN_SECONDS),
-        Code("sending waits ten seconds", CHECK_PATIENCE_SECONDS),
+        Code("sending waits ten seconds", CHECK_WAIT_SECONDS),
     ),
     "docs/explanation/why-sns-and-sqs.md": (
         Code("more than ten attributes", ATTRIBUTES),

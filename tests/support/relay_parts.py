@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.relay.confirmation.broker_identity import BrokerIdentity
-from services.relay.publishing.dispatcher import Dispatcher, Receipt
+from services.relay.publishing.dispatcher import AcknowledgedEvent, Dispatcher
 from services.relay.publishing.outbox_updates import OutboxUpdates
 from tests.support.check_queue_model import Arrival
 
@@ -48,12 +48,12 @@ class Relay:
 
     number: int
     relay_id: UUID
-    courier: Dispatcher
-    marks: OutboxUpdates
+    dispatcher: Dispatcher
+    updates: OutboxUpdates
     lanes: BelievedLanes
     identity: BrokerIdentity
     met: int = 0
     """Which broker it has met: it sends nothing to another one."""
-    unrecorded: list[Receipt] = field(default_factory=list)
+    unrecorded: list[AcknowledgedEvent] = field(default_factory=list)
     in_hand: list[Arrival] = field(default_factory=list)
     """What it received from the publish check and has not recorded."""

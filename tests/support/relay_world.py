@@ -1,4 +1,4 @@
-"""Writers, relays and a broker whose every step is somebody's choice; database, reader, marks and courier are real."""
+"""Simulates writers, relays and a broker step by step; database, reader, updates and dispatcher are the real ones."""
 
 from collections import defaultdict
 from contextlib import suppress
@@ -19,11 +19,11 @@ from services.relay.operators.audit import Decision
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
 from services.relay.operators.releases import Releases
 from services.relay.operators.replays import Replays
-from services.relay.publishing.backlog import Backlog, Release
+from services.relay.publishing.backlog import Backlog, NextEventAfter
 from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outbox_reader import OutboxReader
 from services.relay.publishing.outbox_updates import OutboxUpdates
-from services.relay.publishing.outcome import Outage, Unsent
+from services.relay.publishing.outcome import BrokerOutage, NotAttempted
 from tests.support.broker_model import Broker, Call
 from tests.support.relay_parts import BelievedLanes, ModelClock, Relay
 from tests.support.sweeping_model import sweep
@@ -35,7 +35,7 @@ DECISION = Decision(actor="model", reason="to see what happens")
 class World:
     """Everything that a run of the model is made of; one database serves many runs."""
 
-    def __init__(self, pool: Pool, owners: Pool, release: Release) -> None:
+    def __init__(self, pool: Pool, owners: Pool, release: NextEventAfter) -> None:
         self.pool = pool
         self._owners = owners
         self._operations = Operations(pool, call_seconds=CALL_SECONDS)
@@ -115,15 +115,15 @@ class World:
             rows = await connection.fetch("SELECT lane, token FROM outbox_lane WHERE owner = $1", relay.relay_id)
         lost = set(relay.lanes.tokens) - {row["lane"] for row in rows}
         relay.lanes.tokens = {row["lane"]: row["token"] for row in rows}
-        relay.courier.forget(lost)
+        relay.dispatcher.drop_lanes(lost)
 
     async def send(self, relay: Relay) -> bool:
         """Begin a call, if there is anything to send; before a broker that it has not met a relay only meets it."""
-        batch = relay.courier.take()
+        batch = relay.dispatcher.take()
         if batch and relay.met != self.broker.created:
-            known = await relay.identity.meet(str(self.broker.created))
+            known = await relay.identity.identify(str(self.broker.created))
             relay.met = self.broker.created if known else relay.met
-            relay.courier.settle(batch, Unsent() if known else Outage("what it lost goes first"))
+            relay.dispatcher.apply(batch, NotAttempted() if known else BrokerOutage("what it lost goes first"))
             return False
         if batch:
             self.calls.append(Call(relay.number, batch))
@@ -132,19 +132,19 @@ class World:
     async def answer(self, call: Call, *, lose: bool) -> None:
         """The answer reaches the relay, or it gives up waiting; then the broker may still process the call."""
         relay = self.relays[call.relay]
-        heard = Outage("no answer") if lose or call.answer is None else call.answer
+        heard = BrokerOutage("no answer") if lose or call.answer is None else call.answer
         if call.answer is not None:
             self.calls.remove(call)
         call.abandoned = True
-        settled = relay.courier.settle(call.batch, heard)
+        settled = relay.dispatcher.apply(call.batch, heard)
         relay.unrecorded += settled.receipts
-        await relay.courier.note(settled.failed)
+        await relay.dispatcher.record_failures(settled.failed)
 
     async def record(self, relay: Relay) -> None:
         """Acknowledgements are recorded."""
         receipts, relay.unrecorded = relay.unrecorded, []
         if receipts:
-            await relay.courier.record(receipts)
+            await relay.dispatcher.record_acknowledgements(receipts)
 
     async def crash(self, relay: Relay) -> None:
         """The process dies; its calls are on their way all the same, and its lanes are taken over by a new one."""
@@ -159,7 +159,7 @@ class World:
         """Another one, with nothing in it; calls that the old one had not processed come to nothing."""
         self.broker = self.broker.replaced()
         for call in [call for call in self.calls if call.answer is None]:
-            call.answer = Outage("connection lost")
+            call.answer = BrokerOutage("connection lost")
             if call.abandoned:
                 self.calls.remove(call)
 
@@ -182,7 +182,7 @@ class World:
             self.confirmed |= {(c.event_id, c.republished) for c in confirmations}
             # So that it is kept when this was sent, however soon it comes after the one before.
             await self.execute("UPDATE outbox_control SET confirmed_at = NULL")
-            await relay.marks.mark_published(confirmations)
+            await relay.updates.mark_published(confirmations)
             self.broker.check_queue.delete(taken)
 
     async def sweep(self) -> int:
@@ -258,7 +258,7 @@ class World:
             await self.do_replays()
             await self.release_all()
             await self.record(carrier)
-            await carrier.courier.read()
+            await carrier.dispatcher.read()
             while await self.send(carrier):
                 pass
             for call in list(self.calls):
@@ -279,10 +279,10 @@ class World:
 
     def _new_relay(self, number: int) -> Relay:
         relay_id, lanes, backlog = uuid4(), BelievedLanes(), Backlog(self.release, random=lambda: 0.0)
-        marks = OutboxUpdates(self.pool, relay_id)
-        courier = Dispatcher(
+        updates = OutboxUpdates(self.pool, relay_id)
+        dispatcher = Dispatcher(
             reader=OutboxReader(self.pool, self.release),
-            marks=marks,
+            updates=updates,
             lanes=lanes,
             backlog=backlog,
             clock=self.clock,
@@ -292,7 +292,7 @@ class World:
         identity = BrokerIdentity(
             self.pool, queue, relay_id=relay_id, automatic=True, on_new=lambda: None, signals=Signals()
         )
-        return Relay(number, relay_id, courier, marks, lanes, identity)
+        return Relay(number, relay_id, dispatcher, updates, lanes, identity)
 
 
 def _metrics() -> RelayMetrics:

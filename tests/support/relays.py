@@ -8,7 +8,7 @@ from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
-from services.relay.confirmation.sweeper import Patience
+from services.relay.confirmation.sweeper import SweepThresholds
 from services.relay.main import build
 from services.relay.settings import RelaySettings
 
@@ -31,10 +31,10 @@ def settings(url: str, aws: Aws, topology: BrokerNames, **changes: Any) -> Relay
 
 
 @asynccontextmanager
-async def running(made: RelaySettings, *, patience: Patience | None = None) -> AsyncIterator[Signals]:
+async def running(made: RelaySettings, *, thresholds: SweepThresholds | None = None) -> AsyncIterator[Signals]:
     """A relay that works until the end of the block, and then drains."""
     signals = Signals()
-    app = build(made, signals=signals, patience=patience)
+    app = build(made, signals=signals, thresholds=thresholds)
     async with app.router.lifespan_context(app):
         yield signals
 

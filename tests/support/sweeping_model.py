@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
-from services.relay.confirmation.sweeper import Patience, Sweeper
+from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.metrics import RelayMetrics
 from tests.support.check_queue_model import CheckQueue
 
 # Nobody waits here: whatever was sent and is not confirmed may be lost at once, which only makes more of them go again.
-IMPATIENT = Patience(lost_after=0.0, later=0.0, probe=0.0)
+IMPATIENT = SweepThresholds(lost_after=0.0, in_queue_after=0.0, probe=0.0)
 
 
 async def sweep(pool: Pool, queue: CheckQueue) -> int:
@@ -28,7 +28,7 @@ async def sweep(pool: Pool, queue: CheckQueue) -> int:
         metrics=RelayMetrics(CollectorRegistry()),
         signals=signals,
         on_returned=lambda: None,
-        emptied=lambda: None if coming else 0.0,
+        queue_empty_for=lambda: None if coming else 0.0,
     )
     returned = await sweeper.sweep()
     for facts in signals.seen("sweeper.lost"):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from event_trio.backoff import Backoff
 from event_trio.outbox.limits import DEFAULT_BYTES
-from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS, Backlog, PendingEvent, Release
+from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS, Backlog, NextEventAfter, PendingEvent
 
 NOW = 0.0
 BACKOFF = Backoff(first=1, factor=2, cap=60, jitter=0)
@@ -38,14 +38,14 @@ def test_the_next_of_a_group_goes_when_the_one_before_is_acknowledged_not_when_i
 
 
 def test_with_release_confirmed_the_next_is_read_again() -> None:
-    backlog = Backlog(Release.CONFIRMED)
+    backlog = Backlog(NextEventAfter.CONFIRMED)
     first = event("a", 1)
     backlog.load([first, event("a", 2)], NOW)
     backlog.take(always, NOW)
     backlog.accepted(first)
     assert backlog.take(always, NOW) == []
     backlog.recorded(first)
-    assert backlog.known(0.0) == []
+    assert backlog.excluded(0.0) == []
 
 
 def test_a_group_is_known_until_its_acknowledgements_are_recorded() -> None:
@@ -54,10 +54,10 @@ def test_a_group_is_known_until_its_acknowledgements_are_recorded() -> None:
     backlog.load([only], NOW)
     backlog.take(always, NOW)
     backlog.accepted(only)
-    assert backlog.known(0.0) == ["a"]
+    assert backlog.excluded(0.0) == ["a"]
     assert backlog.busy(0)
     backlog.recorded(only)
-    assert backlog.known(0.0) == []
+    assert backlog.excluded(0.0) == []
     assert not backlog.busy(0)
 
 
@@ -69,9 +69,9 @@ def test_a_failure_holds_back_its_own_group_and_no_other() -> None:
     backlog.failed(bad, 10.0, BACKOFF)
     backlog.accepted(event("b", 3))
     assert [e.subject for e in backlog.take(always, NOW)] == ["b"]
-    assert "a" in backlog.known(10.5)
-    assert backlog.wakes_at(10.5) == 11.0
-    assert "a" not in backlog.known(11.0)
+    assert "a" in backlog.excluded(10.5)
+    assert backlog.next_retry_at(10.5) == 11.0
+    assert "a" not in backlog.excluded(11.0)
 
 
 def test_the_wait_grows_with_each_failure_and_starts_anew_after_a_success() -> None:
@@ -81,12 +81,12 @@ def test_the_wait_grows_with_each_failure_and_starts_anew_after_a_success() -> N
         backlog.load([bad], NOW)
         backlog.take(always, NOW)
         backlog.failed(bad, now, BACKOFF)
-        assert backlog.wakes_at(now) == now + wait
+        assert backlog.next_retry_at(now) == now + wait
     backlog.load([bad], NOW)
     backlog.take(always, NOW)
     backlog.accepted(bad)
     backlog.recorded(bad)
-    assert backlog.resting == 0
+    assert backlog.backing_off == 0
 
 
 def test_an_event_to_be_tried_alone_goes_in_a_batch_of_one() -> None:
@@ -111,14 +111,14 @@ def test_lanes_that_are_not_ours_wait_and_lost_ones_are_forgotten() -> None:
     assert [e.id for e in backlog.take(lambda lane: lane == 2, NOW)] == [2]
     backlog.drop([1, 2])
     assert backlog.waiting == 0
-    assert backlog.known(0.0) == ["b"]  # in flight: its acknowledgement is still to be recorded
+    assert backlog.excluded(0.0) == ["b"]  # in flight: its acknowledgement is still to be recorded
 
 
 def test_what_was_in_hand_for_too_long_is_put_down_to_be_read_again() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1), event("a", 2)], NOW)
     assert backlog.take(always, NOW + FRESH_SECONDS + 0.1) == []
-    assert backlog.known(NOW) == []
+    assert backlog.excluded(NOW) == []
 
 
 def test_a_hot_group_starves_no_other() -> None:
@@ -137,7 +137,7 @@ def test_a_hot_group_starves_no_other() -> None:
 
 @given(
     events=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 100_000)), max_size=60),
-    outcomes=st.lists(st.sampled_from(["accepted", "failed", "put_down", "isolate"]), min_size=1, max_size=200),
+    outcomes=st.lists(st.sampled_from(["accepted", "failed", "requeue", "isolate"]), min_size=1, max_size=200),
 )
 def test_whatever_happens_each_group_is_first_accepted_in_order(
     events: list[tuple[str, int]], outcomes: list[str]
@@ -150,7 +150,7 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
     turn = iter(outcomes)
     for _ in range(2000):
         now += 100.0
-        known = set(backlog.known(now))
+        known = set(backlog.excluded(now))
         backlog.load((e for subject in outbox for e in outbox[subject][:3] if subject not in known), now)
         batch = backlog.take(always, now)
         assert len(batch) <= BATCH_ENTRIES
@@ -165,8 +165,8 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
                     backlog.recorded(taken)
                 case "failed":
                     backlog.failed(taken, now, BACKOFF)
-                case "put_down":
-                    backlog.put_down(taken)
+                case "requeue":
+                    backlog.requeue(taken)
                 case "isolate":
                     backlog.isolate(taken)
         if not any(outbox.values()):

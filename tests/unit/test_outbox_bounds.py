@@ -6,14 +6,14 @@ import pytest
 
 from services.relay.jobs import gauge
 from services.relay.operators import replays
-from services.relay.publishing import barriers
+from services.relay.publishing import read_conditions
 from tests.support.sources import ROOT
 
 OPERATE, EXPLAINED = Path("docs/how-to/operate-the-outbox.md"), Path("docs/explanation/outbox-and-relay.md")
 
 
 @pytest.mark.parametrize(
-    ("page", "said"),
+    ("page", "signals"),
     [
         (OPERATE, f"{gauge.MOST:,} events that are not published"),
         (EXPLAINED, f"oldest {gauge.MOST:,} events that are not published"),
@@ -21,8 +21,8 @@ OPERATE, EXPLAINED = Path("docs/how-to/operate-the-outbox.md"), Path("docs/expla
         (Path("services/relay/api/schemas.py"), f"oldest {gauge.MOST:,} not published"),
         (OPERATE, f"stops after {replays.COUNTED:,} events"),
         (EXPLAINED, f"at most {replays.COUNTED:,} events, and walks in steps of {replays.STEP:,}"),
-        (OPERATE, f"keeps {barriers.LOOKED_AT}\nevents or more"),
+        (OPERATE, f"keeps {read_conditions.LOOKED_AT}\nevents or more"),
     ],
 )
-def test_a_bound_is_what_the_page_says(page: Path, said: str) -> None:
-    assert said in (ROOT / page).read_text()
+def test_a_bound_is_what_the_page_says(page: Path, signals: str) -> None:
+    assert signals in (ROOT / page).read_text()

@@ -16,7 +16,7 @@ from event_trio.envelope import Envelope
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
 from services.relay.confirmation import deletions, publish_check
-from services.relay.confirmation.emptiness import COUNTS, Emptiness
+from services.relay.confirmation.empty_queue import COUNTS, EmptyQueueObservations
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Confirmation, OutboxUpdates, Publication
@@ -87,17 +87,19 @@ class EmptyQueue(SlowQueue):
 
 
 @asynccontextmanager
-async def reading(queue: Queue, marks: Marks, emptiness: Emptiness | None = None) -> AsyncIterator[PublishCheck]:
+async def reading(
+    queue: Queue, updates: Marks, empty_queue: EmptyQueueObservations | None = None
+) -> AsyncIterator[PublishCheck]:
     check = PublishCheck(
         queue,
-        cast(OutboxUpdates, marks),
+        cast(OutboxUpdates, updates),
         wait_seconds=5,
-        hurried=False,
+        record_at_once=False,
         metrics=RelayMetrics(CollectorRegistry()),
         signals=Signals(),
         on_published=lambda: None,
         on_trouble=lambda: None,
-        emptiness=emptiness,
+        empty_queue=empty_queue,
     )
     stopping = asyncio.Event()
     task = asyncio.create_task(check.run(stopping))
@@ -128,57 +130,57 @@ def events(count: int, groups: int = 1) -> list[Envelope]:
 
 async def test_a_hot_group_is_confirmed_as_fast_as_the_broker_gives_it() -> None:
     """Ten of it are given at a time, and no more until they are deleted: half a second a batch would be 20 a second."""
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     sent = events(400)
     for event in sent:
         queue.send(event)
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         assert await emptied(queue, seconds=10) < 400 / 20 / 3
-        assert marks.confirmed == [event.id for event in sent], "in the order of the group"
+        assert updates.confirmed == [event.id for event in sent], "in the order of the group"
 
 
 async def test_a_hot_group_among_many_others_is_not_held_up_by_them() -> None:
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     for event in events(300):
         queue.send(event)
     for event in events(300, groups=300):
         queue.send(event.model_copy(update={"subject": f"c-{event.subject}", "partitionkey": f"c-{event.subject}"}))
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         assert await emptied(queue, seconds=10) < 300 / 20 / 2
 
 
 async def test_confirmations_of_many_groups_are_recorded_in_few_statements() -> None:
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     for event in events(900, groups=900):
         queue.send(event)
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         await emptied(queue, seconds=20)
         assert queue.most_receiving > 1, "a full queue is read by several receives"
-    assert len(marks.batches) <= 8
+    assert len(updates.batches) <= 8
     assert queue.calls["delete"] <= 100
 
 
 async def test_many_hot_groups_share_their_statements_and_each_is_faster_than_it_is_sent() -> None:
     """Recorded at once, each receive would be a statement; half a second each would be 20 a second for a group."""
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     for event in events(900, groups=30):
         queue.send(event)
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         seconds = await emptied(queue, seconds=20)
-    assert len(marks.batches) <= seconds / publish_check.MANY_HOT_SECONDS + 6
+    assert len(updates.batches) <= seconds / publish_check.MANY_HOT_SECONDS + 6
     assert seconds < 30 / 20 * 3
 
 
 @pytest.mark.parametrize("failure", ["call", "entry"])
 async def test_a_delete_that_fails_is_tried_again_at_once(failure: str) -> None:
     """The receipt is still good; to wait for the message to come again would hold its group up for half a minute."""
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     queue.failing = [failure] * 3
     for event in events(30):
         queue.send(event)
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         assert await emptied(queue, seconds=10) < deletions.VISIBILITY_SECONDS / 4
-    assert len(set(marks.confirmed)) == len(marks.confirmed)
+    assert len(set(updates.confirmed)) == len(updates.confirmed)
 
 
 async def test_a_delete_is_given_up_once_its_receipt_is_worth_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,34 +201,34 @@ async def test_a_delete_is_given_up_once_its_receipt_is_worth_nothing(monkeypatc
 
 @pytest.mark.parametrize(("suffix", "expected"), [("", 0), (".1", 1), (".12", 12)])
 async def test_a_confirmation_is_one_of_the_sending_that_its_deduplication_id_names(suffix: str, expected: int) -> None:
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     queue.generation = suffix
     event = envelope()
     queue.send(event)
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         await emptied(queue, seconds=5)
-    assert marks.batches[0] == [Confirmation(event.id, expected)]
+    assert updates.batches[0] == [Confirmation(event.id, expected)]
 
 
 @pytest.mark.parametrize("suffix", [".x", ".1.2", "1", ".-1", ".²"])
 async def test_what_no_relay_sent_confirms_nothing(suffix: str) -> None:
-    queue, marks = SlowQueue(), Marks()
+    queue, updates = SlowQueue(), Marks()
     queue.generation = suffix
     queue.send(envelope())
-    async with reading(queue, marks):
+    async with reading(queue, updates):
         await emptied(queue, seconds=5)
         queue.generation = ".x"
-    assert marks.confirmed == []
+    assert updates.confirmed == []
 
 
 async def test_a_queue_is_empty_when_nothing_comes_and_nothing_is_in_flight() -> None:
-    queue, emptiness = EmptyQueue(), Emptiness(0.0)
-    async with reading(queue, Marks(), emptiness):
+    queue, empty_queue = EmptyQueue(), EmptyQueueObservations(0.0)
+    async with reading(queue, Marks(), empty_queue):
         async with asyncio.timeout(5):
             while queue.calls["attributes"] < 3:  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0.005)
-        assert emptiness.since(time.monotonic()) is None
+        assert empty_queue.since(time.monotonic()) is None
         queue.in_flight = "0"
         async with asyncio.timeout(5):
-            while emptiness.since(time.monotonic()) is None:  # noqa: ASYNC110 - nobody is told
+            while empty_queue.since(time.monotonic()) is None:  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0.005)

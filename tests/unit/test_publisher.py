@@ -10,7 +10,7 @@ import pytest
 from event_trio.broker.aws import Aws, sns
 from event_trio.broker.queue import Queue
 from services.relay.publishing.backlog import PendingEvent
-from services.relay.publishing.outcome import Accepted, Answered, CallOutcome, Outage, Refused, Unsent
+from services.relay.publishing.outcome import Accepted, Answered, BrokerOutage, CallOutcome, CallRejected, NotAttempted
 from services.relay.publishing.publisher import Publisher
 from tools.embedded.ports import LOOPBACK, free_port
 
@@ -43,7 +43,7 @@ class Identity:
     def __init__(self, *answers: bool) -> None:
         self._answers = list(answers)
 
-    async def meet(self, created: str) -> bool:
+    async def identify(self, created: str) -> bool:
         answer = self._answers.pop(0)
         await asyncio.sleep(0)
         return answer
@@ -58,13 +58,13 @@ async def aws_client() -> AsyncIterator[Any]:
 
 def publisher(topic: Topic, identity: Identity) -> Publisher:
     queue = cast(Queue, CheckQueue())
-    return Publisher(cast(Any, topic), queue, "order-events.fifo", call_seconds=5.0, meet=identity.meet)
+    return Publisher(cast(Any, topic), queue, "order-events.fifo", call_seconds=5.0, identify=identity.identify)
 
 
 async def test_what_was_read_before_the_broker_was_known_is_not_sent_but_read_again() -> None:
     topic = Topic()
     tested = publisher(topic, Identity(True))
-    assert isinstance(await tested.publish([EVENT]), Unsent)
+    assert isinstance(await tested.publish([EVENT]), NotAttempted)
     assert topic.calls == 0
     assert await tested.publish([EVENT]) == Answered((Accepted("m"),))
 
@@ -73,21 +73,21 @@ async def test_what_was_read_before_the_broker_was_known_is_not_sent_but_read_ag
 async def test_an_event_of_which_no_request_can_be_made_is_no_outage(aws_client: Any, bad: PendingEvent) -> None:
     """Or one bad row would keep all others waiting for a broker that is well."""
     tested = Publisher(
-        aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, meet=Identity(True).meet
+        aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, identify=Identity(True).identify
     )
-    assert isinstance(await tested.publish([EVENT]), Unsent)
-    assert isinstance(await tested.publish([bad]), Refused)
+    assert isinstance(await tested.publish([EVENT]), NotAttempted)
+    assert isinstance(await tested.publish([bad]), CallRejected)
 
 
 async def test_what_the_sdk_quotes_of_an_event_is_not_told(aws_client: Any) -> None:
     """The reason is logged, and stands in the answers of the API: the SDK quotes the value that it does not take."""
     bad = replace(EVENT, attributes={"type": cast(str, ["ada@example.com"])})
     tested = Publisher(
-        aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, meet=Identity(True).meet
+        aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, identify=Identity(True).identify
     )
     await tested.publish([EVENT])
     refused = await tested.publish([bad])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CallRejected)
     assert "ParamValidationError" in refused.reason
     assert "ada" not in refused.reason
 
@@ -97,5 +97,5 @@ async def test_calls_at_once_send_nothing_to_a_broker_that_lost_what_goes_first(
     topic = Topic()
     tested = publisher(topic, Identity(False, True, True))
     answers: list[CallOutcome] = await asyncio.gather(*(tested.publish([EVENT]) for _ in range(3)))
-    assert [type(answer) for answer in answers] == [Outage, Unsent, Unsent]
+    assert [type(answer) for answer in answers] == [BrokerOutage, NotAttempted, NotAttempted]
     assert topic.calls == 0

@@ -12,7 +12,7 @@ from event_trio.broker.queue import Queue
 from event_trio.errors import BrokerUnavailable
 from services.relay.publishing import publisher as module
 from services.relay.publishing.backlog import PendingEvent
-from services.relay.publishing.outcome import Accepted, Answered, Outage, Refused, Throttled, Unsent
+from services.relay.publishing.outcome import Accepted, Answered, BrokerOutage, CallRejected, NotAttempted, Throttled
 from services.relay.publishing.publisher import Publisher
 from tests.support import virtual_time
 
@@ -59,13 +59,13 @@ def made(
     topic: Topic,
     queue: CheckQueue,
     *,
-    patience: float = 0.0,
-    locate: Callable[[], Awaitable[str]] | None = located,
-    meets: list[str] | None = None,
+    check_wait_seconds: float = 0.0,
+    find_arn: Callable[[], Awaitable[str]] | None = located,
+    identified: list[str] | None = None,
 ) -> Publisher:
-    async def meet(created: str) -> bool:
-        if meets is not None:
-            meets.append(created)
+    async def identify(created: str) -> bool:
+        if identified is not None:
+            identified.append(created)
         return True
 
     return Publisher(
@@ -73,9 +73,9 @@ def made(
         cast(Queue, queue),
         "order-events.fifo",
         call_seconds=5.0,
-        meet=meet,
-        locate=locate,
-        patience=patience,
+        identify=identify,
+        find_arn=find_arn,
+        check_wait_seconds=check_wait_seconds,
     )
 
 
@@ -84,7 +84,7 @@ def test_a_check_queue_in_trouble_stops_no_publishing(queue: CheckQueue) -> None
     async def scenario() -> None:
         topic = Topic()
         tested = made(topic, queue)
-        assert isinstance(await tested.publish([EVENT]), Unsent)
+        assert isinstance(await tested.publish([EVENT]), NotAttempted)
         assert await tested.publish([EVENT]) == Answered((Accepted("m"),))
         assert topic.arns == [ARN]
 
@@ -93,16 +93,16 @@ def test_a_check_queue_in_trouble_stops_no_publishing(queue: CheckQueue) -> None
 
 def test_a_queue_that_can_be_read_again_is_asked_who_the_broker_is() -> None:
     async def scenario() -> None:
-        meets: list[str] = []
+        identified: list[str] = []
         queue = CheckQueue("does not exist")
-        tested = made(Topic(), queue, meets=meets)
+        tested = made(Topic(), queue, identified=identified)
         await tested.publish([EVENT])
         await tested.publish([EVENT])
-        assert meets == []
+        assert identified == []
         queue.trouble = None
         await asyncio.sleep(module.LOOK_AGAIN_SECONDS + 1)
-        assert isinstance(await tested.publish([EVENT]), Unsent)
-        assert meets == ["1"]
+        assert isinstance(await tested.publish([EVENT]), NotAttempted)
+        assert identified == ["1"]
         assert isinstance(await tested.publish([EVENT]), Answered)
         assert isinstance(await tested.publish([EVENT]), Answered)
 
@@ -112,10 +112,10 @@ def test_a_queue_that_can_be_read_again_is_asked_who_the_broker_is() -> None:
 def test_where_a_new_broker_is_given_everything_again_its_check_queue_is_waited_for_a_while() -> None:
     async def scenario() -> None:
         queue = CheckQueue("does not exist")
-        tested = made(Topic(), queue, patience=10.0)
-        assert isinstance(await tested.publish([EVENT]), Outage)
+        tested = made(Topic(), queue, check_wait_seconds=10.0)
+        assert isinstance(await tested.publish([EVENT]), BrokerOutage)
         await virtual_time.pass_time(11)
-        assert isinstance(await tested.publish([EVENT]), Unsent)
+        assert isinstance(await tested.publish([EVENT]), NotAttempted)
         assert isinstance(await tested.publish([EVENT]), Answered)
 
     virtual_time.run(scenario())
@@ -123,31 +123,31 @@ def test_where_a_new_broker_is_given_everything_again_its_check_queue_is_waited_
 
 def test_after_an_outage_of_the_topic_the_check_queue_is_waited_for_once_more() -> None:
     async def scenario() -> None:
-        tested = made(Topic(ConnectionResetError()), CheckQueue("does not exist"), patience=10.0)
+        tested = made(Topic(ConnectionResetError()), CheckQueue("does not exist"), check_wait_seconds=10.0)
         await tested.publish([EVENT])
         await virtual_time.pass_time(11)
-        assert isinstance(await tested.publish([EVENT]), Unsent)
-        assert isinstance(await tested.publish([EVENT]), Outage)
-        assert isinstance(await tested.publish([EVENT]), Outage), "it may be another broker by now"
+        assert isinstance(await tested.publish([EVENT]), NotAttempted)
+        assert isinstance(await tested.publish([EVENT]), BrokerOutage)
+        assert isinstance(await tested.publish([EVENT]), BrokerOutage), "it may be another broker by now"
 
     virtual_time.run(scenario())
 
 
 async def test_without_another_way_the_queue_is_needed() -> None:
-    answer = await made(Topic(), CheckQueue("it does not exist"), locate=None).publish([EVENT])
-    assert answer == Outage("it does not exist")
+    answer = await made(Topic(), CheckQueue("it does not exist"), find_arn=None).publish([EVENT])
+    assert answer == BrokerOutage("it does not exist")
 
 
 async def test_a_stand_in_that_raises_something_is_suspected_and_nobody_is_blamed_yet() -> None:
     tested = made(Topic(ValueError("what is this")), CheckQueue(None))
     await tested.publish([EVENT])
-    assert await tested.publish([EVENT]) == Refused("ValueError: what is this")
+    assert await tested.publish([EVENT]) == CallRejected("ValueError: what is this")
 
 
 @pytest.mark.parametrize(
     ("code", "status", "outcome"),
     [("Throttling", 400, Throttled), ("Strange", 429, Throttled), ("SlowDown", 503, Throttled),
-     ("ServiceUnavailable", 503, Outage), ("InvalidParameter", 400, Refused)],
+     ("ServiceUnavailable", 503, BrokerOutage), ("InvalidParameter", 400, CallRejected)],
 )  # fmt: skip
 async def test_a_call_that_fails_is_judged_by_code_and_status(code: str, status: int, outcome: type) -> None:
     error = ClientError(

@@ -16,13 +16,13 @@ from services.relay.metrics import RelayMetrics
 from services.relay.publishing import relay as loop
 from services.relay.publishing.backlog import Backlog
 from services.relay.publishing.dispatcher import Dispatcher
-from services.relay.publishing.outbox_reader import OutboxReader, Reading
+from services.relay.publishing.outbox_reader import OutboxPage, OutboxReader
 from services.relay.publishing.outbox_updates import OutboxUpdates
 from services.relay.publishing.publisher import Publisher
-from services.relay.publishing.relay import Pace, Relay
+from services.relay.publishing.relay import Relay, RelayOptions
 
 MINUTE = 60.0
-NOTHING = Reading((), exhausted=True)
+NOTHING = OutboxPage((), exhausted=True)
 
 
 class Reader:
@@ -32,7 +32,7 @@ class Reader:
         self.away = False
         self._signals = signals
 
-    async def read(self, lanes: Sequence[int], *, known: Sequence[str]) -> Reading:
+    async def read(self, lanes: Sequence[int], *, excluded: Sequence[str]) -> OutboxPage:
         if self.away:
             self.away = False
             self._signals.emit("reader.failed")
@@ -45,21 +45,21 @@ def relay(reader: Reader, signals: Signals) -> Relay:
     # Nothing is ever found, so neither database nor broker is asked for anything else.
     nothing = cast(Pool, None)
     lanes = Lanes(nothing, uuid4(), lease_seconds=15, call_seconds=5, clock=clock, busy=backlog.busy, signals=signals)
-    courier = Dispatcher(
+    dispatcher = Dispatcher(
         reader=cast(OutboxReader, reader),
-        marks=OutboxUpdates(nothing, uuid4()),
+        updates=OutboxUpdates(nothing, uuid4()),
         lanes=lanes,
         backlog=backlog,
         clock=clock,
         metrics=metrics,
     )
     return Relay(
-        courier,
+        dispatcher,
         cast(Publisher, None),
         lanes,
         backlog,
-        pace=Pace(poll_idle_seconds=MINUTE),
-        hears=lambda: True,
+        options=RelayOptions(poll_idle_seconds=MINUTE),
+        is_listening=lambda: True,
         clock=clock,
         metrics=metrics,
         signals=signals,
@@ -76,7 +76,7 @@ async def test_a_bell_whose_read_failed_is_not_forgotten_until_the_next_poll(mon
     try:
         await signals.wait("relay.read")
         reader.away = True
-        made.ring()
+        made.wake()
         await signals.wait("reader.failed", timeout=5)
         await signals.wait("relay.read", count=2, timeout=5)
     finally:

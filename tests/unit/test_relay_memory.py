@@ -10,9 +10,17 @@ import pytest
 import structlog
 
 from event_trio.backoff import Backoff
-from services.relay.publishing.backlog import MOST_TRIED, Backlog, PendingEvent
-from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Refused, Throttled, Transient
-from services.relay.publishing.rests import MOST_RESTING
+from services.relay.publishing.backlog import MOST_DEPRIORITIZED, Backlog, PendingEvent
+from services.relay.publishing.group_backoff import MOST_RESTING
+from services.relay.publishing.outcome import (
+    Answered,
+    BrokerOutage,
+    CallOutcome,
+    CallRejected,
+    Permanent,
+    Throttled,
+    Transient,
+)
 from tests.support import virtual_time
 from tests.support.loop_world import accept, make, running, until
 
@@ -40,12 +48,12 @@ def test_a_thousand_outages_leave_nothing_behind() -> None:
         batch = backlog.take(always, float(cycle))
         probed |= {taken.subject for taken in batch}
         for taken in batch:
-            backlog.put_down(taken)
+            backlog.requeue(taken)
         backlog.clear()
         if cycle == 9:
             assert len(probed) == 100, "ten probes of ten have not gone round a hundred groups"
         counts = backlog.counts()
-        assert counts.pop("tried") <= 100
+        assert counts.pop("deprioritized") <= 100
         assert set(counts.values()) == {0}, counts
 
 
@@ -67,15 +75,15 @@ def test_groups_that_fail_for_ever_are_remembered_to_a_bound() -> None:
     for number in range(2 * MOST_RESTING):
         backlog.load([event(number, 0)], 0.0)
         (taken,) = backlog.take(always, 0.0)
-        backlog.put_down(taken) if number % 3 == 0 else backlog.failed(taken, 0.0, Backoff(first=60, cap=60))
-    assert backlog.counts()["resting"] == MOST_RESTING
-    assert backlog.counts()["tried"] == MOST_TRIED
+        backlog.requeue(taken) if number % 3 == 0 else backlog.failed(taken, 0.0, Backoff(first=60, cap=60))
+    assert backlog.counts()["backing_off"] == MOST_RESTING
+    assert backlog.counts()["deprioritized"] == MOST_DEPRIORITIZED
 
 
 ANSWERS: dict[str, Callable[[Sequence[PendingEvent]], CallOutcome]] = {
-    "away": lambda events: Outage("away"),
+    "away": lambda events: BrokerOutage("away"),
     "refuses by name": lambda events: Answered((Permanent("InvalidParameter"),) * len(events)),
-    "refuses the call": lambda events: Refused("InvalidParameter"),
+    "refuses the call": lambda events: CallRejected("InvalidParameter"),
     "passing trouble": lambda events: Answered((Transient("InternalError"),) * len(events)),
     "throttles": lambda events: Throttled("Throttling"),
 }
@@ -113,7 +121,7 @@ def test_an_hour_of_events_without_a_broker_leaves_memory_flat(answer: str, minu
             measured: list[tuple[int, int]] = []
             for minute in range(minutes):
                 made.outbox.record(*GROUPS[:30], f"new-{minute}")
-                made.relay.ring()
+                made.relay.wake()
                 await virtual_time.pass_time(60)
                 made.outbox.held.clear()
                 if minute in (minutes // 3, minutes - 1):
@@ -123,7 +131,7 @@ def test_an_hour_of_events_without_a_broker_leaves_memory_flat(answer: str, minu
             assert late <= 3 * len(made.outbox.groups) + 1100, made.relay.counts()
             assert after - before < 8 * 2**20, f"{(after - before) / 2**20:.1f} MiB more, {early} and {late} kept"
             away = False
-            made.relay.ring()
+            made.relay.wake()
             await until(lambda: not made.outbox.groups, seconds=300)
             assert made.relay.counts()["groups"] == 0
 

@@ -5,10 +5,10 @@ import pytest
 from event_trio.outbox.schema import LANES
 from services.relay.leases.lanes import share
 from services.relay.publishing.outcome import (
-    Blocked,
-    Outage,
+    BrokerMisconfigured,
+    BrokerOutage,
+    CallRejected,
     Permanent,
-    Refused,
     Throttled,
     Transient,
     classify_call,
@@ -28,7 +28,7 @@ def test_any_other_failed_entry_is_tried_again(code: str) -> None:
 
 @pytest.mark.parametrize("code", ["BatchRequestTooLong", "InvalidParameter", "TooManyEntriesInBatchRequest"])
 def test_a_call_refused_for_its_content_is_taken_apart(code: str) -> None:
-    assert isinstance(classify_call(code, ""), Refused)
+    assert isinstance(classify_call(code, ""), CallRejected)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_call_refused_for_its_content_is_taken_apart(code: str) -> None:
      "InvalidClientTokenId", "SignatureDoesNotMatch", "InternalError", "ServiceUnavailable", "NeverSeenBefore"],
 )  # fmt: skip
 def test_missing_things_permissions_keys_credentials_and_unknown_codes_are_outages(code: str) -> None:
-    assert isinstance(classify_call(code, ""), Outage)
+    assert isinstance(classify_call(code, ""), BrokerOutage)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_throttling_is_neither_an_outage_nor_an_events_fault(code: str) -> None:
 
 def test_throttling_is_told_by_the_status_too() -> None:
     assert isinstance(classify_call("Whatever", "", 429), Throttled)
-    assert isinstance(classify_call("ServiceUnavailable", "", 503), Outage)
+    assert isinstance(classify_call("ServiceUnavailable", "", 503), BrokerOutage)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_throttling_is_told_by_the_status_too() -> None:
      "KMSNotFound", "ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidSecurity"],
 )  # fmt: skip
 def test_an_entry_refused_for_our_standing_is_not_to_blame(code: str) -> None:
-    assert classify_entry(code, "") == Blocked(code)
+    assert classify_entry(code, "") == BrokerMisconfigured(code)
 
 
 @pytest.mark.parametrize("relays", range(1, 9))

@@ -88,7 +88,7 @@ def test_what_a_file_or_a_shell_puts_around_a_value_is_not_part_of_it(monkeypatc
     assert found.database_url.get_secret_value() == "postgresql://u:%20p%40ss%20@127.0.0.1:5432/d"
 
 
-@pytest.mark.parametrize(("settings", "name"), [(RelaySettings, "DOORBELL_DATABASE_URL"), (OrderSettings, None)])
+@pytest.mark.parametrize(("settings", "name"), [(RelaySettings, "LISTENER_DATABASE_URL"), (OrderSettings, None)])
 def test_a_password_is_given_apart_from_every_url_of_the_role(
     settings: type[Any], name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,14 +111,14 @@ def test_the_owner_s_password_too(monkeypatch: pytest.MonkeyPatch) -> None:
     ("settings", "name", "values"),
     [
         (RelaySettings, "DATABASE_URL", ["mysql://u@h/d", "postgresql://u@h/d?sslmode=odd", "postgresql://u:a#b@h/d"]),
-        (RelaySettings, "DOORBELL_DATABASE_URL", ["postgresql://h/d", "postgresql://u@h/d?x=1", "h"]),
+        (RelaySettings, "LISTENER_DATABASE_URL", ["postgresql://h/d", "postgresql://u@h/d?x=1", "h"]),
         (OrderMigrationSettings, "MIGRATION_DATABASE_URL", ["postgresql://u@h", "postgresql://u:100%@h/d"]),
         (OrderMigrationSettings, "ORDER_API_PASSWORD", ["비밀", "a\tb"]),
         (RelaySettings, "AWS_ENDPOINT_URL", ["localhost:4566", "http://", "http://h:high", "ftp://h", "http://h h"]),
         (RelaySettings, "AWS_REGION", ["mars", "us east 1", "us-east-1/x", "US-EAST-1"]),
         (RelaySettings, "TOPIC", ["Order Events", "order_events", "order-events.fifo"]),
         (RelaySettings, "TOPOLOGY_PREFIX", ["a_b", "x" * 31]),
-        (RelaySettings, "RELEASE", ["soon"]),
+        (RelaySettings, "NEXT_EVENT_AFTER", ["soon"]),
         (RelaySettings, "LOG_LEVEL", ["loud"]),
         (RelaySettings, "HTTP_HOST", ["http://0.0.0.0", "127.0.0.1:80", "[::1]", "a b", "*"]),
         (RelaySettings, "HTTP_PORT", ["65536", "-1", "http", "80.5"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from event_trio.outbox.watch import NAMESPACE
+from event_trio.outbox.monitor import NAMESPACE
 from infra import manifest
 from infra.manifest import TEMPLATES, Template, TemplateKind
 from tests.support.cloudformation import Resolved

@@ -9,8 +9,8 @@ from fastapi import Depends, Path, Query, Request
 from event_trio.http.authorization import RequireRole
 from event_trio.http.tokens import Principal, Role
 
-from ..operators.acceptances import Acceptances
-from ..operators.groups import Groups
+from ..operators.broker_acceptance import BrokerAcceptance
+from ..operators.message_groups import MessageGroups
 from ..operators.operations import Operations
 from ..operators.overview import Overview
 
@@ -19,21 +19,21 @@ def _overview(request: Request) -> Overview:
     return cast(Overview, request.app.state.overview)
 
 
-def _groups(request: Request) -> Groups:
-    return cast(Groups, request.app.state.groups)
+def _groups(request: Request) -> MessageGroups:
+    return cast(MessageGroups, request.app.state.groups)
 
 
 def _operations(request: Request) -> Operations:
     return cast(Operations, request.app.state.operations)
 
 
-def _acceptances(request: Request) -> Acceptances:
-    return cast(Acceptances, request.app.state.acceptances)
+def _broker_acceptance(request: Request) -> BrokerAcceptance:
+    return cast(BrokerAcceptance, request.app.state.broker_acceptance)
 
 
 OverviewOf = Annotated[Overview, Depends(_overview)]
-GroupsOf = Annotated[Groups, Depends(_groups)]
-AcceptancesOf = Annotated[Acceptances, Depends(_acceptances)]
+GroupsOf = Annotated[MessageGroups, Depends(_groups)]
+BrokerAcceptanceOf = Annotated[BrokerAcceptance, Depends(_broker_acceptance)]
 OperationsOf = Annotated[Operations, Depends(_operations)]
 Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]
 

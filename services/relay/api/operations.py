@@ -17,7 +17,7 @@ from event_trio.idempotency.keyed_request import StoredResponse
 from ..operators.audit import Decision
 from ..operators.operations import Discarded
 from ..operators.replays import AtLeast
-from .dependencies import AcceptancesOf, OperationsOf, Operator, Subject
+from .dependencies import BrokerAcceptanceOf, OperationsOf, Operator, Subject
 from .problems import OUTBOX_STATE
 from .schemas import (
     AcceptedAnswer,
@@ -161,10 +161,10 @@ async def resume_outbox(
 
 @router.post("/broker/accept", summary="Accept a new broker", responses=SWITCH, response_model=AcceptedAnswer)
 async def accept_broker(
-    body: Reason, caller: Operator, acceptances: AcceptancesOf, repeatable: IdempotentRequestDep
+    body: Reason, caller: Operator, broker_acceptance: BrokerAcceptanceOf, repeatable: IdempotentRequestDep
 ) -> Response:
     """Nothing goes again by this. Ask for a replay instead if the broker lost what subscribers had not read."""
-    accept = partial(acceptances.accept_broker, _decision(caller, body.reason))
+    accept = partial(broker_acceptance.accept_broker, _decision(caller, body.reason))
     return await repeatable.respond(
         caller, lambda once: accept(once=once), lambda broker: answer_with(AcceptedAnswer(broker=broker))
     )

@@ -22,7 +22,7 @@ class Readings:
     publish_check: Callable[[], str | None]
     lease: Callable[[], str | None]
     paused: Callable[[], Awaitable[str | None]]
-    doorbell: Callable[[], str | None]
+    listener: Callable[[], str | None]
     loops: Callable[[], str | None]
 
 
@@ -52,7 +52,7 @@ def checks(readings: Callable[[], Readings | None]) -> Sequence[HealthCheck]:
         HealthCheck("loops", look(lambda found: found.loops)),
         HealthCheck("broker-identity", look(lambda found: found.identity), required=False),
         HealthCheck("paused", ask(lambda found: found.paused), required=False),
-        HealthCheck("doorbell", look(lambda found: found.doorbell), required=False),
+        HealthCheck("listener", look(lambda found: found.listener), required=False),
     )
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from event_trio.http.body import RequestBody, Uuid
 from event_trio.http.timestamp import Timestamp
 
-from ..operators.findings import State
 from ..operators.replays import Criteria
+from ..operators.views import State
 from .dependencies import SUBJECT
 
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]

@@ -74,34 +74,34 @@ class BrokerIdentity:
         self._on_new = on_new
         self._signals = signals
         self._waker = Waker()
-        self._doubted = True
+        self._must_check = True
         self.trouble: str | None = None
 
-    def doubt(self) -> None:
+    def recheck(self) -> None:
         """The publish check was away: look whether it is the one it was, as soon as it is there again."""
-        if not self._doubted:
-            self._doubted = True
+        if not self._must_check:
+            self._must_check = True
             self._waker.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look who the broker is at first, and whenever there is doubt, until asked to stop."""
+        """Look who the broker is at first, and whenever there is recheck, until asked to stop."""
         failures = 0
         while not stopping.is_set():
-            if not self._doubted:
+            if not self._must_check:
                 failures = 0
                 await self._waker.rest(stopping, REST_SECONDS)
                 continue
-            # Before it looks: what happens meanwhile is another doubt.
-            self._doubted = False
+            # Before it looks: what happens meanwhile is another recheck.
+            self._must_check = False
             try:
-                if not await self.meet((await self._queue.attributes())["CreatedTimestamp"]):
+                if not await self.identify((await self._queue.attributes())["CreatedTimestamp"]):
                     self._on_new()
             except FAULTS:
                 # Whoever reads the queue says what is wrong with it.
-                self._doubted, failures = True, failures + 1
+                self._must_check, failures = True, failures + 1
                 await pause(stopping, RETRY.delay(failures))
 
-    async def meet(self, created: str) -> bool:
+    async def identify(self, created: str) -> bool:
         """Take note of the broker's identity; False when what it lost must go first, so that nothing may be sent yet.
 
         Raises what the database raises.
@@ -109,7 +109,7 @@ class BrokerIdentity:
         async with transaction(self._pool) as connection:
             row = await connection.fetchrow(REMEMBERED)
             known: str | None = row["broker"] if row else None
-            self._tell_of_another(known, created)
+            self._check_older(known, created)
             if known is None:
                 await connection.execute(REMEMBER, created)
             if known is None or not _is_newer(created, than=known):
@@ -126,7 +126,7 @@ class BrokerIdentity:
         reason = "the broker is new and has nothing of what was sent"
         # What is not recorded as sent, too: an answer or a confirmation of the old broker may still be on its way.
         job = await request(connection, Criteria(unsent=True), actor="relay", reason=reason)
-        await _audit(connection, "replay", reason, job=job, known=known, seen=created)
+        await _audit(connection, "replay", reason, job=job, excluded=known, seen=created)
         return job
 
     async def _report(self, connection: Connection, row: asyncpg.Record | None, created: str) -> bool:
@@ -134,17 +134,17 @@ class BrokerIdentity:
         if seen is None or _is_newer(created, than=seen):
             await connection.execute(REPORT, created, str(self._relay_id))
             reason = "the publish-check queue was made anew: an operator decides what goes again"
-            await _audit(connection, "broker-seen", reason, known=row["broker"] if row else None, seen=created)
+            await _audit(connection, "broker-seen", reason, excluded=row["broker"] if row else None, seen=created)
             log.error("the broker is new", action="broker.changed", replay="by an operator")
             self._signals.emit("broker.changed", job=None)
         return True
 
-    def _tell_of_another(self, known: str | None, created: str) -> None:
+    def _check_older(self, known: str | None, created: str) -> None:
         trouble = None
         if known is not None and _is_newer(known, than=created):
             trouble = "this relay sees an older publish-check queue than the others do: let all have the same broker"
             if self.trouble is None:
-                log.error(trouble, action="broker.older", known=known, seen=created)
+                log.error(trouble, action="broker.older", excluded=known, seen=created)
         self.trouble = trouble
 
 

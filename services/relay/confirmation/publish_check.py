@@ -20,14 +20,14 @@ from ..metrics import RelayMetrics
 from ..publishing.batch_writer import BatchWriter
 from ..publishing.outbox_updates import Confirmation, OutboxUpdates
 from .deletions import VISIBILITY_SECONDS, Deletions
-from .emptiness import Emptiness, is_empty
+from .empty_queue import EmptyQueueObservations, is_empty
 
 log = structlog.get_logger(__name__)
 
 MOST = 500
-# Under load confirmations of many groups are recorded that often, hundreds in a statement. What a group waits for is
-# recorded at once: with `release=confirmed` each, and else what is hot. Where many groups are hot it is a little later,
-# so that one statement serves them all; each then comes at nearly forty events a second.
+# Under load one statement at this interval records hundreds of confirmations. Confirmations a group waits for are
+# recorded at once: all of them with `NEXT_EVENT_AFTER=confirmed`, else those of hot groups. With many hot groups the
+# shorter interval below lets one statement serve all of them, at nearly forty events a second for each.
 RECORD_SECONDS = 0.5
 MANY_HOT_SECONDS = 0.25
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
@@ -50,25 +50,25 @@ class PublishCheck:
     def __init__(
         self,
         queue: Queue,
-        marks: OutboxUpdates,
+        updates: OutboxUpdates,
         *,
         wait_seconds: int,
-        hurried: bool,
+        record_at_once: bool,
         metrics: RelayMetrics,
         signals: Signals,
         on_published: Callable[[], None],
         on_trouble: Callable[[], None],
-        emptiness: Emptiness | None = None,
+        empty_queue: EmptyQueueObservations | None = None,
     ) -> None:
         self._queue = queue
-        self._marks = marks
+        self._updates = updates
         self._wait_seconds = wait_seconds
         self._metrics = metrics
         self._signals = signals
         self._on_published = on_published
         self._on_trouble = on_trouble
-        self._hurried = hurried
-        self._emptiness = emptiness
+        self._record_at_once = record_at_once
+        self._empty_queue = empty_queue
         self.trouble: str | None = "not asked yet"
         self._deletions = Deletions(queue)
         self._beside: set[asyncio.Task[None]] = set()
@@ -97,7 +97,9 @@ class PublishCheck:
                 except BrokerUnavailable as error:
                     failures += 1
                     if self.trouble != str(error):
-                        log.warning("cannot read the publish check", action="publish_check.down", reason=str(error))
+                        log.warning(
+                            "cannot read the publish check", action="publish_check.unavailable", reason=str(error)
+                        )
                     self.trouble = str(error)
                     self._on_trouble()
                     await pause(stopping, RETRY.delay(failures))
@@ -121,10 +123,10 @@ class PublishCheck:
         return self._confirmer.full or self._deletions.in_hand >= 5 * MOST
 
     def _shortest(self) -> float:
-        return MANY_HOT_SECONDS if self._deletions.many_hot and not self._hurried else 0.0
+        return MANY_HOT_SECONDS if self._deletions.many_hot and not self._record_at_once else 0.0
 
     def _hurry(self) -> bool:
-        return self._hurried or self._deletions.hot
+        return self._record_at_once or self._deletions.hot
 
     async def _receive(self, wait_seconds: int) -> list[Message]:
         began, idle = time.monotonic(), not self._deletions.in_hand
@@ -132,7 +134,7 @@ class PublishCheck:
         self._deletions.received(messages)
         self._confirmer.add(messages)
         if not messages and wait_seconds and idle and not self._deletions.in_hand:
-            await self._observe_emptiness(began)
+            await self._observe_empty_queue(began)
         return messages
 
     def _start_beside(self, stopping: asyncio.Event) -> None:
@@ -150,15 +152,15 @@ class PublishCheck:
             # The first one meets the same, and tells.
             return
 
-    async def _observe_emptiness(self, began: float) -> None:
-        if self._emptiness is None or not self._emptiness.wanted(began):
+    async def _observe_empty_queue(self, began: float) -> None:
+        if self._empty_queue is None or not self._empty_queue.wanted(began):
             return
         if is_empty(await self._queue.attributes()) and not self._deletions.in_hand:
-            self._emptiness.observe(began)
+            self._empty_queue.observe(began)
 
     async def _confirm(self, messages: Sequence[Message]) -> None:
         confirmations = [found for message in messages if (found := self._confirmation(message))]
-        news = await self._marks.mark_published(confirmations) if confirmations else []
+        news = await self._updates.mark_published(confirmations) if confirmations else []
         for publication in news:
             self._metrics.published.labels(type=publication.type).inc()
             self._metrics.end_to_end.observe(publication.since_recorded)

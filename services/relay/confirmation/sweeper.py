@@ -16,15 +16,15 @@ from event_trio.lifecycle import pause
 from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
-from .probes import Probes, WayBack
-from .unconfirmed import STEP, WALK_FROM, Evidence, Head, Range, Unconfirmed
+from .probes import ConfirmationState, Probes
+from .unconfirmed import STEP, WALK_FROM, EventRange, LossEvidence, Unconfirmed, UnconfirmedHead
 
 log = structlog.get_logger(__name__)
 
 # FIFO deduplication swallows a repeat for at least five minutes (AWS: sns fifo-message-dedup): earlier nothing is lost.
 LOST_AFTER_SECONDS = 360.0
 # So long after an event was sent it lies in the check queue, and AWS's counts of that queue have become true.
-LATER_SECONDS = 60.0
+IN_QUEUE_AFTER_SECONDS = 60.0
 PROBE_SECONDS = 60.0
 # Each probe that comes back lets twice as many go, up to so many.
 MOST_PROBES = 512
@@ -38,12 +38,12 @@ SWEEPING_LANE = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SweepThresholds:
     """Seconds: between sweeps, until an event counts as lost, until it must be in the check queue, and for a probe."""
 
     sweep: float = 300.0
     lost_after: float = LOST_AFTER_SECONDS
-    later: float = LATER_SECONDS
+    in_queue_after: float = IN_QUEUE_AFTER_SECONDS
     probe: float = PROBE_SECONDS
 
 
@@ -60,26 +60,29 @@ class Sweeper:
     def __init__(
         self,
         pool: Pool,
-        patience: Patience,
+        thresholds: SweepThresholds,
         *,
         may_sweep: Callable[[int], bool],
         metrics: RelayMetrics,
         signals: Signals,
         on_returned: Callable[[], None],
-        emptied: Callable[[], float | None] = lambda: None,
-        sends: Callable[[], bool] = lambda: True,
+        queue_empty_for: Callable[[], float | None] = lambda: None,
+        can_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`emptied` is how long ago the check queue was surely empty; `sends` is whether a probe could go at all."""
+        """`queue_empty_for` returns how long ago the check queue was certainly empty, in seconds, or None if unknown.
+
+        `can_send` tells whether the relay could send a probe at all.
+        """
         self._unconfirmed = Unconfirmed(pool)
         self._probes = Probes(pool)
-        self._patience = patience
+        self._thresholds = thresholds
         self._may_sweep = may_sweep
         self._metrics = metrics
         self._signals = signals
         self._on_returned = on_returned
-        self._emptied = emptied
-        self._sends = sends
-        self._suspects = False
+        self._queue_empty_for = queue_empty_for
+        self._can_send = can_send
+        self._awaits_proof = False
         self.trouble: str | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -91,16 +94,16 @@ class Sweeper:
                 if not self._may_sweep(SWEEPING_LANE):
                     self._metrics.confirmation_lag.set(0)
                 elif began >= next_sweep:
-                    next_sweep = began + self._patience.sweep
+                    next_sweep = began + self._thresholds.sweep
                     await self.sweep()
-                    if self._suspects:
-                        next_sweep = min(next_sweep, time.monotonic() + self._patience.probe / 4)
+                    if self._awaits_proof:
+                        next_sweep = min(next_sweep, time.monotonic() + self._thresholds.probe / 4)
                 else:
                     await self.measure()
             except DATABASE_FAULTS as error:
                 log.warning("cannot sweep", action="sweeper.failed", error=describe(error))
             now = time.monotonic()
-            rest = min(MEASURE_SECONDS, max(0.0, next_sweep - now), self._patience.sweep)
+            rest = min(MEASURE_SECONDS, max(0.0, next_sweep - now), self._thresholds.sweep)
             await pause(stopping, max(rest, (now - began) / SHARE, 0.05))
 
     async def measure(self) -> float:
@@ -118,71 +121,79 @@ class Sweeper:
     async def sweep(self) -> int:
         """One sweep; returns how many events went back to their lane."""
         state = await self._probes.state()
-        may_go = await self._judge(state)
+        may_go = await self._evaluate_probes(state)
         unseen_until = self._unseen_until(state)
         lost, oldest, after = 0, 0.0, WALK_FROM
-        suspects: list[Head] = []
+        candidates: list[UnconfirmedHead] = []
         while True:
             heads = await self._unconfirmed.heads(after)
             oldest = max([oldest, *(head.age for head in heads.found)])
-            overdue = [head for head in heads.found if head.age >= self._patience.lost_after]
+            overdue = [head for head in heads.found if head.age >= self._thresholds.lost_after]
             ranges, unproven = await self._look_for_proof(overdue, unseen_until)
             lost += await self._return_lost(ranges)
-            suspects = sorted([*suspects, *unproven], key=lambda head: head.sent_at)[:MOST_PROBES]
+            candidates = sorted([*candidates, *unproven], key=lambda head: head.sent_at)[:MOST_PROBES]
             if heads.next is None:
                 break
             after = heads.next
         self._metrics.confirmation_lag.set(oldest)
-        probes = await self._send_probes(suspects[:may_go]) if may_go and not state.stopped and self._sends() else 0
-        self._suspects = bool(suspects or probes or (state.size and not may_go))
+        probes = (
+            await self._send_probes(candidates[:may_go]) if may_go and not state.stopped and self._can_send() else 0
+        )
+        self._awaits_proof = bool(candidates or probes or (state.probes and not may_go))
         if lost or probes:
             self._on_returned()
         self._signals.emit("sweeper.swept", returned=lost + probes, lost=lost, probes=probes)
         return lost + probes
 
-    async def _judge(self, state: WayBack) -> int:
+    async def _evaluate_probes(self, state: ConfirmationState) -> int:
         """What became of the probes; returns how many may go now.
 
         A probe that cannot go, because its group was held or its lane has no relay, is not waited for; nor does one
         that left the outbox say that the check works.
         """
-        patience = self._patience.probe
-        self._say(broken=state.broken is not None)
-        if state.broken is not None and state.confirmed is not None and state.confirmed < state.broken:
-            await self._find(broken=False)
-        if not state.size or not (state.out or state.back):
+        probe_seconds = self._thresholds.probe
+        self._report(broken=state.since_broken is not None)
+        if (
+            state.since_broken is not None
+            and state.since_confirmation is not None
+            and state.since_confirmation < state.since_broken
+        ):
+            await self._set_broken(broken=False)
+        if not state.probes or not (state.outstanding or state.returned):
             return 1
-        if not state.out:
-            await self._probes.keep([])
-            await self._find(broken=False)
-            return min(2 * state.size, MOST_PROBES)
-        if state.oldest is None:
-            return 0 if state.probed is not None and state.probed < patience else 1
-        if state.oldest < patience:
+        if not state.outstanding:
+            await self._probes.save([])
+            await self._set_broken(broken=False)
+            return min(2 * state.probes, MOST_PROBES)
+        if state.oldest_outstanding is None:
+            return 0 if state.since_probes is not None and state.since_probes < probe_seconds else 1
+        if state.oldest_outstanding < probe_seconds:
             return 0
-        if state.confirmed is not None and state.confirmed < state.oldest:
+        if state.since_confirmation is not None and state.since_confirmation < state.oldest_outstanding:
             # Others come back: the check works, and is slow, or lost the probe as well. No haste.
-            await self._probes.keep([])
-            return state.size // 2 if state.back > state.out else 0
-        await self._find(broken=True)
+            await self._probes.save([])
+            return state.probes // 2 if state.returned > state.outstanding else 0
+        await self._set_broken(broken=True)
         return 1
 
-    def _unseen_until(self, state: WayBack) -> datetime | None:
+    def _unseen_until(self, state: ConfirmationState) -> datetime | None:
         """What was sent until then and is not confirmed is lost, since the queue was empty later; None: nobody knows.
 
         An empty queue proves nothing of a check that is broken: something sent later must have come back.
         """
-        emptied = self._emptied()
-        if emptied is None or state.broken is not None or state.confirmed_sent_at is None:
+        queue_empty_for = self._queue_empty_for()
+        if queue_empty_for is None or state.since_broken is not None or state.confirmed_sent_at is None:
             return None
-        return min(state.confirmed_sent_at, state.now - timedelta(seconds=emptied + self._patience.later))
+        return min(
+            state.confirmed_sent_at, state.now - timedelta(seconds=queue_empty_for + self._thresholds.in_queue_after)
+        )
 
     async def _look_for_proof(
-        self, overdue: Sequence[Head], unseen_until: datetime | None
-    ) -> tuple[list[Range], list[Head]]:
+        self, overdue: Sequence[UnconfirmedHead], unseen_until: datetime | None
+    ) -> tuple[list[EventRange], list[UnconfirmedHead]]:
         """What is proven lost of these groups, and the heads of those that may be."""
-        ranges: list[Range] = []
-        suspects: list[Head] = []
+        ranges: list[EventRange] = []
+        candidates: list[UnconfirmedHead] = []
         looking = [(head, head.sequence) for head in overdue]
         for run in range(MOST_RUNS):
             if not looking:
@@ -192,25 +203,25 @@ class Sweeper:
             looking = []
             for head, start, evidence in zip(heads, starts, found, strict=True):
                 if evidence.proof is not None and evidence.proof >= head.sent_at:
-                    ranges.append(Range(head, head.sequence, evidence.proven, evidence.proof))
+                    ranges.append(EventRange(head, head.sequence, evidence.proven, evidence.proof))
                 elif unseen_until is not None and head.sent_at <= unseen_until:
-                    ranges.append(Range(head, start, evidence.last, unseen_until))
+                    ranges.append(EventRange(head, start, evidence.last, unseen_until))
                 elif run == 0 and self._may_be_lost(evidence):
-                    suspects.append(head)
+                    candidates.append(head)
                 if evidence.goes_on and evidence.last_sent is not None:
                     looking.append((head, evidence.last + 1))
         proven = {span.head.event_id for span in ranges}
-        return ranges, [head for head in suspects if head.event_id not in proven]
+        return ranges, [head for head in candidates if head.event_id not in proven]
 
-    def _may_be_lost(self, evidence: Evidence) -> bool:
+    def _may_be_lost(self, evidence: LossEvidence) -> bool:
         """A group whose confirmations come is read slowly and has lost nothing; in a held one a probe could not go."""
-        moves = evidence.moved is not None and evidence.moved < self._patience.lost_after
+        moves = evidence.moved is not None and evidence.moved < self._thresholds.lost_after
         return not moves and not evidence.held
 
-    async def _return_lost(self, ranges: Sequence[Range]) -> int:
+    async def _return_lost(self, ranges: Sequence[EventRange]) -> int:
         returned = 0
         while ranges:
-            lost = await self._unconfirmed.give_back(ranges, lost_after=self._patience.lost_after)
+            lost = await self._unconfirmed.give_back(ranges, lost_after=self._thresholds.lost_after)
             returned += len(lost)
             self._metrics.republished.labels(reason="lost").inc(len(lost))
             for event_id in lost:
@@ -220,12 +231,12 @@ class Sweeper:
                 break
         return returned
 
-    async def _send_probes(self, heads: Sequence[Head]) -> int:
+    async def _send_probes(self, heads: Sequence[UnconfirmedHead]) -> int:
         if not heads:
             return 0
-        ranges = [Range(head, head.sequence, head.sequence, head.sent_at) for head in heads]
-        probes = await self._unconfirmed.give_back(ranges, lost_after=self._patience.lost_after)
-        await self._probes.keep(probes)
+        ranges = [EventRange(head, head.sequence, head.sequence, head.sent_at) for head in heads]
+        probes = await self._unconfirmed.give_back(ranges, lost_after=self._thresholds.lost_after)
+        await self._probes.save(probes)
         self._metrics.republished.labels(reason="probe").inc(len(probes))
         for probe in probes:
             log.warning(
@@ -233,11 +244,11 @@ class Sweeper:
             )
         return len(probes)
 
-    async def _find(self, *, broken: bool) -> None:
-        await self._probes.keep_broken(broken)
-        self._say(broken=broken)
+    async def _set_broken(self, *, broken: bool) -> None:
+        await self._probes.save_broken(broken)
+        self._report(broken=broken)
 
-    def _say(self, *, broken: bool) -> None:
+    def _report(self, *, broken: bool) -> None:
         trouble = "the publish check is broken: what is sent does not come back" if broken else None
         if trouble and self.trouble is None:
             log.error(trouble, action="sweeper.check_broken")

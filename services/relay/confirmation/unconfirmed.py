@@ -94,7 +94,7 @@ CROSS JOIN LATERAL (
 ) AS run
 """  # noqa: S608 - constants only
 
-# Rows are locked in the order of their ids, as by everybody who marks.
+# Rows are locked in the order of their ids, as by everybody who updates rows.
 RETURN = f"""
 -- return: these events of these groups go again; a confirmation or another sending meanwhile leaves them alone
 WITH found AS (
@@ -122,7 +122,7 @@ RETURNING e.event_id
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class UnconfirmedHead:
     """The first event of its group that was sent, `age` seconds ago, and is not confirmed."""
 
     lane: int
@@ -135,15 +135,15 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
+class UnconfirmedPage:
     """One step of a walk over all groups: what it found, and where it goes on, if it does."""
 
-    found: tuple[Head, ...]
+    found: tuple[UnconfirmedHead, ...]
     next: tuple[int, str] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class LossEvidence:
     """What is known of a group from its first unconfirmed event on.
 
     The run looked at ends with `last`; events up to `proven` that were sent until `proof` are lost, if there are any.
@@ -165,10 +165,10 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class EventRange:
     """Events of a group: by sequence, and sent until then."""
 
-    head: Head
+    head: UnconfirmedHead
     first: int
     last: int
     sent_until: datetime
@@ -180,20 +180,22 @@ class Unconfirmed:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def heads(self, after: tuple[int, str]) -> Heads:
+    async def heads(self, after: tuple[int, str]) -> UnconfirmedPage:
         """The next groups behind that lane and subject."""
         lane, subject = after
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(HEADS, lane, subject, GROUPS)
         found = tuple(
-            Head(r["lane"], r["subject"], r["source"], r["sequence"], r["event_id"], r["sent_at"], r["age"])
+            UnconfirmedHead(r["lane"], r["subject"], r["source"], r["sequence"], r["event_id"], r["sent_at"], r["age"])
             for r in rows
             if r["sent_at"] is not None
         )
         at_last = next(((r["lane"], r["subject"]) for r in rows if r["turn"] == GROUPS), None)
-        return Heads(found, at_last)
+        return UnconfirmedPage(found, at_last)
 
-    async def evidence(self, heads: Sequence[Head], starts: Sequence[int] | None = None) -> list[Evidence]:
+    async def evidence(
+        self, heads: Sequence[UnconfirmedHead], starts: Sequence[int] | None = None
+    ) -> list[LossEvidence]:
         """What came back of these groups, looked for from the head on, or from a sequence behind it."""
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(
@@ -205,9 +207,9 @@ class Unconfirmed:
             )
         by_turn = {row["turn"]: row for row in rows}
         names = ("looked", "last", "last_sent", "proof", "proven", "held", "moved")
-        return [Evidence(**{name: by_turn[turn][name] for name in names}) for turn in range(1, len(heads) + 1)]
+        return [LossEvidence(**{name: by_turn[turn][name] for name in names}) for turn in range(1, len(heads) + 1)]
 
-    async def give_back(self, ranges: Sequence[Range], *, lost_after: float) -> list[UUID]:
+    async def give_back(self, ranges: Sequence[EventRange], *, lost_after: float) -> list[UUID]:
         """Return up to `STEP` of these events, sent more than `lost_after` seconds ago, to their lanes."""
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(

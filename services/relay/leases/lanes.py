@@ -27,8 +27,8 @@ INSERT INTO outbox_relay (relay_id, lease_seconds) VALUES ($1, $2)
 ON CONFLICT (relay_id) DO UPDATE SET heartbeat_at = clock_timestamp(), lease_seconds = excluded.lease_seconds
 """
 
-BURY = """
--- bury: forget relays that died long ago; their lanes were free since their lease ran out
+FORGET_DEAD_RELAYS = """
+-- forget_dead_relays: forget relays that died long ago; their lanes were free since their lease ran out
 DELETE FROM outbox_relay WHERE heartbeat_at < clock_timestamp() - 10 * $1::float8 * interval '1 second'
 """
 
@@ -55,8 +55,8 @@ WHERE lane IN (
 RETURNING lane, token
 """
 
-RELEASE = """
--- release: hand lanes over
+HAND_OVER = """
+-- hand_over: give lanes to whoever claims them next
 UPDATE outbox_lane SET owner = NULL WHERE owner = $1 AND lane = ANY ($2::smallint[])
 """
 
@@ -100,7 +100,7 @@ class Lanes:
         self._left = False
         self._waker = Waker()
         self.trouble: str | None = "the lease was not taken yet"
-        self._on_change: list[Callable[[set[int]], None]] = []
+        self._callbacks: list[Callable[[set[int]], None]] = []
 
     def owned(self) -> list[int]:
         """The lanes that may be worked on now."""
@@ -118,9 +118,9 @@ class Lanes:
         """The token under which the lane is ours; -1, which fits no lane, when it is not."""
         return self._tokens.get(lane, -1)
 
-    def when_changed(self, tell: Callable[[set[int]], None]) -> None:
-        """Have `tell` called with the lanes lost (none, when some were won) whenever the lanes change."""
-        self._on_change.append(tell)
+    def on_change(self, callback: Callable[[set[int]], None]) -> None:
+        """Have `callback` called with the lanes lost (none, when some were won) whenever the lanes change."""
+        self._callbacks.append(callback)
 
     def wake(self) -> None:
         """Look at once, rather than at the next beat: another relay came, left or handed something over."""
@@ -133,7 +133,7 @@ class Lanes:
                 next_look = await self._beat()
                 self.trouble = None
             except DATABASE_FAULTS as error:
-                log.warning("cannot renew the lease", action="lanes.delayed", error=describe(error))
+                log.warning("cannot renew the lease", action="lanes.renewal_failed", error=describe(error))
                 self.trouble = "the lease cannot be renewed: the database cannot be reached, or takes no changes"
                 next_look = min(1.0, self._lease / 5)
             await self._waker.rest(stopping, next_look)
@@ -146,13 +146,13 @@ class Lanes:
         self._change({}, lost=set(lanes))
         try:
             async with transaction(self._pool) as connection:
-                await connection.execute(RELEASE, self._relay_id, lanes)
+                await connection.execute(HAND_OVER, self._relay_id, lanes)
                 await connection.execute(LEAVE, self._relay_id)
                 await connection.execute(f"NOTIFY {LANES_CHANNEL}")
         except DATABASE_FAULTS as error:
             log.warning(
                 "could not hand the lanes over; they are free when the lease ends",
-                action="lanes.abandoned",
+                action="lanes.not_handed_over",
                 error=type(error).__name__,
             )
             return
@@ -171,7 +171,7 @@ class Lanes:
             alive: dict[UUID, float] = {row["relay_id"]: row["remaining"] for row in rows}
             tokens, surplus = await self._balance(connection, list(alive))
             if first or surplus:
-                await connection.execute(BURY, self._lease)
+                await connection.execute(FORGET_DEAD_RELAYS, self._lease)
                 await connection.execute(f"NOTIFY {LANES_CHANNEL}")
         # Counted from before the statement went out, and less a call's length: whoever stops for a while between this
         # line and the broker may be overtaken, which costs a duplicate and never the order.
@@ -192,7 +192,7 @@ class Lanes:
         self._leaving = set(surplus)
         given_up = [lane for lane in surplus if not self._busy(lane)]
         if given_up:
-            await connection.execute(RELEASE, self._relay_id, given_up)
+            await connection.execute(HAND_OVER, self._relay_id, given_up)
         elif len(ours) < fair and _free(rows, alive):
             claimed = await connection.fetch(CLAIM, self._relay_id, alive, fair - len(ours))
             ours |= {row["lane"]: row["token"] for row in claimed}
@@ -205,8 +205,8 @@ class Lanes:
         if won or lost:
             log.info("lanes changed", action="lanes.changed", owned=len(tokens), won=len(won), lost=len(lost))
             self._signals.emit("lanes.changed", owned=len(tokens), relay_id=self._relay_id)
-            for tell in self._on_change:
-                tell(lost)
+            for callback in self._callbacks:
+                callback(lost)
 
 
 def _free(rows: Iterable[asyncpg.Record], alive: list[UUID]) -> bool:

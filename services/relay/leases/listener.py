@@ -30,7 +30,7 @@ class OutboxListener:
     everything and delivers nothing, except perhaps what the connection itself has sent.
     """
 
-    name = "doorbell"
+    name = "listener"
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class OutboxListener:
         relay_id: UUID,
         pool: Pool,
         *,
-        on_ring: Callable[[], None],
+        on_event: Callable[[], None],
         on_lanes: Callable[[], None],
         signals: Signals,
         probe_every: float = PROBE_EVERY_SECONDS,
@@ -46,7 +46,7 @@ class OutboxListener:
         self._url = url
         self._pool = pool
         self._probe_channel = f"outbox_probe_{relay_id.hex}"
-        self._on_ring = on_ring
+        self._on_event = on_event
         self._on_lanes = on_lanes
         self._signals = signals
         self._probe_every = probe_every
@@ -70,13 +70,13 @@ class OutboxListener:
             except DATABASE_FAULTS as error:
                 failures += 1
                 self.trouble = f"the doorbell is deaf: {type(error).__name__}"
-                log.warning("the doorbell is deaf; polling goes on", action="doorbell.deaf", error=type(error).__name__)
+                log.warning("the doorbell is deaf; polling goes on", action="listener.deaf", error=type(error).__name__)
                 await pause(stopping, RETRY.delay(failures))
             finally:
                 connection.terminate()
 
     async def _listen(self, connection: asyncpg.Connection[asyncpg.Record], stopping: asyncio.Event) -> None:
-        await connection.add_listener(CHANNEL, lambda *_: self._ring())
+        await connection.add_listener(CHANNEL, lambda *_: self._notify())
         await connection.add_listener(LANES_CHANNEL, lambda *_: self._on_lanes())
         await connection.add_listener(self._probe_channel, lambda *_: self._answered.set())
         while not stopping.is_set():
@@ -87,11 +87,11 @@ class OutboxListener:
                 await self._answered.wait()
             if self.trouble is not None:
                 self.trouble = None
-                self._signals.emit("doorbell.listening")
+                self._signals.emit("listener.listening")
                 # What rang while nobody listened is found now.
-                self._ring()
+                self._notify()
             await pause(stopping, self._probe_every)
 
-    def _ring(self) -> None:
-        self._signals.emit("doorbell.rung")
-        self._on_ring()
+    def _notify(self) -> None:
+        self._signals.emit("listener.notified")
+        self._on_event()

@@ -16,7 +16,7 @@ from event_trio.envelope import Envelope
 from event_trio.errors import MalformedEnvelope
 from event_trio.outbox.limits import size
 
-from .findings import AuditEntry
+from .views import AuditEntry
 
 DISCARD = "discard"
 # What a discarded event was, for whoever asks for that event.

@@ -13,8 +13,8 @@ from event_trio.database.probe import ask
 from ..jobs.gauge import MEASURE, MOST
 from ..publishing.outbox_reader import why_unreadable
 from . import audit
-from .findings import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay
-from .groups import COUNT_HELD, GROUPS_COUNTED
+from .message_groups import COUNT_HELD, GROUPS_COUNTED
+from .views import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay
 
 CONTROL = """
 -- control: whether all is paused

@@ -11,7 +11,7 @@ import asyncpg
 
 from event_trio.database.connections import Connection
 
-from ..publishing.barriers import SOURCES
+from ..publishing.read_conditions import SOURCES
 
 # What was not sent yet when it was asked for needs no replay, unless $8 is null: then all is chosen, sent or not.
 CHOSEN = """

@@ -14,14 +14,14 @@ from enum import StrEnum
 from event_trio.backoff import Backoff
 from event_trio.outbox.limits import DEFAULT_BYTES
 
+from .group_backoff import GroupBackoff
 from .pending_event import PendingEvent as PendingEvent
-from .rests import Rests
 
 # AWS: API_PublishBatch: ten entries, and in all, attributes included, as many bytes as the topic takes for one.
 BATCH_ENTRIES = 10
 
 
-class Release(StrEnum):
+class NextEventAfter(StrEnum):
     """When the next event of a group may go."""
 
     ACKNOWLEDGED = "acknowledged"
@@ -32,7 +32,7 @@ class Release(StrEnum):
 class _Group:
     lane: int
     read_at: float
-    alone: bool = False
+    isolated: bool = False
     waiting: deque[PendingEvent] = field(default_factory=deque)
     in_flight: PendingEvent | None = None
     unrecorded: int = 0
@@ -44,32 +44,32 @@ class _Group:
 # discards waits that long (and a call's deadline) for whatever may still be under way.
 FRESH_SECONDS = 5.0
 # So many groups whose calls came to nothing are remembered.
-MOST_TRIED = 1000
+MOST_DEPRIORITIZED = 1000
 
 
 class Backlog:
     """The events in hand. A group is in it as long as anything of it waits, is in flight or is not yet recorded.
 
-    A group that is in it must not be read again (`known`): what was acknowledged but not recorded would look unsent.
+    A group that is in it must not be read again (`excluded`): what was acknowledged but not recorded would look unsent.
     A group is in `_ready` or `_paused` only while it is in `_groups` and something of it waits.
     """
 
     def __init__(
         self,
-        release: Release = Release.ACKNOWLEDGED,
+        next_event_after: NextEventAfter = NextEventAfter.ACKNOWLEDGED,
         *,
         batch_bytes: int = DEFAULT_BYTES,
         random: Callable[[], float] = random.random,
     ) -> None:
         """`batch_bytes` is the most that one call may carry: the topic's `MaximumMessageSize`."""
-        self._release = release
+        self._next_event_after = next_event_after
         self._batch_bytes = batch_bytes
         self._random = random
         self._groups: dict[str, _Group] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._paused: dict[str, float] = {}
-        self._rests = Rests(random)
-        self._tried: OrderedDict[str, None] = OrderedDict()
+        self._backoff = GroupBackoff(random)
+        self._deprioritized: OrderedDict[str, None] = OrderedDict()
         self._unsendable: list[PendingEvent] = []
         self._waiting = 0
 
@@ -89,14 +89,14 @@ class Backlog:
         return len(self._ready)
 
     @property
-    def hungry(self) -> bool:
+    def wants_more(self) -> bool:
         """Whether a group has probably more events to read, and only waits until what was sent of it is recorded."""
         return any(g.more and not g.waiting and g.in_flight is None and g.unrecorded for g in self._groups.values())
 
     @property
-    def resting(self) -> int:
+    def backing_off(self) -> int:
         """How many groups wait for another attempt."""
-        return len(self._rests)
+        return len(self._backoff)
 
     def counts(self) -> dict[str, int]:
         """The sizes of all that is kept, to show that it is bounded."""
@@ -104,25 +104,25 @@ class Backlog:
             "groups": len(self._groups),
             "ready": len(self._ready),
             "paused": len(self._paused),
-            "resting": len(self._rests),
-            "tried": len(self._tried),
+            "backing_off": len(self._backoff),
+            "deprioritized": len(self._deprioritized),
             "unsendable": len(self._unsendable),
             "waiting": self._waiting,
         }
 
-    def known(self, now: float) -> list[str]:
+    def excluded(self, now: float) -> list[str]:
         """The groups not to be read: those in hand, and those whose wait is not over."""
-        return [*self._groups, *self._rests.under_way(now)]
+        return [*self._groups, *self._backoff.waiting(now)]
 
     def busy(self, lane: int) -> bool:
         """Whether anything of that lane is in flight or not yet recorded."""
         return any(g.lane == lane and (g.in_flight or g.unrecorded) for g in self._groups.values())
 
-    def wakes_at(self, now: float) -> float | None:
-        """When the next resting group may be read again, if one rests."""
-        return self._rests.next_end(now)
+    def next_retry_at(self, now: float) -> float | None:
+        """When the next backing_off group may be read again, if one rests."""
+        return self._backoff.next_expiry(now)
 
-    def resumes_at(self, now: float) -> float | None:
+    def next_resume_at(self, now: float) -> float | None:
         """When the next throttled group may go on, if one waits for that."""
         return min((until for until in self._paused.values() if until > now), default=None)
 
@@ -135,16 +135,16 @@ class Backlog:
         for event in events:
             subject = event.subject
             if subject not in self._groups:
-                self._groups[subject] = _Group(event.lane, read_at, alone=self._rests.goes_alone(subject))
+                self._groups[subject] = _Group(event.lane, read_at, isolated=self._backoff.in_isolation(subject))
                 fresh.add(subject)
-                if subject not in self._tried:
+                if subject not in self._deprioritized:
                     self._ready[subject] = None
             if subject in fresh:
                 group = self._groups[subject]
                 group.waiting.append(event)
                 group.more = len(group.waiting) == window
                 self._waiting += 1
-        for subject in self._tried:
+        for subject in self._deprioritized:
             if subject in fresh:
                 self._ready[subject] = None
 
@@ -162,11 +162,11 @@ class Backlog:
             subject, _ = self._ready.popitem(last=False)
             group = self._groups[subject]
             if now - group.read_at > FRESH_SECONDS:
-                self._set_down(subject)
+                self._drop_group(subject)
                 continue
             head = group.waiting[0]
             unsendable = head.fault is not None
-            unfit = head.size > room or (group.alone and bool(batch))
+            unfit = head.size > room or (group.isolated and bool(batch))
             if not may_send(group.lane) or (unfit and not unsendable):
                 put_back.append(subject)
                 continue
@@ -177,7 +177,7 @@ class Backlog:
                 continue
             batch.append(head)
             room -= head.size
-            if group.alone:
+            if group.isolated:
                 break
         # Whoever did not fit goes first next time.
         for subject in reversed(put_back):
@@ -196,10 +196,10 @@ class Backlog:
         group.in_flight = None
         group.unrecorded += 1
         group.throttled = 0
-        group.alone = False
-        self._rests.end(event.subject)
-        self._tried.clear()
-        if self._release is Release.CONFIRMED:
+        group.isolated = False
+        self._backoff.end(event.subject)
+        self._deprioritized.clear()
+        if self._next_event_after is NextEventAfter.CONFIRMED:
             # What comes next is read again once the outbox says that this one is published.
             self._forget_waiting(event.subject)
         elif group.waiting:
@@ -211,10 +211,13 @@ class Backlog:
         group.unrecorded -= 1
         self._forget_if_done(event.subject)
 
-    def failed(self, event: PendingEvent, now: float, backoff: Backoff, *, alone: bool = False) -> None:
-        """It was not accepted: its group rests as `backoff` says and is then read afresh, to go `alone` if need be."""
-        self._rests.add(event.subject, event.lane, now, backoff, alone=alone)
-        self._set_down(event.subject)
+    def failed(self, event: PendingEvent, now: float, backoff: Backoff, *, isolated: bool = False) -> None:
+        """Hold back the group of an event that was not accepted for a delay from `backoff`; then it is read again.
+
+        With `isolated` its next event is sent in a call of its own.
+        """
+        self._backoff.add(event.subject, event.lane, now, backoff, isolated=isolated)
+        self._drop_group(event.subject)
 
     def throttled(self, event: PendingEvent, now: float, backoff: Backoff) -> None:
         """It was too much at once: its group stays in hand and goes on soon, with this event first."""
@@ -229,47 +232,47 @@ class Backlog:
         """Its call was refused: it goes again in a call of its own, to learn whether it is to blame."""
         group = self._groups[event.subject]
         group.in_flight = None
-        group.alone = True
+        group.isolated = True
         group.waiting.appendleft(event)
         self._waiting += 1
         self._ready[event.subject] = None
 
-    def put_down(self, event: PendingEvent) -> None:
+    def requeue(self, event: PendingEvent) -> None:
         """Its call came to nothing through no fault of its own: its group is to be read again."""
-        self._tried[event.subject] = None
-        self._tried.move_to_end(event.subject)
-        if len(self._tried) > MOST_TRIED:
-            self._tried.popitem(last=False)
-        self._set_down(event.subject)
+        self._deprioritized[event.subject] = None
+        self._deprioritized.move_to_end(event.subject)
+        if len(self._deprioritized) > MOST_DEPRIORITIZED:
+            self._deprioritized.popitem(last=False)
+        self._drop_group(event.subject)
 
     def abandon(self, event: PendingEvent) -> bool:
         """Put it down if it is still in flight: nobody came to an end with it. True if it was."""
         group = self._groups.get(event.subject)
         if group is None or group.in_flight is not event:
             return False
-        self.put_down(event)
+        self.requeue(event)
         return True
 
     def reset(self) -> None:
         """Forget everything, what is in flight too: whoever begins anew knows nothing of it."""
-        for kept in (self._groups, self._ready, self._paused, self._rests, self._tried, self._unsendable):
+        for kept in (self._groups, self._ready, self._paused, self._backoff, self._deprioritized, self._unsendable):
             kept.clear()
         self._waiting = 0
 
     def clear(self) -> None:
         """Forget all that waits; what is in flight still comes back."""
-        self.drop({group.lane for group in self._groups.values()}, resting=False)
+        self.drop({group.lane for group in self._groups.values()}, backing_off=False)
 
-    def drop(self, lanes: Iterable[int], *, resting: bool = True) -> None:
+    def drop(self, lanes: Iterable[int], *, backing_off: bool = True) -> None:
         """Forget what waits in lanes that are no longer ours; what is in flight still comes back."""
         gone = set(lanes)
         for subject in [s for s, g in self._groups.items() if g.lane in gone]:
             self._forget_waiting(subject)
             self._forget_if_done(subject)
-        if resting:
-            self._rests.drop(gone)
+        if backing_off:
+            self._backoff.drop(gone)
 
-    def _set_down(self, subject: str) -> None:
+    def _drop_group(self, subject: str) -> None:
         self._groups[subject].in_flight = None
         self._forget_waiting(subject)
         self._forget_if_done(subject)

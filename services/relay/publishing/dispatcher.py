@@ -15,27 +15,27 @@ from event_trio.database.connections import DATABASE_FAULTS
 
 from ..metrics import RelayMetrics
 from .backlog import Backlog, PendingEvent
-from .outbox_reader import WINDOW, OutboxReader, Reading
+from .outbox_reader import WINDOW, OutboxPage, OutboxReader
 from .outbox_updates import Acknowledgement, Failure, OutboxUpdates
 from .outcome import (
     Accepted,
     Answered,
-    Blocked,
+    BrokerMisconfigured,
+    BrokerOutage,
     CallOutcome,
-    Outage,
+    CallRejected,
+    NotAttempted,
     Permanent,
-    Refused,
-    Suspected,
+    PossiblyPoisonous,
     Throttled,
     Transient,
-    Unsent,
 )
 
 log = structlog.get_logger(__name__)
 
 GROUP = Backoff(first=0.2, factor=2, cap=60.0, jitter=0.5)
 # Nobody knows yet who is to blame: it goes again soon, and then less and less often.
-SUSPECT = Backoff(first=0.2, factor=2, cap=30.0, jitter=0.5)
+POSSIBLY_POISONOUS = Backoff(first=0.2, factor=2, cap=30.0, jitter=0.5)
 # It is in the limit of calls in flight that a broker which throttles is spared; the group need not wait long for it.
 THROTTLED = Backoff(first=0.01, factor=2, cap=2.0, jitter=0.5)
 # Held for good: its group is read again only to find that it is held, or that somebody decided.
@@ -43,8 +43,8 @@ HELD = Backoff(first=1.0, factor=1, cap=1.0, jitter=0.5)
 ERROR_CHARACTERS = 500
 
 
-class LaneView(Protocol):
-    """What the courier asks of the lanes."""
+class OwnedLanes(Protocol):
+    """What the dispatcher asks of the lanes."""
 
     def owned(self) -> list[int]:
         """The lanes that may be worked on now."""
@@ -64,7 +64,7 @@ class LaneView(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class AcknowledgedEvent:
     """An event that the broker acknowledged, and when, in monotonic seconds; it is still to be recorded."""
 
     event: PendingEvent
@@ -73,10 +73,10 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class CallResult:
     """What is to be written down after a call: acknowledgements, and failures (see `note`)."""
 
-    receipts: list[Receipt]
+    receipts: list[AcknowledgedEvent]
     failed: list[tuple[PendingEvent, Transient | Permanent]]
 
 
@@ -87,29 +87,29 @@ class Dispatcher:
         self,
         *,
         reader: OutboxReader,
-        marks: OutboxUpdates,
-        lanes: LaneView,
+        updates: OutboxUpdates,
+        lanes: OwnedLanes,
         backlog: Backlog,
         clock: Clock,
         metrics: RelayMetrics,
     ) -> None:
         self._reader = reader
-        self._marks = marks
+        self._updates = updates
         self._lanes = lanes
         self._backlog = backlog
         self._clock = clock
         self._metrics = metrics
 
-    async def read(self) -> Reading:
+    async def read(self) -> OutboxPage:
         """Read heads of groups into the backlog; raises what the database raises."""
         now = self._clock.monotonic()
-        reading = await self._reader.read(self._lanes.owned(), known=self._backlog.known(now))
+        reading = await self._reader.read(self._lanes.owned(), excluded=self._backlog.excluded(now))
         ours = (event for event in reading.events if self._lanes.may_send(event.lane))
         self._backlog.load(ours, read_at=now, window=WINDOW)
         self._metrics.reads.inc()
         return reading
 
-    def forget(self, lanes: Iterable[int]) -> None:
+    def drop_lanes(self, lanes: Iterable[int]) -> None:
         """These lanes are another relay's now: what waits in them is no longer ours to send."""
         self._backlog.drop(lanes)
 
@@ -117,14 +117,14 @@ class Dispatcher:
         """The next batch to send; empty when nothing may go."""
         return self._backlog.take(self._lanes.may_send, self._clock.monotonic())
 
-    def take_unsendable(self) -> Settled | None:
+    def take_unsendable(self) -> CallResult | None:
         """Events that came to their turn and that the broker cannot carry, to be noted; None when there are none."""
         found = self._backlog.take_unsendable()
-        return Settled([], [(event, Permanent(event.fault or "")) for event in found]) if found else None
+        return CallResult([], [(event, Permanent(event.fault or "")) for event in found]) if found else None
 
-    def settle(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> Settled:
+    def apply(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> CallResult:
         """Draw the conclusions from the broker's answer. What failed stays in hand until it is noted."""
-        settled = Settled([], [])
+        result = CallResult([], [])
         now = self._clock.monotonic()
         match answer:
             case Answered(outcomes):
@@ -134,44 +134,44 @@ class Dispatcher:
                     match outcome:
                         case Accepted(message_id):
                             self._backlog.accepted(event)
-                            settled.receipts.append(Receipt(event, message_id, now))
+                            result.receipts.append(AcknowledgedEvent(event, message_id, now))
                         case Transient() | Permanent():
-                            settled.failed.append((event, outcome))
+                            result.failed.append((event, outcome))
                         case Throttled():
                             self._throttle(event, now)
-                        case Suspected(reason) | Blocked(reason):
-                            self._rest(event, reason, now)
+                        case PossiblyPoisonous(reason) | BrokerMisconfigured(reason):
+                            self._isolate(event, reason, now)
                         case _:
                             assert_never(outcome)
             case Throttled():
                 for event in batch:
                     self._throttle(event, now)
-            case Refused(reason):
-                log.warning("batch refused; its events go one by one", action="relay.batch_refused", reason=reason)
+            case CallRejected(reason):
+                log.warning("batch refused; its events go one by one", action="relay.batch_rejected", reason=reason)
                 for event in batch:
                     self._backlog.isolate(event)
-            case Outage() | Unsent():
+            case BrokerOutage() | NotAttempted():
                 for event in batch:
-                    self._backlog.put_down(event)
+                    self._backlog.requeue(event)
                 # Whatever is true of the outbox now, it may not be what was read before.
                 self._backlog.clear()
             case _:
                 assert_never(answer)
         self._backlog.drop({event.lane for event in batch if not self._lanes.owns(event.lane)})
-        return settled
+        return result
 
     def abandon(self, events: Iterable[PendingEvent]) -> bool:
         """Put down what nobody came to an end with; True if there was any."""
         return sum(self._backlog.abandon(event) for event in events) > 0
 
-    def start_afresh(self) -> None:
+    def reset(self) -> None:
         """Forget everything in hand: it is read again."""
         self._backlog.reset()
 
-    async def record(self, receipts: Sequence[Receipt]) -> None:
+    async def record_acknowledgements(self, receipts: Sequence[AcknowledgedEvent]) -> None:
         """Record acknowledgements; raises what the database raises, and may then be repeated."""
         now = self._clock.monotonic()
-        waited = await self._marks.mark_sent(
+        waited = await self._updates.mark_sent(
             [Acknowledgement(r.event.id, r.event.republished, r.message_id, now - r.at) for r in receipts]
         )
         for seconds in waited:
@@ -180,7 +180,7 @@ class Dispatcher:
             self._backlog.recorded(receipt.event)
             self._count(receipt.event, "accepted")
 
-    async def note(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
+    async def record_failures(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
         """The groups of these wait, or are held; the error is kept where a person can see it."""
         if not failed:
             return
@@ -200,35 +200,35 @@ class Dispatcher:
             )
         try:
             if passing:
-                await self._marks.mark_failed(passing)
+                await self._updates.mark_failed(passing)
             if for_good:
-                await self._marks.mark_held(for_good)
+                await self._updates.mark_held(for_good)
         except DATABASE_FAULTS as error:
             # Not noted is not lost: the event is read, tried and refused once more.
-            log.warning("cannot note failures", action="relay.note_failed", error=type(error).__name__)
+            log.warning("cannot note failures", action="relay.failures_not_recorded", error=type(error).__name__)
         except Exception:
-            log.exception("cannot note failures", action="relay.note_failed")
+            log.exception("cannot note failures", action="relay.failures_not_recorded")
         finally:
             now = self._clock.monotonic()
             for event, outcome in failed:
                 self._backlog.failed(event, now, HELD if isinstance(outcome, Permanent) else GROUP)
-            self._metrics.waiting_groups.set(self._backlog.resting)
+            self._metrics.waiting_groups.set(self._backlog.backing_off)
 
     def _throttle(self, event: PendingEvent, now: float) -> None:
         self._count(event, "throttled")
         self._backlog.throttled(event, now, THROTTLED)
 
-    def _rest(self, event: PendingEvent, reason: str, now: float) -> None:
-        self._count(event, "refused")
+    def _isolate(self, event: PendingEvent, reason: str, now: float) -> None:
+        self._count(event, "rejected")
         log.warning(
             "event refused, and nothing shows yet whether it is to blame; it goes again alone",
-            action="relay.refused",
+            action="relay.event_rejected",
             event_id=event.event_id,
             subject=event.subject,
             reason=reason[:ERROR_CHARACTERS],
         )
-        self._backlog.failed(event, now, SUSPECT, alone=True)
-        self._metrics.waiting_groups.set(self._backlog.resting)
+        self._backlog.failed(event, now, POSSIBLY_POISONOUS, isolated=True)
+        self._metrics.waiting_groups.set(self._backlog.backing_off)
 
     def _count(self, event: PendingEvent, outcome: str) -> None:
         self._metrics.entries.labels(type=event.attributes.get("type", ""), outcome=outcome).inc()

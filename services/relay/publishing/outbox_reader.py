@@ -15,8 +15,8 @@ from event_trio.error_text import describe
 from event_trio.errors import EventRejected
 from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 
-from .backlog import PendingEvent, Release
-from .barriers import MAY_GO, NOT_ALL_GOES_AGAIN
+from .backlog import NextEventAfter, PendingEvent
+from .read_conditions import MAY_GO, NOT_ALL_GOES_AGAIN
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ WHERE event.id IS NOT NULL OR groups.ordinal = $3
 LIMIT $6
 """  # noqa: S608 - constants only
 
-# With `release=confirmed` only the very first unpublished event of a group counts, and only if it was not sent yet.
+# With `NEXT_EVENT_AFTER=confirmed` only the first unpublished event of a group is read, and only if it is unsent.
 READ_CONFIRMED_HEADS = READ_HEADS.replace(
     "e.subject = groups.subject AND e.sent_at IS NULL", "e.subject = groups.subject AND e.published_at IS NULL"
 ).replace("SELECT e.id, e.event_id,", "SELECT CASE WHEN e.sent_at IS NULL THEN e.id END AS id, e.event_id,")
@@ -96,7 +96,7 @@ SELECT {READ_ONLY} WHERE NOT EXISTS (
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class OutboxPage:
     """What one read found."""
 
     events: tuple[PendingEvent, ...]
@@ -107,27 +107,27 @@ class Reading:
 class OutboxReader:
     """Reads the outbox in turns: where a read was cut short, the next one goes on."""
 
-    def __init__(self, pool: Pool, release: Release, *, most_bytes: int = DEFAULT_BYTES) -> None:
+    def __init__(self, pool: Pool, next_event_after: NextEventAfter, *, most_bytes: int = DEFAULT_BYTES) -> None:
         """`most_bytes` is the largest event that the topic takes; what is larger is not even read."""
         self._pool = pool
         self._most_bytes = most_bytes
         self._most_events = min(EVENTS, EVENTS * DEFAULT_BYTES // most_bytes)
-        self._statement = self.statement(release)
-        self._window = 1 if release is Release.CONFIRMED else WINDOW
+        self._statement = self.statement(next_event_after)
+        self._window = 1 if next_event_after is NextEventAfter.CONFIRMED else WINDOW
         self._after: dict[int, str] = {}
         self._first = 0
         self._unseen: set[int] = set()
 
     @staticmethod
-    def statement(release: Release) -> str:
+    def statement(next_event_after: NextEventAfter) -> str:
         """The statement that finds what may go next."""
-        return READ_CONFIRMED_HEADS if release is Release.CONFIRMED else READ_HEADS
+        return READ_CONFIRMED_HEADS if next_event_after is NextEventAfter.CONFIRMED else READ_HEADS
 
-    async def read(self, lanes: Iterable[int], *, known: Sequence[str]) -> Reading:
-        """The next events to send in these lanes, without the groups that are `known`. One statement."""
+    async def read(self, lanes: Iterable[int], *, excluded: Sequence[str]) -> OutboxPage:
+        """The next events to send in these lanes, without the groups that are `excluded`. One statement."""
         order = self._turn(lanes)
         if not order:
-            return Reading((), exhausted=True)
+            return OutboxPage((), exhausted=True)
         self._begin_round(order)
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(
@@ -135,7 +135,7 @@ class OutboxReader:
                 order,
                 [self._after.get(lane, "") for lane in order],
                 GROUPS,
-                list(known),
+                list(excluded),
                 self._window,
                 self._most_events,
                 self._most_bytes,
@@ -143,7 +143,7 @@ class OutboxReader:
         cut = len(rows) == self._most_events
         self._remember(rows, order, cut=cut)
         events = tuple(_event(row, self._most_bytes) for row in rows if row["id"] is not None)
-        return Reading(events, exhausted=not self._unseen)
+        return OutboxPage(events, exhausted=not self._unseen)
 
     def _begin_round(self, order: Sequence[int]) -> None:
         """A round looks through every lane once, in as many reads as it takes; a new one begins at every beginning."""
@@ -179,7 +179,7 @@ async def find_outbox(pool: Pool) -> str | None:
             [(read_only,)] = await ask(connection, FIND_OUTBOX)
     except DATABASE_FAULTS as error:
         if not isinstance(error, (*NO_OUTBOX, asyncpg.InsufficientPrivilegeError)):
-            log.warning("the outbox cannot be looked at", action="relay.outbox_down", error=describe(error))
+            log.warning("the outbox cannot be looked at", action="relay.outbox_unavailable", error=describe(error))
         return why_unreadable(error)
     return "the database takes no changes at the moment" if read_only == "t" else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,15 +30,15 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
-    """Refused for what is no event's fault: access, keys, credentials, something missing. No attempt is burnt."""
+class BrokerMisconfigured:
+    """CallRejected for what is no event's fault: access, keys, credentials, something missing. No attempt is burnt."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Suspected:
-    """Refused for what it is, and nothing shows yet that the broker would take another: it goes again, alone."""
+class PossiblyPoisonous:
+    """CallRejected for what it is, and nothing shows yet that the broker would take another: it goes again, alone."""
 
     reason: str
 
@@ -49,7 +50,7 @@ class Permanent:
     reason: str
 
 
-Outcome: TypeAlias = Accepted | Transient | Throttled | Blocked | Suspected | Permanent
+Outcome: TypeAlias = Accepted | Transient | Throttled | BrokerMisconfigured | PossiblyPoisonous | Permanent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class CallRejected:
     """The call was refused as a whole because of something in it; which entry is to blame, nobody says."""
 
     reason: str
@@ -69,21 +70,29 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class BrokerOutage:
     """The broker, the way to it or our standing with it is broken: no event is at fault, and no attempt is burnt."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class NotAttempted:
     """There was no call: what was to be sent was read before it was known who the broker is, and is read again."""
 
 
-CallOutcome: TypeAlias = Answered | Refused | Throttled | Outage | Unsent
+CallOutcome: TypeAlias = Answered | CallRejected | Throttled | BrokerOutage | NotAttempted
+
+LABELS: Mapping[type[CallOutcome], str] = {
+    Answered: "answered",
+    CallRejected: "rejected",
+    Throttled: "throttled",
+    BrokerOutage: "outage",
+    NotAttempted: "not_attempted",
+}
 
 # AWS: API_PublishBatch, Errors, and BatchResultErrorEntry. An entry refused for what it is:
-FAULT_OF_THE_ENTRY = frozenset(
+ENTRY_ERRORS = frozenset(
     {
         "InvalidParameter",
         "InvalidParameterValue",
@@ -96,7 +105,7 @@ FAULT_OF_THE_ENTRY = frozenset(
     }
 )
 # ... and a call refused for what it is, or for an entry in it.
-FAULT_OF_THE_CALL = FAULT_OF_THE_ENTRY | {
+CALL_ERRORS = ENTRY_ERRORS | {
     "BatchRequestTooLong",
     "BatchEntryIdsNotDistinct",
     "InvalidBatchEntryId",
@@ -107,7 +116,7 @@ FAULT_OF_THE_CALL = FAULT_OF_THE_ENTRY | {
 # An entry that met a passing trouble of the broker's.
 PASSING = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable", "RequestTimeout"})
 # An entry refused for our standing with the broker, or for what is missing there: every other would be refused, too.
-FAULT_OF_THE_STANDING = re.compile(
+ACCESS_ERRORS = re.compile(
     r"NotFound|Authoriz|AccessDenied|^Forbidden|KMS|Expired|Token|Credential|Signature|Security|OptInRequired"
     r"|UnrecognizedClient|SubscriptionRequired|InvalidAccessKeyId",
     re.IGNORECASE,
@@ -122,6 +131,11 @@ THROTTLING = re.compile(
 TOO_MANY_REQUESTS = 429
 
 
+def label_of(outcome: CallOutcome) -> str:
+    """The outcome of a call as the metrics show it."""
+    return LABELS[type(outcome)]
+
+
 def throttles(code: str, status: int | None = None) -> bool:
     """Whether the broker asks for fewer calls, by its code or by the HTTP status."""
     return status == TOO_MANY_REQUESTS or THROTTLING.search(code) is not None
@@ -133,16 +147,16 @@ def classify_entry(code: str, message: str) -> Outcome:
     Codes that are not known are transient: to give up on an event for a word never seen before would lose it.
     """
     reason = f"{code}: {message}" if message else code
-    if code in FAULT_OF_THE_ENTRY:
+    if code in ENTRY_ERRORS:
         return Permanent(reason)
     if throttles(code):
         return Throttled(reason)
-    return Blocked(reason) if FAULT_OF_THE_STANDING.search(code) else Transient(reason)
+    return BrokerMisconfigured(reason) if ACCESS_ERRORS.search(code) else Transient(reason)
 
 
-def classify_call(code: str, message: str, status: int | None = None) -> Refused | Throttled | Outage:
+def classify_call(code: str, message: str, status: int | None = None) -> CallRejected | Throttled | BrokerOutage:
     """The outcome of a call that failed as a whole; whatever is not plainly the call's fault is an outage."""
     reason = f"{code}: {message}" if message else code
     if throttles(code, status):
         return Throttled(reason)
-    return Refused(reason) if code in FAULT_OF_THE_CALL else Outage(reason)
+    return CallRejected(reason) if code in CALL_ERRORS else BrokerOutage(reason)

@@ -1,4 +1,4 @@
-"""Hands a batch to the topic, and tells entry by entry what the broker said."""
+"""Hands a batch to the topic, and tells entry by entry what the broker signals."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .backlog import PendingEvent
 from .outcome import (
     Accepted,
     Answered,
+    BrokerOutage,
     CallOutcome,
-    Outage,
+    CallRejected,
+    NotAttempted,
     Outcome,
-    Refused,
     Transient,
-    Unsent,
     classify_call,
     classify_entry,
 )
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 FAULTS: tuple[type[BaseException], ...] = (*BROKER_FAULTS, *DATABASE_FAULTS)
 # What the SDK stumbles over: a request that it cannot make, or an answer that is none.
-STUMBLES = (LookupError, AttributeError, TypeError, ValueError)
+SDK_ERRORS = (LookupError, AttributeError, TypeError, ValueError)
 # What cannot be understood is quoted by the SDK in full, be it a whole page.
 REASON_CHARACTERS = 300
 # While the check queue cannot be read, it is looked for again that often.
@@ -52,10 +52,10 @@ _made: ContextVar[list[bool]] = ContextVar("made")
 class Publisher:
     """Publishes to one topic.
 
-    The topic's ARN is taken from the publish-check queue's: same account, same region. So the relay needs no
-    permission to list topics, and no account number among its settings. `locate` finds it where that queue cannot be
-    read, for what ails the check is no reason not to publish; but `patience` seconds are waited for it first, where
-    a new broker is to be given what the old one lost, and only the check queue tells that it is new.
+    The topic's ARN is derived from that of the publish-check queue, which has the same account and region, so the relay
+    needs neither permission to list topics nor an account number in its settings. While that queue cannot be read,
+    events are still published: `find_arn` supplies the ARN. It first waits `check_wait_seconds` for the queue,
+    because only its attributes show whether the broker was recreated and must be given the lost events first.
     """
 
     def __init__(
@@ -65,52 +65,52 @@ class Publisher:
         topic: str,
         *,
         call_seconds: float,
-        meet: Callable[[str], Awaitable[bool]],
-        locate: Callable[[], Awaitable[str]] | None = None,
-        patience: float = 0.0,
+        identify: Callable[[str], Awaitable[bool]],
+        find_arn: Callable[[], Awaitable[str]] | None = None,
+        check_wait_seconds: float = 0.0,
     ) -> None:
         self._client = client
         self._publish_check = publish_check
         self._topic = topic
         self._call_seconds = call_seconds
-        self._meet = meet
-        self._locate = locate
-        self._patience = patience
+        self._identify = identify
+        self._find_arn = find_arn
+        self._check_wait_seconds = check_wait_seconds
         self._arn: str | None = None
-        self._met = False
+        self._identified = False
         self._missed_since: float | None = None
         self._look_again_at = 0.0
-        self._attaching = asyncio.Lock()
+        self._identifying = asyncio.Lock()
         # A stand-in for the client, in tests, may have no events; then nobody knows whether a request was made.
         events = getattr(getattr(client, "meta", None), "events", None)
-        self._tells = events is not None
+        self._observes_requests = events is not None
         if events is not None:
             events.register("before-call.sns.PublishBatch", _note_request)
 
-    def forget(self) -> None:
+    def recheck_broker(self) -> None:
         """The broker was away: look again before the next call whether it is the one it was."""
-        self._met = False
+        self._identified = False
 
     async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         """One PublishBatch of at most ten events, bounded in time; raises nothing that broker or database cause."""
         answer = await self._publish(events)
-        if isinstance(answer, Outage):
-            self.forget()
+        if isinstance(answer, BrokerOutage):
+            self.recheck_broker()
         return answer
 
     async def _publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         try:
             async with asyncio.timeout(self._call_seconds):
-                if self._must_attach():
-                    return await self._attach()
+                if self._must_identify():
+                    return await self._identify_broker()
                 answer = await self._call(events, self._arn or "")
         except BrokerUnavailable as error:
-            return Outage(str(error))
+            return BrokerOutage(str(error))
         except TimeoutError:
-            answer = Outage(f"no answer within {self._call_seconds} s")
+            answer = BrokerOutage(f"no answer within {self._call_seconds} s")
         except FAULTS as error:
-            return Outage(_reason(error))
-        if isinstance(answer, Outage):
+            return BrokerOutage(_reason(error))
+        if isinstance(answer, BrokerOutage):
             # Whoever answers next may be another: then it is waited for its check queue once more.
             self._missed_since = None
         return answer
@@ -124,23 +124,24 @@ class Publisher:
             return Answered(tuple(_outcomes(answer, len(events))))
         except (ParamValidationError, UnicodeDecodeError) as error:
             # No request could be made of it: that is an event's fault, and nobody else waits for it.
-            return Refused(_unmade(error), by_broker=False)
+            return CallRejected(_request_error(error), by_broker=False)
         except ClientError as error:
             code = error_code(error)
             if code in ("NotFound", "NotFoundException"):
-                return Outage(f"topic {self._topic} does not exist; deploy the topology")
+                return BrokerOutage(f"topic {self._topic} does not exist; deploy the topology")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             return classify_call(code, str(error.response.get("Error", {}).get("Message", "")), status)
         except TimeoutError:
             raise
-        except STUMBLES as error:
+        except SDK_ERRORS as error:
             if made[0]:
-                return Outage(_reason(error))
-            return Refused(
-                _unmade(error) if self._tells else operator_text(error)[:REASON_CHARACTERS], by_broker=not self._tells
+                return BrokerOutage(_reason(error))
+            return CallRejected(
+                _request_error(error) if self._observes_requests else operator_text(error)[:REASON_CHARACTERS],
+                by_broker=not self._observes_requests,
             )
         except FAULTS as error:
-            return Outage(_reason(error))
+            return BrokerOutage(_reason(error))
 
     async def check(self) -> str | None:
         """What keeps the topic from being used, or None."""
@@ -156,40 +157,40 @@ class Publisher:
             )
         return None
 
-    def _must_attach(self) -> bool:
-        return not self._met or (self._missed_since is not None and _now() >= self._look_again_at)
+    def _must_identify(self) -> bool:
+        return not self._identified or (self._missed_since is not None and _now() >= self._look_again_at)
 
-    async def _attach(self) -> CallOutcome:
+    async def _identify_broker(self) -> CallOutcome:
         # Another relay, or a call at the same moment, may have met the new broker first: whoever comes after finds it
         # known, and has in hand what was read before anybody asked for that which the broker lost.
-        async with self._attaching:
-            if not self._must_attach():
-                return Unsent()
+        async with self._identifying:
+            if not self._must_identify():
+                return NotAttempted()
             try:
                 self._arn, created = await self._ask_check_queue()
             except BrokerUnavailable as error:
-                await self._do_without_check(error)
+                await self._send_without_check(error)
             else:
                 self._missed_since, self._look_again_at = None, 0.0
-                self._met = await self._meet(created)
-                if not self._met:
-                    return Outage("the broker is new; what it lost goes first")
-        return Unsent()
+                self._identified = await self._identify(created)
+                if not self._identified:
+                    return BrokerOutage("the broker is new; what it lost goes first")
+        return NotAttempted()
 
-    async def _do_without_check(self, trouble: BrokerUnavailable) -> None:
-        if self._locate is None:
+    async def _send_without_check(self, trouble: BrokerUnavailable) -> None:
+        if self._find_arn is None:
             raise trouble
         if self._missed_since is None:
             self._missed_since = _now()
-        if _now() < self._missed_since + self._patience:
+        if _now() < self._missed_since + self._check_wait_seconds:
             raise trouble
-        self._arn = self._arn or await self._locate()
+        self._arn = self._arn or await self._find_arn()
         log.warning(
             "the publish check cannot be read; events are sent without it",
             action="relay.without_check",
             reason=str(trouble),
         )
-        self._met, self._look_again_at = True, _now() + LOOK_AGAIN_SECONDS
+        self._identified, self._look_again_at = True, _now() + LOOK_AGAIN_SECONDS
 
     async def _find_topic(self) -> str:
         if self._arn is not None:
@@ -197,9 +198,9 @@ class Publisher:
         try:
             arn, _ = await self._ask_check_queue()
         except BrokerUnavailable:
-            if self._locate is None:
+            if self._find_arn is None:
                 raise
-            return await self._locate()
+            return await self._find_arn()
         return arn
 
     async def _ask_check_queue(self) -> tuple[str, str]:
@@ -221,7 +222,7 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
 
 
-def _unmade(error: BaseException) -> str:
+def _request_error(error: BaseException) -> str:
     """Why no request could be made: a library that says so may quote the event, and then its words are left out."""
     return f"no request can be made of it: {operator_text(error)}"[:REASON_CHARACTERS]
 

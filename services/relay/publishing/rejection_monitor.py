@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # So many groups refused, and nothing accepted in between: it is more likely that the broker refuses everything.
 GROUPS = 5
-# Refused so often by name, and nothing to compare it with: then the broker is taken at its word.
+# CallRejected so often by name, and nothing to compare it with: then the broker is taken at its word.
 REPEATS = 3
 # A call that was refused so often with nothing in it but one event, and nothing accepted in between.
 CALLS = 2
@@ -16,7 +16,7 @@ MOST = 1000
 
 
 @dataclass(slots=True)
-class _Suspect:
+class _Rejection:
     event_id: str
     since: float
     at: float
@@ -33,41 +33,41 @@ class RejectionMonitor:
     """
 
     def __init__(self) -> None:
-        self._suspects: dict[str, _Suspect] = {}
-        self._proved_at = float("-inf")
+        self._rejections: dict[str, _Rejection] = {}
+        self._accepted_at = float("-inf")
 
     def __len__(self) -> int:
-        return len(self._suspects)
+        return len(self._rejections)
 
-    def proved(self, began: float) -> None:
+    def accepted(self, began: float) -> None:
         """Something was accepted of a call that began then: the broker works."""
-        self._proved_at = max(self._proved_at, began)
+        self._accepted_at = max(self._accepted_at, began)
 
-    def forget(self, subject: str) -> None:
+    def clear(self, subject: str) -> None:
         """What was to be known of this group's event is known."""
-        self._suspects.pop(subject, None)
+        self._rejections.pop(subject, None)
 
-    def refused(self, subject: str, event_id: str, reason: str, now: float, *, named: bool) -> bool:
+    def rejected(self, subject: str, event_id: str, reason: str, now: float, *, named: bool) -> bool:
         """This group's event was refused, by name or with its whole call; True when it is to blame."""
-        suspect = self._suspects.pop(subject, None)
-        if suspect is None or suspect.event_id != event_id:
-            suspect = _Suspect(event_id, now, now, reason)
-        suspect.at, suspect.reason = now, reason
-        suspect.named += named
-        suspect.unnamed += not named
-        if self._proved_at > suspect.since or suspect.named >= REPEATS:
+        rejection = self._rejections.pop(subject, None)
+        if rejection is None or rejection.event_id != event_id:
+            rejection = _Rejection(event_id, now, now, reason)
+        rejection.at, rejection.reason = now, reason
+        rejection.named += named
+        rejection.unnamed += not named
+        if self._accepted_at > rejection.since or rejection.named >= REPEATS:
             return True
         # The newest last, and the oldest forgotten: it only has to be refused once more.
-        self._suspects[subject] = suspect
-        if len(self._suspects) > MOST:
-            del self._suspects[next(iter(self._suspects))]
+        self._rejections[subject] = rejection
+        if len(self._rejections) > MOST:
+            del self._rejections[next(iter(self._rejections))]
         return False
 
-    def doubt(self, now: float) -> str | None:
+    def broker_problem(self, now: float) -> str | None:
         """Why the broker, rather than the events, is suspected; None while it is not."""
-        for subject in [s for s, suspect in self._suspects.items() if suspect.at < now - FORGET_AFTER_SECONDS]:
-            del self._suspects[subject]
-        unproved = [suspect for suspect in self._suspects.values() if suspect.at >= self._proved_at]
-        if len(unproved) >= GROUPS or any(suspect.unnamed >= CALLS for suspect in unproved):
+        for subject in [s for s, rejection in self._rejections.items() if rejection.at < now - FORGET_AFTER_SECONDS]:
+            del self._rejections[subject]
+        unproved = [rejection for rejection in self._rejections.values() if rejection.at >= self._accepted_at]
+        if len(unproved) >= GROUPS or any(rejection.unnamed >= CALLS for rejection in unproved):
             return f"the broker refuses what it is sent and accepts nothing: {unproved[-1].reason}"
         return None

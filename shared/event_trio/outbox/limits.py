@@ -45,7 +45,7 @@ def check(body: bytes, *, group: str, attributes: object, most: int = DEFAULT_BY
     if not GROUP.fullmatch(group):
         raise EventRejected(
             f"the subject ({len(group)} characters) cannot be a message group: that is 1 to 128 letters, digits "
-            "or punctuation marks, without a space"
+            "or punctuation updates, without a space"
         )
     named = _texts(attributes)
     if len(named) > ATTRIBUTES:

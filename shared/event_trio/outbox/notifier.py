@@ -27,15 +27,15 @@ class OutboxNotifier:
     (PostgreSQL source: PreCommit_Notify), which serialises all committing transactions.
     """
 
-    name = "doorbell"
+    name = "notifier"
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._rung = asyncio.Event()
+        self._requested = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Say that an event was committed. Call it after the commit; it never waits and never fails."""
-        self._rung.set()
+        self._requested.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Pass rings on until asked to stop."""
@@ -43,13 +43,17 @@ class OutboxNotifier:
             try:
                 connection = await connect(self._url)
             except DATABASE_FAULTS as error:
-                log.warning("the doorbell has no connection", action="doorbell.down", error=type(error).__name__)
+                log.warning(
+                    "the doorbell has no connection", action="notifier.disconnected", error=type(error).__name__
+                )
                 await pause(stopping, RETRY_SECONDS)
                 continue
             try:
                 await self._pass_on(connection, stopping)
             except DATABASE_FAULTS as error:
-                log.warning("the doorbell lost its connection", action="doorbell.down", error=type(error).__name__)
+                log.warning(
+                    "the doorbell lost its connection", action="notifier.disconnected", error=type(error).__name__
+                )
             finally:
                 connection.terminate()
 
@@ -57,12 +61,12 @@ class OutboxNotifier:
         stop = asyncio.create_task(stopping.wait())
         try:
             while True:
-                ring = asyncio.create_task(self._rung.wait())
-                await asyncio.wait({ring, stop}, return_when=asyncio.FIRST_COMPLETED)
-                ring.cancel()
-                if not self._rung.is_set():
+                request = asyncio.create_task(self._requested.wait())
+                await asyncio.wait({request, stop}, return_when=asyncio.FIRST_COMPLETED)
+                request.cancel()
+                if not self._requested.is_set():
                     return
-                self._rung.clear()
+                self._requested.clear()
                 await connection.execute(f"NOTIFY {CHANNEL}", timeout=CONNECT_SECONDS)
                 await pause(stopping, GAP_SECONDS)
         finally:

@@ -63,7 +63,7 @@ FROM outbox_relay r
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class OutboxObservation:
     """What was seen of an outbox; `live` is None where this role may not see the relays."""
 
     events: int = 0
@@ -89,7 +89,7 @@ class Sight:
         return f"{'at least ' if self.events >= MOST else ''}{many}, the oldest for {self.age:.0f} s"
 
 
-class OutboxWatch:
+class OutboxMonitor:
     """Counts what waits and looks who carries it, every few seconds, on a connection of its own.
 
     A loop for the supervisor and a check (not required) for the readiness page of whoever records events.
@@ -117,14 +117,14 @@ class OutboxWatch:
         self._clock = clock or SystemClock()
         self._every = every_seconds
         self._oldest: int | None = None
-        self._sight: Sight | None = None
+        self._sight: OutboxObservation | None = None
         self._seen_at = self._carried_at = self._clock.monotonic()
         self._reported_at = float("-inf")
         self._blind = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look until asked to stop."""
-        async with create_pool(self._url, application_name="outbox-watch", max_size=1) as pool:
+        async with create_pool(self._url, application_name="outbox-monitor", max_size=1) as pool:
             while not stopping.is_set():
                 await self.look(pool)
                 await pause(stopping, self._every)
@@ -153,14 +153,14 @@ class OutboxWatch:
         self._show(sight)
         self._signals.emit("outbox.observed", events=sight.events, live=sight.live)
 
-    async def _backlog(self, pool: Pool) -> Sight:
+    async def _backlog(self, pool: Pool) -> OutboxObservation:
         async with transaction(pool) as connection:
             await connection.execute(BY_INDEX)
             row = await connection.fetchrow(BACKLOG, MOST, self._oldest)
         self._oldest = row["oldest"]
-        return Sight(events=row["events"], age=max(0.0, row["age"] or 0.0))
+        return OutboxObservation(events=row["events"], age=max(0.0, row["age"] or 0.0))
 
-    async def _carriers(self, pool: Pool, sight: Sight) -> Sight:
+    async def _carriers(self, pool: Pool, sight: OutboxObservation) -> OutboxObservation:
         try:
             async with transaction(pool) as connection:
                 row = await connection.fetchrow(RELAYS)
@@ -181,7 +181,7 @@ class OutboxWatch:
         self._blind = False
         return replace(sight, live=row["live"], heard=row["heard"], paused=bool(row["paused"]))
 
-    def _show(self, sight: Sight) -> None:
+    def _show(self, sight: OutboxObservation) -> None:
         nothing = float("nan")
         shown = {
             self._metrics.events: sight.events,
@@ -195,7 +195,7 @@ class OutboxWatch:
             self._reported_at = self._clock.monotonic()
             self._log(sight)
 
-    def _log(self, sight: Sight) -> None:
+    def _log(self, sight: OutboxObservation) -> None:
         """One line in the embedded metric format, of which CloudWatch Logs makes metrics by itself."""
         figures = {"outbox_unpublished_events": sight.events, "outbox_oldest_unpublished_age_seconds": sight.age}
         if sight.live is not None:

@@ -21,7 +21,7 @@ SELECT check_broken_at, broker_seen, broker_seen_at, broker_seen_by FROM outbox_
 """
 
 
-class ControlWatch:
+class ControlMonitor:
     """Reads the row that all relays share; what was found outlives the relay that found it."""
 
     name = "control-watch"
@@ -38,7 +38,9 @@ class ControlWatch:
             try:
                 await self.look()
             except DATABASE_FAULTS as error:
-                log.warning("cannot look at the outbox's row", action="control.failed", error=type(error).__name__)
+                log.warning(
+                    "cannot look at the outbox's row", action="control_monitor.failed", error=type(error).__name__
+                )
             await pause(stopping, EVERY_SECONDS)
 
     async def look(self) -> None:

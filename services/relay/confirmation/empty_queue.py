@@ -10,7 +10,7 @@ COUNTS = (
 )
 
 
-class Emptiness:
+class EmptyQueueObservations:
     """Keeps observations that the queue was empty, and tells of one that is old enough to be relied upon.
 
     An observation is a long poll that found nothing (it asks all of SQS's servers, so nothing could be received) and

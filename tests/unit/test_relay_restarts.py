@@ -10,12 +10,12 @@ from event_trio.clock import Clock
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.batch_writer import BatchWriter
 from services.relay.publishing.dispatcher import Dispatcher
-from services.relay.publishing.outcome import Answered, CallOutcome, Outage, Permanent, Transient
+from services.relay.publishing.outcome import Answered, BrokerOutage, CallOutcome, Permanent, Transient
 from tests.support import virtual_time
 from tests.support.loop_world import Made, accept, make, running, until
 
 ESCAPES = [RuntimeError("no"), ValueError("no"), KeyError("no"), asyncio.CancelledError(), TimeoutError(), OSError()]
-CALLED_BY_A_CALL = [(Dispatcher, "settle"), (Dispatcher, "record"), (BatchWriter, "add")]
+CALLED_BY_A_CALL = [(Dispatcher, "apply"), (Dispatcher, "record_acknowledgements"), (BatchWriter, "add")]
 GROUPS = [f"g-{number}" for number in range(30)]
 
 
@@ -59,7 +59,7 @@ def test_a_probe_without_an_outcome_is_followed_by_another(escaped: BaseExceptio
     """Or the breaker would wait for its outcome for ever."""
 
     async def scenario() -> None:
-        made = make(faulty([escaped] * 3, first=[Outage("away")]))
+        made = make(faulty([escaped] * 3, first=[BrokerOutage("away")]))
         made.outbox.record("a", each=2)
         async with running(made):
             await all_sent(made)

@@ -9,12 +9,12 @@ from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import (
     Accepted,
     Answered,
-    Blocked,
+    BrokerMisconfigured,
+    BrokerOutage,
     CallOutcome,
-    Outage,
+    CallRejected,
     Outcome,
     Permanent,
-    Refused,
 )
 from services.relay.publishing.rejection_monitor import FORGET_AFTER_SECONDS, GROUPS, MOST, REPEATS, RejectionMonitor
 from tests.support import virtual_time
@@ -41,7 +41,7 @@ def whole_calls(is_bad: Callable[[str], bool], *, by_broker: bool = True) -> Bro
     async def broker(events: Sequence[PendingEvent]) -> CallOutcome:
         await asyncio.sleep(0.02)
         bad = any(is_bad(event.subject) for event in events)
-        return Refused("InvalidParameter: something", by_broker=by_broker) if bad else accept(events)
+        return CallRejected("InvalidParameter: something", by_broker=by_broker) if bad else accept(events)
 
     return broker
 
@@ -70,7 +70,7 @@ def test_bad_groups_are_held_in_the_end_and_healthy_ones_do_not_wait_for_that(
         async with running(made):
             await sent(made, GOOD, seconds=10)
             made.outbox.record("good-later")
-            made.relay.ring()
+            made.relay.wake()
             await sent(made, ["good-later"], seconds=2)
             await held(made, many, seconds=60)
             assert made.relay.outage is None
@@ -87,7 +87,7 @@ def test_bad_groups_alone_are_held_when_the_broker_names_them_again_and_again() 
             await held(made, BAD, seconds=30)
             assert made.relay.outage is None
             made.outbox.record(*GOOD)
-            made.relay.ring()
+            made.relay.wake()
             await sent(made, GOOD, seconds=2)
 
     virtual_time.run(scenario())
@@ -120,7 +120,7 @@ def test_entries_refused_for_our_standing_are_an_outage_however_few(count: int, 
     broken = [True]
 
     async def scenario() -> None:
-        made = make(by_name(lambda _: broken[0], Blocked(code)))
+        made = make(by_name(lambda _: broken[0], BrokerMisconfigured(code)))
         made.outbox.record(*GOOD[:count])
         async with running(made):
             await until(lambda: made.relay.outage == code, seconds=5)
@@ -151,7 +151,7 @@ def test_probing_a_broker_that_was_away_goes_round_all_groups() -> None:
     async def scenario() -> None:
         async def broker(events: Sequence[PendingEvent]) -> CallOutcome:
             await asyncio.sleep(0.02)
-            return Outage("500") if any(e.subject in poison for e in events) else accept(events)
+            return BrokerOutage("500") if any(e.subject in poison for e in events) else accept(events)
 
         made = make(broker, in_flight=1)
         made.outbox.record(*(f"g-{number}" for number in range(60)))
@@ -163,37 +163,37 @@ def test_probing_a_broker_that_was_away_goes_round_all_groups() -> None:
 
 def test_who_was_refused_is_to_blame_when_another_was_accepted_in_between() -> None:
     refusals = RejectionMonitor()
-    assert not refusals.refused("a", "e", "no", 1.0, named=False)
-    refusals.proved(0.5)
-    assert not refusals.refused("a", "e", "no", 2.0, named=False), "that call began before the first refusal"
-    refusals.proved(2.5)
-    assert refusals.refused("a", "e", "no", 3.0, named=False)
+    assert not refusals.rejected("a", "e", "no", 1.0, named=False)
+    refusals.accepted(0.5)
+    assert not refusals.rejected("a", "e", "no", 2.0, named=False), "that call began before the first refusal"
+    refusals.accepted(2.5)
+    assert refusals.rejected("a", "e", "no", 3.0, named=False)
 
 
 def test_another_event_of_the_group_begins_anew() -> None:
     refusals = RejectionMonitor()
     for _ in range(REPEATS - 1):
-        assert not refusals.refused("a", "e-1", "no", 1.0, named=True)
-    assert not refusals.refused("a", "e-2", "no", 1.0, named=True)
+        assert not refusals.rejected("a", "e-1", "no", 1.0, named=True)
+    assert not refusals.rejected("a", "e-2", "no", 1.0, named=True)
     assert len(refusals) == 1
 
 
 def test_many_groups_refused_are_a_doubt_that_ends_with_an_acceptance_or_with_time() -> None:
     refusals = RejectionMonitor()
     for number in range(GROUPS - 1):
-        refusals.refused(f"g-{number}", "e", "no", 1.0, named=True)
-    assert refusals.doubt(1.0) is None
-    refusals.refused("one more", "e", "no", 1.0, named=True)
-    assert refusals.doubt(1.0) is not None
-    refusals.proved(2.0)
-    assert refusals.doubt(2.0) is None
+        refusals.rejected(f"g-{number}", "e", "no", 1.0, named=True)
+    assert refusals.broker_problem(1.0) is None
+    refusals.rejected("one more", "e", "no", 1.0, named=True)
+    assert refusals.broker_problem(1.0) is not None
+    refusals.accepted(2.0)
+    assert refusals.broker_problem(2.0) is None
     assert len(refusals) == GROUPS
-    assert refusals.doubt(2.0 + FORGET_AFTER_SECONDS) is None
+    assert refusals.broker_problem(2.0 + FORGET_AFTER_SECONDS) is None
     assert len(refusals) == 0
 
 
 def test_what_is_remembered_of_refusals_is_bounded() -> None:
     refusals = RejectionMonitor()
     for number in range(3 * MOST):
-        refusals.refused(f"g-{number}", "e", "no", 1.0, named=True)
+        refusals.rejected(f"g-{number}", "e", "no", 1.0, named=True)
     assert len(refusals) == MOST

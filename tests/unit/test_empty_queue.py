@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.relay.confirmation.emptiness import COUNTS, Emptiness, is_empty
+from services.relay.confirmation.empty_queue import COUNTS, EmptyQueueObservations, is_empty
 
 
 def test_an_observation_counts_only_once_it_is_old_enough() -> None:
-    tested = Emptiness(60)
+    tested = EmptyQueueObservations(60)
     assert tested.since(100) is None
     assert tested.wanted(100)
     tested.observe(100)
@@ -17,7 +17,7 @@ def test_an_observation_counts_only_once_it_is_old_enough() -> None:
 
 def test_the_newest_observation_that_is_old_enough_counts() -> None:
     """One a second, for ever: what counts is never far behind, and an older one does not go before a newer one."""
-    tested = Emptiness(60)
+    tested = EmptyQueueObservations(60)
     ages = []
     for now in range(1000):
         tested.observe(now)

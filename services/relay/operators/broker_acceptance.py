@@ -14,7 +14,7 @@ from .operations import OperationRefused
 log = structlog.get_logger(__name__)
 
 
-class Acceptances:
+class BrokerAcceptance:
     """Every call may raise OperationRefused, or what the database raises; then nothing was changed."""
 
     def __init__(self, pool: Pool) -> None:

@@ -16,15 +16,15 @@ from .limiter import InFlightLimit
 from .outcome import (
     Accepted,
     Answered,
-    Blocked,
+    BrokerMisconfigured,
+    BrokerOutage,
     CallOutcome,
-    Outage,
+    CallRejected,
+    NotAttempted,
     Outcome,
     Permanent,
-    Refused,
-    Suspected,
+    PossiblyPoisonous,
     Throttled,
-    Unsent,
 )
 from .rejection_monitor import RejectionMonitor
 
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Ticket:
+class CallAttempt:
     """A call that was begun, when, and whether it is the one that tries a broker that was away."""
 
     began: float
@@ -40,12 +40,12 @@ class Ticket:
     decided: bool = False
 
 
-class Standing:
+class BrokerState:
     """Judges every answer of the broker. Times are monotonic seconds."""
 
     def __init__(self, most_in_flight: int, *, metrics: RelayMetrics, signals: Signals) -> None:
         self._breaker = CircuitBreaker(CircuitBreakerOptions())
-        self._refusals = RejectionMonitor()
+        self._rejections = RejectionMonitor()
         self._limit = InFlightLimit(most_in_flight)
         self._metrics = metrics
         self._signals = signals
@@ -61,7 +61,7 @@ class Standing:
 
     def counts(self) -> dict[str, int]:
         """The sizes of what is kept."""
-        return {"suspects": len(self._refusals)}
+        return {"rejections": len(self._rejections)}
 
     def may_call(self, now: float) -> bool:
         """Whether a call would be allowed, without beginning one."""
@@ -69,62 +69,64 @@ class Standing:
 
     def may_begin(self, in_flight: int, now: float) -> bool:
         """Whether another call may begin. A broker that refuses everything is asked one thing at a time."""
-        if self._refusals.doubt(now) and in_flight:
+        if self._rejections.broker_problem(now) and in_flight:
             return False
         return self._limit.may_begin(in_flight, now) and self._breaker.may_call(now)
 
-    def begin(self, now: float) -> Ticket:
-        """A call begins; it is to come back to `judge` or `end`."""
+    def begin(self, now: float) -> CallAttempt:
+        """A call begins; it is to come back to `evaluate` or `end`."""
         probe = self._breaker.state(now) is CircuitState.HALF_OPEN
         self._breaker.try_call(now)
-        return Ticket(now, probe)
+        return CallAttempt(now, probe)
 
-    def instants(self) -> list[float]:
+    def wake_times(self) -> list[float]:
         """When it may be worth looking again."""
         return [self._breaker.next_probe_at or 0.0, self._limit.opens_at]
 
-    def judge(self, batch: Sequence[PendingEvent], answer: CallOutcome, ticket: Ticket, now: float) -> CallOutcome:
+    def evaluate(
+        self, batch: Sequence[PendingEvent], answer: CallOutcome, attempt: CallAttempt, now: float
+    ) -> CallOutcome:
         """What follows from the answer: the same, or another where it is not what it seems."""
-        ticket.decided = True
+        attempt.decided = True
         match answer:
-            case Unsent():
+            case NotAttempted():
                 self._breaker.record_inconclusive()
-            case Refused(reason, by_broker=False):
+            case CallRejected(reason, by_broker=False):
                 # The broker was never asked, so it is not judged either.
                 self._breaker.record_inconclusive()
                 if len(batch) == 1:
                     answer = Answered((Permanent(reason),))
-            case Refused(reason) if len(batch) == 1:
+            case CallRejected(reason) if len(batch) == 1:
                 self._breaker.record_success()
                 answer = Answered((self._weigh(batch[0], reason, now, named=False),))
-            case Refused():
+            case CallRejected():
                 self._breaker.record_success()
             case Throttled():
                 self._breaker.record_success()
                 self._limit.answered(len(batch), len(batch), now)
             case Answered(outcomes):
-                answer = self._judge_entries(batch, outcomes, ticket, now)
-            case Outage():
+                answer = self._evaluate_entries(batch, outcomes, attempt, now)
+            case BrokerOutage():
                 pass
-        if isinstance(answer, Outage):
+        if isinstance(answer, BrokerOutage):
             self._breaker.record_failure(now, answer.reason)
         self.show(now)
         return answer
 
-    def broke(self, reason: str, ticket: Ticket, now: float) -> None:
+    def broke(self, reason: str, attempt: CallAttempt, now: float) -> None:
         """Something of our own failed over this call: that is waited out like an outage, and shows like one."""
-        ticket.decided = True
+        attempt.decided = True
         self._breaker.record_failure(now, reason)
         self.show(now)
 
-    def end(self, ticket: Ticket) -> None:
+    def end(self, attempt: CallAttempt) -> None:
         """The call is over, whatever came of it; a probe without an outcome lets another one try."""
-        if ticket.probe and not ticket.decided:
+        if attempt.probe and not attempt.decided:
             self._breaker.record_inconclusive()
 
     def show(self, now: float) -> None:
         """Say what has changed, and keep the figures."""
-        outage = self._breaker.reason or self._refusals.doubt(now)
+        outage = self._breaker.reason or self._rejections.broker_problem(now)
         if outage and not self._shown:
             log.warning("the broker cannot be used; events wait", action="relay.outage", reason=outage)
             self._signals.emit("relay.outage", reason=outage)
@@ -140,19 +142,19 @@ class Standing:
             else:
                 log.info("the broker no longer throttles", action="relay.throttling_over")
 
-    def _judge_entries(
-        self, batch: Sequence[PendingEvent], outcomes: Sequence[Outcome], ticket: Ticket, now: float
+    def _evaluate_entries(
+        self, batch: Sequence[PendingEvent], outcomes: Sequence[Outcome], attempt: CallAttempt, now: float
     ) -> CallOutcome:
         if len(outcomes) != len(batch):
-            return Outage(f"the broker answered for {len(outcomes)} of {len(batch)} entries")
+            return BrokerOutage(f"the broker answered for {len(outcomes)} of {len(batch)} entries")
         self._limit.answered(len(batch), sum(isinstance(outcome, Throttled) for outcome in outcomes), now)
         accepted = [event for event, o in zip(batch, outcomes, strict=True) if isinstance(o, Accepted)]
         if accepted:
-            self._refusals.proved(ticket.began)
+            self._rejections.accepted(attempt.began)
             for event in batch:
-                self._refusals.forget(event.subject)
-        elif blocked := next((o for o in outcomes if isinstance(o, Blocked)), None):
-            return Outage(blocked.reason)
+                self._rejections.clear(event.subject)
+        elif blocked := next((o for o in outcomes if isinstance(o, BrokerMisconfigured)), None):
+            return BrokerOutage(blocked.reason)
         self._breaker.record_success()
         if not accepted:
             outcomes = [
@@ -161,6 +163,6 @@ class Standing:
             ]
         return Answered(tuple(outcomes))
 
-    def _weigh(self, event: PendingEvent, reason: str, now: float, *, named: bool) -> Permanent | Suspected:
-        guilty = self._refusals.refused(event.subject, event.event_id, reason, now, named=named)
-        return Permanent(reason) if guilty else Suspected(reason)
+    def _weigh(self, event: PendingEvent, reason: str, now: float, *, named: bool) -> Permanent | PossiblyPoisonous:
+        guilty = self._rejections.rejected(event.subject, event.event_id, reason, now, named=named)
+        return Permanent(reason) if guilty else PossiblyPoisonous(reason)

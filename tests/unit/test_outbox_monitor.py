@@ -11,39 +11,42 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.observability import logging
 from event_trio.outbox.metrics import OutboxMetrics
-from event_trio.outbox.watch import GRACE_SECONDS, MOST, STALE_SECONDS, OutboxWatch, Sight
+from event_trio.outbox.monitor import GRACE_SECONDS, MOST, STALE_SECONDS, OutboxMonitor, OutboxObservation
 
 LONG_ALONE = GRACE_SECONDS + 1
 
 
 @pytest.mark.parametrize(
-    ("sight", "said"),
+    ("sight", "signals"),
     [
-        (Sight(live=1), None),
-        (Sight(events=9, age=59, live=2, heard=1), None),
-        (Sight(live=0, heard=22.4), "no relay carries this outbox; last heartbeat 22 s ago"),
-        (Sight(live=0), "no relay carries this outbox; none is registered"),
+        (OutboxObservation(live=1), None),
+        (OutboxObservation(events=9, age=59, live=2, heard=1), None),
+        (OutboxObservation(live=0, heard=22.4), "no relay carries this outbox; last heartbeat 22 s ago"),
+        (OutboxObservation(live=0), "no relay carries this outbox; none is registered"),
         (
-            Sight(events=1, age=4, live=0, heard=40),
+            OutboxObservation(events=1, age=4, live=0, heard=40),
             "no relay carries this outbox; last heartbeat 40 s ago; 1 event waits, the oldest for 4 s",
         ),
         (
-            Sight(events=MOST, age=400, live=0, heard=401),
+            OutboxObservation(events=MOST, age=400, live=0, heard=401),
             "no relay carries this outbox; last heartbeat 401 s ago; at least 5000 events wait, the oldest for 400 s",
         ),
-        (Sight(events=2, age=61, live=1, heard=1), "the oldest event waits 61 s"),
-        (Sight(events=2, age=61, live=1, paused=True), "the oldest event waits 61 s; an operator paused the outbox"),
-        (Sight(events=2, age=61), "the oldest event waits 61 s"),
-        (Sight(events=2, age=5), None),
+        (OutboxObservation(events=2, age=61, live=1, heard=1), "the oldest event waits 61 s"),
+        (
+            OutboxObservation(events=2, age=61, live=1, paused=True),
+            "the oldest event waits 61 s; an operator paused the outbox",
+        ),
+        (OutboxObservation(events=2, age=61), "the oldest event waits 61 s"),
+        (OutboxObservation(events=2, age=5), None),
     ],
 )
-def test_it_says_what_is_amiss(sight: Sight, said: str | None) -> None:
-    assert sight.trouble(alone_seconds=LONG_ALONE) == said
+def test_it_says_what_is_amiss(sight: OutboxObservation, signals: str | None) -> None:
+    assert sight.trouble(alone_seconds=LONG_ALONE) == signals
 
 
 def test_a_relay_that_took_its_leave_may_come_back_and_one_that_died_may_not() -> None:
-    assert Sight(live=0).trouble(alone_seconds=GRACE_SECONDS) is None
-    assert Sight(live=0, heard=16).trouble(alone_seconds=0) is not None
+    assert OutboxObservation(live=0).trouble(alone_seconds=GRACE_SECONDS) is None
+    assert OutboxObservation(live=0, heard=16).trouble(alone_seconds=0) is not None
 
 
 class StandingClock:
@@ -68,7 +71,7 @@ class NoDatabase:
 async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_first_look() -> None:
     registry, clock = CollectorRegistry(), StandingClock()
     metrics = OutboxMetrics(registry)
-    watch = OutboxWatch("postgresql://nobody@127.0.0.1:9/none", metrics, topic="t.fifo", clock=clock)
+    watch = OutboxMonitor("postgresql://nobody@127.0.0.1:9/none", metrics, topic="t.fifo", clock=clock)
     assert math.isnan(registry.get_sample_value("outbox_live_relays") or 0.0)
     metrics.relays.set(1)
     await watch.look(NoDatabase())
@@ -82,10 +85,12 @@ async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_fi
 def test_cloudwatch_gets_the_figures_that_the_alarms_read() -> None:
     stream, clock = StringIO(), StandingClock()
     logging.configure("order", format="json", stream=stream)
-    watch = OutboxWatch("postgresql://x", OutboxMetrics(CollectorRegistry()), topic="p.fifo", report=True, clock=clock)
+    watch = OutboxMonitor(
+        "postgresql://x", OutboxMetrics(CollectorRegistry()), topic="p.fifo", report=True, clock=clock
+    )
     for live in (1, 0, None):
-        watch._show(Sight(events=3, age=7.5, live=live, heard=2))
-        watch._show(Sight(events=9, live=1))  # within the minute
+        watch._show(OutboxObservation(events=3, age=7.5, live=live, heard=2))
+        watch._show(OutboxObservation(events=9, live=1))  # within the minute
         clock.seconds += 60
     first, second, third = [json.loads(line) for line in stream.getvalue().splitlines()]
     (directive,) = first["_aws"]["CloudWatchMetrics"]
@@ -93,4 +98,4 @@ def test_cloudwatch_gets_the_figures_that_the_alarms_read() -> None:
     assert all(directive_name["Name"] in first for directive_name in directive["Metrics"])
     assert (first["TopicName"], first["outbox_live_relays"], first["_aws"]["Timestamp"]) == ("p.fifo", 1, 100_000)
     assert second["outbox_live_relays"] == 0
-    assert "outbox_live_relays" not in third, "a relay that cannot be seen is not said to be away"
+    assert "outbox_live_relays" not in third, "a relay that cannot be seen is not signals to be away"

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from event_trio.clock import SystemClock
 from event_trio.database.connections import transaction
 from event_trio.outbox.metrics import OutboxMetrics
-from event_trio.outbox.watch import BACKLOG, BY_INDEX, MOST, OutboxWatch
+from event_trio.outbox.monitor import BACKLOG, BY_INDEX, MOST, OutboxMonitor
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.operators import relay_app
 from tests.support.order_service import order_service, place
@@ -25,7 +25,7 @@ VALUES (gen_random_uuid(), clock_timestamp() - $1::float8 * interval '1 second',
 
 
 CUT = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outbox-watch' AND datname = $1
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outbox-monitor' AND datname = $1
 """
 
 
@@ -35,7 +35,7 @@ class Seen:
     def __init__(self, database: TestDatabase) -> None:
         self._url = database.url_for(OUTBOX_WRITER)
         self.registry = CollectorRegistry()
-        self.watch = OutboxWatch(self._url, OutboxMetrics(self.registry), topic="t.fifo", clock=SystemClock())
+        self.watch = OutboxMonitor(self._url, OutboxMetrics(self.registry), topic="t.fifo", clock=SystemClock())
 
     async def look(self) -> str | None:
         async with pool(self._url, size=1) as found:
@@ -135,7 +135,7 @@ async def test_the_order_service_takes_orders_and_is_degraded_without_a_relay(or
 
 
 async def test_a_database_that_goes_away_does_not_end_the_loop(outbox_database: TestDatabase) -> None:
-    watch = OutboxWatch(
+    watch = OutboxMonitor(
         outbox_database.url_for(OUTBOX_WRITER), OutboxMetrics(CollectorRegistry()), topic="t", every_seconds=0.05
     )
     stopping = asyncio.Event()

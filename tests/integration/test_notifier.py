@@ -1,4 +1,4 @@
-"""The publisher's side of the doorbell: it rings at once, not for every commit, and for the last one too."""
+"""The publisher's side of the notifier: it rings at once, not for every commit, and for the last one too."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,19 +39,19 @@ async def listening(database: TestDatabase) -> AsyncIterator[Listener]:
 
 
 async def test_many_commits_ring_a_few_times_and_the_last_rings_even_at_the_stop(outbox_database: TestDatabase) -> None:
-    doorbell, stopping = OutboxNotifier(outbox_database.url_for(OUTBOX_WRITER)), asyncio.Event()
+    notifier, stopping = OutboxNotifier(outbox_database.url_for(OUTBOX_WRITER)), asyncio.Event()
     async with listening(outbox_database) as listener:
-        running = asyncio.create_task(doorbell.run(stopping))
-        doorbell.ring()
+        running = asyncio.create_task(notifier.run(stopping))
+        notifier.notify()
         await listener.hears_one()
         began, commits = asyncio.get_running_loop().time(), 0
         while asyncio.get_running_loop().time() - began < 10 * GAP_SECONDS:
-            doorbell.ring()
+            notifier.notify()
             commits += 1
             await asyncio.sleep(0)
         before = listener.rings
         assert 2 <= before <= 12 < commits
-        doorbell.ring()
+        notifier.notify()
         stopping.set()
         await running
         async with asyncio.timeout(10):

@@ -13,11 +13,11 @@ from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.audit import Decision
-from services.relay.operators.groups import Groups
 from services.relay.operators.holds import Holds
+from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
 from services.relay.operators.releases import Releases
-from services.relay.publishing.backlog import Release
+from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
 from tests.support.command import event_trio
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
@@ -51,15 +51,15 @@ async def let_go(pool: Pool) -> None:
         pass
 
 
-async def sendable(pool: Pool, release: Release = Release.ACKNOWLEDGED) -> list[tuple[str, int]]:
-    reading = await OutboxReader(pool, release).read(range(LANES), known=[])
+async def sendable(pool: Pool, release: NextEventAfter = NextEventAfter.ACKNOWLEDGED) -> list[tuple[str, int]]:
+    reading = await OutboxReader(pool, release).read(range(LANES), excluded=[])
     return sorted((event.subject, int(json.loads(event.body)["sequence"])) for event in reading.events)
 
 
-@pytest.mark.parametrize("release", list(Release))
+@pytest.mark.parametrize("release", list(NextEventAfter))
 @pytest.mark.parametrize("known", [True, False])
 async def test_what_comes_to_a_group_held_ahead_is_not_sent(
-    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, release: Release, known: bool
+    outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, release: NextEventAfter, known: bool
 ) -> None:
     writer = outbox_database.url_for(OUTBOX_WRITER)
     if known:
@@ -120,7 +120,7 @@ async def test_held_groups_are_listed_and_counted_whether_or_not_anything_of_the
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("c", 1)])
     for group in ("a", "c", "e"):
         await operations.hold(group, OLGA)
-    groups = Groups(relay_pool)
+    groups = MessageGroups(relay_pool)
     found = await groups.held_groups(after="", limit=10)
     assert [(one.subject, one.head, one.behind.value, one.reason) for one in found] == [
         ("a", None, 0, "held by olga: because"),

@@ -13,8 +13,8 @@ from event_trio.database.connections import Pool, transaction
 from event_trio.outbox.limits import size
 
 from . import audit
-from .findings import AuditEntry, Count, EventLife, GroupState, HeldGroup, State, WaitingEvent
 from .holds import NEXT_HELD
+from .views import AuditEntry, Count, EventLife, GroupState, HeldGroup, State, WaitingEvent
 
 # Bounds of what is counted and shown: a look must cost the same whatever the backlog.
 GROUPS_COUNTED = 1000
@@ -117,7 +117,7 @@ SELECT e.*, l.owner FROM outbox_event e JOIN outbox_lane l ON l.lane = e.lane WH
 """
 
 
-class Groups:
+class MessageGroups:
     """Reads, and changes nothing. Every call may raise what the database raises."""
 
     def __init__(self, pool: Pool) -> None:
