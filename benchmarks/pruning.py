@@ -21,8 +21,8 @@ import asyncpg
 import structlog
 import typer
 
+from benchmarks.memory_broker import MemoryBroker
 from benchmarks.ratios import compare
-from benchmarks.stub_broker import StubBroker
 from event_trio.outbox.schema import STATEMENTS_V1, STATEMENTS_V2, STATEMENTS_V3
 from services.relay.main import build
 from services.relay.settings import RelaySettings
@@ -119,7 +119,7 @@ async def _run(admin_url: str, load: Load, retention_hours: float) -> Run:
 
 async def publish(url: str, load: Load, retention_hours: float) -> Run:
     """Publish what `fill` has put into this database, and see how much the pruner deletes meanwhile."""
-    broker = StubBroker(load.events)
+    broker = MemoryBroker(load.events)
     settings = RelaySettings(
         database_url=url, topic="benchmark", retention_hours=retention_hours, publish_check_wait_seconds=1
     )

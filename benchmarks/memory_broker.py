@@ -14,7 +14,7 @@ ANSWERED = {"ResponseMetadata": {"RequestId": "stub", "HTTPStatusCode": 200}}
 """As every answer of AWS has it, by which the relay knows one."""
 
 
-class StubBroker:
+class MemoryBroker:
     """Plays both clients of a relay. It is done when `expected` events were confirmed, which is when they are deleted.
 
     Times are monotonic seconds.
@@ -33,7 +33,7 @@ class StubBroker:
         """A relay built and started inside the block has this broker."""
 
         @asynccontextmanager
-        async def client(*_: object, **__: object) -> AsyncIterator[StubBroker]:
+        async def client(*_: object, **__: object) -> AsyncIterator[MemoryBroker]:
             yield self
 
         with patch("services.relay.main.sns", client), patch("services.relay.main.sqs", client):
