@@ -42,7 +42,7 @@ OPERATIONS: dict[str, tuple[Entry, ...]] = {
         Code("keeps them 7 days", default(RelaySettings, "retention_hours") * 3600),
         Code("Nobody reads the publish check for five minutes", alarm(CHECK, "ConfirmationsWaiting")[1]),
         Code("confirmations wait 14 days", attribute(CHECK, "Queue", "MessageRetentionPeriod")),
-        Code("for two minutes, or does not say", alarm(TOPIC, "NoRelay")[1]),
+        Code("for two minutes, or does not report", alarm(TOPIC, "NoRelay")[1]),
         Code("not published for more than a minute", alarm(TOPIC, "EventsWait")[0]),
         Code("(of the publisher) above a minute", threshold("outbox_oldest_unpublished_age_seconds")),
         Code("above six minutes", threshold("outbox_confirmation_lag_seconds")),
