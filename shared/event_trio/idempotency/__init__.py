@@ -1,1 +1,5 @@
-"""Changes made once, however often they are asked for: keys of requests, and the answers kept under them."""
+"""Requests with an `Idempotency-Key`: each is processed once, and its answer is kept."""
+
+from .install import install_tables
+
+__all__ = ["install_tables"]

@@ -1,0 +1,119 @@
+"""Installs tables of the library in a database, and upgrades those of an older version."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    AsyncpgConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+
+# Any constant will do: advisory locks are per database.
+LOCK = 0x7461626C
+
+VERSIONS = """
+CREATE TABLE IF NOT EXISTS event_trio_version (
+    component text PRIMARY KEY,
+    version integer NOT NULL,
+    installed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)
+"""
+
+Steps: TypeAlias = Generator[str, object, int]
+"""Statements, each answered by the first value of its result. It ends with the version that the tables have now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a set of tables."""
+
+    statements: tuple[str, ...]
+    marker: str
+    """A relation that this version creates and keeps: where it exists, so does the version."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSet:
+    """Tables that belong together, by version. The statements of a released version never change."""
+
+    component: str
+    versions: tuple[Version, ...]
+
+    async def install(
+        self,
+        connection: AsyncpgConnection | AsyncConnection | AsyncSession,
+        grants: tuple[str, ...] = (),
+        *,
+        version: int | None = None,
+    ) -> int:
+        """Bring the tables to `version` (the newest by default) and run the grants; returns the version they have.
+
+        All of it happens in the caller's transaction, or in one of its own on an asyncpg connection without one. An
+        SQLAlchemy connection is not committed here. Concurrent installations wait for each other.
+
+        Raises ConfigurationError when the tables were made by a newer release of the library.
+        """
+        steps = self.steps(grants, version=version)
+        if isinstance(connection, AsyncSession):
+            connection = await connection.connection()
+        if isinstance(connection, AsyncConnection):
+            return await connection.run_sync(run, steps)
+        async with connection.transaction():
+            answer: object = None
+            while True:
+                try:
+                    statement = steps.send(answer)
+                except StopIteration as end:
+                    return int(end.value)
+                answer = await connection.fetchval(statement)
+
+    def steps(self, grants: tuple[str, ...] = (), *, version: int | None = None) -> Steps:
+        """The statements that `install` runs."""
+        newest = len(self.versions)
+        wanted = newest if version is None else version
+        if not 1 <= wanted <= newest:
+            raise ConfigurationError(f"there is no version {wanted} of {self.component}; versions: 1 to {newest}")
+        yield f"SELECT pg_advisory_xact_lock({LOCK})"
+        yield VERSIONS
+        recorded = yield f"SELECT version FROM event_trio_version WHERE component = '{self.component}'"  # noqa: S608
+        found = int(str(recorded or 0))
+        if found > newest:
+            raise ConfigurationError(
+                f"the tables of {self.component} have version {found}, and this release of event-trio knows only "
+                f"{newest}: upgrade it"
+            )
+        # A migration may have run the statements of later versions itself.
+        while found < newest and (yield f"SELECT to_regclass('{self.versions[found].marker}') IS NOT NULL"):
+            found += 1
+        for each in self.versions[found:wanted]:
+            for statement in each.statements:
+                yield statement
+        now = max(found, wanted)
+        yield f"""
+        INSERT INTO event_trio_version (component, version) VALUES ('{self.component}', {now})
+        ON CONFLICT (component) DO UPDATE SET version = {now}, installed_at = clock_timestamp()
+        WHERE event_trio_version.version < {now}
+        """  # noqa: S608 - a name and a number of this library
+        for statement in grants:
+            yield statement
+        return now
+
+
+def run(connection: Connection, steps: Steps) -> int:
+    """Run the statements on a synchronous SQLAlchemy connection, such as Alembic's `op.get_bind()`."""
+    answer: object = None
+    while True:
+        try:
+            statement = steps.send(answer)
+        except StopIteration as end:
+            return int(end.value)
+        result = connection.execute(text(statement))
+        answer = result.scalar() if result.returns_rows else None
