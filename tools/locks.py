@@ -8,10 +8,31 @@ from pathlib import Path
 from tools.bootstrap import OLDEST, find_uv
 
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = "shared/pyproject.toml"
+# What is installed where: the library's extras, and groups of the workspace's own pyproject.toml. The distributions of
+# this repository are in no lock; they are installed from their folders.
+EXTRAS = {
+    "service": ("outbox", "consumer", "http", "observability", "migrations"),
+    "notification": ("outbox", "consumer", "http", "observability", "migrations"),
+    "relay": ("outbox", "broker", "http", "observability"),
+    "topology": ("outbox", "broker", "settings"),
+}
+"""The extras of the library that each image uses. A service without a lock of its own has that of `service`."""
+GROUPS = {"service": ("service",), "notification": ("notification",), "topology": ("topology",)}
+
+
+def image_inputs(image: str) -> list[str]:
+    """The inputs of an image's lock: no other versions than those that the tests run with."""
+    extras = [option for extra in EXTRAS[image] for option in ("--extra", extra)]
+    groups = [option for group in GROUPS.get(image, ()) for option in ("--group", f"pyproject.toml:{group}")]
+    return [LIBRARY, *extras, *groups, "--constraint", "locks/dev.txt"]
+
+
 LOCKS = {
     "locks/bootstrap.txt": ["locks/bootstrap.in"],
-    "locks/runtime.txt": ["pyproject.toml"],
-    "locks/dev.txt": ["pyproject.toml", "--group", "dev"],
+    "locks/dev.txt": [LIBRARY, "--all-extras", "--group", "pyproject.toml:dev"],
+    "locks/build.txt": ["--group", "pyproject.toml:build", "--constraint", "locks/dev.txt"],
+    **{f"locks/{image}.txt": image_inputs(image) for image in EXTRAS},
     "locks/localstack.txt": ["locks/localstack.in"],
 }
 # No header and no index address: a lock must read the same wherever it was made.

@@ -15,6 +15,8 @@ from .idempotency import install as idempotency
 from .inbox import install as inbox
 from .outbox import install as outbox
 
+__all__ = ["install_idempotency_tables", "install_inbox_tables", "install_outbox_tables"]
+
 
 def install_outbox_tables(
     connection: Connection, *, writer: str | None = None, relay: str | None = None, version: int | None = None

@@ -13,7 +13,7 @@ from event_trio.http.authorization import authenticator
 from event_trio.settings import ServiceSettings
 from infra.localstack.settings import TopologySettings
 from services.relay.settings import RelaySettings
-from tests.support.images import DOCKERFILES, ROOT, compose, stages
+from tests.support.images import ROOT, compose, images
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 THIRD_PARTY = {
@@ -51,9 +51,8 @@ def substituted(value: str) -> str:
 
 
 def from_image(name: str) -> dict[str, str]:
-    built = {service["image"]: service["build"]["dockerfile"] for service in SERVICES.values() if "build" in service}
-    (path,) = [path for path in DOCKERFILES if str(path.relative_to(ROOT)) == built[SERVICES[name]["image"]]]
-    words = [word for item in stages(path)[-1] if item.name == "ENV" for word in item.words]
+    (image,) = [image for image in images() if image.name == SERVICES[name]["image"]]
+    words = [word for item in image.final if item.name == "ENV" for word in item.words]
     return dict(word.split("=", 1) for word in words)
 
 

@@ -10,7 +10,6 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..database.faults import DATABASE_FAULTS, Fault, fault_of, read_only
-from ..database.migration import newest
 from ..database.probe import DatabaseProbe, DatabaseState
 from ..error_text import describe
 from .health import HealthCheck
@@ -33,6 +32,9 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthChec
     Both are one question, on a connection that nobody else uses: a busy pool does not make a service unready. What is
     newest is read once: it does not change while the code runs.
     """
+    # Alembic is not installed with a relay, which has no migrations.
+    from ..database.migration import newest
+
     probe, wanted = DatabaseProbe(engine), newest(migrations)
 
     async def look() -> DatabaseState | Exception:
