@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from event_trio import setting_types as types
 from event_trio.consumer.settings import ConsumerSettings
+from event_trio.migrate import MigrationSettings
 from event_trio.outbox.settings import PublisherSettings
-from event_trio.settings import EnvironmentSettings, whole_database_url
 
 
 class NotificationSettings(ConsumerSettings, PublisherSettings):
@@ -48,23 +48,12 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
         return self
 
 
-class NotificationMigrationSettings(EnvironmentSettings):
+class NotificationMigrationSettings(MigrationSettings):
     """What migrating the notifications database needs to know."""
 
-    migration_database_password: SecretStr | None = Field(
-        None, description="The owner's password as it is; else MIGRATION_DATABASE_URL has it, encoded."
-    )
-    migration_database_url: SecretStr = Field(
-        description="`postgresql://` URL of the role that owns the notifications database and may create roles."
-    )
     notification_api_password: types.RolePassword | None = Field(
-        None, description="Password to give to the role `notification_api`, if any."
+        None, description="Password to set for the role `notification_api`, if any."
     )
     notification_relay_password: types.RolePassword | None = Field(
-        None, description="Password to give to the role `notification_relay`, if any."
+        None, description="Password to set for the role `notification_relay`, if any."
     )
-
-    @field_validator("migration_database_url")
-    @classmethod
-    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        return whole_database_url(value, info.data.get("migration_database_password"))

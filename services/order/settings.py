@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field
 
 from event_trio import setting_types as types
 from event_trio.broker.aws import LONGEST_WAIT_SECONDS
 from event_trio.consumer.settings import ConsumerSettings
+from event_trio.migrate import MigrationSettings
 from event_trio.outbox.settings import PublisherSettings
-from event_trio.settings import EnvironmentSettings, whole_database_url
 
 
 class OrderSettings(ConsumerSettings, PublisherSettings):
@@ -43,23 +43,12 @@ class OrderSettings(ConsumerSettings, PublisherSettings):
     )
 
 
-class OrderMigrationSettings(EnvironmentSettings):
+class OrderMigrationSettings(MigrationSettings):
     """What migrating the orders database needs to know."""
 
-    migration_database_password: SecretStr | None = Field(
-        None, description="The owner's password as it is; else MIGRATION_DATABASE_URL has it, encoded."
-    )
-    migration_database_url: SecretStr = Field(
-        description="`postgresql://` URL of the role that owns the orders database and may create roles."
-    )
     order_api_password: types.RolePassword | None = Field(
-        None, description="Password to give to the role `order_api`, if any."
+        None, description="Password to set for the role `order_api`, if any."
     )
     order_relay_password: types.RolePassword | None = Field(
-        None, description="Password to give to the role `order_relay`, if any."
+        None, description="Password to set for the role `order_relay`, if any."
     )
-
-    @field_validator("migration_database_url")
-    @classmethod
-    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        return whole_database_url(value, info.data.get("migration_database_password"))

@@ -65,7 +65,7 @@ class Orders:
     """Places, changes and reads orders.
 
     `owner` is the customer whose orders the caller may see, or None for all; another's order is not found.
-    `ring` is called after each commit, to wake the relay. A change that is made `once` keeps its answer in its own
+    `notify` is called after each commit, to wake the relay. A change that is made `once` keeps its answer in its own
     transaction; asked for again it raises Repeated, KeyReused or KeyInUse, and changes nothing.
     """
 
@@ -74,14 +74,14 @@ class Orders:
         sessions: async_sessionmaker[AsyncSession],
         writer: OutboxWriter,
         *,
-        ring: Callable[[], None],
+        notify: Callable[[], None],
         clock: Clock,
         metrics: OrderMetrics,
     ) -> None:
         self._turns = KeyedSemaphore()
         self._sessions = sessions
         self._writer = writer
-        self._ring = ring
+        self._notify = notify
         self._clock = clock
         self._metrics = metrics
 
@@ -199,7 +199,7 @@ class Orders:
     def _announce(self, order: Order, envelope: Envelope) -> None:
         """After the commit: what is done here may be lost with the process, and nothing depends on it."""
         failpoints.hit("order.after_commit")
-        self._ring()
+        self._notify()
         self._metrics.recorded.labels(envelope.type).inc()
         log.info(
             "order changed",

@@ -12,11 +12,11 @@ from event_trio.http.tokens import Principal, Role
 from ..use_cases import NotificationQueries
 
 
-def _records(request: Request) -> NotificationQueries:
-    return cast(NotificationQueries, request.app.state.records)
+def _notifications(request: Request) -> NotificationQueries:
+    return cast(NotificationQueries, request.app.state.notifications)
 
 
-NotificationQueriesDep = Annotated[NotificationQueries, Depends(_records)]
+NotificationQueriesDep = Annotated[NotificationQueries, Depends(_notifications)]
 Reader = Annotated[Principal, Depends(RequireRole(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
 
 Limit = Annotated[int, Query(ge=1, le=100)]

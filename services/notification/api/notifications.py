@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 @router.get("", summary="List notifications, newest first", responses=problems(INVALID_REQUEST, UNAVAILABLE))
 async def list_notifications(
     caller: Reader,
-    records: NotificationQueriesDep,
+    queries: NotificationQueriesDep,
     order_id: Annotated[UUID | None, Query(description="Only those about this order.")] = None,
     limit: Limit = 20,
     cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=NEXT)] = None,
@@ -29,13 +29,13 @@ async def list_notifications(
     """A customer sees those about their own orders only."""
     after = cursors.decode(cursor) if cursor is not None else None
     order = OrderId(order_id) if order_id is not None else None
-    found = await records.notifications(owner=owner(caller), order_id=order, after=after, limit=limit + 1)
+    found = await queries.notifications(owner=owner(caller), order_id=order, after=after, limit=limit + 1)
     shown = found[:limit]
     more = cursors.encode(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
     return NotificationPage(items=[NotificationView.of(notification) for notification in shown], next_cursor=more)
 
 
 @router.get("/{notification_id}", summary="Read a notification", responses=problems(NOT_FOUND, UNAVAILABLE))
-async def read_notification(notification_id: UUID, caller: Reader, records: NotificationQueriesDep) -> NotificationView:
+async def read_notification(notification_id: UUID, caller: Reader, queries: NotificationQueriesDep) -> NotificationView:
     """One about another customer's order is not found."""
-    return NotificationView.of(await records.notification(NotificationId(notification_id), owner=owner(caller)))
+    return NotificationView.of(await queries.notification(NotificationId(notification_id), owner=owner(caller)))

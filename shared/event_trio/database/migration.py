@@ -1,4 +1,4 @@
-"""Migrations: brought up to date under a lock, and compared with the code for the readiness page."""
+"""Alembic migrations: run under a lock, and compared with the code by the readiness check."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from .connections import create_engine
 
 # Any constant will do: advisory locks are per database, and each database has one chain of migrations.
 LOCK = 0x6D696772
+ENVIRONMENT = Path(__file__).parent / "migrations_environment"
 
 
 async def upgrade(url: str, package: str) -> None:
-    """Bring the database at `url` to the newest migration of `package` (`services.order.migrations`).
+    """Bring the database at `url` to the newest migration of `package`, such as `services.order.migrations`.
 
-    All of it is one transaction behind an advisory lock: two containers that start at once do not race, and a
-    migration that fails leaves nothing behind. Raises what the database raised.
+    All migrations run in one transaction that holds an advisory lock: containers that start at the same time wait for
+    each other, and a failed migration leaves nothing behind. Raises the database's error.
     """
     engine = create_engine(url, application_name="migration", pool_size=1)
     try:
@@ -32,12 +33,12 @@ async def upgrade(url: str, package: str) -> None:
 
 
 def newest(package: str) -> str | None:
-    """The newest migration of `package`. It reads all of them: ask once."""
+    """The newest migration of `package`. It reads every file: call it once."""
     return ScriptDirectory.from_config(_config(package)).get_current_head()
 
 
 def run_environment() -> None:
-    """What a service's migrations/env.py calls: run the migrations on the connection that `upgrade` opened."""
+    """Run the migrations on the connection that `upgrade` opened; called by `migrations_environment/env.py`."""
     context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
     context.run_migrations()
 
@@ -46,8 +47,10 @@ def _config(package: str) -> Config:
     module = importlib.import_module(package)
     if module.__file__ is None:
         raise ImportError(f"{package} has no folder; it needs an __init__.py")
+    versions = Path(module.__file__).parent / "versions"
     config = Config()
-    config.set_main_option("script_location", str(Path(module.__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
+    config.set_main_option("version_locations", str(versions).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 

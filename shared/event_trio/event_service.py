@@ -1,0 +1,160 @@
+"""A service with a REST API that publishes events through its outbox and consumes those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from .broker.names import BrokerNames
+from .consumer.build import Consuming, Subscription, consumer_engine, consuming
+from .consumer.router import Router
+from .consumer.settings import ConsumerSettings
+from .database.connections import create_engine
+from .http.application import create_app
+from .http.authorization import authenticator
+from .http.database import database_checks
+from .http.health import HealthCheck
+from .http.problems import ProblemTranslation
+from .idempotency.metrics import IdempotencyMetrics
+from .idempotency.pruner import KeyPruner
+from .idempotency.response_store import ResponseStore
+from .idempotency.schema import TABLE
+from .idempotency.transactions import session_transactions
+from .lifecycle import Loop
+from .observability.metrics import new_registry
+from .operations_api import routes as operations_routes
+from .outbox.metrics import OutboxMetrics
+from .outbox.monitor import OutboxMonitor
+from .outbox.notifier import OutboxNotifier
+from .service import Lifecycle
+from .signals import Signals
+
+
+class EventService:
+    """What the services of this kind have in common, assembled from their settings.
+
+    A service creates one, calls `use_outbox` and `consume`, and takes its `application`. Nothing connects before the
+    application starts, and whatever is unavailable then is waited for. Raises ConfigurationError when the settings
+    contradict each other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: ConsumerSettings,
+        *,
+        migrations: str,
+        pool_size: int,
+        signals: Signals | None = None,
+    ) -> None:
+        """`migrations` is the package of the service's Alembic migrations; `pool_size` is that of the API's engine."""
+        self._authenticator = authenticator(settings)
+        self._name = name
+        self._settings = settings
+        self._url = settings.database_url.get_secret_value()
+        self._subscription: tuple[Subscription, Router] | None = None
+        self._after_commit = _nothing
+        self.signals = signals or Signals()
+        self.registry = new_registry()
+        self._engine = create_engine(self._url, application_name=f"{name}-api", pool_size=pool_size)
+        self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(self._engine, expire_on_commit=False)
+        """Sessions of the API."""
+        # A separate engine: the API answers even while every connection of the handlers is in use.
+        self._consumer_engine = consumer_engine(settings, application_name=f"{name}-consumer")
+        self.consumer_sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
+            self._consumer_engine, expire_on_commit=False
+        )
+        """Sessions of the event handlers."""
+        self._responses = ResponseStore(
+            TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(self.registry)
+        )
+        self._loops: list[Loop] = [
+            KeyPruner(self._responses, session_transactions(self.sessions), signals=self.signals)
+        ]
+        self._checks: list[HealthCheck] = [*database_checks(self._engine, migrations)]
+        self._lifecycle = Lifecycle(self._assemble, drain_seconds=settings.drain_seconds, signals=self.signals)
+
+    def use_outbox(self, domain: str) -> Callable[[], None]:
+        """Publish events of `domain` through the outbox, and observe it.
+
+        Returns the function to call after each commit that recorded an event: it wakes the relay.
+        """
+        notifier = OutboxNotifier(self._url)
+        monitor = OutboxMonitor(
+            self._url,
+            OutboxMetrics(self.registry),
+            topic=BrokerNames(self._settings.topology_prefix).topic(domain),
+            report=self._settings.cloudwatch_metrics,
+            signals=self.signals,
+        )
+        self._loops += [notifier, monitor]
+        self._checks.append(HealthCheck("outbox", monitor.check, required=False))
+        self._after_commit = notifier.notify
+        return notifier.notify
+
+    def consume(self, subscription: Subscription, router: Router, *, required: bool = True) -> None:
+        """Consume a queue with these handlers.
+
+        With `required=False` the service counts as ready while it cannot consume.
+        """
+        router.override(self._settings.policies, setting="FAILURE_POLICIES")
+        self._subscription = (subscription, router)
+        self._checks.append(HealthCheck("queue", self._lifecycle.check(_queue_trouble), required))
+
+    def application(
+        self,
+        *,
+        title: str,
+        description: str,
+        routers: Sequence[APIRouter] = (),
+        translation: ProblemTranslation | None = None,
+        state: Mapping[str, object] | None = None,
+        loops_required: bool = True,
+    ) -> FastAPI:
+        """The application: the service's own routers, and those with which operators resolve messages."""
+
+        async def loops() -> str | None:
+            return self._lifecycle.unhealthy_loops()
+
+        return create_app(
+            title=title,
+            description=description,
+            routers=[*routers, *operations_routes.ROUTERS],
+            authenticator=self._authenticator,
+            registry=self.registry,
+            checks=(*self._checks, HealthCheck("loops", loops, loops_required)),
+            lifespan=self._lifecycle,
+            translation=translation,
+            state={
+                **(state or {}),
+                **operations_routes.consumer_state(self.sessions, self._name, self._responses),
+            },
+        )
+
+    async def _assemble(self, stack: AsyncExitStack) -> tuple[Consuming | None, Sequence[Loop]]:
+        stack.push_async_callback(self._engine.dispose)
+        stack.push_async_callback(self._consumer_engine.dispose)
+        if self._subscription is None:
+            return None, self._loops
+        parts = await stack.enter_async_context(
+            consuming(
+                *self._subscription,
+                self._settings,
+                self.consumer_sessions,
+                self.registry,
+                self.signals,
+                after_commit=self._after_commit,
+            )
+        )
+        return parts, (*self._loops, *parts.loops)
+
+
+def _queue_trouble(consuming: Consuming | None) -> str | None:
+    return consuming.consumer.trouble if consuming else None
+
+
+def _nothing() -> None:
+    """Do nothing after a commit: the service publishes no events."""
