@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from event_trio.broker.aws import BROKER_FAULTS, Aws, error_code
 from event_trio.errors import EventTrioError
 from event_trio.settings import forget_empty_variables
-
-from .deploy import checked, message_bytes, variable, where_options
-from .drift import differences
+from infra.deploy import checked, message_bytes, variable, where_options
+from infra.drift import differences
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from .stacks import Stack
+from infra.stacks import Stack
 
 # What a template is made of: texts, numbers, truths, lists, mappings and the functions of CloudFormation.
 Value: TypeAlias = Any

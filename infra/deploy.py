@@ -20,9 +20,8 @@ from event_trio.errors import ConfigurationError, EventTrioError
 from event_trio.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
 from event_trio.settings import forget_empty_variables
 from event_trio.urls import http_url, is_region
-
-from .manifest import BROKER, Template, TemplateKind, load
-from .stacks import LOCAL, REMOTE, StackChange, Stacks
+from infra.manifest import BROKER, Template, TemplateKind, load
+from infra.stacks import LOCAL, REMOTE, StackChange, Stacks
 
 T = TypeVar("T")
 

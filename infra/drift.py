@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from event_trio.broker.aws import Aws, error_code, sns, sqs
 from event_trio.outbox.limits import DEFAULT_BYTES
-
-from . import manifest
-from .declaration import Account, Declaration, Properties, Value
-from .deploy import connect, stack_name
-from .manifest import Template
+from infra import manifest
+from infra.declaration import Account, Declaration, Properties, Value
+from infra.deploy import connect, stack_name
+from infra.manifest import Template
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient

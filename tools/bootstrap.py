@@ -64,8 +64,7 @@ def main() -> int:
 def bootstrap(root: Path) -> None:
     """Bring every environment up to date with its lock; takes milliseconds when all of them are.
 
-    Raises:
-        BootstrapFailed: something is missing or an installation failed.
+    Raises BootstrapFailed: something is missing or an installation failed.
     """
     if not stale(root):
         return
@@ -188,8 +187,7 @@ def _runs(python: Path) -> bool:
 def _run(what: str, command: list[str]) -> None:
     """Run a command quietly, with the seconds ticking on a terminal.
 
-    Raises:
-        BootstrapFailed: it failed; its output is in the message.
+    Raises BootstrapFailed: it failed; its output is in the message.
     """
     environment = installers_environment(os.environ)
     started = time.monotonic()

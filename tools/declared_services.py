@@ -3,6 +3,8 @@
 It imports little, for the command line reads it whenever it starts.
 """
 
+from __future__ import annotations
+
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -36,8 +38,7 @@ class DeclaredService:
 def load(folder: Path = SERVICES) -> tuple[DeclaredService, ...]:
     """Every declared service, in the order of their ports.
 
-    Raises:
-        ConfigurationError: a declaration cannot be read; the message names the file and what is wrong with it.
+    Raises ConfigurationError: a declaration cannot be read; the message names the file and what is wrong with it.
     """
     found = [_read(path) for path in folder.glob(f"*/{FILE}")]
     return tuple(sorted(found, key=lambda service: service.port))

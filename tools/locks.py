@@ -1,5 +1,7 @@
 """Write the hash-pinned locks from their inputs: `make lock`, and `make lock UPGRADE=1` for newer versions."""
 
+from __future__ import annotations
+
 import argparse
 import subprocess
 import sys

@@ -4,6 +4,8 @@ A green test proves little unless it could have been red. Each file under tests/
 what it does wrong and a line `test: <path>` that names who has to find it. `python -m tools.mutants [NAME ...]`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import shutil

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from event_trio.broker.aws import error_code
-
-from ..deploy import stack_name
-from ..manifest import Template
-from ..stacks import Resource, Stacks
+from infra.deploy import stack_name
+from infra.manifest import Template
+from infra.stacks import Resource, Stacks
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient

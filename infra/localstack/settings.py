@@ -1,5 +1,7 @@
 """Settings of the process that keeps LocalStack's topology, read from its environment."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Literal
 

@@ -17,13 +17,12 @@ from event_trio.lifecycle import Supervisor, pause
 from event_trio.observability import logging
 from event_trio.settings import fail, load
 from event_trio.signals import Signals
-
-from .. import manifest
-from ..deploy import StackProgress, connect, delete, deploy
-from ..drift import differences
-from ..stacks import StackChange
-from .inventory import BrokerInventory, Declared, MissingResources, declared
-from .settings import TopologySettings
+from infra import manifest
+from infra.deploy import StackProgress, connect, delete, deploy
+from infra.drift import differences
+from infra.localstack.inventory import BrokerInventory, Declared, MissingResources, declared
+from infra.localstack.settings import TopologySettings
+from infra.stacks import StackChange
 
 log = structlog.get_logger(__name__)
 

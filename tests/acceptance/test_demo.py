@@ -1,4 +1,4 @@
-"""The demo as a user runs it: it ends as it says, and leaves nothing behind however it ends."""
+"""The demo as a user runs it: its exit status, its output, and that no process survives it."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 class Demo:
-    """A demo in a process, with ports and a folder of its own."""
+    """A demo in a process, with its own ports and folder."""
 
     def __init__(self, folder: Path) -> None:
         self.ports = dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True))
@@ -51,10 +51,10 @@ class Demo:
             )
         return self._process
 
-    async def shows(self, text: str) -> None:
+    async def wait_for_output(self, text: str) -> None:
         async def check() -> bool:
             if self._process is None or self._process.returncode is not None:
-                pytest.fail(f"the demo ended before it showed {text!r}:\n{self.output()}")
+                pytest.fail(f"the demo ended before it printed {text!r}:\n{self.output()}")
             return text in self.output()
 
         await eventually(check, timeout=START_SECONDS)
@@ -62,8 +62,8 @@ class Demo:
     def output(self) -> str:
         return (self.folder.parent / "output").read_text()
 
-    async def left_nothing(self) -> None:
-        """Wait until nobody listens on any of its ports."""
+    async def ensure_ports_free(self) -> None:
+        """Wait until no process listens on its ports."""
 
         async def check() -> bool:
             return not [port for port in self.ports.values() if _answers(port)]
@@ -78,69 +78,69 @@ class Demo:
 
 @pytest.fixture
 async def demo() -> AsyncIterator[Demo]:
-    # Not pytest's tmp_path, which only its owner may enter: as root Postgres runs as somebody else.
+    # Not pytest's tmp_path, which only its owner may enter: as root, Postgres runs as another user.
     with TemporaryDirectory(prefix="event-trio-demo-") as name:
         Path(name).chmod(0o755)
         found = Demo(Path(name) / "run")
         yield found
         await found.end()
-        await found.left_nothing()
+        await found.ensure_ports_free()
 
 
-async def test_it_ends_by_itself_when_every_order_was_notified(demo: Demo) -> None:
+async def test_it_exits_when_every_order_was_notified(demo: Demo) -> None:
     process = await demo.start("--exit")
     assert await process.wait() == 0, demo.output()
-    assert "all 11 orders: the customer was notified" in demo.output()
-    assert "recorded to handled: p50" in demo.output()
+    assert "all 11 orders were notified to their customers" in demo.output()
+    assert "recorded to processed: p50" in demo.output()
     assert f"http://127.0.0.1:{demo.ports['DEMO_ORDER_PORT']}/docs" in demo.output()
-    await demo.left_nothing()
+    await demo.ensure_ports_free()
 
 
-async def test_an_interrupt_ends_it_in_order_even_while_it_starts(demo: Demo) -> None:
+async def test_an_interrupt_during_the_start_ends_it_in_order(demo: Demo) -> None:
     process = await demo.start()
-    await demo.shows("Postgres: ")
+    await demo.wait_for_output("Postgres: ")
     process.send_signal(signal.SIGINT)
     assert await process.wait() == 0, demo.output()
-    await demo.left_nothing()
+    await demo.ensure_ports_free()
 
 
-async def test_a_process_that_dies_is_named_with_the_end_of_its_log(demo: Demo) -> None:
+async def test_a_process_that_ends_is_named_with_the_end_of_its_log(demo: Demo) -> None:
     process = await demo.start("--exit")
-    await demo.shows("order.placed")
+    await demo.wait_for_output("order.placed")
     started = re.search(r"Started server process \[(\d+)\]", (demo.folder / "logs" / "order-relay.log").read_text())
     assert started
     os.kill(int(started[1]), signal.SIGKILL)
     assert await process.wait() == 1
-    assert "order-relay ended by itself" in demo.output()
+    assert "order-relay ended with status" in demo.output()
     assert f"The end of {demo.folder}/logs/order-relay.log" in demo.output()
 
 
-async def test_what_is_killed_is_started_again_with_its_data_and_of_a_killed_demo_nothing_remains(demo: Demo) -> None:
+async def test_killed_processes_are_restarted_with_their_data_and_end_with_a_killed_demo(demo: Demo) -> None:
     process = await demo.start("--restart")
-    await demo.shows("Kill what you like")
+    await demo.wait_for_output("Processes that you kill are restarted")
     server = f"postgresql://postgres@{LOOPBACK}:{demo.ports['DEMO_POSTGRES_PORT']}/postgres"
     (row,) = await fetch(server, "SHOW data_directory")
     os.kill(int((Path(row[0]) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-    await demo.shows("Postgres ended; it is started again")
+    await demo.wait_for_output("Postgres ended and is being restarted")
     before = demo.output().count("order.placed")
     async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{demo.ports['DEMO_ORDER_PORT']}", timeout=20) as api:
 
-        async def taken() -> bool:
+        async def is_accepted() -> bool:
             answer = await api.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "after-the-kill"})
             return answer.status_code == 201
 
-        await eventually(taken, timeout=30)
+        await eventually(is_accepted, timeout=30)
 
-    async def shown() -> bool:
+    async def is_shown() -> bool:
         return demo.output().count("order.placed") > before
 
-    await eventually(shown, timeout=30)
+    await eventually(is_shown, timeout=30)
     process.kill()
     await process.wait()
-    await demo.left_nothing()
+    await demo.ensure_ports_free()
 
 
-async def test_a_port_in_use_is_told_in_one_sentence(demo: Demo) -> None:
+async def test_a_port_in_use_is_reported(demo: Demo) -> None:
     with socket.create_server((LOOPBACK, demo.ports["DEMO_NOTIFICATION_PORT"])):
         process = await demo.start()
         assert await process.wait() == 1
@@ -149,7 +149,7 @@ async def test_a_port_in_use_is_told_in_one_sentence(demo: Demo) -> None:
     assert "Traceback" not in demo.output()
 
 
-async def test_a_broken_folder_is_told_in_one_sentence(demo: Demo) -> None:
+async def test_an_unusable_folder_is_reported(demo: Demo) -> None:
     demo.folder.write_text("not a folder")
     process = await demo.start()
     assert await process.wait() == 1

@@ -1,4 +1,4 @@
-"""`event-trio dead-letters` against a running service whose broker is down: nothing that it does depends on that."""
+"""`event-trio dead-letters` against a running service whose broker is down, on which no command depends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,8 +21,8 @@ from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.events import envelope_of
 from tests.support.serving import serving
 from tools.cli.client import ApiClient
-from tools.cli.dead_letters import change
 from tools.cli.errors import CommandFailed
+from tools.cli.message_changes import change_at_one
 from tools.cli.output import Output
 from tools.cli.session import Session
 
@@ -61,16 +61,16 @@ async def command(url: str, *arguments: str, answer: str | None = None) -> Ran:
     return await event_trio("dead-letters", *arguments, answer=answer, EVENT_TRIO_CONSUMER_URL=url)
 
 
-async def test_they_are_listed_and_shown(service_url: str, letters: list[str]) -> None:
-    list_items = await command(service_url, "list", "--json")
-    assert [item["event_id"] for item in list_items.data["items"]] == letters[::-1]
+async def test_dead_letters_are_listed_and_shown(service_url: str, letters: list[str]) -> None:
+    listed = await command(service_url, "list", "--json")
+    assert [item["event_id"] for item in listed.data["items"]] == letters[::-1]
     assert "no such address" in (await command(service_url, "list", "--group", "b")).out
     shown = await command(service_url, "show", letters[0], "--json")
     assert shown.data["envelope"].startswith("{")
     assert (await command(service_url, "show", "unheard")).status == 1
 
 
-async def test_a_redrive_says_what_it_would_do_asks_and_leaves_a_trace(
+async def test_a_redrive_is_previewed_confirmed_and_audited(
     service_url: str, letters: list[str], notifications_database: TestDatabase
 ) -> None:
     dry = await command(service_url, "redrive", "--all", "--dry-run", *WHY, "--json")
@@ -78,9 +78,9 @@ async def test_a_redrive_says_what_it_would_do_asks_and_leaves_a_trace(
     refused = await command(service_url, "redrive", "--group", "a", *WHY, answer="n\n")
     assert refused.status == 1
     for selection in ((), ("--all", "--group", "a"), ("--all", letters[0])):
-        meant_nothing = await command(service_url, "redrive", *selection, "--yes", *WHY)
-        assert (meant_nothing.status, meant_nothing.out) == (2, "")
-        assert "--all" in meant_nothing.err
+        invalid = await command(service_url, "redrive", *selection, "--yes", *WHY)
+        assert (invalid.status, invalid.out) == (2, "")
+        assert "--all" in invalid.err
     count = "SELECT count(*) FROM operator_action"
     assert [tuple(row) for row in await fetch(notifications_database.url, count)] == [(0,)]
     done = await command(service_url, "redrive", "--group", "a", "--rate", "0.001", "--yes", *WHY, "--json")
@@ -89,7 +89,7 @@ async def test_a_redrive_says_what_it_would_do_asks_and_leaves_a_trace(
     assert [tuple(row) for row in found] == [(id, "redrive", "local", "the carrier is back") for id in letters[:2]]
 
 
-async def test_a_discard_gives_one_up(
+async def test_a_dead_letter_is_discarded(
     service_url: str, letters: list[str], notifications_database: TestDatabase
 ) -> None:
     assert (await command(service_url, "discard", letters[2], "--yes", *WHY)).status == 0
@@ -98,8 +98,8 @@ async def test_a_discard_gives_one_up(
     assert len((await command(service_url, "list", "--json")).data["items"]) == 2
 
 
-class Shown(Output):
-    """What a command shows, to be looked at."""
+class RecordedOutput(Output):
+    """Keeps the JSON that a command prints."""
 
     def __init__(self) -> None:
         super().__init__(as_json=True)
@@ -109,24 +109,24 @@ class Shown(Output):
         self.data = value
 
 
-def redrive_all(url: str, *, dry_run: bool = False) -> Shown:
-    """One every hundred seconds; in this process, so that what one call may change can be lowered."""
-    shown, api = Shown(), ApiClient(url, None, url_option="")
+def redrive_all(url: str, *, dry_run: bool = False) -> RecordedOutput:
+    """Redrive in this process, so that the limit of a call can be lowered, at one event in 100 s."""
+    output, api = RecordedOutput(), ApiClient(url, None, hint="")
     body = {"all": True, "reason": "why", "per_second": 0.01}
     try:
-        change(Session(api, shown), "redrive", body, dry_run=dry_run, yes=True)
+        change_at_one(Session(api, output), "redrive", body, dry_run=dry_run, yes=True)
     except CommandFailed as failure:
-        shown.data["failure"] = str(failure)
+        output.data["failure"] = str(failure)
     finally:
         api.close()
-    return shown
+    return output
 
 
-async def test_more_than_one_call_may_change_are_changed_in_several_at_the_rate_asked(
+async def test_a_large_change_is_split_into_calls_at_the_requested_rate(
     service_url: str, letters: list[str], notifications_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("tools.cli.batch_change.MOST", 2)
+    monkeypatch.setattr("tools.cli.batch_change.CALL_LIMIT", 2)
     monkeypatch.setattr("tools.cli.batch_change.sleep", pauses.append)
     dry = await asyncio.to_thread(redrive_all, service_url, dry_run=True)
     assert [item["event_id"] for item in dry.data["items"]] == letters
@@ -139,28 +139,28 @@ async def test_more_than_one_call_may_change_are_changed_in_several_at_the_rate_
     assert traced == 3
 
 
-async def test_a_change_that_is_interrupted_says_how_far_it_came(
+async def test_an_interrupted_change_reports_its_progress(
     service_url: str, letters: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tools.cli.batch_change.MOST", 2)
+    monkeypatch.setattr("tools.cli.batch_change.CALL_LIMIT", 2)
     monkeypatch.setattr("tools.cli.batch_change.sleep", interrupt)
     stopped = await asyncio.to_thread(redrive_all, service_url)
     assert [item["event_id"] for item in stopped.data["items"]] == letters[:2]
-    assert stopped.data["failure"] == "stopped: 2 of 3 were changed; the others are as they were"
+    assert stopped.data["failure"] == "stopped after 2 of 3 changes; the rest is unchanged"
     left = await asyncio.to_thread(redrive_all, service_url, dry_run=True)
     assert letters[2] in [item["event_id"] for item in left.data["items"]]
 
 
-async def test_what_fails_again_meanwhile_is_not_redriven_in_its_turn(
+async def test_an_event_that_fails_again_during_a_redrive_is_not_redriven_twice(
     service_url: str, letters: list[str], notifications_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail_again(_: float) -> None:
         asyncio.run(execute(notifications_database.url, "UPDATE deferred_message SET status = 'dead', due_at = NULL"))
 
-    monkeypatch.setattr("tools.cli.batch_change.MOST", 2)
+    monkeypatch.setattr("tools.cli.batch_change.CALL_LIMIT", 2)
     monkeypatch.setattr("tools.cli.batch_change.sleep", fail_again)
     done = await asyncio.to_thread(redrive_all, service_url)
     assert [item["event_id"] for item in done.data["items"]] == letters

@@ -1,4 +1,4 @@
-"""`event-trio outbox` against a running relay: what it prints where, what it asks, and how it says what went wrong."""
+"""`event-trio outbox` against a running relay: its output, its questions and its errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,10 +22,10 @@ WHY = ("--reason", "because")
 async def relay_url(outbox_database: TestDatabase) -> AsyncIterator[str]:
     async with serving(relay_app(outbox_database)) as url:
 
-        async def has_its_lanes() -> bool:
+        async def owns_all_lanes() -> bool:
             return not await query(outbox_database.url, "SELECT FROM outbox_lane WHERE owner IS NULL")
 
-        await eventually(has_its_lanes)
+        await eventually(owns_all_lanes)
         yield url
 
 
@@ -33,16 +33,14 @@ async def outbox(url: str, *arguments: str, answer: str | None = None) -> Ran:
     return await event_trio("outbox", *arguments, answer=answer, EVENT_TRIO_RELAY_URL=url)
 
 
-async def test_looking_prints_tables_for_people_and_json_for_machines(
-    relay_url: str, outbox_database: TestDatabase
-) -> None:
+async def test_reads_print_tables_or_json(relay_url: str, outbox_database: TestDatabase) -> None:
     first, _ = await record(outbox_database.url_for(OUTBOX_WRITER), [("bad", 1), ("good", 1)])
     await refuse(outbox_database, first.id)
     commands: list[tuple[list[str], str]] = [
         (["status"], "held groups 1"),
         (["lanes"], "0-63 (64)"),
         (["held"], "InvalidParameter: no"),
-        (["show", str(first.id)], "held because InvalidParameter: no"),
+        (["show", str(first.id)], "hold reason InvalidParameter: no"),
         (["show", "good"], "order.placed"),
     ]
     for command, expected in commands:
@@ -57,20 +55,20 @@ async def test_looking_prints_tables_for_people_and_json_for_machines(
     assert (await outbox(relay_url, "show", str(first.id), "--json")).data["state"] == "held"
 
 
-async def test_unknown_published_and_nonsense_are_three_answers(relay_url: str, outbox_database: TestDatabase) -> None:
+async def test_published_unknown_and_invalid_ids_are_told_apart(relay_url: str, outbox_database: TestDatabase) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("done", 1)])
     await publish_all(outbox_database)
     published = await outbox(relay_url, "show", "done")
-    assert (published.status, "nothing: all is published, up to number 1" in published.out) == (0, True)
+    assert (published.status, "none; published up to sequence 1" in published.out) == (0, True)
     shown = " ".join((await outbox(relay_url, "show", str(event.id))).out.split())
     assert "failed attempts none" in shown
     for id in ("never", "019aacb4-e9aa-7e02-9b14-5d2c8f6a7b31"):
         unknown = await outbox(relay_url, "show", id)
         assert (unknown.status, unknown.out) == (1, "")
-        assert f"{id} is unknown at Relay of order-events ({relay_url})" in unknown.err
-    nonsense = await outbox(relay_url, "show", "my last order")
-    assert (nonsense.status, nonsense.out) == (2, "")
-    assert "neither an event's id (a UUID) nor a group" in " ".join(nonsense.err.replace("│", "").split())
+        assert f"Relay of order-events ({relay_url}) knows no event and no message group {id}" in unknown.err
+    invalid = await outbox(relay_url, "show", "my last order")
+    assert (invalid.status, invalid.out) == (2, "")
+    assert "neither an event id (a UUID) nor a message group" in " ".join(invalid.err.replace("│", "").split())
 
 
 async def test_a_group_is_held_and_released(relay_url: str, outbox_database: TestDatabase) -> None:
@@ -89,15 +87,15 @@ async def test_a_group_is_held_and_released(relay_url: str, outbox_database: Tes
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
-    [("n", "nothing was changed"), (None, "--yes does it without asking"), ("", "nothing was changed")],
+    ("answer", "message"),
+    [("n", "nothing was changed"), (None, "--yes skips the question"), ("", "nothing was changed")],
 )
-async def test_what_is_not_confirmed_is_not_done(
-    relay_url: str, outbox_database: TestDatabase, answer: str | None, said: str
+async def test_an_unconfirmed_change_is_not_applied(
+    relay_url: str, outbox_database: TestDatabase, answer: str | None, message: str
 ) -> None:
     refused = await outbox(relay_url, "pause", *WHY, answer=answer)
     assert (refused.status, refused.out) == (1, "")
-    assert said in refused.err
+    assert message in refused.err
     assert await query(outbox_database.url, "SELECT FROM outbox_audit") == []
 
 
@@ -111,29 +109,29 @@ async def test_an_event_is_discarded(relay_url: str, outbox_database: TestDataba
     assert "may still bring it to the broker. Try again in " in early.err
     await refuse(outbox_database, event.id)
     done = await outbox(relay_url, "discard", str(event.id), *WHY, answer="yes")
-    assert (done.status, done.out) == (0, "discarded; the rest of its group goes on\n")
-    assert "order.placed number 1 of a: held" in done.err
+    assert (done.status, done.out) == (0, "discarded; the rest of its group is released\n")
+    assert "order.placed, sequence 1 of a: held" in done.err
     shown = await outbox(relay_url, "show", str(event.id))
     assert "discarded" in shown.out
     assert "because" in shown.out
 
 
-async def test_a_replay_shows_first_what_it_would_do(relay_url: str, outbox_database: TestDatabase) -> None:
+async def test_a_replay_is_counted_before_it_is_confirmed(relay_url: str, outbox_database: TestDatabase) -> None:
     await fill(outbox_database.url, 2, each=3)
     await publish_all(outbox_database)
     dry = await outbox(relay_url, "replay", "--group", "s-1", "--since", "2h", "--dry-run", "--json")
     assert dry.data == {"dry_run": True, "events": 3, "replay": None}
     types = ("--type", "order.cancelled", "--type", "order.placed")
     both = await outbox(relay_url, "replay", *types, "--dry-run")
-    assert (both.status, both.out) == (0, "6 events would go again\n")
+    assert (both.status, both.out) == (0, "6 events would be published again\n")
     no = await outbox(relay_url, "replay", "--group", "s-1", *WHY, answer="n")
     assert (no.status, no.out) == (1, "")
-    assert "3 events go again" in no.err
+    assert "3 events will be published again" in no.err
     assert await query(outbox_database.url, "SELECT FROM outbox_replay") == []
     done = await outbox(relay_url, "replay", "--group", "s-1", *WHY, "--yes", "--json")
     assert (done.status, done.data["replayed"], done.data["progress"]) == (0, 3, 1.0)
-    nothing = await outbox(relay_url, "replay", "--group", "unknown", *WHY, "--yes")
-    assert (nothing.status, "no event that was sent fits" in nothing.err) == (1, True)
+    unmatched = await outbox(relay_url, "replay", "--group", "unknown", *WHY, "--yes")
+    assert (unmatched.status, "no sent event matches" in unmatched.err) == (1, True)
 
 
 async def test_pause_and_resume(relay_url: str) -> None:
@@ -144,7 +142,7 @@ async def test_pause_and_resume(relay_url: str) -> None:
     assert (await outbox(relay_url, "resume", *WHY, "--yes")).out == "resumed\n"
 
 
-async def test_a_new_broker_is_accepted(relay_url: str, outbox_database: TestDatabase) -> None:
+async def test_a_recreated_broker_is_accepted(relay_url: str, outbox_database: TestDatabase) -> None:
     refused = await outbox(relay_url, "accept-broker", *WHY, "--yes")
     assert (refused.status, refused.err) == (1, "error: no new broker waits to be accepted\n")
     await query(outbox_database.url, "UPDATE outbox_control SET broker_seen = '7', broker_seen_at = now() RETURNING 1")
@@ -153,35 +151,35 @@ async def test_a_new_broker_is_accepted(relay_url: str, outbox_database: TestDat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["pause"], "--reason"),
         (["replay", *WHY], "--everything"),
         (["replay", "--everything"], "--dry-run"),
-        (["replay", "--since", "yesterday", "--dry-run"], "is no time"),
+        (["replay", "--since", "yesterday", "--dry-run"], "is not a time"),
         (["discard", "not-an-id", *WHY], "UUID"),
         (["stauts"], "status"),
     ],
 )
-async def test_used_wrongly_it_ends_with_status_2(arguments: list[str], said: str) -> None:
+async def test_a_usage_error_ends_with_status_2(arguments: list[str], message: str) -> None:
     ran = await outbox("http://127.0.0.1:9", *arguments)
     assert (ran.status, ran.out) == (2, "")
-    assert said.lower() in ran.err.lower()
+    assert message.lower() in ran.err.lower()
 
 
-async def test_a_service_that_is_not_there_is_named_with_what_to_do(relay_url: str) -> None:
-    away = await event_trio("outbox", "status", "--url", "http://127.0.0.1:9", "--json")
-    assert (away.status, away.out) == (1, "")
-    assert "cannot reach http://127.0.0.1:9" in away.err
-    assert "EVENT_TRIO_RELAY_URL" in away.err
+async def test_an_unreachable_service_is_named_with_the_remedy(relay_url: str) -> None:
+    unreachable = await event_trio("outbox", "status", "--url", "http://127.0.0.1:9", "--json")
+    assert (unreachable.status, unreachable.out) == (1, "")
+    assert "cannot reach http://127.0.0.1:9" in unreachable.err
+    assert "EVENT_TRIO_RELAY_URL" in unreachable.err
     wrong = await event_trio("outbox", "status", "--url", f"{relay_url}/elsewhere")
     assert wrong.status == 1
-    assert "has nothing at /elsewhere/v1/outbox. Give --url or set EVENT_TRIO_RELAY_URL" in wrong.err
-    nonsense = await event_trio("outbox", "status", "--url", "relay:8002")
-    assert (nonsense.status, nonsense.err.startswith("error: ")) == (1, True)
+    assert "has no /elsewhere/v1/outbox. Give --url or set EVENT_TRIO_RELAY_URL" in wrong.err
+    invalid = await event_trio("outbox", "status", "--url", "relay:8002")
+    assert (invalid.status, invalid.err.startswith("error: ")) == (1, True)
 
 
-async def test_a_token_that_will_not_do_is_named_but_never_shown(outbox_database: TestDatabase, tmp_path: Path) -> None:
+async def test_a_rejected_token_is_described_but_not_shown(outbox_database: TestDatabase, tmp_path: Path) -> None:
     issuer = Issuer()
     auth: dict[str, Any] = {
         "auth_jwks": issuer.write_key_set(tmp_path), "auth_issuer": ISSUER, "auth_audience": AUDIENCE
@@ -191,24 +189,24 @@ async def test_a_token_that_will_not_do_is_named_but_never_shown(outbox_database
         without = await event_trio("outbox", "status", "--url", url)
         customer = await event_trio("outbox", "status", "--url", url, EVENT_TRIO_TOKEN=carl)
         expired = await event_trio("outbox", "status", "--url", url, "--token", old)
-        nonsense = await event_trio("outbox", "status", "--url", url, "--token", "nonsense")
+        malformed = await event_trio("outbox", "status", "--url", url, "--token", "nonsense")
         operator = await event_trio(
             "outbox", "pause", *WHY, "-y", "--url", url, "--token", issuer.token("olga", "operator")
         )
-    assert [ran.status for ran in (without, customer, expired, nonsense, operator)] == [1, 1, 1, 1, 0]
-    assert "asks for an operator's token: give --token or set EVENT_TRIO_TOKEN" in without.err
+    assert [ran.status for ran in (without, customer, expired, malformed, operator)] == [1, 1, 1, 1, 0]
+    assert "requires an operator's token: give --token or set EVENT_TRIO_TOKEN" in without.err
     assert customer.err == (
-        "error: the token from EVENT_TRIO_TOKEN (subject carl, roles customer) may not do this: "
+        "error: the token from EVENT_TRIO_TOKEN (subject carl, roles customer) is not permitted to do this: "
         "this needs the role operator\n"
     )
     assert "the token from --token (subject olga, roles operator): the token has expired" in expired.err
-    assert "the token from --token (which is no JWT)" in nonsense.err
+    assert "the token from --token (not a JWT)" in malformed.err
     assert not any(token in ran.err + ran.out for token in (carl, old) for ran in (customer, expired))
     (entry,) = await query(outbox_database.url, "SELECT actor, action FROM outbox_audit")
     assert tuple(entry) == ("olga", "pause")
 
 
-async def test_json_is_json_whatever_the_terminal(relay_url: str) -> None:
+async def test_json_does_not_depend_on_the_terminal(relay_url: str) -> None:
     ran = await event_trio("outbox", "status", "--url", relay_url, "--json", FORCE_COLOR="1", COLUMNS="20")
     assert json.loads(ran.out)["relays"] == 1
     plain = await event_trio("outbox", "lanes", "--url", relay_url, NO_COLOR="1", FORCE_COLOR="1")

@@ -1,4 +1,4 @@
-"""`event-trio` asks again under the same key when an answer was lost, so that nothing is done twice."""
+"""`event-trio` retries with the same key when a response was lost, so that a change is applied once."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.support.serving import serving
 WHY = ("--reason", "because", "--yes")
 
 
-async def test_a_lost_answer_discards_nothing_twice(orders_database: TestDatabase) -> None:
+async def test_a_lost_response_discards_nothing_twice(orders_database: TestDatabase) -> None:
     await execute(orders_database.url, *three_letters("order"))
     async with serving(build(settings(orders_database))) as url, losing(url, answers=2) as lossy:
         commands = [
@@ -23,19 +23,19 @@ async def test_a_lost_answer_discards_nothing_twice(orders_database: TestDatabas
             for address in (lossy, url)
         ]
     assert [(ran.status, ran.err) for ran in commands] == [(0, ""), (0, "")]
-    # Each command has a key of its own: the second one takes the next letter.
+    # Each command has its own key, so the second one discards the next dead letter.
     assert [[item["event_id"] for item in ran.data["items"]] for ran in commands] == [["e-1"], ["e-2"]]
     traces = await fetch(orders_database.url, "SELECT event_id FROM operator_action ORDER BY id")
     assert [row["event_id"] for row in traces] == ["e-1", "e-2"]
 
 
 @pytest.mark.parametrize(("lost", "status"), [(1, 0), (3, 1)])
-async def test_an_outbox_is_paused_once_and_what_is_not_known_is_said(
+async def test_an_outbox_is_paused_once_and_an_unknown_result_is_reported(
     outbox_database: TestDatabase, lost: int, status: int
 ) -> None:
     async with serving(relay_app(outbox_database)) as url, losing(url, answers=lost) as lossy:
         ran = await event_trio("outbox", "pause", "--url", lossy, *WHY)
     assert ran.status == status, ran.err
-    assert ("It may have been done: look before you ask again" in ran.err) is (status == 1)
+    assert ("The change may have been applied. Check before you retry" in ran.err) is (status == 1)
     audited = await query(outbox_database.url, "SELECT action FROM outbox_audit")
     assert [row["action"] for row in audited] == ["pause"]

@@ -1,4 +1,4 @@
-"""`event-trio` asks all services at once, says whom it asked, and what became of what it changed."""
+"""`event-trio` with several services: it queries all of them, names them, and follows its changes."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.support.order_service import settings
 from tests.support.serving import serving
 
 WHY = ("--reason", "the carrier is back")
-NOBODY = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def order(orders_database: TestDatabase) -> AsyncIterator[str]:
 async def notification(notifications_database: TestDatabase) -> AsyncIterator[str]:
     made = NotificationSettings(
         database_url=SecretStr(notifications_database.url_for("notification_api")),
-        aws_endpoint_url=NOBODY,
+        aws_endpoint_url=UNREACHABLE,
         queue_wait_seconds=1,
         drain_seconds=2,
     )
@@ -39,130 +39,126 @@ async def notification(notifications_database: TestDatabase) -> AsyncIterator[st
         yield url
 
 
-async def ask(services: dict[str, str], *arguments: str, **environment: str) -> Ran:
+async def run(services: dict[str, str], *arguments: str, **environment: str) -> Ran:
     declared = ",".join(f"{name}={url}" for name, url in services.items())
     return await event_trio(*arguments, EVENT_TRIO_SERVICES=declared, **environment)
 
 
-async def test_dead_letters_of_all_services_are_listed_and_those_that_do_not_answer_named(
+async def test_dead_letters_of_all_services_are_listed_and_unreachable_services_named(
     order: str, notification: str, orders_database: TestDatabase
 ) -> None:
     await execute(orders_database.url, *three_letters("order"))
-    services = {"order": order, "notification": notification, "order-relay": NOBODY}
-    both = await ask(services, "dead-letters", "list")
+    services = {"order": order, "notification": notification, "order-relay": UNREACHABLE}
+    both = await run(services, "dead-letters", "list")
     assert both.status == 0
-    assert f"no dead letters at Notification service ({notification})" in both.err
-    assert f"3 rows of Order service ({order})" in both.err
+    assert f"Notification service ({notification}): no dead letters" in both.err
+    assert f"Order service ({order}): 3 rows" in both.err
     assert "Order service" in both.out
-    one = await ask(services, "dead-letters", "list", "--service", "notification", "--json")
-    assert (one.data["items"], one.data["asked"]) == ([], [f"Notification service ({notification})"])
-    part = await ask({**services, "notification": NOBODY}, "dead-letters", "list", "--json")
+    one = await run(services, "dead-letters", "list", "--service", "notification", "--json")
+    assert (one.data["items"], one.data["queried"]) == ([], [f"Notification service ({notification})"])
+    part = await run({**services, "notification": UNREACHABLE}, "dead-letters", "list", "--json")
     assert (part.status, len(part.data["items"])) == (1, 3)
-    assert f"cannot reach {NOBODY}: nothing listens there; the notification service is gone" in part.err
-    unheard = await ask(services, "dead-letters", "list", "--service", "billing")
-    assert (unheard.status, "there are: order, notification" in unheard.err) == (2, True)
+    assert f"cannot reach {UNREACHABLE}: connection refused; the notification service is not running" in part.err
+    unknown = await run(services, "dead-letters", "list", "--service", "billing")
+    assert (unknown.status, "known services: order, notification" in unknown.err) == (2, True)
 
 
-async def test_a_service_that_was_not_meant_is_named_with_the_right_variable(
-    order: str, outbox_database: TestDatabase
-) -> None:
+async def test_the_wrong_service_is_named_with_the_right_variable(order: str, outbox_database: TestDatabase) -> None:
     async with serving(relay_app(outbox_database)) as relay:
         letters = await event_trio("dead-letters", "list", "--url", relay)
         outbox = await event_trio("outbox", "status", "--url", order)
     assert (letters.status, outbox.status) == (1, 1)
-    assert f"Relay of order-events ({relay}) has nothing at /v1/dead-letters" in letters.err
+    assert f"Relay of order-events ({relay}) has no /v1/dead-letters" in letters.err
     assert "EVENT_TRIO_CONSUMER_URL" in letters.err
     assert "EVENT_TRIO_RELAY_URL" not in letters.err
-    assert f"Order service ({order}) has nothing at /v1/outbox" in outbox.err
+    assert f"Order service ({order}) has no /v1/outbox" in outbox.err
     assert "EVENT_TRIO_RELAY_URL" in outbox.err
 
 
-async def test_what_would_change_more_than_one_service_asks_which(
+async def test_a_change_at_several_services_requires_a_selection(
     order: str, notification: str, orders_database: TestDatabase, notifications_database: TestDatabase
 ) -> None:
     await execute(orders_database.url, *three_letters("order"))
     await execute(notifications_database.url, *three_letters("notification"))
     services = {"order": order, "notification": notification}
-    refused = await ask(services, "dead-letters", "discard", "--all", "--yes", *WHY)
+    refused = await run(services, "dead-letters", "discard", "--all", "--yes", *WHY)
     assert (refused.status, refused.out) == (1, "")
     assert "--service NAME, or --service all; nothing was changed" in refused.err
-    one = await ask(services, "dead-letters", "discard", "--all", "--yes", "-S", "order", "--json", *WHY)
+    one = await run(services, "dead-letters", "discard", "--all", "--yes", "-S", "order", "--json", *WHY)
     assert {item["service"] for item in one.data["items"]} == {"Order service"}
-    found = await ask(services, "dead-letters", "discard", "e-2", "--yes", "--json", *WHY)
+    found = await run(services, "dead-letters", "discard", "e-2", "--yes", "--json", *WHY)
     assert [(item["event_id"], item["service"]) for item in found.data["items"]] == [("e-2", "Notification service")]
-    gone = await ask(services, "dead-letters", "discard", "e-2", "--yes", *WHY)
-    assert (gone.status, "e-2 is no dead letter at Order service (" in gone.err) == (1, True)
-    audit = await ask(services, "dead-letters", "audit")
+    gone = await run(services, "dead-letters", "discard", "e-2", "--yes", *WHY)
+    assert (gone.status, "e-2 is not a dead letter at Order service (" in gone.err) == (1, True)
+    audit = await run(services, "dead-letters", "audit")
     assert audit.out.count("the carrier is back") == 4
-    mine = await ask(services, "dead-letters", "audit", "--event", "e-2", "--json")
+    mine = await run(services, "dead-letters", "audit", "--event", "e-2", "--json")
     assert [(item["action"], item["actor"], item["reason"]) for item in mine.data["items"]] == [
         ("discard", "local", "the carrier is back")
     ] * 2
-    nothing = await ask(services, "dead-letters", "audit", "--by", "olga")
-    assert (nothing.status, "nothing was done about messages at Order service" in nothing.err) == (0, True)
+    none = await run(services, "dead-letters", "audit", "--by", "olga")
+    assert (none.status, "no changes by operators" in none.err) == (0, True)
 
 
-async def test_what_waits_is_asked_of_all_services_too(
+async def test_deferred_events_of_all_services_are_listed(
     order: str, notification: str, orders_database: TestDatabase, notifications_database: TestDatabase
 ) -> None:
     await execute(orders_database.url, *waiting("order"))
-    # The notification service would run its own if they were due.
+    # The notification service would process its deferred events if they were due.
     await execute(notifications_database.url, *waiting("notification"))
-    services = {"order": order, "notification": notification, "order-relay": NOBODY}
-    list_items = await ask(services, "deferred", "list")
-    assert [f"5 rows of {whom}" in list_items.err for whom in (f"Order service ({order})", "Notification service")] == [
-        True,
-        True,
-    ]
-    one = await ask(services, "deferred", "list", "--service", "order", "--json")
-    assert ({item["service"] for item in one.data["items"]}, len(one.data["asked"])) == ({"Order service"}, 1)
-    by_url = await ask(services, "deferred", "list", "--status", "blocked", "--json", EVENT_TRIO_CONSUMER_URL=order)
-    assert by_url.data["asked"] == [f"Order service ({order})"]
-    refused = await ask(services, "deferred", "discard", "--group", "b", "--yes", *WHY)
+    services = {"order": order, "notification": notification, "order-relay": UNREACHABLE}
+    listed = await run(services, "deferred", "list")
+    assert f"Order service ({order}): 5 rows" in listed.err
+    assert f"Notification service ({notification}): 5 rows" in listed.err
+    one = await run(services, "deferred", "list", "--service", "order", "--json")
+    assert ({item["service"] for item in one.data["items"]}, len(one.data["queried"])) == ({"Order service"}, 1)
+    by_url = await run(services, "deferred", "list", "--status", "blocked", "--json", EVENT_TRIO_CONSUMER_URL=order)
+    assert by_url.data["queried"] == [f"Order service ({order})"]
+    refused = await run(services, "deferred", "discard", "--group", "b", "--yes", *WHY)
     assert (refused.status, refused.out) == (1, "")
-    assert "1 waiting event at Order service" in refused.err
+    assert "1 deferred event at Order service" in refused.err
     assert "--service NAME, or --service all; nothing was changed" in refused.err
-    given_up = await ask(services, "deferred", "discard", "--group", "b", "--yes", "-S", "order", *WHY)
-    assert (given_up.status, "discard: 1 waiting event\n" in given_up.err) == (0, True)
-    shown = await ask(services, "deferred", "show", "b-1")
+    discarded = await run(services, "deferred", "discard", "--group", "b", "--yes", "-S", "order", *WHY)
+    assert (discarded.status, "discard: 1 deferred event\n" in discarded.err) == (0, True)
+    shown = await run(services, "deferred", "show", "b-1")
     assert (shown.status, f"Notification service ({notification})" in shown.out, order in shown.out) == (0, True, False)
-    run = await ask({"order": order, "notification": NOBODY}, "deferred", "run", "b-1", "--yes", *WHY)
-    assert (run.status, f"b-1 does not wait at Order service ({order})" in run.err) == (1, True)
-    assert f"cannot reach {NOBODY}" in run.err
+    ran = await run({"order": order, "notification": UNREACHABLE}, "deferred", "run", "b-1", "--yes", *WHY)
+    assert (ran.status, f"b-1 is not deferred at Order service ({order})" in ran.err) == (1, True)
+    assert f"cannot reach {UNREACHABLE}" in ran.err
 
 
-async def test_a_redrive_that_is_followed_says_what_came_of_it(
-    notification: str, notifications_database: TestDatabase
-) -> None:
+async def test_a_followed_redrive_shows_the_outcomes(notification: str, notifications_database: TestDatabase) -> None:
     await execute(notifications_database.url, *three_letters("notification"))
-    followed = await ask(
+    followed = await run(
         {"notification": notification}, "dead-letters", "redrive", "--all", "--yes", "--wait", "--json", *WHY
     )
     assert followed.status == 1
-    # What is no event cannot be handled, however often it runs.
-    assert [item["became"].partition(":")[0] for item in followed.data["items"]] == ["dead again"] * 3
+    # A message without an envelope can never be processed.
+    assert [item["outcome"].partition(":")[0] for item in followed.data["items"]] == ["dead again"] * 3
     assert "3 dead again" in followed.err
-    brief = await ask(
+    brief = await run(
         *({"notification": notification}, "dead-letters", "redrive", "--all", "--rate", "0.01", "--yes", "--wait"),
         *("--wait-seconds", "1", *WHY),
     )
     assert (brief.status, "2 waiting" in brief.err) == (1, True)
 
 
-async def test_one_look_shows_every_service_and_why_it_is_not_well(order: str, outbox_database: TestDatabase) -> None:
+async def test_the_status_of_every_service_is_shown_with_its_problems(
+    order: str, outbox_database: TestDatabase
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stopped:
         silent = f"http://127.0.0.1:{stopped.getsockname()[1]}"
-        services = {"order": order, "billing": NOBODY, "order-relay": silent}
+        services = {"order": order, "billing": UNREACHABLE, "order-relay": silent}
         soon = {"EVENT_TRIO_TIMEOUT_SECONDS": "3"}
-        found = await ask(services, "status", "--json", **soon)
-        table = await ask(services, "status", **soon)
-        outbox = await ask(services, "outbox", "status", **soon)
-    assert (found.status, found.data["well"]) == (1, False)
+        found = await run(services, "status", "--json", **soon)
+        table = await run(services, "status", **soon)
+        outbox = await run(services, "outbox", "status", **soon)
+    assert (found.status, found.data["healthy"]) == (1, False)
     rows: dict[str, Any] = {row["service"]: row for row in found.data["services"]}
     assert rows["order"]["state"] in {"ready", "degraded"}
-    assert rows["billing"]["says"] == [
-        f"cannot reach {NOBODY}: nothing listens there; the billing service is gone, or was not started"
+    assert rows["billing"]["details"] == [
+        f"cannot reach {UNREACHABLE}: connection refused; the billing service is not running"
     ]
-    assert f"the relay of order-events does not answer at {silent}" in rows["order-relay"]["says"][0]
-    assert "stopped or gone" in table.out
+    assert f"the relay of order-events does not answer at {silent}" in rows["order-relay"]["details"][0]
+    assert "suspended, overloaded or gone" in table.out
     assert (outbox.status, f"the relay of order-events does not answer at {silent}" in outbox.err) == (1, True)

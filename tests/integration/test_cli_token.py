@@ -1,4 +1,4 @@
-"""`event-trio token`: what it makes, services take, and nothing else does."""
+"""`event-trio token` creates tokens that the services with its key set accept, and only those."""
 
 import asyncio
 import stat
@@ -22,7 +22,9 @@ def verifier(folder: Path, *, issuer: str = "event-trio-local") -> TokenVerifier
     return TokenVerifier(KeySet(key_set_from(str(folder / "jwks.json"))), issuer=issuer, audience="event-trio")
 
 
-async def test_a_service_takes_its_token_for_what_it_says(orders_database: TestDatabase, tmp_path: Path) -> None:
+async def test_a_service_accepts_the_token_with_its_subject_and_role(
+    orders_database: TestDatabase, tmp_path: Path
+) -> None:
     keys = tmp_path / "auth"
     ran = await event_trio("token", "--keys", str(keys), "--subject", "customer-1", "--role", "customer", "--json")
     services = {name.lower(): value for name, value in ran.data["services"].items()}
@@ -35,7 +37,7 @@ async def test_a_service_takes_its_token_for_what_it_says(orders_database: TestD
         assert (await place(api, {"Authorization": f"Bearer {customer}"}))["customer_id"] == "customer-1"
 
 
-async def test_roles_subject_and_expiry_are_as_asked(tmp_path: Path) -> None:
+async def test_roles_subject_and_expiry_are_as_requested(tmp_path: Path) -> None:
     token = await mint(tmp_path, "-s", "olga", "-r", "operator", "-r", "service", "--hours", "1")
     principal = await verifier(tmp_path).verify(token)
     assert (principal.subject, principal.roles) == ("olga", frozenset({Role.OPERATOR, Role.SERVICE}))
@@ -43,7 +45,7 @@ async def test_roles_subject_and_expiry_are_as_asked(tmp_path: Path) -> None:
         await verifier(tmp_path, issuer="somebody-else").verify(token)
 
 
-async def test_two_at_once_share_one_key_that_only_its_owner_reads(tmp_path: Path) -> None:
+async def test_concurrent_commands_share_one_key_that_only_its_owner_can_read(tmp_path: Path) -> None:
     keys = tmp_path / "auth"
     tokens = await asyncio.gather(*(mint(keys) for _ in range(3)))
     for token in tokens:
@@ -53,7 +55,7 @@ async def test_two_at_once_share_one_key_that_only_its_owner_reads(tmp_path: Pat
     assert '"d"' not in (keys / "jwks.json").read_text()
 
 
-async def test_standard_output_is_the_token_alone(tmp_path: Path) -> None:
+async def test_standard_output_contains_only_the_token(tmp_path: Path) -> None:
     ran = await event_trio("token", "--keys", str(tmp_path))
     assert ran.out.count(".") == 2
     assert ran.out.count("\n") == 1
@@ -61,8 +63,8 @@ async def test_standard_output_is_the_token_alone(tmp_path: Path) -> None:
     assert ran.out.strip() not in ran.err
 
 
-async def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+async def test_an_unreadable_key_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "private-key.pem").write_text("no key")
     ran = await event_trio("token", "--keys", str(tmp_path))
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err.startswith("error: no key in ")
+    assert ran.err.startswith("error: the key in ")

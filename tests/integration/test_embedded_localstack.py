@@ -1,4 +1,4 @@
-"""The embedded LocalStack: only on the loopback, with the services that the templates need."""
+"""The embedded LocalStack listens on the loopback only and has the services that the templates need."""
 
 import socket
 from pathlib import Path
@@ -11,7 +11,7 @@ from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 
 
-async def test_it_serves_on_the_loopback_alone_and_litters_nothing(tmp_path: Path) -> None:
+async def test_it_listens_on_the_loopback_only_and_removes_stale_files(tmp_path: Path) -> None:
     folder = tmp_path / "localstack"
     (folder / "state").mkdir(parents=True)
     (folder / "state" / "stale-cache").write_text("")
@@ -21,18 +21,20 @@ async def test_it_serves_on_the_loopback_alone_and_litters_nothing(tmp_path: Pat
             made = await client.create_queue(QueueName="any.fifo", Attributes={"FifoQueue": "true"})
         assert made["QueueUrl"].startswith(f"{server.endpoint_url}/")
         assert _answers("127.0.0.1", server.port)
-        # On Linux all of 127.0.0.0/8 is this machine, so this answers if it listens on all addresses.
+        # On Linux 127.0.0.0/8 is this machine, so a server on all addresses would answer here.
         assert not _answers("127.0.0.2", server.port)
     assert not _answers("127.0.0.1", server.port)
 
 
-async def test_a_missing_installation_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_installation_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(localstack, "ENVIRONMENT", tmp_path / ".venv-localstack")
     with pytest.raises(EmbeddedServerFailed, match=r"not installed in .venv-localstack: run `make bootstrap`"):
         await EmbeddedLocalStack(tmp_path).start()
 
 
-async def test_a_server_that_ends_at_once_is_told_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_ends_at_once_is_reported_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python = tmp_path / "broken" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\necho 'No component plugins found'\nexit 1\n")

@@ -1,4 +1,4 @@
-"""The embedded Postgres: what survives, what is cleaned up, and what it says when it cannot start."""
+"""The embedded Postgres: which data survives, what is removed, and why it cannot start."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tools.embedded.postmaster import clear_stale_pid
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    # Not pytest's tmp_path, which only its owner may enter: as root the server runs as somebody else.
+    # Not pytest's tmp_path, which only its owner may enter: as root, the server runs as another user.
     with TemporaryDirectory(prefix="event-trio-test-") as name:
         Path(name).chmod(0o755)
         yield Path(name) / "postgres"
@@ -34,7 +34,7 @@ async def test_committed_rows_survive_a_kill_and_a_stale_pid_file(folder: Path) 
         assert await _execute(second, "SELECT answer FROM kept") == 42
 
 
-async def test_a_pid_file_whose_number_went_to_another_program_is_cleared(folder: Path) -> None:
+async def test_a_pid_file_with_the_id_of_another_program_is_removed(folder: Path) -> None:
     async with EmbeddedPostgres(folder):
         pass
     lock = folder / "data" / "postmaster.pid"
@@ -43,17 +43,17 @@ async def test_a_pid_file_whose_number_went_to_another_program_is_cleared(folder
         assert await _execute(server, "SELECT 1") == 1
 
 
-async def test_a_folder_in_use_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.embedded.postmaster.PATIENCE_SECONDS", 0.1)
+async def test_a_folder_in_use_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.embedded.postmaster.STOP_SECONDS", 0.1)
     async with EmbeddedPostgres(folder):
         with pytest.raises(EmbeddedServerFailed, match=r"already running on .*stop the other `make demo`"):
             await clear_stale_pid(folder / "data")
 
 
-async def test_a_fresh_start_forgets_the_data_but_never_that_of_a_running_server(
+async def test_a_fresh_start_deletes_the_data_but_never_that_of_a_running_server(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.embedded.postmaster.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("tools.embedded.postmaster.STOP_SECONDS", 0.1)
     async with EmbeddedPostgres(folder) as first:
         await _execute(first, "CREATE TABLE kept AS SELECT 42 AS answer")
         with pytest.raises(EmbeddedServerFailed, match=r"already running on"):
@@ -64,14 +64,14 @@ async def test_a_fresh_start_forgets_the_data_but_never_that_of_a_running_server
     assert sorted(path.name for path in folder.iterdir()) == ["data", "initdb.log", "postgres.log"]
 
 
-async def test_a_temporary_folder_goes_with_the_server() -> None:
+async def test_a_temporary_folder_is_removed_with_the_server() -> None:
     async with EmbeddedPostgres() as server:
         data = Path(str(await _execute(server, "SHOW data_directory")))
         assert data.exists()
     assert not data.parent.exists()
 
 
-async def test_a_port_in_use_is_told_before_anything_is_made(folder: Path) -> None:
+async def test_a_port_in_use_is_reported_before_anything_is_created(folder: Path) -> None:
     async with EmbeddedPostgres(folder) as server:
         second = EmbeddedPostgres(folder.with_name("second"), port=server.port, port_variable="DEMO_POSTGRES_PORT")
         with pytest.raises(PortInUse, match=rf"Port {server.port} .*DEMO_POSTGRES_PORT"):
@@ -101,13 +101,13 @@ def _damaged(data: Path) -> None:
 @pytest.mark.parametrize(
     ("breakage", "message"),
     [
-        (_of_another_version, r"made by Postgres 9.6 .*rm -rf .*POSTGRES_BIN"),
+        (_of_another_version, r"created by Postgres 9.6 .*rm -rf .*POSTGRES_BIN"),
         (_with_other_things_in_it, r"is not a Postgres data folder: .*rm -rf"),
         (_a_file, r"The data folder cannot be used: .*rm -rf"),
         (_damaged, r"(?s)did not start.*rm -rf .*postgres.log:\n.+"),
     ],
 )
-async def test_a_broken_folder_is_told(
+async def test_an_unusable_folder_is_reported(
     folder: Path, breakage: Callable[[Path], None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tools.embedded.postgres.RESTART_SECONDS", 0.0)
@@ -131,7 +131,7 @@ def _read_only(data: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def _somebody_else_s(data: Path) -> None:
+def _of_another_user(data: Path) -> None:
     if os.geteuid() == 0:
         for path in (data, *data.rglob("*")):
             os.chown(path, 0, 0)
@@ -139,21 +139,21 @@ def _somebody_else_s(data: Path) -> None:
         data.chmod(0o755)
 
 
-async def test_changed_modes_and_owners_are_mended_and_the_data_is_kept(
+async def test_changed_modes_and_owners_are_repaired_and_the_data_is_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = EmbeddedPostgres(folder)
     async with server:
         await _execute(server, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert capsys.readouterr().err == ""
-    for change in (_open_to_all, _closed, _read_only, _somebody_else_s):
+    for change in (_open_to_all, _closed, _read_only, _of_another_user):
         change(folder / "data")
         async with server:
             assert await _execute(server, "SELECT answer FROM kept") == 42
-        assert "mended, with all data kept" in capsys.readouterr().err
+        assert "repaired, with all data kept" in capsys.readouterr().err
 
 
-async def test_an_installation_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_installation_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_BIN", str(folder))
     with pytest.raises(EmbeddedServerFailed, match=r"correct POSTGRES_BIN"):
         await EmbeddedPostgres(folder).start()

@@ -1,4 +1,4 @@
-"""Nothing that was started outlives whoever started it."""
+"""No child process outlives the process that started it."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ PARENT = """
     child.start()
     time.sleep(60)
 """
-# A process with a child of its own, both deaf to the polite signal, that say who they are.
+# A process with a child; both ignore SIGTERM and write their process ids to files.
 STUBBORN = """
     import os, signal, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -56,8 +56,8 @@ async def test_killing_the_parent_ends_its_grandchildren(parent: "subprocess.Pop
     await eventually(lambda: _removed(tmp_path / "litter"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS cannot tell a process that its parent died")
-async def test_killing_the_reaper_itself_ends_the_command(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS cannot signal a process when its parent dies")
+async def test_killing_the_reaper_ends_the_command(tmp_path: Path) -> None:
     child = _child(tmp_path, "import time; print('up', flush=True); time.sleep(60)")
     child.start()
     await eventually(lambda: _text(tmp_path / "log"))
@@ -68,7 +68,7 @@ async def test_killing_the_reaper_itself_ends_the_command(tmp_path: Path) -> Non
     await child.stop()
 
 
-async def test_stop_lets_the_command_end_in_order(tmp_path: Path) -> None:
+async def test_stop_lets_the_command_exit_in_order(tmp_path: Path) -> None:
     child = _child(
         tmp_path,
         """
@@ -88,14 +88,14 @@ async def test_stop_lets_the_command_end_in_order(tmp_path: Path) -> None:
     assert "left in order" in child.last_lines()
 
 
-async def test_the_status_is_the_commands_own(tmp_path: Path) -> None:
+async def test_the_status_is_that_of_the_command(tmp_path: Path) -> None:
     child = _child(tmp_path, "raise SystemExit(3)")
     child.start()
     assert await child.wait(10) == 3
     assert await child.stop() == 3
 
 
-async def test_a_command_that_does_not_exist_is_told_in_the_log(tmp_path: Path) -> None:
+async def test_a_missing_command_is_reported_in_the_log(tmp_path: Path) -> None:
     child = ChildProcess(Command("ghost", [str(tmp_path / "ghost")], tmp_path / "log"))
     child.start()
     assert await child.wait(10) == 127
@@ -103,9 +103,7 @@ async def test_a_command_that_does_not_exist_is_told_in_the_log(tmp_path: Path) 
     assert "cannot start" in str(child.failure("did not start"))
 
 
-async def test_a_command_sees_only_the_environment_it_was_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_command_sees_only_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "somebody else's")
     child = _child(tmp_path, "import os; print(sorted(os.environ.get(n, '-') for n in ('DATABASE_URL', 'GIVEN')))")
     child.start()

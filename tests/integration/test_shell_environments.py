@@ -1,4 +1,4 @@
-"""Tools in shells that are set up for something else: another Python's variables, no home, a terminal of ASCII."""
+"""The tools in unusual shells: variables of another Python, no home folder, an ASCII terminal."""
 
 import os
 import subprocess
@@ -31,53 +31,53 @@ VARIABLES = {
 
 
 @pytest.fixture
-def odd(tmp_path: Path) -> dict[str, str]:
-    """A shell with another program's modules on the path of Python."""
+def unusual(tmp_path: Path) -> dict[str, str]:
+    """A shell with modules of another program on the path of Python."""
     for module in ("httpx", "typer", "json", "sitecustomize", "tools"):
-        (tmp_path / f"{module}.py").write_text("raise SystemExit('not the module that was meant')\n")
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('the wrong module')\n")
     return {**VARIABLES, "PYTHONPATH": str(tmp_path)}
 
 
-async def test_the_command_runs_in_it_and_takes_what_is_typed(odd: dict[str, str], tmp_path: Path) -> None:
-    made = await event_trio("token", "--keys", str(tmp_path / "keys"), "--subject", REASON, "--json", **odd)
+async def test_the_command_accepts_text_in_any_language(unusual: dict[str, str], tmp_path: Path) -> None:
+    made = await event_trio("token", "--keys", str(tmp_path / "keys"), "--subject", REASON, "--json", **unusual)
     assert (made.status, made.err) == (0, "")
     assert made.data["subject"] == REASON
 
 
-async def test_a_failure_is_told_in_it(odd: dict[str, str]) -> None:
+async def test_a_failure_is_one_line(unusual: dict[str, str]) -> None:
     for command in (["hold", REASON, "--reason", REASON, "--yes"], ["status"]):
-        told = await event_trio("outbox", *command, "--url", "http://127.0.0.1:9", **odd)
-        assert told.status == 1
-        assert told.err.startswith("error: cannot reach http://127.0.0.1:9")
-        assert len(told.err.splitlines()) == 1
+        ran = await event_trio("outbox", *command, "--url", "http://127.0.0.1:9", **unusual)
+        assert ran.status == 1
+        assert ran.err.startswith("error: cannot reach http://127.0.0.1:9")
+        assert len(ran.err.splitlines()) == 1
 
 
-async def test_what_is_no_text_is_told() -> None:
+async def test_arguments_that_are_not_utf_8_are_rejected() -> None:
     bytes_of_another_encoding = os.fsdecode(REASON.encode("euc-kr"))
-    told = await event_trio("outbox", "hold", "x", "--reason", bytes_of_another_encoding, "--yes", "--url", "http://h")
-    assert (told.status, told.out) == (1, "")
-    assert told.err == "error: what was given is no UTF-8, so it cannot be sent\n"
+    ran = await event_trio("outbox", "hold", "x", "--reason", bytes_of_another_encoding, "--yes", "--url", "http://h")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "error: the arguments are not valid UTF-8\n"
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"ALL_PROXY": "socks5://127.0.0.1:9"}, "ALL_PROXY names a proxy that cannot be used for http://relay.example"),
         ({"EVENT_TRIO_RELAY_URL": "relay.example:8002"}, "the address 'relay.example:8002' must be a URL"),
     ],
 )
-async def test_surroundings_that_cannot_be_used_are_a_sentence(variables: dict[str, str], said: str) -> None:
-    told = await event_trio("outbox", "status", **{"EVENT_TRIO_RELAY_URL": "http://relay.example", **variables})
-    assert (told.status, told.out) == (1, "")
-    assert told.err.startswith(f"error: {said}")
+async def test_an_unusable_environment_is_reported(variables: dict[str, str], message: str) -> None:
+    ran = await event_trio("outbox", "status", **{"EVENT_TRIO_RELAY_URL": "http://relay.example", **variables})
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith(f"error: {message}")
 
 
-def test_make_hands_none_of_it_on(odd: dict[str, str], tmp_path: Path) -> None:
+def test_make_does_not_pass_the_variables_on(unusual: dict[str, str], tmp_path: Path) -> None:
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"include {ROOT / 'Makefile'}\n.PHONY: shown\nshown:\n\t@env\n")
     ran = subprocess.run(
         ["make", "-f", str(makefile), "--silent", "shown"],
-        env={**os.environ, **odd, "PYTHON": "", "JOBS": "", "VIRTUAL_ENV": "/nowhere"},
+        env={**os.environ, **unusual, "PYTHON": "", "JOBS": "", "VIRTUAL_ENV": "/nowhere"},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -87,10 +87,8 @@ def test_make_hands_none_of_it_on(odd: dict[str, str], tmp_path: Path) -> None:
     assert {name: value for name, value in seen.items() if name != "PYTHON"} == {"PYTHONUTF8": "1"}
 
 
-def test_services_are_started_as_modules_with_an_environment_of_their_own(
-    odd: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in odd.items():
+def test_services_have_their_own_environment(unusual: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in unusual.items():
         monkeypatch.setenv(name, value)
     found = base_environment()
     assert {name for name in found if name.startswith("PYTHON")} == {"PYTHONUTF8"}

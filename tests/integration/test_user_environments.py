@@ -1,4 +1,4 @@
-"""Processes among a user's proxies, profiles and files: what they do not need neither stops nor diverts them."""
+"""Processes in the environment of a user: unrelated proxies, profiles and files do not affect them."""
 
 import re
 import subprocess
@@ -34,14 +34,14 @@ POSTGRES = {
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> dict[str, str]:
-    """The surroundings of somebody who uses AWS, Postgres and a proxy, all of it wrong for this."""
+    """The environment of a user of AWS, Postgres and a proxy, all of it unusable for the project."""
     home = tmp_path / "home"
     for folder, files in {
         ".aws": {
             "config": f"[default]\nca_bundle = {NOWHERE}\ncredential_process = /bin/false\n",
-            "credentials": "odd",
+            "credentials": "invalid",
         },
-        ".postgresql": {"root.crt": "odd", "postgresql.crt": "odd", "postgresql.key": "odd"},
+        ".postgresql": {"root.crt": "invalid", "postgresql.crt": "invalid", "postgresql.key": "invalid"},
     }.items():
         (home / folder).mkdir(parents=True)
         for name, text in files.items():
@@ -62,7 +62,7 @@ def run(module: str, *arguments: str, **environment: str) -> subprocess.Complete
     )
 
 
-async def test_a_service_is_ready_whatever_surrounds_it(
+async def test_a_service_is_ready_in_any_environment(
     notifications_database: TestDatabase, topology: BrokerNames, aws: Aws, hostile: dict[str, str], tmp_path: Path
 ) -> None:
     settings = {
@@ -81,27 +81,25 @@ async def test_a_service_is_ready_whatever_surrounds_it(
         await eventually(ready, timeout=30.0)
 
 
-def test_the_topology_is_compared_whatever_surrounds_it(
-    topology: BrokerNames, aws: Aws, hostile: dict[str, str]
-) -> None:
+def test_the_topology_is_compared_in_any_environment(topology: BrokerNames, aws: Aws, hostile: dict[str, str]) -> None:
     found = run("infra.check", "--prefix", topology.prefix, AWS_ENDPOINT_URL=str(aws.endpoint_url), **hostile)
     assert (found.returncode, found.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("module", "environment", "said"),
+    ("module", "environment", "message"),
     [
         ("services.relay.main", {"AWS_PROFILE": "work"}, "the AWS SDK cannot be used as it is configured: .*work"),
         ("services.order.main", {"PAYLOAD_ORIGINS": "https://h", "HTTPS_PROXY": "socks5://h:1"}, "HTTPS_PROXY names"),
         ("infra.deploy", {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": " "}, "AWS_ENDPOINT_URL is not set"),
     ],
 )
-def test_what_is_needed_and_cannot_be_used_is_a_sentence_at_start(
-    module: str, environment: dict[str, str], said: str
+def test_a_required_setting_that_is_unusable_is_reported_at_start(
+    module: str, environment: dict[str, str], message: str
 ) -> None:
     common = {"DATABASE_URL": "postgresql://u@127.0.0.1/d", "TOPIC": "order-events", "HTTP_PORT": "0"}
     ended = run(module, **common, **environment)
     assert ended.returncode == (1 if module == "infra.deploy" else 2)
     assert "Traceback" not in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
-    assert re.match(f"error: .*{said}", ended.stderr), ended.stderr
+    assert re.match(f"error: .*{message}", ended.stderr), ended.stderr

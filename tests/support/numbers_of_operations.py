@@ -10,7 +10,7 @@ from services.relay.publishing.read_conditions import LOOKED_AT
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
 from tools.cli.client import CHANGE_SECONDS, NOTICE_AFTER_SECONDS
-from tools.cli.probe import FAR_SECONDS, NEAR_SECONDS
+from tools.cli.probe import LOCAL_SECONDS, REMOTE_SECONDS
 
 SUBSCRIBER, TOPIC, CHECK = "notification-order-events", "order-events", "order-events-publish-check"
 FILTERS = "Amazon SNS Developer Guide, message filtering for FIFO topics"
@@ -18,8 +18,8 @@ READINESS = "integration/test_readiness.py::test_a_page_costs_next_to_nothing_an
 
 OPERATIONS: dict[str, tuple[Entry, ...]] = {
     "docs/how-to/operate-the-outbox.md": (
-        Code("takes two seconds at the most", FAR_SECONDS),
-        Code("within 1 s (2 s on another machine;", NEAR_SECONDS, FAR_SECONDS),
+        Code("takes two seconds at the most", REMOTE_SECONDS),
+        Code("within 1 s (2 s on another machine;", LOCAL_SECONDS, REMOTE_SECONDS),
         Code("no answer for 30 s (after 3 s", CHANGE_SECONDS, NOTICE_AFTER_SECONDS),
         Code("the oldest 10,000 events that are not published, and at 10,000 in all", COUNTED_EVENTS, COUNTED_EVENTS),
         Code("stops after 100,000 events", COUNTED),

@@ -1,4 +1,4 @@
-"""When `event-trio` asks again: as long as nobody knows whether a change was made, and never otherwise."""
+"""`event-trio` retries a change while it is unknown whether it was applied, and nothing else."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Outcome = httpx.Response | httpx.TransportError
 
 
 class Network:
-    """What comes of one request after the other, and the keys that they had."""
+    """Answers each request with the next outcome, and records the idempotency keys."""
 
     def __init__(self, *outcomes: Outcome) -> None:
         self.outcomes = list(outcomes)
@@ -33,14 +33,14 @@ class Network:
         return outcome
 
 
-def api(monkeypatch: pytest.MonkeyPatch, network: Network, say: Callable[[str], None] = print) -> ApiClient:
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
+def api(monkeypatch: pytest.MonkeyPatch, network: Network, notify: Callable[[str], None] = print) -> ApiClient:
+    monkeypatch.setattr(client, "RETRY_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(httpx.Client, "request", lambda _, *given, **request: network.request(*given, **request))
-    return ApiClient("http://127.0.0.1:1", None, url_option="", name="the relay", say=say)
+    return ApiClient("http://127.0.0.1:1", None, hint="", name="the relay", notify=notify)
 
 
 @pytest.mark.parametrize("outcomes", [(DONE,), (SLOW, BUSY, DONE), (BROKEN, AWAY, DONE)])
-def test_a_change_goes_again_under_its_key(monkeypatch: pytest.MonkeyPatch, outcomes: tuple[Outcome, ...]) -> None:
+def test_a_change_is_retried_with_its_key(monkeypatch: pytest.MonkeyPatch, outcomes: tuple[Outcome, ...]) -> None:
     network = Network(*outcomes)
     assert api(monkeypatch, network).post("/v1/outbox/pause", {}) == {"paused": True}
     assert len(network.keys) == len(outcomes)
@@ -48,7 +48,7 @@ def test_a_change_goes_again_under_its_key(monkeypatch: pytest.MonkeyPatch, outc
     assert None not in network.keys
 
 
-def test_each_change_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_change_has_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network(DONE, DONE)
     service = api(monkeypatch, network)
     for _ in range(2):
@@ -57,28 +57,28 @@ def test_each_change_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "said", "unknown"),
+    ("outcomes", "message", "unknown"),
     [((AWAY,), "cannot reach", False), ((BUSY,), "busy", False), ((SLOW, BROKEN, AWAY), "gone", True)],
 )
-def test_it_ends_with_what_is_known(
-    monkeypatch: pytest.MonkeyPatch, outcomes: tuple[Outcome, ...], said: str, unknown: bool
+def test_the_error_says_whether_the_change_may_have_been_applied(
+    monkeypatch: pytest.MonkeyPatch, outcomes: tuple[Outcome, ...], message: str, unknown: bool
 ) -> None:
     network = Network(*outcomes)
-    with pytest.raises(CommandFailed, match=said) as failed:
+    with pytest.raises(CommandFailed, match=message) as failed:
         api(monkeypatch, network).post("/v1/outbox/pause", {})
-    assert ("may have been done" in str(failed.value)) is unknown
+    assert ("may have been applied" in str(failed.value)) is unknown
     assert network.outcomes == []
 
 
-def test_a_look_goes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network(SLOW)
-    with pytest.raises(CommandFailed, match="no answer"):
+    with pytest.raises(CommandFailed, match="did not respond"):
         api(monkeypatch, network).get("/v1/outbox")
     assert network.keys == [None]
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             {"location": "body", "field": "per_second", "detail": "Input should be less than 1000"},
@@ -88,32 +88,32 @@ def test_a_look_goes_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"location": "path", "field": "subject", "detail": "no pattern"}, "; the group: no pattern"),
     ],
 )
-def test_what_is_wrong_is_told_by_the_option_that_it_came_from(
-    monkeypatch: pytest.MonkeyPatch, error: dict[str, str], said: str
+def test_a_validation_error_names_the_option(
+    monkeypatch: pytest.MonkeyPatch, error: dict[str, str], message: str
 ) -> None:
     problem = {"type": "urn:x", "title": "Not valid", "correlation_id": "c", "errors": [error]}
     with pytest.raises(CommandFailed) as failed:
         api(monkeypatch, Network(httpx.Response(422, json=problem))).post("/v1/outbox/pause", {})
-    assert str(failed.value).startswith(f"Not valid{said}")
+    assert str(failed.value).startswith(f"Not valid{message}")
 
 
-def test_who_waits_is_told_what_for_and_that_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    told = threading.Event()
+def test_a_long_wait_and_a_retry_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    notices: list[str] = []
+    notified = threading.Event()
 
-    class Patient(Network):
-        """Answers only when the person who waits was told."""
+    class SlowNetwork(Network):
+        """Answers only after the first notice."""
 
         def request(self, method: str, path: str, **request: Any) -> httpx.Response:
-            assert told.wait(10)
+            assert notified.wait(10)
             return super().request(method, path, **request)
 
-    def say(text: str) -> None:
-        said.append(text)
-        told.set()
+    def notify(text: str) -> None:
+        notices.append(text)
+        notified.set()
 
-    service = api(monkeypatch, Patient(SLOW, DONE), say=say)
+    service = api(monkeypatch, SlowNetwork(SLOW, DONE), notify=notify)
     monkeypatch.setattr(client, "NOTICE_AFTER_SECONDS", 0.0)
     service.post("/v1/outbox/pause", {})
-    assert any("waiting for the answer of the relay (http://127.0.0.1:1), up to 30 s" in text for text in said)
-    assert any("asking again under the same key: nothing is done twice (1 of 2)" in text for text in said)
+    assert any("waiting up to 30 s for the relay (http://127.0.0.1:1)" in text for text in notices)
+    assert any("retrying with the same Idempotency-Key (1 of 2)" in text for text in notices)

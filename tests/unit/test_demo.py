@@ -1,4 +1,4 @@
-"""What the demo reckons with."""
+"""Percentiles, journeys and ports of the demo."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,32 +15,32 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 PLACED = Journey("ada", "order", "event", "order.placed", 1, START, None, None, None, None)
 
 
-def test_a_percentile_is_a_value_that_was_measured() -> None:
+def test_a_percentile_is_one_of_the_values() -> None:
     values = [float(value) for value in range(200, 0, -1)]
     assert (percentile(values, 50), percentile(values, 99), percentile(values, 100)) == (100, 198, 200)
     assert percentile([7.0], 50) == percentile([7.0], 99) == 7
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match="at least one value"):
         percentile([], 50)
 
 
-def test_a_journey_is_complete_when_published_and_handled() -> None:
+def test_a_journey_is_complete_when_published_and_processed() -> None:
     published = replace(PLACED, sent=START, published=START)
-    assert not published.complete
-    assert replace(published, handled=START).complete
-    assert not replace(PLACED, handled=START).complete
+    assert not published.is_complete
+    assert replace(published, processed=START).is_complete
+    assert not replace(PLACED, processed=START).is_complete
 
 
-def test_nobody_handles_an_order_that_is_held() -> None:
-    assert replace(PLACED, type="order.held", sent=START, published=START).complete
+def test_an_event_without_subscribers_is_complete_when_published() -> None:
+    assert replace(PLACED, type="order.held", sent=START, published=START).is_complete
 
 
-def test_the_whole_way_is_from_recorded_to_handled() -> None:
-    assert PLACED.recorded_to_handled is None
-    assert replace(PLACED, handled=START + timedelta(milliseconds=38)).recorded_to_handled == 38
+def test_the_total_is_from_recorded_to_processed() -> None:
+    assert PLACED.total_ms is None
+    assert replace(PLACED, processed=START + timedelta(milliseconds=38)).total_ms == 38
 
 
 @pytest.mark.parametrize("text", ["http", "0", "70000", "-1"])
-def test_a_wrong_port_is_told_with_its_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_port_is_reported_with_its_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_PORT", text)
     with pytest.raises(DemoFailed, match=rf"DEMO_ORDER_PORT is '{text}'; it must be a port number"):
         Ports.from_environment(declared_services.load())
@@ -52,8 +52,8 @@ def test_an_empty_port_counts_as_unset(text: str, monkeypatch: pytest.MonkeyPatc
     assert Ports.from_environment(declared_services.load()).services["order"].number == 8000
 
 
-def test_one_port_for_two_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_assigned_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_ORDER_RELAY_PORT", "18000")
     monkeypatch.setenv("DEMO_ORDER_PORT", "18000")
-    with pytest.raises(DemoFailed, match=r"Port 18000 is wanted by .*DEMO_ORDER_PORT or DEMO_ORDER_RELAY_PORT"):
+    with pytest.raises(DemoFailed, match=r"Port 18000 is assigned to .*DEMO_ORDER_PORT or DEMO_ORDER_RELAY_PORT"):
         Ports.from_environment(declared_services.load()).ensure_distinct()

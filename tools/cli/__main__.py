@@ -1,4 +1,6 @@
-"""`python -m tools.cli`."""
+"""Entry point of `python -m tools.cli`."""
+
+from __future__ import annotations
 
 import sys
 
@@ -7,12 +9,12 @@ from tools.cli.output import Output
 
 
 def run() -> None:
-    """The command, as it was called."""
+    """Run the command with the arguments of the process."""
     try:
         "".join(sys.argv).encode()
     except UnicodeEncodeError:
-        # Bytes of another encoding: no service could be sent them, and no terminal be shown them.
-        Output(as_json=False).error("what was given is no UTF-8, so it cannot be sent")
+        # Bytes in another encoding can neither be sent to a service nor be printed.
+        Output(as_json=False).error("the arguments are not valid UTF-8")
         raise SystemExit(1) from None
     app(prog_name="event-trio")
 

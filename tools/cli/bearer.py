@@ -1,4 +1,6 @@
-"""The token that requests carry, and what may be said of it: never the token itself."""
+"""The token that requests carry, and a description of it for messages that never contains the token."""
+
+from __future__ import annotations
 
 import base64
 import binascii
@@ -8,23 +10,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bearer:
-    """A token and where it came from: `--token`, or a variable's name."""
+    """A token and its source: `--token`, or the name of a variable."""
 
     token: str
     source: str
 
     def describe(self) -> str:
-        """Where it came from, whose it is and which roles it claims, as far as it can be read."""
+        """The source of the token, and its subject and roles if they can be read."""
         claims = _claims(self.token)
         if claims is None:
-            return f"the token from {self.source} (which is no JWT)"
+            return f"the token from {self.source} (not a JWT)"
         roles = claims.get("roles")
         names = ", ".join(map(str, roles)) if isinstance(roles, list) and roles else "none"
         return f"the token from {self.source} (subject {claims.get('sub', 'none')}, roles {names})"
 
 
 def _claims(token: str) -> dict[str, object] | None:
-    """What the token says of itself; whether that is true is for the service to find out."""
+    """The unverified claims; only the service verifies them."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

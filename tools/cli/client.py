@@ -1,4 +1,6 @@
-"""Speaks to a service's operations API, and says in one sentence what went wrong and what to do."""
+"""An HTTP client of a service's operations API, which turns every failure into a message with the remedy."""
+
+from __future__ import annotations
 
 import threading
 import time
@@ -13,95 +15,95 @@ import httpx
 from event_trio.errors import ConfigurationError
 from event_trio.http_client import client as outbound_http
 from event_trio.urls import http_url
+from tools.cli import problems
 from tools.cli.bearer import Bearer
-from tools.cli.errors import CommandFailed, NotFound, ResponseLost, WrongService
+from tools.cli.errors import CommandFailed, ResponseLost
 
 READ_SECONDS = 10.0
-"""A look is cheap everywhere: what takes longer hangs."""
+"""Timeout of a read; every read is cheap."""
 CHANGE_SECONDS = 30.0
+"""Timeout of a change."""
 NOTICE_AFTER_SECONDS = 3.0
-"""After so long a person is told what is waited for."""
+"""When a person who waits is told what the command waits for."""
 KEY = "Idempotency-Key"
 IN_USE = "urn:problem-type:idempotency-key-in-use"
-# How often a change is asked for again, under its key, when its answer was lost.
-REPEATS = 2
-PAUSE_SECONDS = 0.5
+# How often a change is retried with its key when the response was lost.
+RETRIES = 2
+RETRY_PAUSE_SECONDS = 0.5
 NOT_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
     *(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL),
 )
+"""The errors after which the service cannot have received the request."""
 PAGE = 100
-# Where a field of a request comes from, if the option is not called like it.
-OPTIONS: Mapping[object, str] = {
-    **{name: f"--{name}" for name in ("type", "group", "failure", "reason", "limit", "since", "until", "everything")},
-    **{"per_second": "--rate", "actor": "--by", "keep_held": "--keep-held", "subject": "the group", "all": "--all"},
-    "event_id": "the event's id",
-}
 
 Answer = dict[str, Any]
 
 
 class ApiClient:
-    """A client of one service; every call may raise CommandFailed."""
+    """A client of one service. Every call may raise CommandFailed.
+
+    `hint` says how another address is given; `notify` receives remarks for a person who waits.
+    """
 
     def __init__(
         self,
         url: str,
         bearer: Bearer | None,
         *,
-        url_option: str,
+        hint: str,
         name: str = "",
-        say: Callable[[str], None] = lambda text: None,
+        notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._url = url.rstrip("/")
         self._bearer = bearer
-        self._url_option = url_option
-        self._say = say
+        self._hint = hint
+        self._notify = notify
         self.name = name
         headers = {"Authorization": f"Bearer {bearer.token}"} if bearer else {}
         try:
-            # A proxy of the environment's is for the world outside, not for this machine.
+            # A proxy of the environment is not used for loopback addresses.
             self._http = outbound_http.client(http_url(self._url), headers=headers, timeout=READ_SECONDS)
         except UnicodeEncodeError as error:
             raise CommandFailed(f"the token cannot be used: {error}") from None
         except ValueError as error:
-            raise CommandFailed(f"the address {self._url!r} {error}. {url_option}") from None
+            raise CommandFailed(f"the address {self._url!r} {error}. {hint}") from None
         except ConfigurationError as error:
             raise CommandFailed(str(error)) from None
 
     @property
-    def whom(self) -> str:
-        """Who is asked: its name and its address."""
+    def label(self) -> str:
+        """The name and the URL of the service."""
         return f"{self.name} ({self._url})" if self.name else self._url
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._http.close()
 
     def get(self, path: str, params: Mapping[str, object] | None = None) -> Answer:
-        """What is at `path`; parameters that are None are left out. Raises NotFound when nothing is."""
+        """Read `path`; parameters that are None are omitted. Raises NotFound."""
         given = {
             name: [*map(str, value)] if isinstance(value, list) else str(value)
             for name, value in (params or {}).items()
             if value is not None
         }
-        return self._read(self._send("GET", path, params=given))
+        return self._decode(self._send("GET", path, params=given))
 
     def readiness(self) -> Answer:
-        """What its readiness page says; nothing, if it says nothing for a while."""
+        """The readiness page, or a failed check when it does not answer soon."""
         try:
-            found = _json(self._http.get("/readyz", timeout=NOTICE_AFTER_SECONDS))
+            found = problems.decode(self._http.get("/readyz", timeout=NOTICE_AFTER_SECONDS))
         except httpx.HTTPError:
-            return {"checks": {"readiness": {"ok": False, "detail": "its /readyz does not answer"}}}
+            return {"checks": {"readiness": {"ok": False, "detail": "/readyz does not answer"}}}
         return found if isinstance(found, dict) else {}
 
     def post(self, path: str, body: Mapping[str, object]) -> Answer:
-        """Have something changed, once, though an answer be lost; fields that are None are left out."""
+        """Apply a change once, even if a response is lost; fields that are None are omitted."""
         given = {name: value for name, value in body.items() if value is not None}
-        return self._read(self._change(path, json=given, headers={KEY: str(uuid4())}))
+        return self._decode(self._change(path, json=given, headers={KEY: str(uuid4())}))
 
     def list(self, path: str, params: Mapping[str, object], *, limit: int) -> Answer:
-        """The first `limit` items of a list, page by page."""
+        """The first `limit` items of a list, read page by page."""
         items: list[Any] = []
         cursor: str | None = None
         while True:
@@ -113,33 +115,33 @@ class ApiClient:
                 return {"items": items, "next_cursor": cursor}
 
     def _change(self, path: str, **request: Any) -> httpx.Response:
-        """Ask, and ask again under the same key as long as nobody knows whether it was done."""
+        """Send a change, and retry it with the same key while it is unknown whether it was applied."""
         lost: ResponseLost | None = None
         began = time.monotonic()
-        for repeat in range(1 + REPEATS):
+        for retry in range(1 + RETRIES):
             if lost is not None:
                 if time.monotonic() - began > NOTICE_AFTER_SECONDS:
-                    self._say(f"{lost}; asking again under the same key: nothing is done twice ({repeat} of {REPEATS})")
-                time.sleep(PAUSE_SECONDS)
+                    self._notify(f"{lost}; retrying with the same Idempotency-Key ({retry} of {RETRIES})")
+                time.sleep(RETRY_PAUSE_SECONDS)
             try:
-                with self._patience():
+                with self._notice():
                     response = self._send("POST", path, **request)
             except ResponseLost as failure:
                 lost = failure
             except CommandFailed:
-                # Nothing was done yet, or the service that lost the answer is starting anew.
+                # Either nothing was sent yet, or the service that lost the response is restarting.
                 if lost is None:
                     raise
             else:
                 if lost is None or not _is_in_use(response):
                     return response
-        raise CommandFailed(f"{lost}. It may have been done: look before you ask again")
+        raise CommandFailed(f"{lost}. The change may have been applied. Check before you retry")
 
     @contextmanager
-    def _patience(self) -> Iterator[None]:
-        """Tell a person who waits what for."""
-        text = f"waiting for the answer of {self.whom}, up to {CHANGE_SECONDS:.0f} s"
-        timer = threading.Timer(NOTICE_AFTER_SECONDS, self._say, [text])
+    def _notice(self) -> Iterator[None]:
+        """Notify the person who waits if the response takes long."""
+        text = f"waiting up to {CHANGE_SECONDS:.0f} s for {self.label}"
+        timer = threading.Timer(NOTICE_AFTER_SECONDS, self._notify, [text])
         timer.daemon = True
         timer.start()
         try:
@@ -152,80 +154,31 @@ class ApiClient:
         try:
             return self._http.request(method, path, timeout=seconds, **request)
         except UnicodeEncodeError:
-            raise CommandFailed("what was given is no UTF-8, so it cannot be sent") from None
+            raise CommandFailed("the arguments are not valid UTF-8") from None
         except NOT_SENT as error:
             raise CommandFailed(
-                f"cannot reach {self._url} ({error or type(error).__name__}). Is the service running, and is that its "
-                f"address? {self._url_option}"
+                f"cannot reach {self._url} ({error or type(error).__name__}). Is the service running, and is the "
+                f"address correct? {self._hint}"
             ) from None
         except httpx.TimeoutException:
-            raise ResponseLost(f"no answer from {self.whom} within {seconds:.0f} s; see its /readyz") from None
+            raise ResponseLost(f"{self.label} did not respond within {seconds:.0f} s; see its /readyz") from None
         except httpx.TransportError as error:
-            raise ResponseLost(f"the connection to {self.whom} broke ({error or type(error).__name__})") from None
+            raise ResponseLost(f"the connection to {self.label} failed ({error or type(error).__name__})") from None
 
-    def _read(self, response: httpx.Response) -> Answer:
-        body = _json(response)
+    def _decode(self, response: httpx.Response) -> Answer:
+        body = problems.decode(response)
         if response.is_success and isinstance(body, dict):
             return body
-        raise self._failure(response, body if isinstance(body, dict) else None)
-
-    def _failure(self, response: httpx.Response, problem: Answer | None) -> CommandFailed:
-        status = response.status_code
-        if status == 404 and problem is not None and problem.get("type") == "about:blank" and _is_ours(problem):
-            return WrongService(f"{self.whom} has nothing at {response.request.url.path}. {self._url_option}")
-        if problem is None or problem.get("type", "about:blank") == "about:blank" or not _is_ours(problem):
-            return CommandFailed(
-                f"{response.request.url.copy_with(query=None)} answered {status}, as no service of this project would. "
-                f"Is {self._url} the right address? {self._url_option}"
-            )
-        detail = str(problem.get("detail") or problem.get("title"))
-        match status:
-            case 401 if self._bearer is None:
-                return CommandFailed(f"{self._url} asks for an operator's token: give --token or set EVENT_TRIO_TOKEN")
-            case 401:
-                return CommandFailed(f"{self._url} does not accept {_whose(self._bearer)}: {detail}")
-            case 403:
-                return CommandFailed(f"{_whose(self._bearer)} may not do this: {detail}")
-            case 404:
-                return NotFound(detail)
-            case 422:
-                return CommandFailed("; ".join([problem["title"], *map(_field, problem.get("errors", []))]))
-            case _ if status >= 500:
-                return CommandFailed(f"{detail} (correlation id {problem['correlation_id']})")
-            case _:
-                later = response.headers.get("Retry-After")
-                return CommandFailed(f"{detail}. Try again in {later} s" if later else detail)
+        problem = body if isinstance(body, dict) else None
+        raise problems.failure(response, problem, self._bearer, label=self.label, url=self._url, hint=self._hint)
 
 
 def segment(text: str) -> str:
-    """A text as one segment of a path."""
+    """The text quoted as one segment of a path."""
     return quote(text, safe="")
 
 
-def _whose(bearer: Bearer | None) -> str:
-    return bearer.describe() if bearer else "a caller without a token"
-
-
-def _field(error: Mapping[str, Any]) -> str:
-    """What is wrong with a request, by the option that it came from rather than by the field of the body."""
-    detail = str(error.get("detail")).removeprefix("Value error, ")
-    field = error.get("field")
-    return f"{OPTIONS.get(field, field)}: {detail}" if field else detail
-
-
 def _is_in_use(response: httpx.Response) -> bool:
-    """Whether the service is still busy with the request that was repeated."""
-    problem = _json(response) if response.status_code == 409 else None
+    """Whether the service still processes the earlier request with the same key."""
+    problem = problems.decode(response) if response.status_code == 409 else None
     return isinstance(problem, dict) and problem.get("type") == IN_USE
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        return response.json()
-    except ValueError:
-        return None
-
-
-def _is_ours(problem: Answer) -> bool:
-    """Whether a problem was told by a service of this project."""
-    return "correlation_id" in problem

@@ -1,19 +1,21 @@
-"""What a command ends with when it cannot do what it was asked to."""
+"""The errors that end a command with exit status 1."""
+
+from __future__ import annotations
 
 from event_trio.errors import EventTrioError
 
 
 class CommandFailed(EventTrioError):
-    """The service said no, or nothing at all; the message says what to do."""
+    """The service refused the request or could not be reached; the message says what to do."""
 
 
 class NotFound(CommandFailed):
-    """The service does not know it."""
+    """The service does not know the requested item."""
 
 
 class WrongService(CommandFailed):
-    """A service of this project, but another than the one that was meant."""
+    """The address belongs to a service of this project that does not serve the requested route."""
 
 
 class ResponseLost(CommandFailed):
-    """The connection broke, or nothing came in time: what was asked for may have been done."""
+    """The connection failed or timed out after the request was sent, so the change may have been applied."""

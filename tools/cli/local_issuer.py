@@ -1,4 +1,6 @@
-"""An issuer of tokens for one's own machine: a key pair in a folder, and the key set that services check with."""
+"""Issues tokens for services on this machine, with a key pair in a folder."""
+
+from __future__ import annotations
 
 import base64
 import hashlib
@@ -28,7 +30,7 @@ ALGORITHM = "ES256"
 
 @dataclass(frozen=True)
 class LocalIssuer:
-    """Signs with the folder's key, which is made when it is first needed."""
+    """Signs tokens with the key in the folder, which is created when it is first needed."""
 
     folder: Path
     issuer: str
@@ -36,11 +38,11 @@ class LocalIssuer:
 
     @property
     def key_set(self) -> Path:
-        """What AUTH_JWKS is set to."""
+        """The key set file, for the setting AUTH_JWKS."""
         return self.folder / "jwks.json"
 
     def mint(self, subject: str, roles: Sequence[Role], *, expires_at: datetime) -> str:
-        """A token that is good until then; raises CommandFailed when the key can be neither read nor made."""
+        """Create a token. Raises CommandFailed when the key can be neither read nor created."""
         try:
             key = self._key()
             public = json.loads(ECAlgorithm.to_jwk(key.public_key()))
@@ -48,7 +50,9 @@ class LocalIssuer:
             entry = {**public, "kid": key_id, "use": "sig", "alg": ALGORITHM}
             _write(self.key_set, json.dumps({"keys": [entry]}, indent=2).encode() + b"\n", mode=0o644)
         except (OSError, ValueError, TypeError) as error:
-            raise CommandFailed(f"no key in {self.folder}: {error}; delete the folder for a new one") from None
+            raise CommandFailed(
+                f"the key in {self.folder} cannot be used: {error}; delete the folder to create a new key"
+            ) from None
         claims = {
             "sub": subject,
             "roles": [role.value for role in roles],
@@ -62,24 +66,27 @@ class LocalIssuer:
         path = self.folder / "private-key.pem"
         if not path.exists():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = generate_private_key(SECP256R1())
+            key_pair = generate_private_key(SECP256R1())
             _write(
-                path, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600, replace=False
+                path,
+                key_pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+                mode=0o600,
+                replace=False,
             )
         key = load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, EllipticCurvePrivateKey):
-            raise ValueError(f"{path.name} is no key for {ALGORITHM}")
+            raise ValueError(f"{path.name} is not a key for {ALGORITHM}")
         return key
 
 
 def _thumbprint(public: dict[str, str]) -> str:
-    """RFC 7638: the same key has the same name everywhere."""
+    """The id of a key: its thumbprint (RFC 7638)."""
     required = json.dumps({name: public[name] for name in ("crv", "kty", "x", "y")}, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(required.encode()).digest()).decode().rstrip("=")
 
 
 def _write(path: Path, content: bytes, *, mode: int, replace: bool = True) -> None:
-    """Whole or not at all; without `replace`, whoever is first wins."""
+    """Write a file atomically; without `replace`, an existing file is kept."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

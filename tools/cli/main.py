@@ -1,13 +1,15 @@
 """The commands of `event-trio`: nouns first, then verbs."""
 
+from __future__ import annotations
+
 import typer
 
 from tools.cli import dead_letters, deferred, outbox, outbox_changes, status, token
 
 app = typer.Typer(
-    help="Operate event-trio: look at what is stuck, and resolve it.",
-    epilog="Exit status: 0 done, 1 refused, not reachable or not well, 2 used wrongly. Data goes to standard output, "
-    "all else to standard error. Begin with: ./event-trio status",
+    help="Operate event-trio: find events that are stuck, and resolve them.",
+    epilog="Exit status: 0 success, 1 refused, unreachable or unhealthy, 2 usage error. Data is written to standard "
+    "output, everything else to standard error. Start with: ./event-trio status",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -21,4 +23,4 @@ app.add_typer(token.app)
 
 @app.callback()
 def main() -> None:
-    """Operate event-trio: look at what is stuck, and resolve it."""
+    """Operate event-trio: find events that are stuck, and resolve them."""

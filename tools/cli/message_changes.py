@@ -1,4 +1,6 @@
-"""Changes messages that were put aside, tells which, and follows them if it is asked to."""
+"""Changes deferred messages and dead letters, shows which ones, and follows them on request."""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,147 +13,163 @@ import typer
 from tools.cli.batch_change import BatchChange
 from tools.cli.client import Answer
 from tools.cli.errors import CommandFailed, NotFound
-from tools.cli.output import Output, many
-from tools.cli.session import Session
+from tools.cli.formats import plural
+from tools.cli.output import Output
+from tools.cli.session import Session, ensure_confirmed
 from tools.cli.session_group import SessionGroup
 
-LOOK_EVERY_SECONDS = 0.5
-AT_ONCE = 100
-"""Events that one question about their fate may name (the service's own bound)."""
+POLL_SECONDS = 0.5
+IDS_PER_REQUEST = 100
+"""The most event ids that one request for outcomes may name (a limit of the service)."""
+UNFINISHED = {"dead again", "waiting", "unknown"}
 
 
 @dataclass(frozen=True)
 class MessageChange:
-    """What is to be done with which, and where; `follow` says for how many seconds to look what comes of it."""
+    """A change and the messages that it selects; `follow_seconds` is how long to wait for their outcomes."""
 
     verb: str
     body: Mapping[str, object]
     at: str = "/v1/dead-letters"
-    thing: str = "dead letter"
-    gone: str = "is no dead letter at {whom}: unknown, handled or discarded"
-    follow: float | None = None
+    noun: str = "dead letter"
+    missing: str = "is not a dead letter at {services}: it is unknown, processed or discarded"
+    follow_seconds: float | None = None
 
-    def bulk(self, found: Session) -> BatchChange:
+    def batch(self, session: Session) -> BatchChange:
         """The change at one service."""
-        return BatchChange(found, self.verb, self.body, at=self.at)
+        return BatchChange(session, self.verb, self.body, at=self.at)
 
 
-def change_all(asked: SessionGroup, change: MessageChange, *, dry_run: bool, yes: bool) -> None:
-    """Do it at every service that has some that fit; raises CommandFailed, saying how far it came."""
-    looked = asked.each(lambda found: change.bulk(found).look())
-    if not looked:
+def change_all(group: SessionGroup, change: MessageChange, *, dry_run: bool, yes: bool) -> None:
+    """Apply the change at every service that has matching messages.
+
+    Raises CommandFailed, saying how many were changed, when it stops early.
+    """
+    previews = group.each(lambda session: change.batch(session).preview())
+    if not previews:
         raise typer.Exit(1)
-    answered = ", ".join(found.whom for found, _ in looked)
-    fitting = [(found, items) for found, items in looked if items]
-    if change.body["event_id"] is not None and not fitting:
-        raise NotFound(f"{change.body['event_id']} {change.gone}".replace("{whom}", answered))
+    services = ", ".join(session.label for session, _ in previews)
+    matching = [(session, items) for session, items in previews if items]
+    if change.body["event_id"] is not None and not matching:
+        raise NotFound(f"{change.body['event_id']} {change.missing}".replace("{services}", services))
     if dry_run:
-        _tell(asked.output, f"would {change.verb}", _named(fitting), change.thing, dry_run=True, whom=answered)
+        _show(group.output, f"would {change.verb}", _with_services(matching), change.noun, dry_run=True, at=services)
         return
-    where = ", ".join(f"{many(len(items), change.thing)} at {found.whom}" for found, items in fitting)
-    if len(fitting) > 1 and yes and not asked.narrowed:
-        raise CommandFailed(f"{where}: say which with --service NAME, or --service all; nothing was changed")
-    if fitting and not yes:
-        _confirm(fitting[0][0], f"{change.verb} {where}?")
-    done: list[tuple[Session, list[Answer]]] = []
-    for found, items in fitting:
-        bulk = change.bulk(found)
-        done.append((found, bulk.done))
+    _ensure_wanted(group, change, matching, yes=yes)
+    changed = _apply(group, change, matching)
+    items = _with_services(changed)
+    if change.follow_seconds:
+        items = _with_outcomes(items, changed, change.follow_seconds)
+    _show(group.output, change.verb, items, change.noun, at=services)
+    if change.follow_seconds:
+        _summarize(group.output, items)
+
+
+def change_at_one(session: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
+    """Apply a change to dead letters at one service."""
+    group = SessionGroup(session.output, [session], [], explicit=True)
+    change_all(group, MessageChange(verb, {"event_id": None, **body}), dry_run=dry_run, yes=yes)
+
+
+def _ensure_wanted(
+    group: SessionGroup, change: MessageChange, matching: Sequence[tuple[Session, Sequence[Answer]]], *, yes: bool
+) -> None:
+    """Raises CommandFailed unless the change is confirmed and its services are selected."""
+    targets = ", ".join(f"{plural(len(items), change.noun)} at {session.label}" for session, items in matching)
+    if len(matching) > 1 and yes and not group.explicit:
+        raise CommandFailed(f"{targets}: select with --service NAME, or --service all; nothing was changed")
+    if matching and not yes:
+        ensure_confirmed(group.output, f"{change.verb} {targets}?")
+
+
+def _apply(
+    group: SessionGroup, change: MessageChange, matching: Sequence[tuple[Session, Sequence[Answer]]]
+) -> list[tuple[Session, list[Answer]]]:
+    """Apply the change at one service after the other; shows what was changed when one fails."""
+    changed: list[tuple[Session, list[Answer]]] = []
+    for session, items in matching:
+        batch = change.batch(session)
+        changed.append((session, batch.changed))
         try:
-            _change(bulk, len(items))
+            _apply_batch(batch, len(items))
         except CommandFailed:
-            _tell(asked.output, change.verb, _named(done), change.thing)
+            _show(group.output, change.verb, _with_services(changed), change.noun)
             raise
-    became = {found: _follow(found, items, change.follow) for found, items in done} if change.follow else {}
-    named = _named(done)
-    if became:
-        fates = [became[found].get(item["event_id"]) for found, items in done for item in items]
-        named = [{**item, "became": _fate(fate)} for item, fate in zip(named, fates, strict=True)]
-    _tell(asked.output, change.verb, named, change.thing, whom=answered)
-    if became:
-        _judge(asked, named)
+    return changed
 
 
-def change(found: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
-    """The same at one service."""
-    alone = SessionGroup(found.output, [found], [], narrowed=True)
-    change_all(alone, MessageChange(verb, {"event_id": None, **body}), dry_run=dry_run, yes=yes)
-
-
-def _change(bulk: BatchChange, total: int) -> None:
+def _apply_batch(batch: BatchChange, total: int) -> None:
     try:
-        bulk.change(total)
+        batch.apply(total)
     except KeyboardInterrupt:
-        raise CommandFailed(bulk.left(total)) from None
+        raise CommandFailed(batch.describe_progress(total)) from None
     except CommandFailed as failure:
-        if not bulk.done:
+        if not batch.changed:
             raise
-        raise CommandFailed(f"{failure}; {bulk.left(total)}") from None
+        raise CommandFailed(f"{failure}; {batch.describe_progress(total)}") from None
 
 
-def _confirm(found: Session, question: str) -> None:
-    answer = found.output.ask(question)
-    if answer is None:
-        raise CommandFailed("nobody answered, so nothing was changed; --yes does it without asking")
-    if not answer:
-        raise CommandFailed("nothing was changed")
+def _with_services(items_by_session: Sequence[tuple[Session, Sequence[Answer]]]) -> list[Answer]:
+    return [{**item, "service": session.service} for session, items in items_by_session for item in items]
 
 
-def _follow(found: Session, items: Sequence[Answer], seconds: float) -> dict[str, Answer]:
-    """What has become of each, as soon as all are handled or dead again, or the time is over."""
-    open_ids = [item["event_id"] for item in items]
-    fates: dict[str, Answer] = {}
+def _with_outcomes(
+    items: Sequence[Answer], changed: Sequence[tuple[Session, Sequence[Answer]]], seconds: float
+) -> list[Answer]:
+    outcomes: list[str] = []
+    for session, changed_here in changed:
+        found = _follow(session, [item["event_id"] for item in changed_here], seconds)
+        outcomes += [_outcome(found.get(item["event_id"])) for item in changed_here]
+    return [{**item, "outcome": outcome} for item, outcome in zip(items, outcomes, strict=True)]
+
+
+def _follow(session: Session, event_ids: Sequence[str], seconds: float) -> dict[str, Answer]:
+    """The outcome of each event, once all are processed or dead again or the time is over."""
+    pending = list(event_ids)
+    found: dict[str, Answer] = {}
     deadline = monotonic() + seconds
-    with found.output.progress("waiting for their handlers") as progress:
-        while open_ids:
-            for start in range(0, len(open_ids), AT_ONCE):
-                some = open_ids[start : start + AT_ONCE]
-                for fate in found.api.get("/v1/message-states", {"event_id": some})["items"]:
-                    fates[fate["event_id"]] = fate
-            open_ids = [id for id in open_ids if fates.get(id, {}).get("state", "waiting") == "waiting"]
-            progress.update(progress.task_ids[0], completed=1 - len(open_ids) / len(items))
+    with session.output.progress("waiting for the handlers") as progress:
+        while pending:
+            for start in range(0, len(pending), IDS_PER_REQUEST):
+                ids = pending[start : start + IDS_PER_REQUEST]
+                for item in session.api.get("/v1/message-states", {"event_id": ids})["items"]:
+                    found[item["event_id"]] = item
+            pending = [id for id in pending if found.get(id, {}).get("state", "waiting") == "waiting"]
+            progress.update(progress.task_ids[0], completed=1 - len(pending) / len(event_ids))
             if monotonic() >= deadline:
                 break
-            if open_ids:
-                sleep(LOOK_EVERY_SECONDS)
-    return fates
+            if pending:
+                sleep(POLL_SECONDS)
+    return found
 
 
-def _fate(fate: Answer | None) -> str:
-    if fate is None:
+def _outcome(found: Answer | None) -> str:
+    if found is None:
         return "unknown"
-    said = "dead again" if fate["state"] == "dead" else fate["state"].replace("_", " ")
-    return f"{said}: {fate['error']}" if fate["error"] and said != "waiting" else said
+    state = "dead again" if found["state"] == "dead" else found["state"].replace("_", " ")
+    return f"{state}: {found['error']}" if found["error"] and state != "waiting" else state
 
 
-def _judge(asked: SessionGroup, items: Sequence[Mapping[str, Any]]) -> None:
-    """Sum up what became of them; raises typer.Exit unless all came to an end."""
-    ends = Counter(item["became"].partition(":")[0] for item in items)
-    asked.output.note(", ".join(f"{number:,} {end}" for end, number in ends.items()))
-    if {"dead again", "waiting", "unknown"} & ends.keys():
+def _summarize(output: Output, items: Sequence[Mapping[str, Any]]) -> None:
+    """Print the number of events for each outcome. Raises typer.Exit unless all were completed."""
+    counts = Counter(item["outcome"].partition(":")[0] for item in items)
+    output.note(", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()))
+    if UNFINISHED & counts.keys():
         raise typer.Exit(1)
 
 
-def _named(done: Sequence[tuple[Session, Sequence[Answer]]]) -> list[Answer]:
-    return [item for found, items in done for item in _name(found, items)]
-
-
-def _name(found: Session, items: Sequence[Answer]) -> list[Answer]:
-    return [{**item, "service": found.api.name or found.whom} for item in items]
-
-
-def _tell(
-    output: Output, done: str, items: Sequence[Answer], thing: str, *, dry_run: bool = False, whom: str = ""
+def _show(
+    output: Output, verb: str, items: Sequence[Answer], noun: str, *, dry_run: bool = False, at: str = ""
 ) -> None:
     if output.as_json:
         output.json({"dry_run": dry_run, "items": items})
         return
-    followed = any("became" in item for item in items)
+    outcome = ("outcome",) if any("outcome" in item for item in items) else ()
     rows = [
-        (item["event_id"], item["type"] or "", item["message_group"], item["service"])
-        + ((item["became"],) if followed else ())
+        (item["event_id"], item["type"] or "", item["message_group"], item["service"],
+         *(item[column] for column in outcome))
         for item in items
-    ]
+    ]  # fmt: skip
     if rows:
-        output.table(("event", "type", "group", "service", *(("became",) if followed else ())), rows)
-    output.note(f"{done}: {many(len(rows), thing)}{f' at {whom}' if whom and not rows else ''}")
+        output.table(("event", "type", "group", "service", *outcome), rows)
+    output.note(f"{verb}: {plural(len(rows), noun)}{f' at {at}' if at and not rows else ''}")

@@ -1,59 +1,70 @@
-"""Lists and single messages of all services that are asked, each with the name of the service that it is from."""
+"""Reads messages from all selected services, and adds the name of its service to each."""
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
 
 from tools.cli.client import Answer, segment
 from tools.cli.errors import NotFound
-from tools.cli.output import many
+from tools.cli.formats import plural, timestamp
 from tools.cli.session import Session
 from tools.cli.session_group import SessionGroup
 
 
 def list_items(
-    asked: SessionGroup, path: str, criteria: Mapping[str, object], limit: int, nothing: str
+    group: SessionGroup, path: str, criteria: Mapping[str, object], limit: int, *, empty: str
 ) -> list[Answer]:
-    """The items of a list of each service, with its name; says whom it asked when there are none."""
-    pages = asked.each(lambda found: found.api.list(path, criteria, limit=limit))
-    items = [{**item, "service": found.api.name or found.whom} for found, page in pages for item in page["items"]]
-    cut = [page["next_cursor"] for _, page in pages if page["next_cursor"]]
-    if asked.output.as_json:
-        whom = [found.whom for found, _ in pages]
-        asked.output.json({"items": items, "next_cursor": cut[0] if cut else None, "asked": whom})
+    """The items of a list of each service, printed if JSON is requested; `empty` is the remark about an empty list."""
+    pages = group.each(lambda session: session.api.list(path, criteria, limit=limit))
+    items = [{**item, "service": session.service} for session, page in pages for item in page["items"]]
+    cursors = [page["next_cursor"] for _, page in pages if page["next_cursor"]]
+    if group.output.as_json:
+        queried = [session.label for session, _ in pages]
+        group.output.json({"items": items, "next_cursor": cursors[0] if cursors else None, "queried": queried})
         return items
-    empty = [found.whom for found, page in pages if not page["items"]]
-    if empty:
-        asked.output.note(f"{nothing} at {', '.join(empty)}")
-    for found, page in pages:
-        if page["items"]:
-            asked.output.note(f"{many(len(page['items']), 'row')} of {found.whom}")
-    if cut:
-        asked.output.note(f"there are more than {limit}; --limit shows more")
+    for session, page in pages:
+        count = len(page["items"])
+        group.output.note(f"{session.label}: {plural(count, 'row') if count else empty}")
+    if cursors:
+        group.output.note(f"there are more than {limit} rows; --limit shows more")
     return items
 
 
-def find_messages(asked: SessionGroup, path: str, event_id: str, gone: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """That message of each service that has it, with whom it is from; prints it when JSON is asked for.
+def find_messages(
+    group: SessionGroup, path: str, event_id: str, *, missing: str
+) -> Iterator[tuple[Session, Mapping[str, Any]]]:
+    """The message with that event id at each service that has it; prints it instead if JSON is requested.
 
-    Raises NotFound with `gone`, in which `{whom}` stands for those that answered.
+    Raises NotFound with `missing`, in which `{services}` stands for the services that answered.
     """
 
-    def read(found: Session) -> Answer | None:
+    def read(session: Session) -> Answer | None:
         try:
-            return found.api.get(f"{path}/{segment(event_id)}")
+            return session.api.get(f"{path}/{segment(event_id)}")
         except NotFound:
             return None
 
-    answers = asked.each(read)
+    answers = group.each(read)
     if not answers:
         raise typer.Exit(1)
-    messages = [(found.whom, message) for found, message in answers if message is not None]
+    messages = [(session, message) for session, message in answers if message is not None]
     if not messages:
-        raise NotFound(gone.replace("{whom}", ", ".join(found.whom for found, _ in answers)))
-    for whom, message in messages:
-        if asked.output.as_json:
-            asked.output.json(message)
+        raise NotFound(missing.replace("{services}", ", ".join(session.label for session, _ in answers)))
+    for session, message in messages:
+        if group.output.as_json:
+            group.output.json(message)
         else:
-            yield whom, message
+            yield session, message
+
+
+def show_message(session: Session, message: Mapping[str, Any], fields: Sequence[str]) -> None:
+    """Print these fields of a message that have a value, and the changes that operators made to it."""
+    facts = {name.replace("_", " "): str(message[name]) for name in fields if message[name] is not None}
+    session.output.facts({"service": session.label, **facts, "failed attempts": str(message["attempts"])})
+    for action in message["actions"]:
+        session.output.line(
+            f"{action['action']} by {action['actor']} at {timestamp(action['done_at'])}: {action['reason']}"
+        )

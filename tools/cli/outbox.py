@@ -1,4 +1,6 @@
-"""`event-trio outbox`: the commands that look."""
+"""`event-trio outbox`: the commands that read."""
+
+from __future__ import annotations
 
 import re
 from typing import Annotated, Any
@@ -8,135 +10,121 @@ import typer
 
 from tools.cli.client import segment
 from tools.cli.errors import NotFound
-from tools.cli.outbox_views import (
-    show_audit,
-    show_event,
-    show_group,
-    show_held,
-    show_lanes,
-    show_status,
-    verdict,
-)
-from tools.cli.session import RELAY_URL, AsJson, Limit, Service, Session, Token, Url, session
+from tools.cli.options import RELAY_URL, AsJson, Limit, RelayUrl, Service, Token
+from tools.cli.outbox_views import find_problems, show_audit, show_event, show_group, show_held, show_lanes, show_status
+from tools.cli.session import Session, relay_session
 
-app = typer.Typer(help="One service's outbox, through its relay.", no_args_is_help=True)
+app = typer.Typer(help="The outbox of one service, accessed through its relay.", no_args_is_help=True)
 
-# What the broker takes as the name of a group: printable ASCII without a space.
+# The message group ids that SNS accepts: printable ASCII without spaces.
 GROUP = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 @app.command()
 def status(
-    context: typer.Context, service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False
-) -> None:
-    """Say how much waits and since when, what is held, whether all is paused, and what that means."""
-    with session(context, url, token, json) as found:
-        state = found.api.get("/v1/outbox")
-        meaning = verdict(state, found.api.readiness())
+    context: typer.Context, service: Service = None, url: RelayUrl = RELAY_URL, token: Token = None,
+    json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show the backlog and its age, held groups, pauses and replays, and the problems that follow from them."""
+    with relay_session(context, url, token, json) as session:
+        state = session.api.get("/v1/outbox")
+        problems = find_problems(state, session.api.readiness())
         if json:
-            found.output.json({**state, "asked": found.whom, "verdict": meaning})
+            session.output.json({**state, "queried": session.label, "problems": problems})
         else:
-            show_status(found.output, found.whom, state, meaning)
+            show_status(session.output, session.label, state, problems)
 
 
 @app.command()
 def lanes(
-    context: typer.Context, service: Service = None, url: Url = RELAY_URL, token: Token = None, json: AsJson = False
-) -> None:
-    """List the relays, how they are, and the lanes that each has."""
-    with session(context, url, token, json) as found:
-        answer = found.api.get("/v1/outbox/lanes")
+    context: typer.Context, service: Service = None, url: RelayUrl = RELAY_URL, token: Token = None,
+    json: AsJson = False,
+) -> None:  # fmt: skip
+    """List the relays, their health, and the lanes that each owns."""
+    with relay_session(context, url, token, json) as session:
+        answer = session.api.get("/v1/outbox/lanes")
         if json:
-            found.output.json(answer)
+            session.output.json(answer)
         else:
-            show_lanes(found.output, found.whom, answer)
+            show_lanes(session.output, session.label, answer)
 
 
 @app.command()
 def held(
-    context: typer.Context, limit: Limit = 50, service: Service = None, url: Url = RELAY_URL, token: Token = None,
-    json: AsJson = False,
+    context: typer.Context, limit: Limit = 50, service: Service = None, url: RelayUrl = RELAY_URL,
+    token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
-    """List the message groups that wait for a person, and why (not orders that are held)."""
-    with session(context, url, token, json) as found:
-        page = found.api.list("/v1/outbox/held-groups", {}, limit=limit)
+    """List the held message groups, and why they are held (not orders in the state "held")."""
+    with relay_session(context, url, token, json) as session:
+        page = session.api.list("/v1/outbox/held-groups", {}, limit=limit)
         if json:
-            found.output.json(page)
+            session.output.json(page)
             return
-        show_held(found.output, found.whom, page["items"])
-        _note_more(found, page)
+        show_held(session.output, session.label, page["items"])
+        _note_more(session, page)
 
 
 @app.command()
 def show(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(help="An event's id, or a group (the aggregate's id).", show_default=False)],
-    limit: Limit = 20,
-    service: Service = None,
-    url: Url = RELAY_URL,
-    token: Token = None,
-    json: AsJson = False,
-) -> None:
-    """Show the life of one event, or what waits of one group."""
+    id: Annotated[str, typer.Argument(help="Id of an event, or a message group.", show_default=False)],
+    limit: Limit = 20, service: Service = None, url: RelayUrl = RELAY_URL, token: Token = None, json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show the history of an event, or the unpublished events of a message group."""
     if not GROUP.fullmatch(id):
         raise typer.BadParameter(
-            f"{id!r} is neither an event's id (a UUID) nor a group (1 to 128 ASCII characters without a space)"
+            f"{id!r} is neither an event id (a UUID) nor a message group (1 to 128 ASCII characters without spaces)"
         )
-    with session(context, url, token, json) as found:
-        event = _event(found, id)
-        group = _group(found, id, min(limit, 100)) if event is None else None
+    with relay_session(context, url, token, json) as session:
+        event = _event(session, id)
+        group = _group(session, id, min(limit, 100)) if event is None else None
         if json:
-            found.output.json(event or group)
+            session.output.json(event or group)
         elif event is not None:
-            show_event(found.output, event)
+            show_event(session.output, event)
         elif group is not None:
-            show_group(found.output, group)
+            show_group(session.output, group)
 
 
 @app.command()
 def audit(
     context: typer.Context,
-    group: Annotated[str | None, typer.Option(help="Only what concerns this group.", show_default=False)] = None,
-    event: Annotated[UUID | None, typer.Option(help="Only what concerns this event.", show_default=False)] = None,
-    limit: Limit = 20,
-    service: Service = None,
-    url: Url = RELAY_URL,
-    token: Token = None,
-    json: AsJson = False,
-) -> None:
-    """List who changed what, and why, newest first."""
-    with session(context, url, token, json) as found:
-        page = found.api.list("/v1/outbox/audit", {"subject": group, "event_id": event}, limit=limit)
+    group: Annotated[str | None, typer.Option(help="Only changes of this group.", show_default=False)] = None,
+    event: Annotated[UUID | None, typer.Option(help="Only changes of this event.", show_default=False)] = None,
+    limit: Limit = 20, service: Service = None, url: RelayUrl = RELAY_URL, token: Token = None, json: AsJson = False,
+) -> None:  # fmt: skip
+    """List the changes that operators made to the outbox, the newest first."""
+    with relay_session(context, url, token, json) as session:
+        page = session.api.list("/v1/outbox/audit", {"subject": group, "event_id": event}, limit=limit)
         if json:
-            found.output.json(page)
+            session.output.json(page)
             return
         if page["items"]:
-            found.output.line(f"asked: {found.whom}")
-            show_audit(found.output, page["items"])
+            session.output.line(f"relay: {session.label}")
+            show_audit(session.output, page["items"])
         else:
-            found.output.note(f"nothing was changed at {found.whom}")
-        _note_more(found, page)
+            session.output.note(f"{session.label}: no changes")
+        _note_more(session, page)
 
 
-def _event(found: Session, id: str) -> dict[str, Any] | None:
-    """The event of that id; None when it can only be a group, whose name may look like an event's id."""
+def _event(session: Session, id: str) -> dict[str, Any] | None:
+    """The event with that id; None when there is none, since a group may be named by a UUID too."""
     try:
-        event_id = UUID(id)
-        return found.api.get(f"/v1/outbox/events/{event_id}")
+        return session.api.get(f"/v1/outbox/events/{UUID(id)}")
     except (ValueError, NotFound):
         return None
 
 
-def _group(found: Session, id: str, limit: int) -> dict[str, Any]:
+def _group(session: Session, id: str, limit: int) -> dict[str, Any]:
     try:
-        return found.api.get(f"/v1/outbox/groups/{segment(id)}", {"limit": limit})
+        return session.api.get(f"/v1/outbox/groups/{segment(id)}", {"limit": limit})
     except NotFound:
         raise NotFound(
-            f"{id} is unknown at {found.whom}, as an event and as a group: it is another outbox's (--service), it was "
-            "pruned after its retention, or it never was"
+            f"{session.label} knows no event and no message group {id}: it may be in another outbox (--service), or "
+            "have been pruned after its retention"
         ) from None
 
 
-def _note_more(found: Session, page: dict[str, Any]) -> None:
+def _note_more(session: Session, page: dict[str, Any]) -> None:
     if page["next_cursor"] is not None:
-        found.output.note("there are more: --limit shows them")
+        session.output.note("there are more rows; --limit shows more")

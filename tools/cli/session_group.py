@@ -1,4 +1,6 @@
-"""Asks several services the same thing: one that does not answer keeps nobody from hearing the others."""
+"""Sessions with several services: a service that does not answer does not prevent the others from being queried."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,61 +12,66 @@ import typer
 from tools.cli import addresses, diagnosis
 from tools.cli.errors import CommandFailed, WrongService
 from tools.cli.output import Output
-from tools.cli.session import Session, chosen_addresses, is_narrowed, open_session, reporting_errors
+from tools.cli.session import Session, is_selection_explicit, open_session, reporting_errors, selected_addresses
 
 T = TypeVar("T")
 
 
 class SessionGroup:
-    """Sessions with those that answer, and what is wrong with the others."""
+    """The sessions with the services that answer, and the failures of the others.
 
-    def __init__(self, output: Output, sessions: list[Session], failures: list[str], *, narrowed: bool) -> None:
+    `explicit` says whether the user selected the services.
+    """
+
+    def __init__(self, output: Output, sessions: list[Session], failures: list[str], *, explicit: bool) -> None:
         self.output = output
-        self.sessions = sessions
-        self.narrowed = narrowed
+        self.explicit = explicit
+        self._sessions = sessions
         self._failures = failures
-        self._alone = len(sessions) + len(failures) == 1
+        self._is_single = len(sessions) + len(failures) == 1
 
-    @property
-    def whom(self) -> str:
-        """Who answered, for people."""
-        return ", ".join(found.whom for found in self.sessions)
+    def each(self, call: Callable[[Session], T]) -> list[tuple[Session, T]]:
+        """Call the function for each session.
 
-    def each(self, ask: Callable[[Session], T]) -> list[tuple[Session, T]]:
-        """What each of them says; one that cannot be asked this is left out, one that fails is told at the end."""
-        answers = []
-        for found in self.sessions:
+        With several services, one that lacks the route is skipped with a remark, and a failure is reported at the end.
+        """
+        results: list[tuple[Session, T]] = []
+        for session in self._sessions:
             try:
-                answers.append((found, ask(found)))
+                results.append((session, call(session)))
             except WrongService as failure:
-                if self._alone:
+                if self._is_single:
                     raise
                 self.output.note(str(failure))
             except CommandFailed as failure:
-                if self._alone:
+                if self._is_single:
                     raise
-                self._failures.append(f"{found.whom}: {failure}")
-        return answers
+                self._failures.append(f"{session.label}: {failure}")
+        return results
 
-    def tell(self) -> None:
-        """Tell who did not answer, and why."""
+    def report_failures(self) -> None:
+        """Print the failure of each service that failed."""
         for failure in self._failures:
             self.output.error(failure)
 
-    def end(self) -> None:
-        """The same; raises typer.Exit when somebody did not."""
-        self.tell()
+    def finish(self) -> None:
+        """Print the failures. Raises typer.Exit when there are any."""
+        self.report_failures()
         if self._failures:
             raise typer.Exit(1)
 
 
 @contextmanager
 def open_sessions(context: typer.Context, url: str, token: str | None, as_json: bool) -> Iterator[SessionGroup]:
-    """Sessions with all that the options mean, found alive at the same time."""
-    chosen, known = chosen_addresses(context, url), addresses.declared()
+    """Open sessions with all services that the options select; their health is checked concurrently."""
+    selected, known = selected_addresses(context, url), addresses.load()
     with reporting_errors(as_json) as output, ExitStack() as stack:
-        with ThreadPoolExecutor(len(chosen)) as threads:
-            healths = list(threads.map(lambda one: diagnosis.look(one, addresses.publisher_of(one, known)), chosen))
+        with ThreadPoolExecutor(len(selected)) as threads:
+            healths = list(
+                threads.map(
+                    lambda address: diagnosis.check_process(address, addresses.publisher_of(address, known)), selected
+                )
+            )
         sessions, failures = [], []
         for health in healths:
             try:
@@ -72,13 +79,13 @@ def open_sessions(context: typer.Context, url: str, token: str | None, as_json: 
                     stack.enter_context(open_session(context, health.address, token, output, health=health))
                 )
             except CommandFailed as failure:
-                if len(chosen) == 1:
+                if len(selected) == 1:
                     raise
                 failures.append(str(failure))
-        found = SessionGroup(output, sessions, failures, narrowed=is_narrowed(context))
+        group = SessionGroup(output, sessions, failures, explicit=is_selection_explicit(context))
         try:
-            yield found
+            yield group
         except (CommandFailed, typer.Exit):
-            found.tell()
+            group.report_failures()
             raise
-        found.end()
+        group.finish()

@@ -1,4 +1,6 @@
-"""`event-trio token`: a token for services on one's own machine."""
+"""`event-trio token`: creates a token for services on this machine."""
+
+from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -8,8 +10,8 @@ from typing import Annotated
 import typer
 
 from tools.cli.errors import CommandFailed
+from tools.cli.options import TOKEN_VARIABLE, AsJson
 from tools.cli.output import Output
-from tools.cli.session import TOKEN_VARIABLE, AsJson
 
 FOLDER = Path(__file__).parents[2] / ".run" / "auth"
 LONGEST_HOURS = 24.0 * 365
@@ -18,37 +20,37 @@ app = typer.Typer()
 
 
 class RoleName(StrEnum):
-    """The roles that services know."""
+    """The roles that a token can grant."""
 
     CUSTOMER = "customer"
     OPERATOR = "operator"
     SERVICE = "service"
 
 
-Subject = Annotated[str, typer.Option("--subject", "-s", help="Who it is for; of a customer, the customer's id.")]
-Roles = Annotated[list[RoleName], typer.Option("--role", "-r", help="What it allows; may be given more than once.")]
-Hours = Annotated[float, typer.Option("--hours", min=0.01, max=LONGEST_HOURS, help="How long it is good.")]
-Folder = Annotated[Path, typer.Option("--keys", help="The folder of the key and the key set.")]
-IssuerName = Annotated[str, typer.Option("--issuer", envvar="AUTH_ISSUER", help="What AUTH_ISSUER of services is.")]
-Audience = Annotated[str, typer.Option("--audience", envvar="AUTH_AUDIENCE", help="What AUTH_AUDIENCE is.")]
+Subject = Annotated[str, typer.Option("--subject", "-s", help="Subject of the token, such as the id of a customer.")]
+Roles = Annotated[list[RoleName], typer.Option("--role", "-r", help="Role that the token grants; may be repeated.")]
+Hours = Annotated[float, typer.Option("--hours", min=0.01, max=LONGEST_HOURS, help="Lifetime in hours.")]
+Folder = Annotated[Path, typer.Option("--keys", help="Folder of the key and the key set.")]
+IssuerName = Annotated[str, typer.Option("--issuer", envvar="AUTH_ISSUER", help="AUTH_ISSUER of the services.")]
+Audience = Annotated[str, typer.Option("--audience", envvar="AUTH_AUDIENCE", help="AUTH_AUDIENCE of the services.")]
 
 
 @app.command(name="token")
 def mint(
     subject: Subject = "local",
-    roles: Roles = [RoleName.OPERATOR],  # noqa: B006 - Typer takes it as the default, nobody changes it
+    roles: Roles = [RoleName.OPERATOR],  # noqa: B006 - the default of the option, never modified
     hours: Hours = 12.0,
     keys: Folder = FOLDER,
     issuer: IssuerName = "event-trio-local",
     audience: Audience = "event-trio",
     as_json: AsJson = False,
 ) -> None:
-    """Make a token for services on this machine, and the key set that they check it with.
+    """Create a token for services on this machine, and the key set with which they verify it.
 
-    The token goes to standard output, what services need to be told to standard error. Services that were started
-    with this key set take it; nobody else does.
+    The token is written to standard output, the settings of the services to standard error. Only services that were
+    started with this key set accept the token.
     """
-    # Cryptography takes longer to import than all the rest, and no other command needs it.
+    # The cryptography package takes longer to import than everything else, and no other command needs it.
     from event_trio.http.tokens import Role
     from tools.cli.local_issuer import LocalIssuer
 
@@ -73,7 +75,7 @@ def mint(
         )
         return
     output.line(token)
-    output.note("Services take it that are started with")
+    output.note("Start the services with these settings:")
     for name, value in services.items():
         output.note(f"  {name}={value}")
     output.note(f"For the commands of event-trio: export {TOKEN_VARIABLE}=$(./event-trio token)")

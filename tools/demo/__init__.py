@@ -1,1 +1,1 @@
-"""The whole system on this machine, without Docker, with customers that place orders."""
+"""Runs the whole system on this machine, without Docker, with customers that place orders."""

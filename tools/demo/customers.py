@@ -1,4 +1,6 @@
-"""Customers who place orders and what becomes of these, driven through REST as anybody would."""
+"""Customers who place and change orders through the REST API."""
+
+from __future__ import annotations
 
 import asyncio
 import random
@@ -12,7 +14,7 @@ from tools.demo.errors import DemoFailed
 
 @dataclass(frozen=True)
 class Customer:
-    """Somebody who orders."""
+    """A customer and what they order."""
 
     name: str
     locale: str
@@ -23,7 +25,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """An order that was placed."""
+    """An order that was accepted."""
 
     id: str
     customer: str
@@ -35,28 +37,25 @@ CUSTOMERS = (
     Customer("alan", "en", "GBP", "CHESS-SET-OAK", "49.90"),
     Customer("jisoo", "ko", "KRW", "NOTEBOOK-A5", "4500"),
 )
-# What may become of an order after it was placed.
+# The transitions of an order after it is placed.
 DELIVERED = ("confirm", "ship", "deliver")
 CANCELLED = ("cancel",)
 HELD = ("confirm", "hold", "release", "ship", "deliver")
-LIVES = (DELIVERED, DELIVERED, CANCELLED, HELD)
+LIFECYCLES = (DELIVERED, DELIVERED, CANCELLED, HELD)
 REASONS = {"cancel": "the customer changed their mind", "hold": "the address is being checked"}
-AT_ONCE = 8
-THOUGHT_SECONDS = 0.3  # between two things that happen to an order, so that one can watch
+CONCURRENT_REQUESTS = 8
+PAUSE_SECONDS = 0.3
+"""Average pause between two transitions of an order, so that they can be watched."""
 
 
 class Shop:
-    """The order service as its customers see it."""
+    """A client of the order service."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
     async def place(self, customer: Customer) -> PlacedOrder:
-        """Place an order.
-
-        Raises:
-            DemoFailed: the service did not take it.
-        """
+        """Place an order. Raises DemoFailed when it is not accepted."""
         body = {
             "customer_id": customer.name,
             "recipient": f"{customer.name}@example.com",
@@ -66,35 +65,30 @@ class Shop:
         }
         answer = await self._client.post("/v1/orders", json=body)
         if answer.status_code != httpx.codes.CREATED:
-            raise DemoFailed(f"The order service did not take an order: {answer.status_code} {answer.text}")
+            raise DemoFailed(f"The order service rejected an order: {answer.status_code} {answer.text}")
         return PlacedOrder(answer.json()["id"], customer.name)
 
-    async def change(self, order: PlacedOrder, action: str) -> None:
-        """Confirm, ship, deliver, cancel, hold or release.
+    async def run_lifecycle(self, order: PlacedOrder, actions: Sequence[str]) -> None:
+        """Apply the transitions one after the other, with pauses. Raises DemoFailed when one is rejected."""
+        for action in actions:
+            await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+            await self._change(order, action)
 
-        Raises:
-            DemoFailed: the service refused.
-        """
-        body = {"reason": REASONS[action]} if action in REASONS else None
-        answer = await self._client.post(f"/v1/orders/{order.id}/{action}", json=body)
-        if not answer.is_success:
-            raise DemoFailed(f"The order service did not {action} an order: {answer.status_code} {answer.text}")
-
-    async def live(self, order: PlacedOrder, life: Sequence[str]) -> None:
-        """Drive one order through its life, with time to watch in between."""
-        for action in life:
-            await asyncio.sleep(THOUGHT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            await self.change(order, action)
-
-    async def rush(self, count: int, per_second: float) -> list[PlacedOrder]:
-        """Place orders at a steady rate, or at that of the service if that is less."""
+    async def place_many(self, count: int, per_second: float) -> list[PlacedOrder]:
+        """Place orders at a steady rate, or at the rate that the service sustains if that is lower."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        turns = asyncio.Semaphore(AT_ONCE)
+        slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
 
         async def place(number: int) -> PlacedOrder:
             await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
-            async with turns:
+            async with slots:
                 return await self.place(CUSTOMERS[number % len(CUSTOMERS)])
 
         return list(await asyncio.gather(*map(place, range(count))))
+
+    async def _change(self, order: PlacedOrder, action: str) -> None:
+        body = {"reason": REASONS[action]} if action in REASONS else None
+        answer = await self._client.post(f"/v1/orders/{order.id}/{action}", json=body)
+        if not answer.is_success:
+            raise DemoFailed(f"The order service rejected {action!r}: {answer.status_code} {answer.text}")

@@ -1,11 +1,13 @@
-"""What can go wrong in a demo; every message says what to do about it."""
+"""The errors of the demo; every message says what to do."""
+
+from __future__ import annotations
 
 from event_trio.errors import EventTrioError
 
 
 class DemoFailed(EventTrioError):
-    """The demo cannot go on."""
+    """The demo cannot start or continue."""
 
 
 class NotificationsMissing(DemoFailed):
-    """Not every order was notified in time."""
+    """Some orders were not notified in time."""

@@ -1,4 +1,6 @@
-"""Follows the orders that change, whoever changes them, and shows each event when its journey is complete."""
+"""Follows the orders that change, and shows each event when its journey is complete."""
+
+from __future__ import annotations
 
 import asyncio
 from collections import Counter
@@ -9,75 +11,71 @@ import httpx
 from tools.demo.customers import PlacedOrder
 from tools.demo.display import Display
 from tools.demo.errors import NotificationsMissing
-from tools.demo.journey import Journey, Journeys
+from tools.demo.journey import Journey, JourneyReader
 
-PAUSE_SECONDS = 0.25
+POLL_SECONDS = 0.25
 PAGE = 50
 
 
 class Follower:
-    """Looks at the newest orders again and again."""
+    """Polls the newest orders and their events."""
 
-    def __init__(self, orders: httpx.AsyncClient, journeys: Journeys, display: Display, *, since: datetime) -> None:
+    def __init__(
+        self, orders: httpx.AsyncClient, journeys: JourneyReader, display: Display, *, since: datetime
+    ) -> None:
         self._orders = orders
         self._journeys = journeys
-        self._screen = display
+        self._display = display
         self._since = since
         self._shown: set[str] = set()
-        self._complete: Counter[str] = Counter()
-        """Events shown, by order; an order's version is the number of its events."""
+        self._shown_by_order: Counter[str] = Counter()
+        """Number of events shown by order id; an order's version is the number of its events."""
 
-    async def follow(self, *, patiently: bool = False) -> None:
-        """Never returns; `patiently` it looks again when a service does not answer."""
+    async def follow(self, *, tolerate_outages: bool = False) -> None:
+        """Poll forever; with `tolerate_outages`, also while a service does not answer."""
         while True:
             try:
-                await self.look()
+                await self.poll()
             except httpx.HTTPError:
-                if not patiently:
+                if not tolerate_outages:
                     raise
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def finish(self, seconds: float) -> None:
-        """Wait until every event has arrived.
-
-        Raises:
-            NotificationsMissing: some have not, after so many seconds.
-        """
+        """Wait until every journey is complete. Raises NotificationsMissing after this time."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while missing := await self.look():
+        while missing := await self.poll():
             if asyncio.get_running_loop().time() > deadline:
-                raise NotificationsMissing(f"After {seconds:.0f} s there is no end of it: {_told(missing)}.")
-            await asyncio.sleep(PAUSE_SECONDS)
+                raise NotificationsMissing(f"Not all events were processed in {seconds:.0f} s: {_describe(missing)}.")
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def look(self) -> list[Journey]:
-        """Show what has arrived since the last look; returns what has not."""
-        changed = await self._changed()
-        handlings = await self._journeys.handlings(since=self._since) if changed else {}
+    async def poll(self) -> list[Journey]:
+        """Show the journeys that became complete; returns the others."""
+        changed = await self._changed_orders()
+        processed = await self._journeys.processed_events(since=self._since) if changed else {}
         missing = []
-        for journey in await self._journeys.of_all(changed, handlings):
-            if not journey.complete:
+        for journey in await self._journeys.of_all(changed, processed):
+            if not journey.is_complete:
                 missing.append(journey)
             elif journey.event_id not in self._shown:
                 self._shown.add(journey.event_id)
-                self._complete[journey.order_id] += 1
-                self._screen.arrived(journey)
-        self._screen.under_way(missing)
+                self._shown_by_order[journey.order_id] += 1
+                self._display.journey(journey)
+        self._display.in_progress(missing)
         return missing
 
-    async def _changed(self) -> list[PlacedOrder]:
+    async def _changed_orders(self) -> list[PlacedOrder]:
         answer = await self._orders.get("/v1/orders", params={"limit": PAGE})
         answer.raise_for_status()
         return [
             PlacedOrder(item["id"], item["customer_id"])
             for item in answer.json()["items"]
             if datetime.fromisoformat(item["updated_at"]) >= self._since
-            and item["version"] > self._complete[item["id"]]
+            and item["version"] > self._shown_by_order[item["id"]]
         ]
 
 
-def _told(missing: list[Journey]) -> str:
+def _describe(missing: list[Journey]) -> str:
     first = missing[0]
-    where = (
-        "not sent" if first.sent is None else "not seen to be published" if first.published is None else "not handled"
-    )
-    return f"{len(missing)} events have not arrived, the first is {first.type} of order {first.order_id}, {where}"
+    state = "not sent" if first.sent is None else "not confirmed" if first.published is None else "not processed"
+    return f"{len(missing)} are missing, the first is {first.type} of order {first.order_id} ({state})"

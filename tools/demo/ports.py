@@ -1,4 +1,6 @@
-"""The ports that the demo listens on, each with the environment variable that changes it."""
+"""The ports of the demo, each with the environment variable that changes it."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from tools.embedded.ports import LOOPBACK, ensure_free
 
 @dataclass(frozen=True)
 class Port:
-    """A port, what it is for, and how to change it."""
+    """A port, its purpose, and the variable that changes it."""
 
     number: int
     purpose: str
@@ -19,12 +21,13 @@ class Port:
 
     @property
     def url(self) -> str:
+        """The URL of a server on this port."""
         return f"http://{LOOPBACK}:{self.number}"
 
 
 @dataclass(frozen=True)
 class Ports:
-    """All of them; services and relays by the name of the service."""
+    """The ports of all processes; those of services and relays by the name of the service."""
 
     services: dict[str, Port]
     relays: dict[str, Port]
@@ -32,12 +35,8 @@ class Ports:
     localstack: Port
 
     @classmethod
-    def from_environment(cls, declared: Sequence[DeclaredService]) -> "Ports":
-        """Read DEMO_*_PORT.
-
-        Raises:
-            DemoFailed: one of them is not a port number.
-        """
+    def from_environment(cls, declared: Sequence[DeclaredService]) -> Ports:
+        """Read the variables DEMO_*_PORT. Raises DemoFailed when one is not a port number."""
         services, relays = {}, {}
         for service in declared:
             variable = f"DEMO_{service.name.upper()}"
@@ -55,25 +54,26 @@ class Ports:
 
     @property
     def programs(self) -> tuple[Port, ...]:
-        """Those of the project's own processes."""
+        """The ports of services and relays."""
         return (*self.services.values(), *self.relays.values())
 
     @property
     def all(self) -> tuple[Port, ...]:
+        """All ports."""
         return (*self.programs, self.postgres, self.localstack)
 
     def ensure_free(self) -> None:
-        """Raise PortInUse if somebody listens on one."""
+        """Raises PortInUse when another program listens on one of them."""
         for port in self.all:
             ensure_free(port.number, port.purpose, port.variable)
 
     def ensure_distinct(self) -> None:
-        """Raise DemoFailed if two of them are the same."""
+        """Raises DemoFailed when two of them are the same."""
         for index, port in enumerate(self.all):
             for other in self.all[:index]:
                 if port.number == other.number:
                     raise DemoFailed(
-                        f"Port {port.number} is wanted by {other.purpose} and {port.purpose}: "
+                        f"Port {port.number} is assigned to {other.purpose} and to {port.purpose}: "
                         f"change {other.variable} or {port.variable}."
                     )
 

@@ -1,4 +1,6 @@
-"""The system of the demo: what is started, in which order, with which settings; stopped in reverse."""
+"""Starts the servers and services of the demo in order, and stops them in reverse."""
+
+from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -20,25 +22,30 @@ from tools.embedded.postgres import EmbeddedPostgres
 
 Step = Callable[[str], AbstractContextManager[None]]
 
-# Short, so that Ctrl-C need not wait long for the last receive; LocalStack costs nothing per call.
+# Short, so that Ctrl-C does not wait long for the last receive call.
 QUEUE_WAIT_SECONDS = "1"
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 class Restartable(Protocol):
-    """A process that can be started again."""
+    """A process that can be restarted."""
+
+    @property
+    def name(self) -> str:
+        """The name of the process."""
+        ...
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was started and has ended by itself."""
+        """Whether the process was started and ended without being stopped."""
         ...
 
     async def start(self) -> None:
-        """Start it."""
+        """Start the process."""
         ...
 
     async def stop(self) -> None:
-        """Let go of what is left of it."""
+        """Release the resources of the process."""
         ...
 
 
@@ -53,12 +60,13 @@ class System:
 
     @property
     def programs(self) -> tuple[Program, ...]:
+        """The processes of the project."""
         return (*self.services, self.watcher)
 
     async def ready(self) -> None:
-        """Wait until all services are ready; raises DemoFailed when one is not, or a process ended."""
+        """Wait until all services are ready. Raises DemoFailed when one is not, or when a process ended."""
         watching = asyncio.create_task(self.watch())
-        waiting = asyncio.create_task(together(*(service.ready() for service in self.services)))
+        waiting = asyncio.create_task(run_together(*(service.ready() for service in self.services)))
         try:
             done, _ = await asyncio.wait([watching, waiting], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -68,41 +76,34 @@ class System:
             waiting.cancel()
 
     async def watch(self) -> None:
-        """Never returns; raises DemoFailed when a process ends."""
+        """Never returns. Raises DemoFailed when a process ends."""
         while True:
             for program in self.programs:
                 program.ensure_running()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def keep_up(self, tell: Callable[[str], None]) -> None:
-        """Never returns; starts again what ends, as whatever keeps containers running does, and tells of it.
+    async def restart_ended(self, notify: Callable[[str], None]) -> None:
+        """Restart processes that end, as a container platform does; never returns.
 
-        Raises:
-            EmbeddedServerFailed: a server could not be started again.
+        Raises EmbeddedServerFailed when a server cannot be restarted.
         """
-        named = [(program.name, program) for program in self.programs]
-        everything: list[tuple[str, Restartable]] = [
-            ("Postgres", self.postgres),
-            ("LocalStack", self.localstack),
-            *named,
-        ]
+        processes: tuple[Restartable, ...] = (self.postgres, self.localstack, *self.programs)
         while True:
-            for name, part in everything:
-                if part.has_ended:
-                    tell(f"{name} ended; it is started again")
-                    await part.stop()
-                    await part.start()
-            await asyncio.sleep(LOOK_SECONDS)
+            for process in processes:
+                if process.has_ended:
+                    notify(f"{process.name} ended and is being restarted")
+                    await process.stop()
+                    await process.start()
+            await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager
-async def running(
+async def run_system(
     folder: Path, declared: Sequence[DeclaredService], ports: Ports, step: Step, *, keep: bool
 ) -> AsyncIterator[System]:
-    """Start every declared service and its relay below `folder`, each part reported as a `step`; stop all at the end.
+    """Run every declared service and its relay until the end of the block; `step` shows the progress.
 
-    Raises:
-        EmbeddedServerFailed, DemoFailed: something could not be started; the message says what to do.
+    Raises EmbeddedServerFailed or DemoFailed when a part cannot be started.
     """
     ports.ensure_distinct()
     ports.ensure_free()
@@ -121,8 +122,8 @@ async def running(
     async def prepare_databases(servers: AsyncExitStack) -> None:
         with step("Postgres"):
             await servers.enter_async_context(postgres)
-        with step("databases and their roles"):
-            await together(*(_migrate(postgres.admin_url, service, logs) for service in declared))
+        with step("databases and roles"):
+            await run_together(*(_migrate(postgres.admin_url, service, logs) for service in declared))
         for service in services:
             await service.start()
 
@@ -134,8 +135,8 @@ async def running(
     system = System(services, watcher, postgres, localstack)
     async with AsyncExitStack() as servers:
         try:
-            await together(prepare_databases(servers), prepare_broker(servers))
-            with step("topology and services"):
+            await run_together(prepare_databases(servers), prepare_broker(servers))
+            with step("topics, queues and services"):
                 await system.ready()
             yield system
         finally:
@@ -143,8 +144,8 @@ async def running(
                 await asyncio.gather(*(program.stop() for program in system.programs))
 
 
-async def together(*work: Coroutine[object, object, object]) -> None:
-    """Run side by side; the first failure stops the others and is raised as it is."""
+async def run_together(*work: Coroutine[object, object, object]) -> None:
+    """Run coroutines concurrently; the first failure cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for part in work:
@@ -161,24 +162,24 @@ def _open_folder(folder: Path) -> Path:
             log.unlink()
     except OSError as error:
         raise DemoFailed(
-            f"The data folder cannot be used: {error.filename}: {error.strerror}. Make it a folder that you may write "
-            f"to, or remove it (rm -rf {folder}); it is made anew."
+            f"The data folder cannot be used: {error.filename}: {error.strerror}. Make it a writable folder, or "
+            f"remove it (rm -rf {folder}); it is recreated."
         ) from error
     return logs
 
 
 def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: str) -> Iterator[ServiceProgram]:
-    def as_role(role: str) -> dict[str, str]:
+    def connections(role: str) -> dict[str, str]:
         url = f"postgresql://{service.name}_{role}@{LOOPBACK}:{ports.postgres.number}/{service.database}"
         return {"DATABASE_URL": url, "AWS_ENDPOINT_URL": endpoint_url}
 
     urls = {name: port.url for name, port in ports.services.items()}
-    given = {name: value.format_map(urls) for name, value in service.environment.items()}
-    environment = {**as_role("api"), "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS, **given}
+    own = {name: value.format_map(urls) for name, value in service.environment.items()}
+    environment = {**connections("api"), "QUEUE_WAIT_SECONDS": QUEUE_WAIT_SECONDS, **own}
     yield ServiceProgram(service.name, f"services.{service.name}.main", logs, environment, ports.services[service.name])
     if service.publishes is not None:
         relay = {
-            **as_role("relay"),
+            **connections("relay"),
             "PUBLISH_CHECK_WAIT_SECONDS": QUEUE_WAIT_SECONDS,
             "TOPIC": service.publishes,
         }

@@ -1,1 +1,1 @@
-"""A real Postgres and a real LocalStack as child processes, for machines without Docker."""
+"""Postgres and LocalStack as child processes, for machines without Docker."""

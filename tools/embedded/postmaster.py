@@ -1,4 +1,6 @@
-"""The lock file in a Postgres data folder, which stays behind when a server is killed."""
+"""The lock file in a Postgres data folder, which remains when the server is killed."""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -9,24 +11,24 @@ from pathlib import Path
 
 from tools.embedded.errors import EmbeddedServerFailed
 
-PATIENCE_SECONDS = 12.0  # a server whose parent was killed is being stopped by its reaper
+STOP_SECONDS = 12.0
+"""How long the reaper of a killed parent may take to stop the server."""
 
 
 async def clear_stale_pid(data: Path) -> None:
-    """Remove a lock file whose process is gone, or is another program that got the same number meanwhile.
+    """Remove a lock file whose process is gone, or whose process id belongs to another program now.
 
-    Raises:
-        EmbeddedServerFailed: a server works on the folder and goes on doing so.
+    Raises EmbeddedServerFailed when a server keeps using the folder.
     """
     lock = data / "postmaster.pid"
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + STOP_SECONDS
     while (pid := _pid_in(lock)) is not None:
         if not _serves(pid, data):
             lock.unlink(missing_ok=True)
             return
         if time.monotonic() > deadline:
             raise EmbeddedServerFailed(
-                f"A Postgres (process {pid}) is already running on {data}: stop the other `make demo`, or that process "
+                f"A Postgres (process {pid}) is already running on {data}: stop the other `make demo`, or this process "
                 f"(kill -INT {pid})."
             )
         await asyncio.sleep(0.1)
@@ -38,7 +40,7 @@ def _pid_in(lock: Path) -> int | None:
     except FileNotFoundError:
         return None
     except (ValueError, IndexError):
-        # Written in part when the machine stopped: nobody can be told to stop.
+        # The file was written only in part when the machine stopped.
         lock.unlink(missing_ok=True)
         return None
 

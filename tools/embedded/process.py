@@ -1,4 +1,6 @@
-"""A child process on a reaper: own session, own environment, output to a file, gone when its parent is gone."""
+"""A child process under a reaper: it has its own session and environment, and ends with its parent."""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -21,7 +23,7 @@ LONGEST_LINE = 800
 
 @dataclass(frozen=True)
 class Command:
-    """What to run and how to stop it."""
+    """A command, and how it is stopped. Its output is written to `log`."""
 
     name: str
     arguments: Sequence[str]
@@ -32,17 +34,18 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10.0
     remove: Sequence[Path] = ()
-    """Folders that the reaper removes when the command has ended, whatever became of the parent."""
+    """Folders that the reaper removes when the command has ended, even if the parent ended first."""
 
 
 class ChildProcess:
-    """One run of a command. Not tied to an event loop: it may be started in one and stopped in another."""
+    """One run of a command. It may be started in one event loop and stopped in another."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start the command."""
         command = self.command
         command.log.parent.mkdir(parents=True, exist_ok=True)
         options = ["--signal", command.stop_signal.name.removeprefix("SIG"), "--grace", str(command.grace_seconds)]
@@ -61,26 +64,23 @@ class ChildProcess:
 
     @property
     def status(self) -> int | None:
-        """Exit status, or None while it runs."""
+        """The exit status; None while the command runs."""
         return self._running().poll()
 
     @property
     def reaper_pid(self) -> int:
+        """The process id of the reaper, which is the parent of the command."""
         return self._running().pid
 
     async def wait(self, timeout: float) -> int:
-        """Wait for the command to end by itself.
-
-        Raises:
-            TimeoutError: it still runs after `timeout` seconds.
-        """
+        """Wait until the command ends. Raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
-            while (status := self.status) is None:  # noqa: ASYNC110 - a process tells no event loop
+            while (status := self.status) is None:  # noqa: ASYNC110 - a process cannot set an event
                 await asyncio.sleep(POLL_SECONDS)
         return status
 
     async def stop(self) -> int | None:
-        """Ask the command to stop, wait, and kill it after its grace period. Harmless when it is not running."""
+        """Stop the command, and kill it after the grace period; returns the exit status. Harmless if not running."""
         if self._reaper is None:
             return None
         with contextlib.suppress(BrokenPipeError):
@@ -94,7 +94,7 @@ class ChildProcess:
         return self._reaper.returncode
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of the log, indented, for a message."""
+        """The last lines of the log, indented."""
         try:
             lines = self.command.log.read_text(errors="replace").splitlines()[-count:]
         except OSError:
@@ -102,7 +102,7 @@ class ChildProcess:
         return "\n".join(f"    {_shortened(line)}" for line in lines) or "    (the log is empty)"
 
     def failure(self, what: str, advice: str = "") -> EmbeddedServerFailed:
-        """An error with the end of the log in it."""
+        """An error that quotes the end of the log."""
         return EmbeddedServerFailed(
             f"{self.command.name} {what}. {advice}\nThe end of {self.command.log}:\n{self.last_lines()}"
         )
@@ -114,18 +114,18 @@ class ChildProcess:
 
 
 def _shortened(line: str) -> str:
-    """Both ends of a long line: a logged traceback says at its end what happened."""
+    """The two ends of a long line; a logged traceback has the error at its end."""
     if len(line) <= LONGEST_LINE:
         return line
     return f"{line[: LONGEST_LINE // 4]} ... {line[-LONGEST_LINE * 3 // 4 :]}"
 
 
 def base_environment() -> dict[str, str]:
-    """What every child needs of ours, and nothing else: settings must not leak from the terminal into a server."""
+    """The variables that every child needs; other settings of the terminal must not reach a server."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH")
     found = {name: os.environ[name] for name in kept if os.environ.get(name)}
-    # In whatever encoding the terminal is: names of customers are in none but this.
+    # Names of customers need UTF-8, whatever the encoding of the terminal is.
     found["PYTHONUTF8"] = "1"
     if os.environ.get("TMPDIR"):
-        found["TMPDIR"] = tempfile.gettempdir()  # the one that is named may not be there
+        found["TMPDIR"] = tempfile.gettempdir()  # the folder in the variable may not exist
     return found

@@ -1,9 +1,12 @@
-"""Run one command that must not outlive its parent, even when the parent is killed.
+"""Runs a command that must not outlive its parent, even when the parent is killed.
 
 The parent holds the other end of this program's standard input and never writes to it. When that end closes, because
-the parent stops the command or because the parent is gone, the command's process group gets the stop signal and,
-after the grace period, SIGKILL. Runs alone (`python -I -S reaper.py`), so that it starts in milliseconds.
+the parent stops the command or has ended, the process group of the command receives the stop signal and, after the
+grace period, SIGKILL. The program imports nothing of the project (`python -I -S reaper.py`), so it starts in
+milliseconds.
 """
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -29,14 +32,14 @@ def main() -> int:
     os.set_blocking(wake_writer, False)
     signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _ignore)  # a handler, not SIG_IGN: the command must not inherit it
+        signal.signal(number, _ignore)  # a handler, because the command would inherit SIG_IGN
     try:
         child = _start(options)
     except OSError as error:
         print(f"cannot start {options.command[0]}: {error}", file=sys.stderr)
         return CANNOT_EXECUTE
     try:
-        return _hold(child, wake, options.signal, options.grace)
+        return _supervise(child, wake, options.signal, options.grace)
     finally:
         _signal_group(child.pid, signal.SIGKILL)
         for folder in options.remove:
@@ -53,7 +56,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start(options: argparse.Namespace) -> "subprocess.Popen[bytes]":
+def _start(options: argparse.Namespace) -> subprocess.Popen[bytes]:
     account = pwd.getpwnam(options.user) if options.user else None
     return subprocess.Popen(
         options.command,
@@ -67,12 +70,12 @@ def _start(options: argparse.Namespace) -> "subprocess.Popen[bytes]":
 
 
 def _die_with_reaper(number: signal.Signals) -> Callable[[], None]:
-    """Linux only, a second net: the command is told when the reaper itself is killed."""
+    """On Linux, the command also receives the stop signal when the reaper itself is killed."""
     libc = ctypes.CDLL(None)
     return lambda: libc.prctl(PR_SET_PDEATHSIG, int(number))
 
 
-def _hold(child: "subprocess.Popen[bytes]", wake: int, stop_signal: signal.Signals, grace: float) -> int:
+def _supervise(child: subprocess.Popen[bytes], wake: int, stop_signal: signal.Signals, grace: float) -> int:
     watched = [sys.stdin.fileno(), wake]
     deadline: float | None = None
     while child.poll() is None:
@@ -94,13 +97,13 @@ def _hold(child: "subprocess.Popen[bytes]", wake: int, stop_signal: signal.Signa
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:
-    # PermissionError: macOS says so of a group of which only zombies are left.
+    # macOS raises PermissionError for a group that consists of zombies only.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """The wake-up pipe carries the signal's number."""
+    """The number of the signal is in the wake-up pipe."""
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from event_trio.contracts.orders import ORDER_EVENTS
-
-from .discovery import PACKAGES
-from .markdown import code, page, table
+from tools.reference.discovery import PACKAGES
+from tools.reference.markdown import code, page, table
 
 ROOT = Path(__file__).parents[2]
 INTRODUCTION = """

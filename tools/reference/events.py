@@ -9,9 +9,8 @@ from typing import Any
 
 from event_trio.broker.names import BrokerNames
 from event_trio.contracts.payload import EventPayload
-
-from .discovery import classes, modules
-from .markdown import code, page, paragraph, table
+from tools.reference.discovery import classes, modules
+from tools.reference.markdown import code, page, paragraph, table
 
 INTRODUCTION = """
 An event states what happened. Its payload is the `data` of the [envelope](wire-format.md); the models are in

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from . import actions, events, metrics, openapi, settings
+from tools.reference import actions, events, metrics, openapi, settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from .discovery import classes
-from .markdown import code, page, paragraph, table
+from tools.reference.discovery import classes
+from tools.reference.markdown import code, page, paragraph, table
 
 INTRODUCTION = """
 Every process serves its figures at `GET /metrics`, in the Prometheus text format, open to whoever reaches the port.

@@ -17,9 +17,8 @@ from pydantic_settings import BaseSettings
 from event_trio.settings import ServiceSettings
 from tools.declared_services import load as load_services
 from tools.demo.ports import Port, Ports
-
-from .discovery import classes
-from .markdown import code, page, paragraph, table
+from tools.reference.discovery import classes
+from tools.reference.markdown import code, page, paragraph, table
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from event_trio.errors import EventTrioError
-
-from .plan import plan
-from .writing import write
+from tools.scaffold.plan import plan
+from tools.scaffold.writing import write
 
 ROOT = Path(__file__).parents[2]
 

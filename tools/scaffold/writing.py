@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .plan import Plan, ScaffoldRefused
+from tools.scaffold.plan import Plan, ScaffoldRefused
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
