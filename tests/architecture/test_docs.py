@@ -1,4 +1,4 @@
-"""What the documents name exists: pages, files, tests, modules, make targets, and decisions with a trigger."""
+"""Pages, files, tests, modules and make targets that documents name exist, and decisions have the same sections."""
 
 import ast
 import importlib
@@ -20,8 +20,8 @@ every_page = pytest.mark.parametrize("found", pages(), ids=lambda found: found.n
 
 
 @every_page
-def test_every_link_leads_somewhere(found: Page) -> None:
-    dead = [link for link in found.links if not _is_elsewhere(link) and not _leads_somewhere(found, link)]
+def test_every_link_has_a_target(found: Page) -> None:
+    dead = [link for link in found.links if not _is_external(link) and not _has_a_target(found, link)]
     assert dead == []
 
 
@@ -60,7 +60,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     reached, waiting = {index.path}, [index]
     while waiting:
         current = waiting.pop()
-        targets = {_target(current, link) for link in current.links if not _is_elsewhere(link)}
+        targets = {_target(current, link) for link in current.links if not _is_external(link)}
         for path in targets - reached:
             if path.suffix == ".md" and path.is_relative_to(ROOT / "docs"):
                 reached.add(path)
@@ -68,11 +68,11 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert [found.name for found in pages() if found.name.startswith("docs/") and found.path not in reached] == []
 
 
-def test_every_page_is_for_one_thing_and_says_which() -> None:
+def test_every_page_has_one_title() -> None:
     assert [found.name for found in pages() if [level for level, _ in found.headings].count(1) != 1] == []
 
 
-def test_every_decision_says_what_would_make_us_decide_again() -> None:
+def test_every_decision_has_the_same_sections_and_a_revisit_trigger() -> None:
     for number, decision in enumerate(_decisions(), 1):
         title = decision.headings[0][1]
         assert title.startswith(f"{number:04} "), f"{decision.name} is not number {number}"
@@ -107,11 +107,11 @@ def test_the_rule_sees_paths(text: str, names: list[str], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", ["shared/absent.py", "tests/unit/test_backoff_and_supervisor.py::test_absent"])
-def test_the_rule_sees_what_is_not_there(path: str) -> None:
+def test_the_rule_sees_missing_paths(path: str) -> None:
     assert not _exists(path)
 
 
-def _is_elsewhere(link: str) -> bool:
+def _is_external(link: str) -> bool:
     return link.startswith(("http://", "https://"))
 
 
@@ -119,7 +119,7 @@ def _target(found: Page, link: str) -> Path:
     return (found.path.parent / (link.partition("#")[0] or found.path.name)).resolve()
 
 
-def _leads_somewhere(found: Page, link: str) -> bool:
+def _has_a_target(found: Page, link: str) -> bool:
     target, anchor = _target(found, link), link.partition("#")[2]
     return target.exists() and target.is_relative_to(ROOT) and (not anchor or anchor in Page(target).anchors)
 

@@ -1,4 +1,4 @@
-"""The commands of the documents can be copied: they are spelt as one runs them, and each option exists."""
+"""Commands in documents can be copied: they are spelt as a user runs them, and each option exists."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from tests.support.documents import Page, pages
 from tests.support.sources import ROOT
 from tools.cli.main import app
 
-# History says what was true then.
+# The changelog keeps former commands.
 LIVING = [found for found in pages() if found.name != "CHANGELOG.md"]
 BARE = re.compile(r"(?<![\w./-])event-trio +(?=[a-z-])")
 OURS = re.compile(r"\./event-trio(?P<rest>(?: [^`|;&)\n]*)?)")
@@ -24,7 +24,7 @@ every_page = pytest.mark.parametrize("found", LIVING, ids=lambda found: found.na
 
 
 @every_page
-def test_the_command_is_spelt_as_one_runs_it(found: Page) -> None:
+def test_the_command_is_spelt_as_a_user_runs_it(found: Page) -> None:
     assert [line for text in code(found) for line in text.splitlines() if BARE.search(line)] == []
 
 
@@ -34,14 +34,14 @@ def test_every_command_and_option_of_event_trio_exists(found: Page) -> None:
 
 
 @every_page
-def test_what_is_to_be_run_has_no_place_left_to_fill(found: Page) -> None:
-    """A shell takes `<id>` for a redirection; a variable, set before, can be copied."""
+def test_shell_blocks_have_no_placeholders(found: Page) -> None:
+    """A shell reads `<id>` as a redirection. A variable that was set before can be copied."""
     blocks = [block.text for block in found.blocks if block.language in {"sh", "bash"}]
     assert [line for text in blocks for line in text.splitlines() if PLACEHOLDER.search(line)] == []
 
 
 @every_page
-def test_what_is_to_be_run_is_what_a_shell_takes(found: Page) -> None:
+def test_shell_blocks_have_valid_syntax(found: Page) -> None:
     for block in found.blocks:
         if block.language in {"sh", "bash"}:
             read = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
@@ -49,13 +49,13 @@ def test_what_is_to_be_run_is_what_a_shell_takes(found: Page) -> None:
 
 
 @every_page
-def test_python_that_is_said_to_be_of_a_file_is_in_it(found: Page) -> None:
+def test_python_quoted_from_a_file_is_in_that_file(found: Page) -> None:
     for claim in CLAIM.finditer(found.text):
         assert claim["text"].strip() in (ROOT / claim["path"]).read_text(encoding="utf-8"), claim["path"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("./event-trio outbox show x --json", []),
         ("./event-trio --help", []),
@@ -65,12 +65,12 @@ def test_python_that_is_said_to_be_of_a_file_is_in_it(found: Page) -> None:
         ("./event-trio outbox shwo x", ["outbox has no shwo"]),
     ],
 )
-def test_the_rule_sees_commands(text: str, said: list[str]) -> None:
-    assert problems(text) == said
+def test_the_rule_sees_commands(text: str, expected: list[str]) -> None:
+    assert problems(text) == expected
 
 
 @pytest.mark.parametrize("text", ["event-trio token", "$(event-trio outbox status)"])
-def test_the_rule_sees_what_is_not_spelt_as_one_runs_it(text: str) -> None:
+def test_the_rule_sees_other_spellings(text: str) -> None:
     assert BARE.search(text)
     assert not BARE.search(text.replace("event-trio", "./event-trio"))
 
@@ -81,7 +81,7 @@ def code(found: Page) -> Iterator[str]:
 
 
 def problems(text: str) -> list[str]:
-    """What is wrong with the calls of event-trio in a text."""
+    """The errors in the calls of event-trio in a text."""
     joined = re.sub(r"\\\n\s*", "", text)
     return [problem for call in OURS.finditer(joined) if (problem := _problem(call["rest"]))]
 

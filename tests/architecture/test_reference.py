@@ -1,4 +1,4 @@
-"""The reference is what the code says, and pages name no setting, figure, log action, route or field but real ones."""
+"""The reference equals the code, and every setting, metric, log action, route and field that pages name exists."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ URL = SecretStr("postgresql://nobody@127.0.0.1/nothing")
 every_page = pytest.mark.parametrize("found", pages(), ids=lambda found: found.name)
 
 
-def test_the_generated_pages_are_what_the_code_says() -> None:
+def test_the_generated_pages_are_fresh() -> None:
     assert main.stale() == [], "run `make reference`"
 
 
@@ -40,7 +40,7 @@ def test_every_setting_is_documented_where_its_process_is() -> None:
         assert [name for name in found.model_fields if f"| `{name.upper()}` |" not in shown] == []
 
 
-def test_a_setting_that_a_class_changes_is_shown_with_its_own_default() -> None:
+def test_an_overridden_default_is_shown() -> None:
     section = page("docs/reference/settings.md").text.partition("## `python -m services.notification.main`")[2]
     assert "| `HTTP_PORT` | `8001` |" in section.partition("\n## ")[0]
 
@@ -50,33 +50,33 @@ def test_every_event_is_documented() -> None:
     assert headings == {f"`{event}`" for event in events.types()}
 
 
-def test_the_wire_format_names_every_attribute_of_the_envelope_and_no_other() -> None:
+def test_the_wire_format_lists_exactly_the_attributes_of_the_envelope() -> None:
     body = page("docs/reference/wire-format.md").text.partition("## Beside the body")[0]
     rows = re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE)
     assert rows == list(Envelope.model_fields)
 
 
-def test_the_example_on_the_wire_is_an_envelope_that_comes_out_as_it_went_in() -> None:
+def test_the_example_of_the_wire_format_is_an_envelope() -> None:
     (example,) = (block.text for block in page("docs/reference/wire-format.md").blocks if block.language == "json")
     envelope = Envelope.parse(example)
     assert Envelope.parse(envelope.to_bytes()) == envelope
     assert re.sub(r"\s", "", example) == envelope.to_bytes().decode()
 
 
-def test_an_action_that_nobody_can_tell_is_not_overlooked() -> None:
+def test_an_action_that_is_not_a_literal_is_an_error() -> None:
     call = ast.parse("log.info('x', action=made_up())").body[0]
     with pytest.raises(ValueError, match="made_up"):
         list(actions._lines("x.py", ast.Module([call], []), {}))
 
 
 @every_page
-def test_every_variable_is_read_by_something(found: Page) -> None:
+def test_every_variable_is_read_by_the_code(found: Page) -> None:
     names = {"".join(match.groups("")) for span in found.spans if (match := VARIABLE.fullmatch(span))}
     assert names - _variables() - MAKE_VARIABLES == set()
 
 
 @every_page
-def test_every_log_action_is_written_by_something(found: Page) -> None:
+def test_every_log_action_is_written_by_the_code(found: Page) -> None:
     known = _actions()
     prefixes = {action.partition(".")[0] for action in known}
     named = {span for span in found.spans if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", span)}
@@ -84,9 +84,9 @@ def test_every_log_action_is_written_by_something(found: Page) -> None:
 
 
 @every_page
-def test_every_figure_and_table_exists(found: Page) -> None:
-    known = _figures_and_tables()
-    # Names of services and of attributes of HTTP begin like figures, and are none.
+def test_every_metric_and_table_exists(found: Page) -> None:
+    known = _metrics_and_tables()
+    # Names of services and of HTTP attributes start like metrics, but are none.
     services = {path.relative_to(ROOT).parts[1] for path in python_files("services")}
     prefixes = {name.partition("_")[0] for name in known} - services - {"http"}
     named = {span for span in found.spans if re.fullmatch(r"[a-z]+(_[a-z]+)+", span)}
@@ -110,7 +110,7 @@ def _actions() -> frozenset[str]:
 
 
 @cache
-def _figures_and_tables() -> frozenset[str]:
+def _metrics_and_tables() -> frozenset[str]:
     texts = (path.read_text(encoding="utf-8") for path in python_files("shared", "services"))
     return frozenset(table for text in texts for table in TABLE.findall(text)) | metrics.names()
 
@@ -134,7 +134,7 @@ def _of(app: FastAPI) -> set[str]:
 
 @cache
 def _identifiers() -> set[str]:
-    """Names of columns, settings and the like, which are no figures but may look like one."""
+    """Names of columns, settings and similar, which look like metrics."""
     return {
         node.attr if isinstance(node, ast.Attribute) else node.id
         for path in python_files("shared", "services")

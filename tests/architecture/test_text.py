@@ -1,11 +1,10 @@
-"""Nothing in the project names the machine that it was written on, or where its packages came from."""
+"""No file names the machine that it was written on, or a host of packages."""
 
 import re
 
 from tests.support.sources import named, project_files
 
-# In pieces, so that this file does not name them either.
-# Put together from pieces, for this file names none either.
+# Built from pieces, so that this file does not match.
 PACKAGE_HOSTS = "|".join(("py" + r"(?:pi|thonhosted)[.]org", "//" + "regis" + "try[.-]", "deb[.]" + "debian[.]org"))
 HOME_FOLDERS = r"(?<![\w.])/(?:root|home/[a-z][\w-]*|Users/[A-Za-z][\w-]*)/"
 FORBIDDEN = re.compile(f"{PACKAGE_HOSTS}|{HOME_FOLDERS}")

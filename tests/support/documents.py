@@ -1,4 +1,4 @@
-"""The project's Markdown pages, as the tests of documents read them."""
+"""The project's Markdown pages, parsed for the tests of documents."""
 
 import re
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ class Page:
 
     @property
     def spans(self) -> list[str]:
-        """What stands in backticks in the prose."""
+        """The code spans of the prose."""
         return re.findall(r"`([^`\n]+)`", self.prose)
 
     @property
     def links(self) -> list[str]:
-        """The targets of links and pictures."""
+        """The targets of links and images."""
         return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", self.prose))
 
     @property
@@ -59,7 +59,7 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """What can stand behind a `#`: headings in lower case, without punctuation, with hyphens for spaces."""
+        """The anchors of headings: in lower case, without punctuation, with hyphens for spaces."""
         return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for _, text in self.headings}
 
 
