@@ -63,6 +63,10 @@ def test_the_example_of_the_wire_format_is_an_envelope() -> None:
     assert re.sub(r"\s", "", example) == envelope.to_bytes().decode()
 
 
+def test_log_lines_of_every_folder_are_listed() -> None:
+    assert {line.module.partition("/")[0] for line in actions.lines()} == set(actions.FOLDERS)
+
+
 def test_an_action_that_is_not_a_literal_is_an_error() -> None:
     call = ast.parse("log.info('x', action=made_up())").body[0]
     with pytest.raises(ValueError, match="made_up"):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from event_trio.contracts.orders import ORDER_EVENTS
-from tools.reference.discovery import PACKAGES
 from tools.reference.markdown import code, page, table
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("shared", "services", "infra")
 INTRODUCTION = """
 Every log line has a stable `action` to search and alert by; the text beside it may change. On a terminal lines are
 written for people, elsewhere as JSON (`LOG_FORMAT`). Each line also has `service`, `level`, `logger` and `timestamp`.
@@ -47,8 +47,8 @@ def lines() -> list[LogLine]:
     """Every log line of the packages, by action."""
     modules = {
         path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
     }
     return sorted({line for name, module in modules.items() for line in _lines(name, module, modules)})
 
