@@ -12,10 +12,10 @@ from event_trio.consumer.policies import Retry
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
 from event_trio.errors import BrokerUnavailable
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 
 # What is not deleted comes again after this long, which no test waits for.
 LIMITS = Limits(drain_seconds=5.0, polling=Polling(wait_seconds=1, visibility_seconds=600))

@@ -7,10 +7,10 @@ import pytest
 from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase, fetch
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 EVENTS, GROUPS = 1000, 100

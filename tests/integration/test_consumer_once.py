@@ -11,11 +11,11 @@ from event_trio.broker.queue import BATCH, Message, Queue
 from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.errors import BrokerUnavailable
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
-from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 

@@ -7,10 +7,10 @@ import pytest
 from event_trio.consumer.errors import DependencyUnavailable
 from event_trio.consumer.event import Event
 from event_trio.envelope import Envelope
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 MARKS = "SELECT event_id, starts FROM started_message"

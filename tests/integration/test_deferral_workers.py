@@ -12,11 +12,11 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.policies import Retry, Unit
 from event_trio.consumer.sources.deferred import DeferredOptions
 from event_trio.envelope import Envelope
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.deferred import defer
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 HOURLY = Retry(attempts=3, delay=1, unit=Unit.HOURS)
@@ -26,7 +26,7 @@ DYING = """
 import asyncio, os, signal, sys
 from tests.support.consuming import consumer_of
 from tests.support.databases import TestDatabase
-from tests.support.memory_queue import MemoryQueue
+from event_trio.testing import MemoryQueue
 
 async def die(event):
     if event.envelope.subject == "killer":

@@ -13,10 +13,10 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.policies import DeadLetter, FailurePolicy
 from event_trio.consumer.router import Router
 from event_trio.contracts.orders import OrderPlaced
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import QUICK, Counted, consumer_with, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 
 CANARY = "ada@example.com"
 Failing = Callable[[AsyncSession], Awaitable[None]]

@@ -12,10 +12,10 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.pipeline import handler_task as alone
 from event_trio.consumer.policies import DeadLetter, FailurePolicy, PublishFailure
 from event_trio.consumer.router import Router
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import Counted, consumer_with, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 Way = Callable[[], Awaitable[Any]]

@@ -15,10 +15,10 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.pipeline import failure_classifier as judgement
 from event_trio.consumer.policies import DeadLetter
 from event_trio.consumer.router import Router
+from event_trio.testing import MemoryQueue
 from tests.support.consuming import Counted, TestedConsumer, consumer_with, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 from tests.support.waiting import eventually
 
 ABOUT = "SELECT subject, outcome FROM processed_message ORDER BY subject"

@@ -17,6 +17,7 @@ from event_trio.consumer.telemetry import Telemetry
 from event_trio.database.connections import create_engine
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.signals import Signals
+from event_trio.testing import MemoryQueue
 from services.notification.domain import OutboundMessage
 from services.notification.handlers import router as notification_router
 from services.notification.rendering import Templates
@@ -26,7 +27,6 @@ from services.order.compensation import Compensation, Compensator
 from services.order.handlers import router as order_router
 from services.order.metrics import OrderMetrics
 from tests.support.databases import TestDatabase, fetch
-from tests.support.memory_queue import MemoryQueue
 from tests.support.order_service import order_service, place
 
 

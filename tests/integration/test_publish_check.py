@@ -13,13 +13,13 @@ from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
+from event_trio.testing import MemoryQueue
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.jobs.pruner import Pruner
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
-from tests.support.memory_queue import MemoryQueue
 from tests.support.outbox import fill, pool, query, record
 from tests.support.relays import running, settings
 from tests.support.waiting import eventually

@@ -13,22 +13,10 @@ from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.sources.delivery import Delivery
 from event_trio.consumer.sources.visibility import SAFETY_SECONDS, Heartbeat
 from event_trio.errors import BrokerUnavailable
+from event_trio.testing import FakeClock
 
 SECONDS = 30
 LIMIT = 100.0
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class FakeQueue(Queue):
@@ -53,8 +41,8 @@ def delivery(name: str, *, received_at: float = 0.0) -> Delivery:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -63,11 +51,11 @@ def queue() -> FakeQueue:
 
 
 @pytest.fixture
-def heartbeat(queue: FakeQueue, clock: Clock) -> Heartbeat:
+def heartbeat(queue: FakeQueue, clock: FakeClock) -> Heartbeat:
     return Heartbeat(queue, ConsumerMetrics(CollectorRegistry()), clock, seconds=SECONDS, limit=LIMIT)
 
 
-async def test_only_what_is_due_is_extended(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+async def test_only_what_is_due_is_extended(heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock) -> None:
     old, new = delivery("old"), delivery("new", received_at=9.0)
     clock.seconds = 10.0
     await heartbeat.beat([old, new])
@@ -77,7 +65,7 @@ async def test_only_what_is_due_is_extended(heartbeat: Heartbeat, queue: FakeQue
     assert queue.extended == ["old"]
 
 
-async def test_it_is_bounded(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+async def test_it_is_bounded(heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock) -> None:
     """Beating for ever would keep a message from everyone for as long as SQS lets it."""
     held = delivery("held")
     while clock.seconds < LIMIT + SECONDS:
@@ -87,7 +75,7 @@ async def test_it_is_bounded(heartbeat: Heartbeat, queue: FakeQueue, clock: Cloc
     assert len(queue.extended) <= LIMIT / heartbeat.interval
 
 
-async def test_it_ends_with_the_handlers_task(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+async def test_it_ends_with_the_handlers_task(heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock) -> None:
     async def end() -> None:
         """Nothing."""
 
@@ -100,7 +88,7 @@ async def test_it_ends_with_the_handlers_task(heartbeat: Heartbeat, queue: FakeQ
 
 
 async def test_two_beats_may_fail_before_a_message_is_lost(
-    heartbeat: Heartbeat, queue: FakeQueue, clock: Clock
+    heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock
 ) -> None:
     held = delivery("held")
     queue.fails = True
@@ -117,7 +105,7 @@ async def test_two_beats_may_fail_before_a_message_is_lost(
     assert queue.extended == ["held"]
 
 
-async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: FakeQueue, clock: Clock) -> None:
+async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock) -> None:
     first, second = delivery("first"), delivery("second")
     queue.refuse = {"first"}
     clock.seconds = 15.0
@@ -127,7 +115,7 @@ async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: Fake
 
 
 async def test_what_the_broker_refuses_for_now_is_asked_for_again(
-    heartbeat: Heartbeat, clock: Clock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+    heartbeat: Heartbeat, clock: FakeClock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = {"first": "InternalError", "second": "ReceiptHandleIsInvalid"}
 
@@ -145,7 +133,7 @@ async def test_what_the_broker_refuses_for_now_is_asked_for_again(
 
 
 async def test_a_batch_that_fails_says_nothing_of_the_others(
-    heartbeat: Heartbeat, clock: Clock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+    heartbeat: Heartbeat, clock: FakeClock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def extend(messages: Iterable[Message], seconds: int) -> list[Message]:
         if any(message.message_id == "held-0" for message in messages):
@@ -160,7 +148,7 @@ async def test_a_batch_that_fails_says_nothing_of_the_others(
 
 
 async def test_an_answer_about_an_old_receipt_handle_says_nothing_of_what_came_again(
-    heartbeat: Heartbeat, queue: FakeQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused, extended = delivery("refused"), delivery("extended")
 
@@ -179,6 +167,6 @@ async def test_an_answer_about_an_old_receipt_handle_says_nothing_of_what_came_a
     assert not refused.suspect, "the process that has it lives"
 
 
-def test_a_visibility_too_short_to_extend_is_refused(queue: FakeQueue, clock: Clock) -> None:
+def test_a_visibility_too_short_to_extend_is_refused(queue: FakeQueue, clock: FakeClock) -> None:
     with pytest.raises(ValueError, match="no time to extend"):
         Heartbeat(queue, ConsumerMetrics(CollectorRegistry()), clock, seconds=3, limit=LIMIT)

@@ -2,7 +2,6 @@
 
 import json
 import math
-from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -12,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from event_trio.observability import logging
 from event_trio.outbox.metrics import OutboxMetrics
 from event_trio.outbox.monitor import GRACE_SECONDS, MOST, STALE_SECONDS, OutboxMonitor, OutboxObservation
+from event_trio.testing import FakeClock
 
 LONG_ALONE = GRACE_SECONDS + 1
 
@@ -49,18 +49,6 @@ def test_a_relay_that_took_its_leave_may_come_back_and_one_that_died_may_not() -
     assert OutboxObservation(live=0, heard=16).trouble(alone_seconds=0) is not None
 
 
-class StandingClock:
-    """Time as a test sets it."""
-
-    seconds = 100.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 class NoDatabase:
     """A pool that gives no connection."""
 
@@ -69,7 +57,7 @@ class NoDatabase:
 
 
 async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_first_look() -> None:
-    registry, clock = CollectorRegistry(), StandingClock()
+    registry, clock = CollectorRegistry(), FakeClock(seconds=100.0)
     metrics = OutboxMetrics(registry)
     watch = OutboxMonitor("postgresql://nobody@127.0.0.1:9/none", metrics, topic="t.fifo", clock=clock)
     assert math.isnan(registry.get_sample_value("outbox_live_relays") or 0.0)
@@ -83,7 +71,7 @@ async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_fi
 
 
 def test_cloudwatch_gets_the_figures_that_the_alarms_read() -> None:
-    stream, clock = StringIO(), StandingClock()
+    stream, clock = StringIO(), FakeClock(seconds=100.0)
     logging.configure("order", format="json", stream=stream)
     watch = OutboxMonitor(
         "postgresql://x", OutboxMetrics(CollectorRegistry()), topic="p.fifo", report=True, clock=clock

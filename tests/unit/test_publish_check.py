@@ -15,13 +15,13 @@ from event_trio.broker.queue import Message, Queue
 from event_trio.envelope import Envelope
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
+from event_trio.testing import MemoryQueue
 from services.relay.confirmation import deletions, publish_check
 from services.relay.confirmation.empty_queue import COUNTS, EmptyQueueObservations
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Confirmation, OutboxUpdates, Publication
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 from tests.support.outbox import SomethingHappened
 
 

@@ -21,8 +21,8 @@ from event_trio.contracts.payload import EventPayload
 from event_trio.envelope import Envelope
 from event_trio.errors import ConfigurationError
 from event_trio.signals import Signals
+from event_trio.testing import MemoryQueue
 from tests.support.events import envelope_of
-from tests.support.memory_queue import MemoryQueue
 
 
 class Counted(EventPayload):

@@ -36,8 +36,13 @@ class Version:
     """One version of a set of tables."""
 
     statements: tuple[str, ...]
-    marker: str
-    """A relation that this version creates and keeps: where it exists, so does the version."""
+    found: str
+    """A condition that is true where this version, or a later one, was made without a record of it."""
+
+    @classmethod
+    def with_relation(cls, statements: tuple[str, ...], name: str) -> Version:
+        """A version that creates a table or an index which later versions keep."""
+        return cls(statements, f"to_regclass('{name}') IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class TableSet:
                 f"{newest}: upgrade it"
             )
         # A migration may have run the statements of later versions itself.
-        while found < newest and (yield f"SELECT to_regclass('{self.versions[found].marker}') IS NOT NULL"):
+        while found < newest and (yield f"SELECT {self.versions[found].found}"):
             found += 1
         for each in self.versions[found:wanted]:
             for statement in each.statements:

@@ -13,7 +13,7 @@ from .schema import grants as grants_of
 if TYPE_CHECKING:
     from ..database.table_sets import AsyncpgConnection
 
-TABLES = TableSet("idempotency", (Version(statements(TABLE), TABLE),))
+TABLES = TableSet("idempotency", (Version.with_relation(statements(TABLE), TABLE),))
 
 
 async def install_tables(

@@ -12,12 +12,21 @@ from . import schema
 if TYPE_CHECKING:
     from ..database.table_sets import AsyncpgConnection
 
+BLOCKED = """
+EXISTS (
+    SELECT FROM pg_constraint
+    WHERE conname = 'deferred_message_status_check' AND conrelid = to_regclass('deferred_message')
+          AND strpos(pg_get_constraintdef(oid), 'blocked') > 0
+)
+"""
+
 TABLES = TableSet(
     "inbox",
     (
-        Version(schema.STATEMENTS_V1, "processed_message"),
-        Version(schema.STATEMENTS_V2, "operator_action"),
-        Version(schema.STATEMENTS_V3, "processed_message_latest"),
+        Version.with_relation(schema.STATEMENTS_V1, "processed_message"),
+        Version.with_relation(schema.STATEMENTS_V2, "operator_action"),
+        Version.with_relation(schema.STATEMENTS_V3, "processed_message_latest"),
+        Version(schema.STATEMENTS_V4, BLOCKED),
     ),
 )
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 TABLES = TableSet(
     "outbox",
     (
-        Version(schema.STATEMENTS_V1, "outbox_event"),
-        Version(schema.STATEMENTS_V2, "outbox_idempotency_key"),
-        Version(schema.STATEMENTS_V3, "outbox_hold"),
+        Version.with_relation(schema.STATEMENTS_V1, "outbox_event"),
+        Version.with_relation(schema.STATEMENTS_V2, "outbox_idempotency_key"),
+        Version.with_relation(schema.STATEMENTS_V3, "outbox_hold"),
     ),
 )
 

@@ -1,4 +1,6 @@
-"""A FIFO queue in memory, as its reader sees it: order, visibility and deduplication of a real one, and no broker."""
+"""A FIFO queue in memory, as its reader sees it: the order and visibility of a real one, without a broker."""
+
+from __future__ import annotations
 
 import asyncio
 import itertools
@@ -8,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from event_trio.broker.queue import BATCH, Message, Queue
-from event_trio.envelope import Envelope
+from ..broker.queue import BATCH, Message, Queue
+from ..envelope import Envelope
 
 
 @dataclass

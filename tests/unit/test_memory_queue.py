@@ -1,0 +1,40 @@
+"""The queue in memory is what a consumer takes a queue for."""
+
+import pytest
+
+from event_trio.broker.queue import Queue
+from event_trio.envelope import Envelope
+from event_trio.testing import FakeClock, MemoryQueue, Publish, QueueSuite
+from event_trio.testing.queue_suite import event
+
+
+class TestMemoryQueue(QueueSuite):
+    """The suite for every queue."""
+
+    @pytest.fixture
+    def queue(self) -> Queue:
+        return MemoryQueue()
+
+    @pytest.fixture
+    def publish(self, queue: MemoryQueue) -> Publish:
+        async def publish(sent: Envelope) -> None:
+            queue.send(sent)
+
+        return publish
+
+
+async def test_its_calls_are_counted_and_it_knows_when_it_is_empty() -> None:
+    queue = MemoryQueue()
+    queue.send(event("a", 1))
+    messages = await queue.receive(wait_seconds=0, visibility_seconds=60)
+    assert not queue.is_empty
+    await queue.delete(messages)
+    assert queue.is_empty
+    assert queue.calls == {"receive": 1, "delete": 1}
+
+
+def test_a_clock_moves_only_when_it_is_moved() -> None:
+    clock = FakeClock()
+    before = clock.now()
+    clock.seconds += 90
+    assert (clock.now() - before).total_seconds() == clock.monotonic() == 90
