@@ -74,6 +74,14 @@ test-stress: bootstrap ## run the long tests: searches of schedules, relays kill
 test-scale: bootstrap ## look at an outbox of a million rows: what reads, counts, confirms, sweeps or replays (ROWS=... for another number)
 	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_outbox_scale_operations.py tests/integration/test_confirmation_scale.py
 
+.PHONY: bench
+bench: bootstrap ## measure speed as ratios in one run, in minutes; writes docs/benchmarks (PARTS="relay consumer orders chain rivals": some)
+	@$(RUN) benchmarks.suite $(PARTS) $(ARGS)
+
+.PHONY: bench-full
+bench-full: bootstrap ## the same with more rounds, events and rates, in hours; for a machine that does nothing else
+	@$(RUN) benchmarks.suite --size full $(PARTS) $(ARGS)
+
 .PHONY: mutants
 mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)
 	@$(RUN) tools.mutants $(NAME)

@@ -1,0 +1,1 @@
+"""The ceilings: loops and services that do the least that the measured part has to do."""

@@ -1,0 +1,186 @@
+"""The relay against a bare PublishBatch loop of the stock client, on the stub broker; optionally a tutorial's relay."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stub_broker.process import StubBrokerProcess, stub_broker
+from benchmarks.suite import databases
+from benchmarks.suite.bench import Bench, deleted, problems, published, reported
+from benchmarks.suite.events import make_events
+from benchmarks.suite.interleaving import Measures, Run, Series, interleaved
+from benchmarks.suite.processes import Measured, process, run_tool, service
+from benchmarks.suite.results import Goal, NumberFound, RatioFound, Section
+
+DOMAIN = "order-events"
+TOPIC, CHECK = f"{DOMAIN}.fifo", f"{DOMAIN}-publish-check.fifo"
+ARN = f"arn:aws:sns:us-east-1:000000000000:{TOPIC}"
+RUN_SECONDS = 180.0
+RELAY, BARE, TUTORIAL = "relay", "bare loop", "tutorial relay"
+WARM_UP = 0.1
+"""The share of events that go first, in groups of their own, and are not measured."""
+
+
+class RelayRuns:
+    """One run of each candidate, with an empty stub and a fresh database."""
+
+    def __init__(self, bench: Bench, stub: StubBrokerProcess, folder: Path) -> None:
+        self._bench = bench
+        self._stub = stub
+        self._folder = folder
+        self.problems: list[str] = []
+        self.body_bytes = 0.0
+
+    async def relay(self) -> Measures:
+        """A relay process empties an outbox that is filled in one transaction."""
+        sizes = self._bench.sizes
+        await self._stub.reset()
+        async with databases.copied(self._bench.admin_url, await self._bench.seed("order")) as url:
+            environment = relay_environment(url, self._stub.url, in_flight=sizes.in_flight)
+            async with service("services.relay.main", environment, self._folder, name=RELAY) as measured:
+                await self._record(url, max(10, round(sizes.events * WARM_UP)), "warm-up", measured)
+                await self._stub.reset()
+                cpu, commits = measured.cpu_seconds(), await databases.commits(url)
+                report = await self._record(url, sizes.events, "measured", measured)
+                cpu, commits = measured.cpu_seconds() - cpu, await databases.commits(url) - commits
+        self.problems += problems(report, TOPIC, who=RELAY)
+        topic, check, calls = report["topics"][TOPIC], report["queues"][CHECK], report["calls"]
+        self.body_bytes = topic["body_bytes"] / topic["published"]
+        queue_calls = calls.get("ReceiveMessage", 0) + calls.get("DeleteMessageBatch", 0)
+        return {
+            "accepted/s": sizes.events / (topic["last_published_at"] - topic["first_published_at"]),
+            "confirmed/s": sizes.events / (check["last_deleted_at"] - topic["first_published_at"]),
+            "CPU ms": cpu / sizes.events * 1000,
+            "SNS calls": calls["PublishBatch"] / sizes.events,
+            "SQS calls": queue_calls / sizes.events,
+            "transactions": commits / sizes.events,
+        }
+
+    async def bare(self) -> Measures:
+        """The stock client publishes the same events in a closed loop."""
+        sizes = self._bench.sizes
+        await self._stub.reset()
+        stub_cpu = (await self._stub.report())["cpu_seconds"]
+        options = {
+            "endpoint": self._stub.url,
+            "topic-arn": ARN,
+            "events": sizes.events,
+            "groups": sizes.groups,
+            "lines": sizes.lines,
+            "in-flight": sizes.in_flight,
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        found = await run_tool("benchmarks.bare.publish", arguments, self._folder, most_seconds=RUN_SECONDS)
+        report = await self._stub.report()
+        topic = report["topics"][TOPIC]
+        return {
+            "accepted/s": sizes.events / (topic["last_published_at"] - topic["first_published_at"]),
+            "CPU ms": found["cpu_seconds"] / sizes.events * 1000,
+            "stub CPU ms": (report["cpu_seconds"] - stub_cpu) / sizes.events * 1000,
+        }
+
+    async def tutorial(self) -> Measures:
+        """A relay as tutorials write it empties a table of its own."""
+        count, sizes = self._bench.sizes.tutorial_events, self._bench.sizes
+        await self._stub.reset()
+        async with databases.copied(self._bench.admin_url, await self._bench.seed("order")) as url:
+            arguments = [f"--database-url={url}", f"--endpoint={self._stub.url}", f"--topic-arn={ARN}"]
+            filling = [f"--events={count}", f"--groups={min(count, sizes.groups)}", f"--lines={sizes.lines}"]
+            module = "benchmarks.rivals.tutorial_relay"
+            await run_tool(module, [*arguments, *filling, "--fill"], self._folder, most_seconds=RUN_SECONDS)
+            async with process(module, {}, self._folder, arguments=arguments) as measured:
+                report = await reported(
+                    self._stub, published(TOPIC, count), seconds=RUN_SECONDS, what=TUTORIAL, measured=measured
+                )
+        topic = report["topics"][TOPIC]
+        return {"accepted/s": count / (topic["last_published_at"] - topic["first_published_at"])}
+
+    async def _record(self, url: str, count: int, prefix: str, measured: Measured) -> dict[str, Any]:
+        sizes = self._bench.sizes
+        await databases.record(url, make_events(count, min(count, sizes.groups), sizes.lines, prefix=prefix))
+        return await reported(self._stub, deleted(CHECK, count), seconds=RUN_SECONDS, what=RELAY, measured=measured)
+
+
+def relay_environment(url: str, endpoint: str, *, in_flight: int, role: str = "order_relay") -> dict[str, str]:
+    """The settings of a relay; all others have their defaults."""
+    return {
+        "DATABASE_URL": databases.as_role(url, role),
+        "AWS_ENDPOINT_URL": endpoint,
+        "TOPIC": DOMAIN,
+        "BATCHES_IN_FLIGHT": str(in_flight),
+        "PUBLISH_CHECK_WAIT_SECONDS": "1",
+        "LOG_FORMAT": "json",
+    }
+
+
+@asynccontextmanager
+async def _runs(bench: Bench) -> AsyncIterator[RelayRuns]:
+    async with stub_broker(bench.folder, subscriptions=[f"{TOPIC}={CHECK}"], latency_ms=bench.sizes.latency_ms) as stub:
+        yield RelayRuns(bench, stub, bench.folder)
+
+
+async def measure(bench: Bench) -> Section:
+    """The relay over the bare loop."""
+    async with _runs(bench) as runs:
+        series = await _interleave(bench, "relay", {RELAY: runs.relay, BARE: runs.bare})
+        section = Section("Relay", _conditions(bench, runs), problems=runs.problems)
+    over = [
+        ("relay accepted / bare loop", (RELAY, "accepted/s"), Goal(2.5, at_least=True)),
+        ("relay confirmed / bare loop", (RELAY, "confirmed/s"), None),
+    ]
+    for name, one, goal in over:
+        ratio = series.ratio(one, (BARE, "accepted/s"))
+        section.ratios.append(RatioFound(name, ratio, series.null(RELAY, one[1]), goal))
+    section.ratios.append(
+        RatioFound("relay CPU / bare loop CPU", series.ratio((RELAY, "CPU ms"), (BARE, "CPU ms")), None)
+    )
+    section.numbers += [
+        NumberFound("accepted", "events/s", series.values(RELAY, "accepted/s"), Goal(10_000, at_least=True)),
+        NumberFound("confirmed", "events/s", series.values(RELAY, "confirmed/s"), Goal(10_000, at_least=True)),
+        NumberFound("bare loop", "events/s", series.values(BARE, "accepted/s")),
+        NumberFound("relay CPU, with confirmation", "ms/event", series.values(RELAY, "CPU ms"), Goal(0.15)),
+        NumberFound("bare loop CPU", "ms/event", series.values(BARE, "CPU ms")),
+        NumberFound("stub broker CPU, to accept", "ms/event", series.values(BARE, "stub CPU ms")),
+        NumberFound("SNS calls", "1/event", series.values(RELAY, "SNS calls"), Goal(0.101)),
+        NumberFound("SQS calls", "1/event", series.values(RELAY, "SQS calls"), Goal(0.21)),
+        NumberFound("transactions (whole database)", "1/event", series.values(RELAY, "transactions")),
+    ]
+    return section
+
+
+async def measure_rivals(bench: Bench) -> Section:
+    """The relay over a tutorial's relay."""
+    async with _runs(bench) as runs:
+        series = await _interleave(bench, "rivals", {RELAY: runs.relay, TUTORIAL: runs.tutorial})
+        section = Section("Relay beside a tutorial's relay", _conditions(bench, runs), problems=runs.problems)
+    section.conditions.append(
+        f"The tutorial's relay (`benchmarks/rivals/tutorial_relay.py`) reads rows with SKIP LOCKED and publishes one"
+        f" message a call, {bench.sizes.tutorial_events} events a run. It holds no order among several relays, confirms"
+        " nothing, and repeats a whole batch after a failure."
+    )
+    ratio = series.ratio((RELAY, "accepted/s"), (TUTORIAL, "accepted/s"))
+    null = series.null(TUTORIAL, "accepted/s")
+    section.ratios.append(RatioFound("relay accepted / tutorial relay", ratio, null, Goal(15, at_least=True)))
+    section.numbers += [
+        NumberFound("relay accepted", "events/s", series.values(RELAY, "accepted/s")),
+        NumberFound("tutorial relay", "events/s", series.values(TUTORIAL, "accepted/s")),
+    ]
+    return section
+
+
+async def _interleave(bench: Bench, title: str, candidates: dict[str, Run]) -> Series:
+    sizes = bench.sizes
+    return await interleaved(title, candidates, rounds=sizes.rounds, most_seconds=sizes.most_seconds, show="accepted/s")
+
+
+def _conditions(bench: Bench, runs: RelayRuns) -> list[str]:
+    sizes = bench.sizes
+    return [
+        f"{sizes.events} events in {sizes.groups} groups, {runs.body_bytes:.0f} bytes each, batches of 10, "
+        f"{sizes.in_flight} calls in flight, stub broker at {sizes.latency_ms:g} ms.",
+        f"Each run has a fresh database and a fresh relay; {WARM_UP:.0%} of the events go first and are not measured.",
+        "The null is the ratio of two neighbouring runs of the same candidate.",
+    ]
