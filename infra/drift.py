@@ -1,4 +1,4 @@
-"""Compares the broker with what the templates declare: names what is missing, altered or there in addition."""
+"""Compares the broker with the templates: finds resources that are missing, changed or undeclared."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, TypeAlias
 from event_trio.broker.aws import Aws, error_code, sns, sqs
 from event_trio.outbox.limits import DEFAULT_BYTES
 from infra import manifest
-from infra.declaration import Account, Declaration, Properties, Value
+from infra.declaration import Account, Declaration, Properties
 from infra.deploy import connect, stack_name
 from infra.manifest import Template
+from infra.template_yaml import Value
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
-ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException")
+NOT_FOUND = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException")
 
-# Properties that are no attributes, or that cannot change without the thing becoming another.
+# Properties that are not attributes, or whose change would replace the resource.
 IGNORED = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
-# Attributes of topics that LocalStack's CloudFormation drops, or never changes, and that its topics do not heed.
+# Attributes of topics that LocalStack's CloudFormation drops or does not update, and that its topics ignore.
 IGNORED_LOCALLY = frozenset({"FifoThroughputScope", "MaximumMessageSize"})
-# What nobody declares and nobody may add: a filter on a publish check, say, hides events from it.
+# Attributes that must not be added, such as a filter on a publish check, which would hide events from it.
 WATCHED_TOPIC = frozenset({"KmsMasterKeyId"})
 WATCHED_QUEUE = frozenset({"RedrivePolicy", "KmsMasterKeyId"})
 WATCHED_SUBSCRIPTION = frozenset({"FilterPolicy", "RedrivePolicy"})
@@ -33,7 +34,7 @@ WATCHED_SUBSCRIPTION = frozenset({"FilterPolicy", "RedrivePolicy"})
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it is declared."""
+    """An attribute that differs from its declaration."""
 
     template: str
     resource: str
@@ -48,9 +49,9 @@ class Difference:
 async def differences(
     aws: Aws, *, prefix: str = "", templates: Sequence[Path] | None = None, message_bytes: int | None = None
 ) -> list[Difference]:
-    """Everything under the prefix that is not as its template says. Faults of the broker pass through.
+    """Every difference under the prefix. Errors of the broker are not caught.
 
-    `message_bytes` is what writers and relays are set to (MESSAGE_BYTES): a topic or queue that takes less is named.
+    `message_bytes` is MESSAGE_BYTES of writers and relays: a topic or queue with a lower limit is a difference.
     """
     found: list[Difference] = []
     subscribers: dict[str, set[str]] = {}
@@ -61,7 +62,7 @@ async def differences(
         for template in manifest.load(templates):
             stack = await stacks.find(stack_name(prefix, template.name))
             if stack is None:
-                found.append(Difference(template.name, "its stack", "existence", "there", "missing"))
+                found.append(Difference(template.name, "its stack", "existence", "present", "missing"))
                 continue
             account = Account.of(stack)
             declared = Declaration(template.body, {"Prefix": prefix, **stack.parameters}, account)
@@ -94,8 +95,8 @@ class _BrokerComparison:
         for logical_id, topic in declared.resources("AWS::SNS::Topic"):
             (arn,) = [target for target in policies if target.endswith(f":{topic['TopicName']}")]
             subscribers.setdefault(arn, set())
-            heeded = {name: value for name, value in topic.items() if name not in self._ignored_of_topics}
-            wanted = {**heeded, "Policy": policies[arn]}
+            compared = {name: value for name, value in topic.items() if name not in self._ignored_of_topics}
+            wanted = {**compared, "Policy": policies[arn]}
             attributes = await self._topic(arn)
             for difference in (*self._compared(wanted, attributes, WATCHED_TOPIC), *self._too_small(attributes)):
                 yield Difference(template.name, logical_id, *difference)
@@ -120,9 +121,9 @@ class _BrokerComparison:
     def _compared(
         self, declared: Properties, found: Mapping[str, str] | None, watched: frozenset[str]
     ) -> Iterator[tuple[str, str, str]]:
-        """Attribute, declared and found value of each attribute that differs."""
+        """The name, the declared value and the actual value of each attribute that differs."""
         if found is None:
-            yield "existence", "there", "missing"
+            yield "existence", "present", "missing"
             return
         for name in sorted((set(declared) | watched) - IGNORED):
             wanted, actual = _canonical(declared.get(name)), _canonical(found.get(name))
@@ -130,16 +131,16 @@ class _BrokerComparison:
                 yield name, _shown(wanted), _shown(actual)
 
     def _too_small(self, found: Mapping[str, str] | None) -> Iterator[tuple[str, str, str]]:
-        takes = int((found or {}).get("MaximumMessageSize", DEFAULT_BYTES))
-        if found is not None and takes < self._message_bytes:
-            yield "MaximumMessageSize", f"at least {self._message_bytes} (MESSAGE_BYTES)", str(takes)
+        limit = int((found or {}).get("MaximumMessageSize", DEFAULT_BYTES))
+        if found is not None and limit < self._message_bytes:
+            yield "MaximumMessageSize", f"at least {self._message_bytes} (MESSAGE_BYTES)", str(limit)
 
     async def _queue(self, name: str) -> Mapping[str, str] | None:
         try:
             url = (await self._queues.get_queue_url(QueueName=name))["QueueUrl"]
             answer = await self._queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         except self._queues.exceptions.ClientError as error:
-            _ensure_absent(error)
+            _ensure_not_found(error)
             return None
         return {str(attribute): value for attribute, value in answer.get("Attributes", {}).items()}
 
@@ -147,7 +148,7 @@ class _BrokerComparison:
         try:
             return (await self._topics.get_topic_attributes(TopicArn=arn))["Attributes"]
         except self._topics.exceptions.ClientError as error:
-            _ensure_absent(error)
+            _ensure_not_found(error)
             return None
 
     async def _subscription(self, topic: str, endpoint: str) -> Mapping[str, str] | None:
@@ -157,7 +158,7 @@ class _BrokerComparison:
                 return None
             return (await self._topics.get_subscription_attributes(SubscriptionArn=arn))["Attributes"]
         except self._topics.exceptions.ClientError as error:
-            _ensure_absent(error)
+            _ensure_not_found(error)
             return None
 
     async def _subscriptions(self, topic: str) -> dict[str, str]:
@@ -169,12 +170,12 @@ class _BrokerComparison:
                 for found in page.get("Subscriptions", [])
             }
         except self._topics.exceptions.ClientError as error:
-            _ensure_absent(error)
+            _ensure_not_found(error)
             return {}
 
 
 def _canonical(value: Value) -> Value:
-    """One form for what a template and an API write differently: numbers and truths as text, JSON, lists of one."""
+    """The value in one form: a template and the API write numbers, booleans, JSON and lists of one differently."""
     if isinstance(value, str) and value[:1] == "{":
         value = json.loads(value)
     if isinstance(value, Mapping):
@@ -198,9 +199,9 @@ def _shown(value: Value) -> str:
     return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _ensure_absent(error: Exception) -> None:
-    """Raise the error again unless it says that something is not there."""
-    if error_code(error) not in ABSENT:
+def _ensure_not_found(error: Exception) -> None:
+    """Raises the error again unless it means that the resource does not exist."""
+    if error_code(error) not in NOT_FOUND:
         raise error
 
 

@@ -1,4 +1,4 @@
-"""The templates of the topology as they describe themselves: what each is for, and which others come first."""
+"""The templates of the topology, described by their own metadata, in the order of deployment."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_pascal
 
 from event_trio.errors import ConfigurationError
 from event_trio.settings import suggest
+from infra.template_yaml import parse
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,8 +21,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 class TemplateKind(StrEnum):
     """What a template declares; the order of the kinds is the order of deployment.
 
-    The publish checks come last: LocalStack serves the subscribers of a topic in the order of their subscription, and
-    an event that comes back through the check is to have passed the others.
+    The publish checks are deployed last: LocalStack delivers to the subscribers of a topic in the order of their
+    subscription, and an event that arrives in the check queue must already have been delivered to the others.
     """
 
     TOPIC = "topic"
@@ -35,13 +36,13 @@ class TemplateKind(StrEnum):
         return list(TemplateKind).index(self)
 
 
-# What the broker is made of. Access to it is IAM's, which LocalStack neither needs nor enforces.
+# The resources of the broker. Access is managed by IAM, which LocalStack does not enforce.
 BROKER = frozenset({TemplateKind.TOPIC, TemplateKind.SUBSCRIBER, TemplateKind.PUBLISH_CHECK})
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template file. Its name is the file's, and the last part of its stack's name."""
+    """A template file. The name of its stack ends with its name."""
 
     name: str
     kind: TemplateKind
@@ -51,9 +52,9 @@ class Template:
 
 
 def load(paths: Iterable[Path] | None = None, *, kinds: Collection[TemplateKind] = BROKER) -> tuple[Template, ...]:
-    """Read templates (of `infra/templates` unless told) of some kinds, in the order of deployment.
+    """Read the templates of some kinds, by default in `infra/templates`, in the order of deployment.
 
-    Raises ConfigurationError, naming the file, when one cannot be read or does not describe itself.
+    Raises ConfigurationError, naming the file, when one cannot be read or has no valid metadata.
     """
     files = sorted(TEMPLATES.glob("*.yaml")) if paths is None else list(paths)
     found = sorted((_read(path) for path in files), key=lambda template: (template.kind.rank, template.name))
@@ -68,20 +69,20 @@ def load(paths: Iterable[Path] | None = None, *, kinds: Collection[TemplateKind]
 
 
 def dependants(templates: Sequence[Template], names: Iterable[str]) -> tuple[Template, ...]:
-    """The named templates and all that comes after one of them on the same topic, in the order of deployment.
+    """The named templates and those deployed after one of them for the same topic, in the order of deployment.
 
-    A subscription does not outlive its topic, and a publish check has to be the last to subscribe. A new check queue
-    also tells the relay that the broker forgot something, so that it publishes again.
+    A subscription is deleted with its topic, and a publish check has to be the last to subscribe. The relay detects a
+    recreated check queue, and publishes the lost events again.
     """
-    first: dict[str, int] = {}
+    first_rank: dict[str, int] = {}
     wanted = set(names)
     for template in templates:
         if template.name in wanted:
-            first[template.topic] = min(template.kind.rank, first.get(template.topic, template.kind.rank))
+            first_rank[template.topic] = min(template.kind.rank, first_rank.get(template.topic, template.kind.rank))
     return tuple(
         template
         for template in templates
-        if template.name in wanted or (template.topic in first and template.kind.rank > first[template.topic])
+        if template.name in wanted or template.kind.rank > first_rank.get(template.topic, template.kind.rank)
     )
 
 
@@ -103,17 +104,10 @@ class _Document(BaseModel):
     parameters: dict[str, object] = {}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms (`!Ref`, `!Sub`, ...), whose values do not matter here."""
-
-
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
-
-
 def _read(path: Path) -> Template:
     try:
         body = path.read_text(encoding="utf-8")
-        document = _Document.model_validate(yaml.load(body, Loader=_Loader))  # noqa: S506 - a SafeLoader
+        document = _Document.model_validate(parse(body))
     except OSError as error:
         raise ConfigurationError(f"template {path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:

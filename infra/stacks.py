@@ -1,4 +1,4 @@
-"""CloudFormation stacks: brought to a template's state through a change set, or deleted, and waited for."""
+"""Creates, updates and deletes CloudFormation stacks through change sets, and waits for them."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A stack in one of these never became whole, so there is nothing in it to keep: it is deleted and created again.
+# A stack with one of these statuses was never created completely: it is deleted and created again.
 NEVER_CREATED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
 STABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
 
-# CloudFormation says it in the first way of a change set and in the second of a direct update.
-NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed")
+# The messages for a change set and for a direct update.
+NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded")
-# LocalStack's answer when two stacks are made at the same moment; AWS's own is worth another try too.
+# LocalStack answers so when two stacks are created at the same moment; on AWS it is transient as well.
 TRANSIENT = ("InternalError", "InternalFailure")
 RETRIES = 8
 
 
 class StackFailed(EventTrioError):
-    """CloudFormation could not bring a stack to the state of its template."""
+    """CloudFormation could not create, update or delete a stack."""
 
 
 class StackChange(StrEnum):
-    """What applying or removing did to a stack."""
+    """The effect of applying or removing a stack."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -49,7 +49,7 @@ class StackChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as CloudFormation has it."""
+    """A stack as CloudFormation describes it."""
 
     name: str
     stack_id: str
@@ -70,27 +70,27 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class StackTimeouts:
-    """How often to ask whether a stack has settled, and for how long, in seconds.
+    """How often the status of a stack is polled, and the time limit in seconds.
 
-    `second_looks` is how often a failed deletion is looked at again: LocalStack says DELETE_FAILED when a resource is
-    gone already, and goes on to delete the rest and the stack.
+    `extra_polls` is how often a failed deletion is polled again: LocalStack reports DELETE_FAILED for a resource that
+    is gone already, and then deletes the rest and the stack.
     """
 
     poll: Backoff
     limit: float
-    second_looks: int
+    extra_polls: int
 
 
-# LocalStack finishes a stack in a tenth of a second; AWS takes a minute and counts the calls.
-LOCAL = StackTimeouts(Backoff(first=0.05, factor=1.5, cap=0.2, jitter=0), limit=120, second_looks=25)
-REMOTE = StackTimeouts(Backoff(first=1, factor=1.5, cap=5, jitter=0.2), limit=1800, second_looks=0)
+# LocalStack finishes a stack in a tenth of a second; AWS takes a minute and limits the rate of calls.
+LOCAL = StackTimeouts(Backoff(first=0.05, factor=1.5, cap=0.2, jitter=0), limit=120, extra_polls=25)
+REMOTE = StackTimeouts(Backoff(first=1, factor=1.5, cap=5, jitter=0.2), limit=1800, extra_polls=0)
 
 
 class Stacks:
     """The stacks of one account and region.
 
-    Every method raises StackFailed, naming the stack and the resource at fault, when CloudFormation reports a failure.
-    Faults of the connection pass through.
+    Every method raises StackFailed, naming the stack and the resource that caused it, when CloudFormation reports a
+    failure. Errors of the connection are not caught.
     """
 
     def __init__(self, client: CloudFormationClient, timeouts: StackTimeouts) -> None:
@@ -98,7 +98,7 @@ class Stacks:
         self._timeouts = timeouts
 
     async def find(self, name: str) -> Stack | None:
-        """The stack of that name (or id), or None."""
+        """The stack with that name or id; None when there is none."""
         try:
             answer = await self._call(lambda: self._client.describe_stacks(StackName=name))
         except ClientError as error:
@@ -109,7 +109,7 @@ class Stacks:
         return None if found.status == "DELETE_COMPLETE" else found
 
     async def apply(self, name: str, body: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackChange:
-        """Create or update the stack so that it is as the template says."""
+        """Create or update the stack from the template."""
         current = await self.settled(name)
         if current is not None and current.status in NEVER_CREATED:
             await self.remove(name)
@@ -129,13 +129,13 @@ class Stacks:
                     TemplateBody=body,
                     Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
                     Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
-                    Capabilities=["CAPABILITY_IAM"],  # the templates are this project's own
+                    Capabilities=["CAPABILITY_IAM"],  # the templates belong to this project
                 )
             )
         except ClientError as error:
-            if _says_nothing_to_do(str(error)):
+            if _means_no_changes(str(error)):
                 return StackChange.UNCHANGED
-            raise StackFailed(f"stack {name}: the template was refused: {error}") from error
+            raise StackFailed(f"stack {name}: the template was rejected: {error}") from error
         if not await self._is_worth_executing(name, change_set["Id"]):
             return StackChange.UNCHANGED
         await self._client.execute_change_set(ChangeSetName=change_set["Id"])
@@ -145,13 +145,13 @@ class Stacks:
         return StackChange.CREATED if new else StackChange.UPDATED
 
     async def remove(self, name: str) -> StackChange:
-        """Delete the stack with all that is in it; a stack that does not exist is fine."""
+        """Delete the stack with its resources; a stack that does not exist is ignored."""
         current = await self.settled(name)
         if current is None:
             return StackChange.UNCHANGED
         await self._client.delete_stack(StackName=current.stack_id)
         left = await self.settled(current.stack_id)
-        for _ in range(self._timeouts.second_looks):
+        for _ in range(self._timeouts.extra_polls):
             if left is None:
                 break
             await asyncio.sleep(self._timeouts.poll.cap)
@@ -161,7 +161,7 @@ class Stacks:
         return StackChange.DELETED
 
     async def resources(self, name: str) -> list[Resource]:
-        """What the stack consists of; empty when there is no such stack."""
+        """The resources of the stack; empty when it does not exist."""
         try:
             answer = await self._call(lambda: self._client.describe_stack_resources(StackName=name))
         except ClientError as error:
@@ -174,53 +174,53 @@ class Stacks:
         ]
 
     async def settled(self, name: str, *, reviewing: bool = True) -> Stack | None:
-        """The stack once nothing is going on in it; None when there is none.
+        """Wait until no operation is in progress; None when there is no stack.
 
         A stack that only has a change set to review counts as settled, unless `reviewing` is false.
         """
 
-        async def look() -> tuple[bool, Stack | None]:
+        async def poll() -> tuple[bool, Stack | None]:
             found = await self.find(name)
             if found is None or (reviewing and found.status == "REVIEW_IN_PROGRESS"):
                 return True, found
             return not found.status.endswith("_IN_PROGRESS"), found
 
-        return await self._poll(look, f"stack {name} has not settled")
+        return await self._wait(poll, f"stack {name} has not settled")
 
     async def _is_worth_executing(self, name: str, change_set_id: str) -> bool:
-        async def look() -> tuple[bool, tuple[str, str]]:
+        async def poll() -> tuple[bool, tuple[str, str]]:
             described = await self._call(lambda: self._client.describe_change_set(ChangeSetName=change_set_id))
             status = described["Status"]
             return status in ("CREATE_COMPLETE", "FAILED"), (status, described.get("StatusReason", ""))
 
-        status, reason = await self._poll(look, f"stack {name} has no finished change set")
+        status, reason = await self._wait(poll, f"stack {name} has no finished change set")
         if status == "CREATE_COMPLETE":
             return True
         await self._client.delete_change_set(ChangeSetName=change_set_id)
-        if _says_nothing_to_do(reason):
+        if _means_no_changes(reason):
             return False
-        raise StackFailed(f"stack {name}: the change set was refused: {reason}")
+        raise StackFailed(f"stack {name}: the change set was rejected: {reason}")
 
-    async def _poll(self, look: Callable[[], Awaitable[tuple[bool, T]]], complaint: str) -> T:
+    async def _wait(self, poll: Callable[[], Awaitable[tuple[bool, T]]], message: str) -> T:
         deadline = time.monotonic() + self._timeouts.limit
         attempt = 0
         while True:
-            done, found = await look()
+            done, found = await poll()
             if done:
                 return found
             if time.monotonic() > deadline:
-                raise StackFailed(f"{complaint} after {self._timeouts.limit:g} s")
+                raise StackFailed(f"{message} after {self._timeouts.limit:g} s")
             attempt += 1
             await asyncio.sleep(self._timeouts.poll.delay(attempt))
 
-    async def _failure(self, stack_id: str, name: str, stack: Stack | None, meant: str) -> StackFailed:
+    async def _failure(self, stack_id: str, name: str, stack: Stack | None, intended: str) -> StackFailed:
         status, reason = (stack.status, stack.reason) if stack else ("gone", "")
         return StackFailed(
-            f"stack {name} could not be {meant}, it is {status}: {await self._cause(stack_id) or reason}"
+            f"stack {name} could not be {intended}, it is {status}: {await self._cause(stack_id) or reason}"
         )
 
     async def _cause(self, stack_id: str) -> str | None:
-        """The first failure of the newest operation: the later ones only follow from it."""
+        """The first failure of the newest operation, which causes the later ones."""
         answer = await self._call(lambda: self._client.describe_stack_events(StackName=stack_id))
         cause = None
         for event in answer["StackEvents"]:  # newest first
@@ -233,7 +233,7 @@ class Stacks:
         return cause
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        """A call that may be made twice, made again while AWS asks to slow down: the client retries nothing itself."""
+        """Make an idempotent call, and retry it when AWS throttles it: the client itself does not retry."""
         for attempt in range(1, RETRIES):
             try:
                 return await call()
@@ -244,8 +244,8 @@ class Stacks:
         return await call()
 
 
-def _says_nothing_to_do(reason: str) -> bool:
-    return any(words in reason for words in NOTHING_TO_DO)
+def _means_no_changes(reason: str) -> bool:
+    return any(message in reason for message in NO_CHANGES)
 
 
 def _stack(raw: StackTypeDef) -> Stack:

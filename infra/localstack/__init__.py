@@ -1,1 +1,1 @@
-"""What LocalStack needs beyond AWS: somebody who puts back what it forgets."""
+"""Keeps the topology on LocalStack, which loses it at a restart."""

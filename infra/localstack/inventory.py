@@ -1,4 +1,4 @@
-"""What of the topology is there, compared with what its stacks say: CloudFormation itself never looks again."""
+"""Finds the resources of stacks that no longer exist, which CloudFormation does not check after a deployment."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOPIC = "AWS::SNS::Topic"
 SUBSCRIPTION = "AWS::SNS::Subscription"
 
 # The resources of the stacks, by the names of their templates.
-Declared: TypeAlias = Mapping[str, Sequence[Resource]]
+DeclaredResources: TypeAlias = Mapping[str, Sequence[Resource]]
 
-GONE = ("NotFound", "NotFoundException")
+NOT_FOUND = ("NotFound", "NotFoundException")
 
 
 @dataclass(frozen=True, slots=True)
 class MissingResources:
-    """Resources that a template's stack should have and the broker has not; none at all if there is no stack."""
+    """The resources of a stack that do not exist; empty when the stack itself does not exist."""
 
     template: str
     resources: tuple[str, ...]
@@ -36,25 +36,25 @@ class MissingResources:
         return f"{self.template} ({', '.join(self.resources) or 'its stack'})"
 
 
-async def declared(stacks: Stacks, prefix: str, templates: Iterable[Template]) -> Declared:
-    """The resources of each template's stack; they change only with a deployment."""
+async def declared_resources(stacks: Stacks, prefix: str, templates: Iterable[Template]) -> DeclaredResources:
+    """The resources of the stack of each template; they change only with a deployment."""
     return {template.name: await stacks.resources(stack_name(prefix, template.name)) for template in templates}
 
 
 class BrokerInventory:
-    """What there is under a prefix. Faults of the broker pass through."""
+    """The resources that exist under a prefix. Errors of the broker are not caught."""
 
     def __init__(self, sns: SNSClient, sqs: SQSClient, prefix: str) -> None:
         self._sns = sns
         self._sqs = sqs
         self._prefix = prefix
 
-    async def missing(self, expected: Declared) -> list[MissingResources]:
-        """What is not there, in one call for all queues and one for each topic and subscription."""
+    async def missing(self, expected: DeclaredResources) -> list[MissingResources]:
+        """The missing resources, with one call for all queues and one for each topic and subscription."""
         queues = await self._queues()
         found = []
         for template, resources in expected.items():
-            absent = [part.logical_id for part in resources if not await self._is_there(part, queues)]
+            absent = [part.logical_id for part in resources if not await self._exists(part, queues)]
             if absent or not resources:
                 found.append(MissingResources(template, tuple(absent)))
         return found
@@ -65,7 +65,7 @@ class BrokerInventory:
         )
         return {_name(url) async for page in pages for url in page.get("QueueUrls", [])}
 
-    async def _is_there(self, resource: Resource, queues: set[str]) -> bool:
+    async def _exists(self, resource: Resource, queues: set[str]) -> bool:
         try:
             if resource.type == QUEUE:
                 return _name(resource.physical_id) in queues
@@ -74,10 +74,10 @@ class BrokerInventory:
             elif resource.type == SUBSCRIPTION:
                 await self._sns.get_subscription_attributes(SubscriptionArn=resource.physical_id)
         except self._sns.exceptions.ClientError as error:
-            if error_code(error) not in GONE:
+            if error_code(error) not in NOT_FOUND:
                 raise
             return False
-        return True  # a policy goes with its queue or topic
+        return True  # a policy exists as long as its queue or topic
 
 
 def _name(queue_url: str) -> str:

@@ -1,4 +1,4 @@
-"""Deploys the topology to LocalStack, watches it, and puts back what LocalStack forgot or somebody deleted."""
+"""Deploys the topology to LocalStack, and restores resources that were lost or deleted."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from event_trio.signals import Signals
 from infra import manifest
 from infra.deploy import StackProgress, connect, delete, deploy
 from infra.drift import differences
-from infra.localstack.inventory import BrokerInventory, Declared, MissingResources, declared
+from infra.localstack.inventory import BrokerInventory, DeclaredResources, MissingResources, declared_resources
 from infra.localstack.settings import TopologySettings
 from infra.stacks import StackChange
 
 log = structlog.get_logger(__name__)
 
-# While LocalStack is away it is asked more often than the watch looks: everything waits for its return.
+# Pause between two checks while LocalStack is unavailable, because every service waits for it.
 RETRY_SECONDS = 0.5
-# Attributes are compared less often than existence: it takes some twenty calls.
+# Attributes are compared less often than existence, because the comparison takes some twenty calls.
 COMPARE_SECONDS = 30.0
 
 
 class TopologyWatch:
-    """The loop that keeps one topology. It deletes queues, so it is for LocalStack only.
+    """Checks and repairs one topology. It deletes queues, so it is for LocalStack only.
 
-    What was altered but is there is only told, as a warning: somebody may be trying something.
-
-    A stack of which something is gone is deleted and deployed again, with those that depend on it: CloudFormation
-    believes that the resource is there, and an update would change nothing.
+    A stack with a missing resource is deleted and deployed again, with the stacks that depend on it: for CloudFormation
+    the resource still exists, so an update would change nothing. A changed attribute is only logged, as a warning,
+    since the change may be intended.
     """
 
     name = "topology"
@@ -59,27 +58,27 @@ class TopologyWatch:
         self._watch_seconds = watch_seconds
         self._compare_seconds = compare_seconds
         self._compare_at = 0.0
-        self._altered: list[str] = []
+        self._differences: list[str] = []
         self._ready_file = ready_file
         self._paths = templates
         self._templates = manifest.load(templates)
         self._signals = signals or Signals()
-        self._expected: Declared | None = None
-        self._trouble: str | None = None
+        self._expected: DeclaredResources | None = None
+        self._problem: str | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look, repair, wait, until asked to stop. A repair that has begun is finished first."""
+        """Check and repair until `stopping` is set; a repair in progress is finished first."""
         self._unready()
         try:
             async with sns(self._aws) as topics, sqs(self._aws) as queues:
                 broker = BrokerInventory(topics, queues, self._prefix)
                 while not stopping.is_set():
-                    healthy = await self._look(broker)
+                    healthy = await self._check(broker)
                     await pause(stopping, self._watch_seconds if healthy else min(RETRY_SECONDS, self._watch_seconds))
         finally:
             self._unready()
 
-    async def _look(self, broker: BrokerInventory) -> bool:
+    async def _check(self, broker: BrokerInventory) -> bool:
         before = self._expected
         try:
             absent = await broker.missing(self._expected) if self._expected is not None else []
@@ -89,43 +88,47 @@ class TopologyWatch:
             if not absent:
                 await self._compare()
         except EventTrioError as error:
-            self._remember(before)
-            return self._is_in_trouble("topology.failed", str(error))
+            self._restore_expected(before)
+            return self._report_problem("topology.failed", str(error))
         except BROKER_FAULTS as error:
-            self._remember(before)
-            return self._is_in_trouble("topology.unreachable", f"{self._aws.endpoint_url}: {error_code(error)}")
+            self._restore_expected(before)
+            return self._report_problem("topology.unreachable", f"{self._aws.endpoint_url}: {error_code(error)}")
         if absent:
-            return self._is_in_trouble("topology.incomplete", ", ".join(map(str, absent)))
-        if self._trouble is not None:
+            return self._report_problem("topology.incomplete", ", ".join(map(str, absent)))
+        if self._problem is not None:
             log.info("the topology is complete again", action="topology.recovered", prefix=self._prefix)
-            self._trouble = None
+            self._problem = None
         if self._ready_file is not None:
             self._ready_file.touch()
         self._signals.emit("topology.complete")
         return True
 
-    def _remember(self, before: Declared | None) -> None:
-        """After a repair that failed, look for what was there before it: more may have gone meanwhile, such as the
-        topic whose subscriptions were seen to go first, and CloudFormation believes that it is still there.
+    def _restore_expected(self, before: DeclaredResources | None) -> None:
+        """After a failed repair, expect the resources from before it.
+
+        More of them may be missing by now, such as a topic whose subscriptions were deleted first, although for
+        CloudFormation they still exist.
         """
         self._expected = self._expected or before
 
-    async def _repair(self, absent: Sequence[MissingResources]) -> Declared:
+    async def _repair(self, absent: Sequence[MissingResources]) -> DeclaredResources:
         self._expected = None
         if absent:
             names = [part.template for part in absent]
-            again = [template.name for template in manifest.dependants(self._templates, names)]
+            recreated = [template.name for template in manifest.dependants(self._templates, names)]
             log.warning(
-                "parts of the topology are gone: their stacks are made again",
+                "resources of the topology are missing: their stacks are being recreated",
                 action="topology.drifted",
                 missing=[str(part) for part in absent],
-                stacks=again,
+                stacks=recreated,
                 prefix=self._prefix,
             )
-            await delete(self._aws, prefix=self._prefix, templates=self._paths, only=again, on_progress=self._tell)
-        await deploy(self._aws, prefix=self._prefix, templates=self._paths, on_progress=self._tell)
+            await delete(
+                self._aws, prefix=self._prefix, templates=self._paths, only=recreated, on_progress=_log_progress
+            )
+        await deploy(self._aws, prefix=self._prefix, templates=self._paths, on_progress=_log_progress)
         async with connect(self._aws) as stacks:
-            found = await declared(stacks, self._prefix, self._templates)
+            found = await declared_resources(stacks, self._prefix, self._templates)
         self._expected = found
         log.info("the topology is deployed", action="topology.deployed", stacks=len(found), prefix=self._prefix)
         self._signals.emit("topology.deployed", repaired=[part.template for part in absent])
@@ -135,37 +138,43 @@ class TopologyWatch:
         if time.monotonic() < self._compare_at:
             return
         found = [str(part) for part in await differences(self._aws, prefix=self._prefix, templates=self._paths)]
-        if found and found != self._altered:
-            log.warning("the topology was altered", action="topology.altered", differences=found, prefix=self._prefix)
-            self._signals.emit("topology.altered", differences=found)
-        if self._altered and not found:
-            log.info("the topology is as declared again", action="topology.unaltered", prefix=self._prefix)
-            self._signals.emit("topology.unaltered")
-        self._altered = found
+        if found and found != self._differences:
+            log.warning(
+                "the topology differs from its templates",
+                action="topology.differs",
+                differences=found,
+                prefix=self._prefix,
+            )
+            self._signals.emit("topology.differs", differences=found)
+        if self._differences and not found:
+            log.info("the topology matches its templates again", action="topology.matches", prefix=self._prefix)
+            self._signals.emit("topology.matches")
+        self._differences = found
         self._compare_at = time.monotonic() + self._compare_seconds
 
-    def _tell(self, progress: StackProgress) -> None:
-        level = log.debug if progress.change is StackChange.UNCHANGED else log.info
-        level(
-            "stack settled",
-            action="topology.stack",
-            stack=progress.stack,
-            change=progress.change.value,
-            seconds=round(progress.seconds, 2),
-        )
-
-    def _is_in_trouble(self, action: str, reason: str) -> bool:
-        """Log a trouble once, however long it lasts."""
+    def _report_problem(self, action: str, reason: str) -> bool:
+        """Log a problem once while it lasts; returns False."""
         self._unready()
-        if reason != self._trouble:
-            log.warning("the topology cannot be kept", action=action, reason=reason, prefix=self._prefix)
-            self._trouble = reason
+        if reason != self._problem:
+            log.warning("the topology cannot be restored", action=action, reason=reason, prefix=self._prefix)
+            self._problem = reason
         self._signals.emit(action)
         return False
 
     def _unready(self) -> None:
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
+
+
+def _log_progress(progress: StackProgress) -> None:
+    level = log.debug if progress.change is StackChange.UNCHANGED else log.info
+    level(
+        "stack deployed or deleted",
+        action="topology.stack",
+        stack=progress.stack,
+        change=progress.change.value,
+        seconds=round(progress.seconds, 2),
+    )
 
 
 async def keep(settings: TopologySettings) -> None:
@@ -186,7 +195,7 @@ async def keep(settings: TopologySettings) -> None:
 
 
 def run() -> None:
-    """Start from the environment; a setting that is missing or wrong ends it with status 2 and a sentence."""
+    """Run with settings from the environment; a missing or invalid one ends the process with status 2."""
     settings = load(TopologySettings)
     logging.configure("topology", settings.log_level, settings.log_format, sys.stdout)
     try:

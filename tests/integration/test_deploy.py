@@ -1,4 +1,4 @@
-"""The deploy command against a real CloudFormation: idempotent, updating, recovering, and clear when it fails."""
+"""The deploy command on LocalStack: it is idempotent, updates stacks, recovers, and reports failures."""
 
 import os
 import secrets
@@ -23,13 +23,13 @@ SUBSCRIBER = TEMPLATES / "notification-order-events.yaml"
 
 @pytest.fixture
 async def prefix(aws: Aws) -> AsyncIterator[str]:
-    """A prefix under which nothing is deployed yet; cleaned up afterwards."""
+    """A prefix without a deployment; its stacks are deleted afterwards."""
     name = f"t{secrets.token_hex(4)}-"
     yield name
     await delete(aws, prefix=name)
 
 
-async def test_the_second_deployment_changes_nothing(aws: Aws, prefix: str) -> None:
+async def test_a_repeated_deployment_changes_nothing(aws: Aws, prefix: str) -> None:
     seen: list[StackProgress] = []
     first = await deploy(aws, prefix=prefix, on_progress=seen.append)
     names = BrokerNames(prefix)
@@ -42,7 +42,7 @@ async def test_the_second_deployment_changes_nothing(aws: Aws, prefix: str) -> N
     assert [progress.change.value for progress in seen] == ["unchanged"] * len(first)
 
 
-async def test_a_changed_template_updates_what_is_there(aws: Aws, prefix: str, tmp_path: Path) -> None:
+async def test_a_changed_template_updates_its_stack(aws: Aws, prefix: str, tmp_path: Path) -> None:
     await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
     changed = tmp_path / SUBSCRIBER.name
     changed.write_text(SUBSCRIBER.read_text().replace("VisibilityTimeout: 60", "VisibilityTimeout: 90"))
@@ -57,7 +57,7 @@ async def test_a_changed_template_updates_what_is_there(aws: Aws, prefix: str, t
     assert attributes["VisibilityTimeout"] == "90"
 
 
-async def test_the_broker_has_what_the_templates_say(aws: Aws, prefix: str) -> None:
+async def test_the_broker_has_the_attributes_of_the_templates(aws: Aws, prefix: str) -> None:
     outputs = await deploy(aws, prefix=prefix)
     async with sqs(aws) as queues, sns(aws) as topics:
         queue = await Queue(queues, outputs["notification-order-events"]["QueueName"]).attributes()
@@ -86,10 +86,10 @@ async def test_new_queues_follow_the_throughput_of_their_topic(aws: Aws, prefix:
         await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER], throughput="standard")
 
 
-async def test_a_stack_that_failed_says_why_and_is_made_again(aws: Aws, prefix: str) -> None:
+async def test_a_failed_stack_is_reported_and_recreated(aws: Aws, prefix: str) -> None:
     topic = (await deploy(aws, prefix=prefix, templates=[TOPIC]))["order-events"]["TopicArn"]
     async with sns(aws) as client:
-        await client.delete_topic(TopicArn=topic)  # so there is nothing to subscribe to
+        await client.delete_topic(TopicArn=topic)  # so the subscription fails
     with pytest.raises(StackFailed, match=r"notification-order-events could not be created.*Subscription"):
         await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER])
     await delete(aws, prefix=prefix, only=["order-events"])
@@ -97,7 +97,7 @@ async def test_a_stack_that_failed_says_why_and_is_made_again(aws: Aws, prefix: 
     assert outputs["notification-order-events"]["SubscriptionArn"]
 
 
-async def test_a_change_set_that_was_left_to_review_is_no_obstacle(aws: Aws, prefix: str) -> None:
+async def test_an_unreviewed_change_set_does_not_prevent_a_deployment(aws: Aws, prefix: str) -> None:
     async with cloudformation(aws) as client:
         await client.create_change_set(
             StackName=stack_name(prefix, "order-events"),
@@ -110,7 +110,7 @@ async def test_a_change_set_that_was_left_to_review_is_no_obstacle(aws: Aws, pre
     assert outputs["order-events"]["TopicName"] == BrokerNames(prefix).topic("order-events")
 
 
-async def test_what_is_deleted_is_gone_and_deleting_it_again_is_fine(aws: Aws, prefix: str) -> None:
+async def test_a_deletion_is_complete_and_can_be_repeated(aws: Aws, prefix: str) -> None:
     await deploy(aws, prefix=prefix)
     await delete(aws, prefix=prefix)
     seen: list[StackProgress] = []
@@ -120,7 +120,7 @@ async def test_what_is_deleted_is_gone_and_deleting_it_again_is_fine(aws: Aws, p
         assert "QueueUrls" not in await client.list_queues(QueueNamePrefix=prefix)
 
 
-async def test_a_deletion_gets_past_what_is_gone_already(aws: Aws, prefix: str) -> None:
+async def test_a_deletion_ignores_missing_resources(aws: Aws, prefix: str) -> None:
     outputs = await deploy(aws, prefix=prefix)
     async with sqs(aws) as client:
         await client.delete_queue(QueueUrl=outputs["notification-order-events"]["QueueUrl"])
@@ -129,10 +129,10 @@ async def test_a_deletion_gets_past_what_is_gone_already(aws: Aws, prefix: str) 
         assert "QueueUrls" not in await client.list_queues(QueueNamePrefix=prefix)
 
 
-async def test_an_impossible_prefix_is_refused(aws: Aws) -> None:
-    for impossible in ("under_score", "x" * 31, "a.b"):
+async def test_an_invalid_prefix_is_rejected(aws: Aws) -> None:
+    for invalid in ("under_score", "x" * 31, "a.b"):
         with pytest.raises(ConfigurationError, match="prefix"):
-            await deploy(aws, prefix=impossible)
+            await deploy(aws, prefix=invalid)
 
 
 async def test_the_command_deploys_and_deletes(aws: Aws, prefix: str) -> None:
@@ -144,13 +144,13 @@ async def test_the_command_deploys_and_deletes(aws: Aws, prefix: str) -> None:
     assert f"event-trio-{prefix}order-events: deleted" in deleted.stdout
 
 
-def test_the_command_says_what_is_wrong() -> None:
-    nobody = command("--endpoint-url", "http://127.0.0.1:9")
-    assert nobody.returncode == 1
-    assert nobody.stderr.startswith("error: CloudFormation at http://127.0.0.1:9 cannot be used")
-    dangerous = command("--delete")
-    assert dangerous.returncode == 1
-    assert "--yes" in dangerous.stderr
+def test_the_command_reports_errors() -> None:
+    unreachable = command("--endpoint-url", "http://127.0.0.1:9")
+    assert unreachable.returncode == 1
+    assert unreachable.stderr.startswith("error: a request to http://127.0.0.1:9 failed")
+    unconfirmed = command("--delete")
+    assert unconfirmed.returncode == 1
+    assert "--yes" in unconfirmed.stderr
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

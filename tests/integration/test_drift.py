@@ -1,4 +1,4 @@
-"""Whatever somebody changes behind CloudFormation's back is named."""
+"""Changes of the broker outside of CloudFormation are found."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from event_trio.broker.names import BrokerNames, dead_letters
 from event_trio.broker.queue import Queue
 from event_trio.outbox.limits import DEFAULT_BYTES
 from event_trio.signals import Signals
-from infra.check import run
+from infra.check import DIFFERENT, run
 from infra.deploy import delete, deploy
 from infra.drift import Difference, differences
 from infra.localstack.watch import TopologyWatch
@@ -20,7 +20,7 @@ from tests.support.topologies import deployed
 
 
 class Altering:
-    """Changes of a deployed topology."""
+    """Changes a deployed topology."""
 
     def __init__(self, aws: Aws, names: BrokerNames) -> None:
         self.aws = aws
@@ -53,7 +53,7 @@ async def found(altering: Altering) -> list[Difference]:
     return await differences(altering.aws, prefix=altering.names.prefix)
 
 
-async def test_what_differs_is_named_and_deploying_again_is_not_needed_for_what_does_not(aws: Aws) -> None:
+async def test_every_difference_is_found(aws: Aws) -> None:
     async with deployed(aws) as names:
         altering = Altering(aws, names)
         assert await found(altering) == []
@@ -68,7 +68,7 @@ async def test_what_differs_is_named_and_deploying_again_is_not_needed_for_what_
         await altering.subscribe(dead_letters(altering.queue))
         named = {(each.template, each.resource, each.attribute): each.found for each in await found(altering)}
     subscriber, check = "notification-order-events", "order-events-publish-check"
-    stranger = (names.topic("order-events"), "a subscription", "endpoint")
+    undeclared = (names.topic("order-events"), "a subscription", "endpoint")
     assert set(named) == {
         (subscriber, "Queue", "VisibilityTimeout"),
         (subscriber, "Queue", "Policy"),
@@ -77,13 +77,13 @@ async def test_what_differs_is_named_and_deploying_again_is_not_needed_for_what_
         (subscriber, "Subscription", "FilterPolicy"),
         (check, "Subscription", "FilterPolicy"),
         ("notification-events-publish-check", "Queue", "existence"),
-        stranger,
+        undeclared,
     }
     assert named[(subscriber, "Queue", "VisibilityTimeout")] == "90"
-    assert named[stranger].endswith(dead_letters(altering.queue))
+    assert named[undeclared].endswith(dead_letters(altering.queue))
 
 
-async def test_the_parameters_of_the_stacks_are_no_difference(aws: Aws) -> None:
+async def test_parameters_of_the_stacks_are_not_differences(aws: Aws) -> None:
     prefix = f"t{secrets.token_hex(4)}-"
     try:
         await deploy(aws, prefix=prefix, throughput="standard")
@@ -92,11 +92,11 @@ async def test_the_parameters_of_the_stacks_are_no_difference(aws: Aws) -> None:
         await delete(aws, prefix=prefix)
 
 
-async def test_a_topic_that_takes_less_than_what_is_recorded_is_named(aws: Aws) -> None:
-    """An event of a size between the two would be recorded, and refused by the broker for ever."""
+async def test_a_topic_with_a_lower_limit_than_the_writers_is_found(aws: Aws) -> None:
+    """An event of a size between the two limits would be recorded, and rejected by the broker each time."""
     prefix, templates = f"t{secrets.token_hex(4)}-", [TEMPLATES / "order-events.yaml"]
     try:
-        # LocalStack's topics know no limit but the default.
+        # Topics of LocalStack have the default limit only.
         await deploy(aws, prefix=prefix, templates=templates)
         assert await differences(aws, prefix=prefix, templates=templates, message_bytes=DEFAULT_BYTES) == []
         [named] = await differences(aws, prefix=prefix, templates=templates, message_bytes=DEFAULT_BYTES + 1)
@@ -108,21 +108,22 @@ async def test_a_topic_that_takes_less_than_what_is_recorded_is_named(aws: Aws) 
 
 
 @pytest.mark.parametrize("text", ["much", "1023", "1048577", "-1"])
-def test_a_limit_that_no_topic_can_have_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_limit_is_rejected(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(["--message-bytes", text])
     assert f"{text!r} is not a number of bytes from 1024 to 1048576" in capsys.readouterr().err
 
 
-def test_the_command_says_what_differs(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_differences(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--prefix", f"t{secrets.token_hex(4)}-", "--endpoint-url", str(aws.endpoint_url)]
-    assert run(where) == 1
-    assert "order-events: its stack: existence is missing, declared is there" in capsys.readouterr().out
-    assert run(["--endpoint-url", "http://127.0.0.1:9"]) == 2
-    assert "http://127.0.0.1:9 cannot be looked at" in capsys.readouterr().err
+    assert run(where) == DIFFERENT
+    assert "order-events: its stack: existence is missing, declared is present" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="1"):
+        run(["--endpoint-url", "http://127.0.0.1:9"])
+    assert "a request to http://127.0.0.1:9 failed" in capsys.readouterr().err
 
 
-async def test_the_watch_tells_once_and_says_when_it_is_over(aws: Aws) -> None:
+async def test_the_watch_reports_a_difference_once_and_its_end(aws: Aws) -> None:
     prefix, signals, stopping = f"w{secrets.token_hex(4)}-", Signals(), asyncio.Event()
     watch = TopologyWatch(aws, prefix=prefix, watch_seconds=0.05, compare_seconds=0.1, signals=signals)
     task = asyncio.create_task(watch.run(stopping))
@@ -130,11 +131,11 @@ async def test_the_watch_tells_once_and_says_when_it_is_over(aws: Aws) -> None:
         await signals.wait("topology.complete", timeout=30.0)
         altering = Altering(aws, BrokerNames(prefix))
         await altering.set_queue(VisibilityTimeout="90")
-        told = await signals.wait("topology.altered", timeout=20.0)
-        assert told["differences"] == ["notification-order-events: Queue: VisibilityTimeout is 90, declared is 60"]
+        reported = await signals.wait("topology.differs", timeout=20.0)
+        assert reported["differences"] == ["notification-order-events: Queue: VisibilityTimeout is 90, declared is 60"]
         await altering.set_queue(VisibilityTimeout="60")
-        await signals.wait("topology.unaltered", timeout=20.0)
-        assert len(signals.seen("topology.altered")) == 1
+        await signals.wait("topology.matches", timeout=20.0)
+        assert len(signals.seen("topology.differs")) == 1
     finally:
         stopping.set()
         await task

@@ -1,4 +1,4 @@
-"""The process that keeps LocalStack's topology: what is deleted or forgotten comes back, with what depends on it."""
+"""The process that keeps the topology on LocalStack: lost resources are restored with their dependants."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.signals import Facts, Signals
 from infra.deploy import delete
-from infra.localstack.inventory import BrokerInventory, Declared, MissingResources
+from infra.localstack.inventory import BrokerInventory, DeclaredResources, MissingResources
 from infra.localstack.watch import TopologyWatch
 from tests.support.waiting import eventually
 from tools.embedded.localstack import EmbeddedLocalStack
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Watched:
-    """A topology under the eyes of a watch."""
+    """A topology that is watched."""
 
     def __init__(self, aws: Aws, names: BrokerNames, signals: Signals, ready_file: Path) -> None:
         self.aws = aws
@@ -36,10 +36,10 @@ class Watched:
         self.ready_file = ready_file
 
     async def complete(self, deployment: int, *, timeout: float = 30.0) -> Facts:
-        """Wait until it was deployed for the given time, and found complete after that."""
+        """Wait until it was deployed this many times, and found complete afterwards."""
         facts = await self.signals.wait("topology.deployed", count=deployment, timeout=timeout)
-        looks = len(self.signals.seen("topology.complete"))
-        await self.signals.wait("topology.complete", count=looks + 1)
+        checks = len(self.signals.seen("topology.complete"))
+        await self.signals.wait("topology.complete", count=checks + 1)
         return facts
 
     async def created(self, queue: str) -> str:
@@ -48,7 +48,7 @@ class Watched:
         return attributes["CreatedTimestamp"]
 
     async def subscribers(self) -> list[str]:
-        """Names of the queues that the topic of the orders serves, in the order in which it does."""
+        """The subscribed queues of the topic of orders, in the order of delivery."""
         async with sns(self.aws) as client:
             arn = f"arn:aws:sns:{self.aws.region}:000000000000:{self.names.topic('order-events')}"
             found = (await client.list_subscriptions_by_topic(TopicArn=arn))["Subscriptions"]
@@ -81,12 +81,12 @@ async def watched(aws: Aws, tmp_path: Path) -> AsyncIterator[Watched]:
         yield found
 
 
-async def test_it_deploys_and_says_that_it_is_ready(watched: Watched) -> None:
+async def test_it_deploys_and_writes_the_ready_file(watched: Watched) -> None:
     assert watched.ready_file.exists()
     assert await watched.subscribers() == watched.all_subscribers
 
 
-async def test_a_queue_that_was_deleted_comes_back_and_the_check_subscribes_after_it(watched: Watched) -> None:
+async def test_a_deleted_queue_is_restored_and_the_check_subscribes_after_it(watched: Watched) -> None:
     queue = watched.names.queue("notification", "order-events")
     async with sqs(watched.aws) as client:
         await client.delete_queue(QueueUrl=await Queue(client, queue).url())
@@ -96,7 +96,7 @@ async def test_a_queue_that_was_deleted_comes_back_and_the_check_subscribes_afte
     assert await watched.created(queue)
 
 
-async def test_a_subscription_that_was_deleted_comes_back(watched: Watched) -> None:
+async def test_a_deleted_subscription_is_restored(watched: Watched) -> None:
     async with sns(watched.aws) as client:
         arn = f"arn:aws:sns:{watched.aws.region}:000000000000:{watched.names.topic('order-events')}"
         first, *_ = (await client.list_subscriptions_by_topic(TopicArn=arn))["Subscriptions"]
@@ -105,7 +105,7 @@ async def test_a_subscription_that_was_deleted_comes_back(watched: Watched) -> N
     assert await watched.subscribers() == watched.all_subscribers
 
 
-async def test_a_topic_that_was_deleted_comes_back_with_its_subscribers(watched: Watched) -> None:
+async def test_a_deleted_topic_is_restored_with_its_subscribers(watched: Watched) -> None:
     other = watched.names.publish_check("notification-events")
     untouched = await watched.created(other)
     async with sns(watched.aws) as client:
@@ -116,13 +116,13 @@ async def test_a_topic_that_was_deleted_comes_back_with_its_subscribers(watched:
     assert await watched.created(other) == untouched
 
 
-async def test_a_topic_that_goes_while_its_subscriptions_are_repaired_comes_back(
+async def test_a_topic_deleted_during_the_repair_of_its_subscriptions_is_restored(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker that deletes a topic may let its subscriptions go first, and the watch may look in between."""
+    """A broker may delete the subscriptions of a topic first, and the watch may check in between."""
     real = BrokerInventory.missing
 
-    async def without_the_topic(broker: BrokerInventory, expected: Declared) -> list[MissingResources]:
+    async def without_the_topic(broker: BrokerInventory, expected: DeclaredResources) -> list[MissingResources]:
         found = await real(broker, expected)
         if any(part.template == "order-events" for part in found):
             monkeypatch.setattr(BrokerInventory, "missing", real)
@@ -137,7 +137,7 @@ async def test_a_topic_that_goes_while_its_subscriptions_are_repaired_comes_back
     assert sorted(await watched.subscribers()) == sorted(watched.all_subscribers)
 
 
-async def test_after_a_restart_of_localstack_everything_is_there_again(tmp_path: Path) -> None:
+async def test_the_topology_is_restored_after_a_restart_of_localstack(tmp_path: Path) -> None:
     server = EmbeddedLocalStack(tmp_path / "server")
     async with server, watching(Aws("us-east-1", server.endpoint_url), tmp_path) as watched:
         await watched.complete(1)
@@ -150,7 +150,7 @@ async def test_after_a_restart_of_localstack_everything_is_there_again(tmp_path:
         assert await watched.subscribers() == watched.all_subscribers
 
 
-async def test_the_process_waits_for_localstack_and_ends_when_asked(aws: Aws, tmp_path: Path) -> None:
+async def test_the_process_deploys_and_ends_on_sigterm(aws: Aws, tmp_path: Path) -> None:
     ready_file, prefix = tmp_path / "ready", f"w{secrets.token_hex(4)}-"
     with process(
         AWS_ENDPOINT_URL=str(aws.endpoint_url), TOPOLOGY_PREFIX=prefix, READY_FILE=str(ready_file), LOG_FORMAT="json"
@@ -169,23 +169,23 @@ async def test_the_process_waits_for_localstack_and_ends_when_asked(aws: Aws, tm
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "complaint"),
+    ("endpoint", "message"),
     [
         (None, "AWS_ENDPOINT_URL is not set"),
-        ("https://sqs.us-east-1.amazonaws.com", "AWS_ENDPOINT_URL is wrong.*is AWS itself"),
+        ("https://sqs.us-east-1.amazonaws.com", "AWS_ENDPOINT_URL is wrong.*is AWS"),
         ("localhost:4566", "AWS_ENDPOINT_URL is wrong.*must be a URL"),
     ],
 )
-def test_it_refuses_to_repair_aws(endpoint: str | None, complaint: str) -> None:
+def test_it_refuses_to_repair_aws(endpoint: str | None, message: str) -> None:
     with process(**({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})) as watch:
         _, errors = watch.communicate(timeout=30)
     assert watch.returncode == 2
-    assert re.search(complaint, errors)
+    assert re.search(message, errors)
 
 
 @contextmanager
 def process(**settings: str) -> Iterator[subprocess.Popen[str]]:
-    """The watch as a process with an environment of its own; killed at the end if it still runs."""
+    """The watch as a process with its own environment; killed at the end if it still runs."""
     child = subprocess.Popen(
         [sys.executable, "-m", "infra.localstack.watch"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The alerting rules, and whether the expression of one holds for figures that a process shows."""
+"""The alerting rules, and whether the expression of one holds for the metrics of a process."""
 
 import operator
 import re
@@ -25,17 +25,17 @@ class Alert:
     annotations: Mapping[str, str]
 
     @property
-    def figures(self) -> set[str]:
-        """The figures that it reads."""
+    def metrics(self) -> set[str]:
+        """The metrics that it uses."""
         return set(re.findall(r"\b(?:outbox|consumer)_\w+", self.expression))
 
     def holds(self, page: str) -> bool:
-        """Whether it would fire for a page of /metrics; for rules that compare one figure with a number."""
+        """Whether it fires for an answer of /metrics; for rules that compare one metric with a number."""
         found = COMPARISON.fullmatch(self.expression)
-        assert found, f"{self.expression} is more than a comparison"
+        assert found, f"{self.expression} is not a comparison with a number"
         samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
         values = [sample.value for sample in samples if sample.name == found[1]]
-        assert values, f"nothing shows {found[1]}"
+        assert values, f"no sample of {found[1]}"
         return any(OPERATORS[found[2]](value, float(found[3])) for value in values)
 
 

@@ -1,4 +1,4 @@
-"""Templates describe themselves: order of deployment, dependants, and what is said when one does not."""
+"""The metadata of templates: order of deployment, dependants, and errors."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_a_new_template_needs_no_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone", "again"),
+    ("missing", "recreated"),
     [
         (["order-events"], ["order-events", "notification-order-events", "order-events-publish-check"]),
         (["notification-order-events"], ["notification-order-events", "order-events-publish-check"]),
@@ -50,13 +50,13 @@ def test_a_new_template_needs_no_code(tmp_path: Path) -> None:
         ([], []),
     ],
 )
-def test_what_comes_after_on_the_same_topic_depends(gone: list[str], again: list[str]) -> None:
+def test_later_templates_of_the_same_topic_are_dependants(missing: list[str], recreated: list[str]) -> None:
     some = load(TEMPLATES / f"{name}.yaml" for name in SOME)
-    assert [found.name for found in dependants(some, gone)] == again
+    assert [found.name for found in dependants(some, missing)] == recreated
 
 
 @pytest.mark.parametrize(
-    ("metadata", "complaint"),
+    ("metadata", "message"),
     [
         ("  Other: {}\n", "EventTrio"),
         (described("queue", "order-events"), "Kind"),
@@ -65,9 +65,9 @@ def test_what_comes_after_on_the_same_topic_depends(gone: list[str], again: list
         ("  {{{\n", "not YAML"),
     ],
 )
-def test_a_template_that_does_not_describe_itself_is_named(tmp_path: Path, metadata: str, complaint: str) -> None:
+def test_a_template_with_invalid_metadata_is_named(tmp_path: Path, metadata: str, message: str) -> None:
     path = template(tmp_path, "broken", metadata)
-    with pytest.raises(ConfigurationError, match=r"broken\.yaml.*" + complaint):
+    with pytest.raises(ConfigurationError, match=r"broken\.yaml.*" + message):
         load([path])
 
 
@@ -80,6 +80,6 @@ def test_a_template_of_an_unknown_topic_is_named(tmp_path: Path) -> None:
         load(paths)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"absent\.yaml cannot be read"):
         load([tmp_path / "absent.yaml"])

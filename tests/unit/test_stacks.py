@@ -1,4 +1,4 @@
-"""What CloudFormation on AWS says and LocalStack does not: stacks half made, rolled back, throttled, refused."""
+"""Answers of CloudFormation on AWS that LocalStack does not give: incomplete, rolled back, throttled, rejected."""
 
 from typing import Any
 
@@ -8,30 +8,30 @@ from botocore.exceptions import ClientError
 from event_trio.backoff import Backoff
 from infra.stacks import StackChange, StackFailed, Stacks, StackTimeouts
 
-SOON = StackTimeouts(Backoff(first=0.001, factor=1, cap=0.001, jitter=0), limit=0.2, second_looks=2)
+SHORT = StackTimeouts(Backoff(first=0.001, factor=1, cap=0.001, jitter=0), limit=0.2, extra_polls=2)
 
 
-def refusal(code: str, message: str) -> ClientError:
+def client_error(code: str, message: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
 class CloudFormation:
-    """One stack whose statuses follow a script: a list for each operation, the last status stays."""
+    """One stack with a list of statuses for each operation; the last status stays."""
 
     def __init__(self, *statuses: str, reason: str = "", change_set: str = "CREATE_COMPLETE") -> None:
         self.statuses = list(statuses)
         self.change_set = (change_set, reason)
         self.after_execute: list[str] = []
         self.after_delete: list[str] = []
-        self.refuses: list[ClientError] = []
+        self.errors: list[ClientError] = []
         self.events: list[dict[str, str]] = []
         self.calls: list[str] = []
 
     async def describe_stacks(self, **given: str) -> dict[str, Any]:
-        if self.refuses:
-            raise self.refuses.pop(0)
+        if self.errors:
+            raise self.errors.pop(0)
         if not self.statuses:
-            raise refusal("ValidationError", f"Stack with id {given['StackName']} does not exist")
+            raise client_error("ValidationError", f"Stack with id {given['StackName']} does not exist")
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return {"Stacks": [{"StackName": "s", "StackId": "arn:s", "StackStatus": status}]}
 
@@ -59,7 +59,7 @@ class CloudFormation:
 
 
 async def apply(client: CloudFormation) -> StackChange:
-    return await Stacks(client, SOON).apply("s", "body", {}, {})  # type: ignore[arg-type]
+    return await Stacks(client, SHORT).apply("s", "body", {}, {})  # type: ignore[arg-type]
 
 
 async def test_a_stack_that_was_only_reviewed_is_created() -> None:
@@ -70,14 +70,14 @@ async def test_a_stack_that_was_only_reviewed_is_created() -> None:
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
-async def test_a_stack_that_never_became_whole_is_made_again(status: str) -> None:
+async def test_an_incomplete_stack_is_recreated(status: str) -> None:
     client = CloudFormation(status)
     client.after_execute = ["CREATE_COMPLETE"]
     assert await apply(client) is StackChange.CREATED
     assert client.calls == ["delete", "CREATE", "execute"]
 
 
-async def test_somebody_elses_deployment_is_waited_for() -> None:
+async def test_a_deployment_in_progress_is_waited_for() -> None:
     client = CloudFormation("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE")
     client.after_execute = ["UPDATE_COMPLETE"]
     assert await apply(client) is StackChange.UPDATED
@@ -96,19 +96,19 @@ async def test_a_wait_ends_with_the_name_of_the_stack() -> None:
         "No updates are to be performed.",
     ],
 )
-async def test_nothing_to_do_is_no_failure(reason: str) -> None:
+async def test_no_changes_are_not_a_failure(reason: str) -> None:
     client = CloudFormation("CREATE_COMPLETE", change_set="FAILED", reason=reason)
     assert await apply(client) is StackChange.UNCHANGED
     assert client.calls == ["UPDATE", "discard"]
 
 
-async def test_a_refused_change_set_says_why() -> None:
+async def test_a_rejected_change_set_is_reported_with_its_reason() -> None:
     client = CloudFormation("CREATE_COMPLETE", change_set="FAILED", reason="Unresolved dependency")
     with pytest.raises(StackFailed, match=r"stack s.*Unresolved dependency"):
         await apply(client)
 
 
-async def test_a_failure_names_the_resource_that_caused_it_and_not_those_that_followed() -> None:
+async def test_a_failure_names_the_resource_that_caused_it() -> None:
     client = CloudFormation()
     client.after_execute = ["CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE"]
     client.events = [  # newest first, as CloudFormation lists them
@@ -126,36 +126,36 @@ async def test_a_failure_names_the_resource_that_caused_it_and_not_those_that_fo
     )
 
 
-async def test_a_rollback_that_failed_says_what_to_do() -> None:
+async def test_a_failed_rollback_is_reported_with_the_remedy() -> None:
     with pytest.raises(StackFailed, match="continue-update-rollback"):
         await apply(CloudFormation("UPDATE_ROLLBACK_FAILED"))
 
 
-async def test_it_asks_again_when_aws_asks_to_slow_down() -> None:
+async def test_a_throttled_call_is_retried() -> None:
     client = CloudFormation("CREATE_COMPLETE", change_set="FAILED", reason="No updates are to be performed.")
-    client.refuses = [refusal("Throttling", "Rate exceeded")] * 3
+    client.errors = [client_error("Throttling", "Rate exceeded")] * 3
     assert await apply(client) is StackChange.UNCHANGED
 
 
-async def test_other_refusals_pass_through() -> None:
+async def test_other_errors_are_not_caught() -> None:
     client = CloudFormation("CREATE_COMPLETE")
-    client.refuses = [refusal("AccessDenied", "not you")]
+    client.errors = [client_error("AccessDenied", "not you")]
     with pytest.raises(ClientError, match="AccessDenied"):
         await apply(client)
 
 
-async def test_a_deletion_that_comes_right_after_all_is_one() -> None:
+async def test_a_deletion_that_completes_after_a_failure_succeeds() -> None:
     client = CloudFormation("CREATE_COMPLETE")
     client.after_delete = ["DELETE_IN_PROGRESS", "DELETE_FAILED", "DELETE_COMPLETE"]
-    assert await Stacks(client, SOON).remove("s") is StackChange.DELETED  # type: ignore[arg-type]
+    assert await Stacks(client, SHORT).remove("s") is StackChange.DELETED  # type: ignore[arg-type]
 
 
-async def test_a_deletion_that_failed_names_the_resource() -> None:
+async def test_a_failed_deletion_names_the_resource() -> None:
     client = CloudFormation("CREATE_COMPLETE")
     client.after_delete = ["DELETE_FAILED"]
     client.events = [event("Queue", "DELETE_FAILED", "it is in use")]
     with pytest.raises(StackFailed, match=r"could not be deleted.*Queue.*it is in use"):
-        await Stacks(client, SOON).remove("s")  # type: ignore[arg-type]
+        await Stacks(client, SHORT).remove("s")  # type: ignore[arg-type]
 
 
 def event(resource: str, status: str, reason: str) -> dict[str, str]:

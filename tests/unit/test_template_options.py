@@ -1,4 +1,4 @@
-"""What the templates have on AWS alone, by their parameters: alarms, and a customer's own key."""
+"""The parts of the templates for AWS only: alarms, and a customer managed key."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tools.reference import metrics
 ALL = manifest.load()
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ALARM_TOPIC = "arn:aws:sns:us-east-1:000000000000:on-call"
-# By kind: metric of which resource, above which value.
+# By kind of template: the metric, its resource and its threshold.
 EXPECTED = {
     TemplateKind.TOPIC: {
         ("NumberOfNotificationsFailed", "Topic.TopicName", 0),
@@ -44,8 +44,8 @@ def alarms(template: Template, **parameters: str) -> list[Mapping[str, Any]]:
 
 
 @every_template
-def test_there_are_no_alarms_unless_somebody_is_told(template: Template) -> None:
-    """LocalStack starts no CloudWatch, so a template without the parameter must not ask for one."""
+def test_there_are_no_alarms_without_an_alarm_topic(template: Template) -> None:
+    """LocalStack runs without CloudWatch, so a template without the parameter must not declare alarms."""
     assert alarms(template) == []
     declared = resolved(template).document["Resources"].values()
     conditions = {part.get("Condition") for part in declared if part["Type"] == "AWS::CloudWatch::Alarm"}
@@ -53,7 +53,7 @@ def test_there_are_no_alarms_unless_somebody_is_told(template: Template) -> None
 
 
 @every_template
-def test_the_alarms_of_each_kind(template: Template) -> None:
+def test_each_kind_of_template_has_its_alarms(template: Template) -> None:
     found = alarms(template, AlarmTopic=ALARM_TOPIC)
     seen = {(alarm["MetricName"], alarm["Dimensions"][0]["Value"], alarm["Threshold"]) for alarm in found}
     assert seen == EXPECTED[template.kind]
@@ -61,7 +61,7 @@ def test_the_alarms_of_each_kind(template: Template) -> None:
         assert alarm["AlarmActions"] == [ALARM_TOPIC]
         too_few = alarm["MetricName"] == "outbox_live_relays"
         assert alarm["ComparisonOperator"] == ("LessThanThreshold" if too_few else "GreaterThanThreshold")
-        # An idle queue reports nothing; a publisher that does not tell of its relays is a fault by itself.
+        # An idle queue reports no metrics, while a publisher that reports none is a fault.
         assert alarm["TreatMissingData"] == ("breaching" if too_few else "notBreaching")
         assert alarm["AlarmName"].startswith(f"event-trio-p-{template.name.removesuffix('-publish-check')}-")
         namespace, dimension = (
@@ -74,7 +74,7 @@ def test_the_alarms_of_each_kind(template: Template) -> None:
 
 
 @every_template
-def test_the_names_of_alarms_differ(template: Template) -> None:
+def test_the_names_of_alarms_are_unique(template: Template) -> None:
     names = [alarm["AlarmName"] for other in ALL for alarm in alarms(other, AlarmTopic=ALARM_TOPIC)]
     assert len(names) == len(set(names))
 
@@ -90,31 +90,31 @@ def test_the_run_book_has_a_heading_for_every_alarm(template: Template) -> None:
 
 
 @every_template
-def test_with_a_key_of_ones_own_everything_is_encrypted_with_it(template: Template) -> None:
+def test_every_topic_and_queue_is_encrypted_with_the_given_key(template: Template) -> None:
     found = resolved(template, EncryptionKey=KEY)
     parts = [part for kind in ("SNS::Topic", "SQS::Queue") for _, part in found.resources(kind)]
     assert parts
     for part in parts:
         assert part["KmsMasterKeyId"] == KEY
-        assert "SqsManagedSseEnabled" not in part  # a queue has one kind of encryption or the other
+        assert "SqsManagedSseEnabled" not in part  # a queue cannot have both kinds of encryption
 
 
 @every_template
-def test_without_one_no_key_is_named(template: Template) -> None:
+def test_no_key_is_declared_by_default(template: Template) -> None:
     found = resolved(template)
     for kind in ("SNS::Topic", "SQS::Queue"):
         assert all("KmsMasterKeyId" not in part for _, part in found.resources(kind))
 
 
 @pytest.mark.parametrize(
-    ("parameter", "right", "wrong"),
+    ("parameter", "valid", "invalid"),
     [
-        ("EncryptionKey", KEY, "alias/aws/sns"),  # AWS's own key lets no other service in
-        ("AlarmTopic", ALARM_TOPIC, f"{ALARM_TOPIC}.fifo"),  # CloudWatch cannot tell a FIFO topic
+        ("EncryptionKey", KEY, "alias/aws/sns"),  # the AWS managed key does not grant access to other services
+        ("AlarmTopic", ALARM_TOPIC, f"{ALARM_TOPIC}.fifo"),  # CloudWatch cannot notify a FIFO topic
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_is_made(parameter: str, right: str, wrong: str) -> None:
+def test_an_invalid_parameter_is_rejected_before_deployment(parameter: str, valid: str, invalid: str) -> None:
     pattern = resolved(ALL[0]).document["Parameters"][parameter]["AllowedPattern"]
-    assert re.fullmatch(pattern, right)
+    assert re.fullmatch(pattern, valid)
     assert re.fullmatch(pattern, "")
-    assert not re.fullmatch(pattern, wrong)
+    assert not re.fullmatch(pattern, invalid)

@@ -1,16 +1,16 @@
-"""The commands for the topology take their options as services take their settings."""
+"""The options of the commands for the topology have the same limits as the settings of the services."""
 
 import pytest
 
 from infra import check, deploy
-from infra.deploy import where_options
+from infra.command import location_options
 
 COMMANDS = {"deploy": deploy.run, "check": check.run}
 
 
 @pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing listens there, if it came to that."""
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server listens on this port, in case a command connects."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("MESSAGE_BYTES", raising=False)
@@ -28,7 +28,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         *(("AWS_REGION", value) for value in ("Mars", "us east 1", "us-east-1\n-x", "us_east_1", "us-éast-1", "us")),
     ],
 )
-def test_an_option_that_services_would_refuse_is_refused(
+def test_an_option_that_services_would_reject_is_rejected(
     command: str,
     from_environment: bool,
     name: str,
@@ -39,17 +39,17 @@ def test_an_option_that_services_would_refuse_is_refused(
     option = {"MESSAGE_BYTES": "--message-bytes", "AWS_REGION": "--region"}[name]
     if from_environment:
         monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         COMMANDS[command]([] if from_environment else [f"{option}={value}"])
-    assert left.value.code == 2
+    assert exited.value.code == 2
     assert f"argument {option}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1"])
-def test_regions_are_taken(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert where_options().parse_args(["--region", region]).region == region
+def test_regions_are_accepted(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert location_options().parse_args(["--region", region]).region == region
     monkeypatch.setenv("AWS_REGION", f" {region} ")
-    assert where_options().parse_args([]).region == region
+    assert location_options().parse_args([]).region == region
 
 
 @pytest.mark.parametrize("blank", ["", " "])

@@ -122,5 +122,5 @@ def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[s
 COMPUTED: Mapping[str, Callable[[Mapping[str, ast.Module]], list[str]]] = {
     "envelope.type": lambda _: [payload.type for payload in ORDER_EVENTS],
     "f'{self.name}.delayed'": lambda modules: [f"{name}.delayed" for name in _first_arguments("BatchWriter", modules)],
-    "action": lambda modules: _first_arguments("self._is_in_trouble", modules),
+    "action": lambda modules: _first_arguments("self._report_problem", modules),
 }
