@@ -1,57 +1,57 @@
-# `make` lists the targets. Everything installs itself first, into .venv and .venv-localstack.
+# `make` lists the targets. Each target first installs what it needs into .venv and .venv-localstack.
 
-# What somebody's shell says to another Python must not reach this one: PYTHONPATH, PYTHONSAFEPATH, PYTHONWARNINGS...
+# Variables for another Python must not affect this one: PYTHONPATH, PYTHONSAFEPATH, PYTHONWARNINGS...
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES))) VIRTUAL_ENV
-# Text is UTF-8, whatever the terminal is said to take.
+# Text is UTF-8, whatever the encoding of the terminal is.
 export PYTHONUTF8 := 1
 override PYTHON := $(or $(strip $(PYTHON)),python3)
-NEWER_PYTHON := This needs Python 3.11 or newer. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
+NEWER_PYTHON := Python 3.11 or newer is required. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
 RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools benchmarks tests
-# Processes that share the files of tests among them, each with servers of its own.
+# Number of test processes, each with its own servers.
 override JOBS := $(or $(strip $(JOBS)),3)
-# The longest files first, so that no process is left alone with one in the end.
+# The longest tests first, so that the processes finish at the same time.
 KINDS := acceptance integration contract unit architecture
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## list these targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: bootstrap
-bootstrap: ## make the virtual environments (done by the other targets)
+bootstrap: ## create the virtual environments (the other targets do this first)
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. $(NEWER_PYTHON)"; exit 1; }
-	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "$(PYTHON) is too old even to say so. $(NEWER_PYTHON)"; exit 1; }
+	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 7))' || { echo "$(PYTHON) is too old. $(NEWER_PYTHON)"; exit 1; }
 	@$(PYTHON) -I tools/bootstrap.py
 
 .PHONY: demo
-demo: bootstrap ## run the whole system here, without Docker, until Ctrl-C (EXIT=1: end by itself; KEEP=1: go on with the data of the run before; RESTART=1: start again what you kill)
+demo: bootstrap ## run the whole system without Docker until Ctrl-C (EXIT=1: exit after the scenario; KEEP=1: keep the data of the previous run; RESTART=1: restart processes that you kill)
 	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(KEEP)),--keep) $(if $(filter 1,$(RESTART)),--restart)
 
 .PHONY: servers
-servers: bootstrap ## keep a Postgres and a LocalStack up for the tests, until Ctrl-C
+servers: bootstrap ## run a Postgres and a LocalStack for the tests until Ctrl-C
 	@exec $(RUN) tools.embedded.main
 
 .PHONY: up
-up: ## run the whole system in containers (RELAYS=3: so many order relays; MAIL=1: mails to look at)
-	@docker compose version >/dev/null 2>&1 || { echo "This needs Docker with its compose plugin; make demo needs neither."; exit 1; }
+up: ## run the whole system in containers (RELAYS=3: number of order relays; MAIL=1: with a mail viewer)
+	@docker compose version >/dev/null 2>&1 || { echo "Docker with the compose plugin is required; make demo runs without it."; exit 1; }
 	$(if $(RELAYS),ORDER_RELAY_PORT=0) $(if $(MAIL),SENDER=smtp) docker compose $(if $(MAIL),--profile mail) up --build --detach --wait $(if $(RELAYS),--scale order-relay=$(RELAYS))
 
 .PHONY: down
-down: ## stop and remove the containers, their data too
+down: ## stop and remove the containers with their data
 	docker compose down --volumes
 
 .PHONY: test
-test: bootstrap ## run all tests but the stress tests, the slowest ten shown (ARGS="-k name": some; JOBS=1: one by one)
+test: bootstrap ## run all tests except the stress tests (ARGS="-k name": select tests; JOBS=1: in one process)
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(KINDS:%=tests/%) $(ARGS)
 
 .PHONY: test-architecture
-test-architecture: bootstrap ## run the tests of the house rules
+test-architecture: bootstrap ## run the tests of the rules for the code
 	@$(RUN) pytest tests/architecture $(ARGS)
 
 .PHONY: test-unit
-test-unit: bootstrap ## run the tests that need no server
+test-unit: bootstrap ## run the tests without servers
 	@$(RUN) pytest tests/unit $(ARGS)
 
 .PHONY: test-contract
@@ -59,7 +59,7 @@ test-contract: bootstrap ## run the tests of formats and interfaces
 	@$(RUN) pytest tests/contract $(ARGS)
 
 .PHONY: test-integration
-test-integration: bootstrap ## run the tests of one room with its real server
+test-integration: bootstrap ## run the tests of single parts with real servers
 	@$(RUN) pytest tests/integration $(ARGS)
 
 .PHONY: test-acceptance
@@ -67,11 +67,11 @@ test-acceptance: bootstrap ## run the tests of the whole system
 	@$(RUN) pytest tests/acceptance $(ARGS)
 
 .PHONY: test-stress
-test-stress: bootstrap ## run the long tests: searches of schedules, relays killed under load, costs against the baseline, Schemathesis
+test-stress: bootstrap ## run the long tests: model checks, relays killed under load, costs compared with the baseline, Schemathesis
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
 .PHONY: test-scale
-test-scale: bootstrap ## look at an outbox of a million rows: what reads, counts, confirms, sweeps or replays (ROWS=... for another number)
+test-scale: bootstrap ## test an outbox with a million rows (ROWS=...: another number)
 	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_outbox_scale_operations.py tests/integration/test_confirmation_scale.py
 
 .PHONY: bench
@@ -83,19 +83,19 @@ bench-full: bootstrap ## the same with more rounds, events and rates, in hours; 
 	@$(RUN) benchmarks.suite --size full $(PARTS) $(ARGS)
 
 .PHONY: mutants
-mutants: bootstrap ## plant known mistakes into copies of the code and see that the tests find each (NAME=... for one)
+mutants: bootstrap ## verify that the tests detect known mistakes in copies of the code (NAME=...: one of them)
 	@$(RUN) tools.mutants $(NAME)
 
 .PHONY: test-api
-test-api: bootstrap ## let Schemathesis call every service by its OpenAPI document (a part of test-stress)
+test-api: bootstrap ## test every service against its OpenAPI document with Schemathesis (part of test-stress)
 	@$(RUN) pytest tests/contract/test_openapi.py tests/stress/test_rest_apis.py $(ARGS)
 
 .PHONY: test-compose
-test-compose: bootstrap ## bring the containers up for real, kill each, scale the relays; needs Docker
+test-compose: bootstrap ## start the containers, kill each, and scale the relays; requires Docker
 	@$(RUN) pytest tests/acceptance/test_compose.py $(ARGS)
 
 .PHONY: check
-check: bootstrap ## lint, types, arrows between rooms, templates, house rules
+check: bootstrap ## check lint, types, import contracts, templates and rules for the code
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check --quiet . || { echo "not formatted: run make fmt"; exit 1; }
 	@$(RUN) mypy $(PACKAGES)
@@ -104,22 +104,22 @@ check: bootstrap ## lint, types, arrows between rooms, templates, house rules
 	@$(RUN) pytest --quiet tests/architecture
 
 .PHONY: fmt
-fmt: bootstrap ## format the code and mend what lint can mend
+fmt: bootstrap ## format the code and apply automatic lint fixes
 	@$(RUN) ruff check --fix --quiet . || true
 	@$(RUN) ruff format --quiet .
 
 .PHONY: new-service
-new-service: bootstrap ## write a service that runs (NAME=billing EVENTS=order.placed [PUBLISHES=billing.charged])
+new-service: bootstrap ## generate a service that runs (NAME=billing EVENTS=order.placed [PUBLISHES=billing.charged])
 	@$(RUN) tools.scaffold.main "$(NAME)" --events "$(EVENTS)" --publishes "$(PUBLISHES)"
 
 .PHONY: topology-check
-topology-check: bootstrap ## compare the topology that runs with what is declared (ARGS="--prefix x- --endpoint-url ...")
+topology-check: bootstrap ## compare the running topology with its templates (ARGS="--prefix x- --endpoint-url ...")
 	@$(RUN) infra.check $(ARGS)
 
 .PHONY: lock
-lock: bootstrap ## write the locks from their inputs (UPGRADE=1: newer versions)
+lock: bootstrap ## write the locks from their inputs (UPGRADE=1: with newer versions)
 	@$(RUN) tools.locks $(if $(filter 1,$(UPGRADE)),--upgrade)
 
 .PHONY: reference
-reference: bootstrap ## write the pages of docs/reference that come from the code
+reference: bootstrap ## generate the pages of docs/reference from the code
 	@$(RUN) tools.reference.main

@@ -1,1 +1,1 @@
-"""Programs of the developer's machine: the bootstrap, the embedded servers and the demo."""
+"""Programs for development and operation: bootstrap, embedded servers, demo, command line, scaffold, reference."""

@@ -1,7 +1,7 @@
-"""Make the virtual environments from the hash-pinned locks; needs nothing but Python itself.
+"""Creates the virtual environments from the hash-pinned locks; requires only Python.
 
-Run by the machine's own `python3` before anything is installed, so it uses the standard library alone, and syntax that
-an old Python can at least read, in order to say that it is too old.
+It runs with the `python3` of the machine before anything is installed, so it uses the standard library only, and syntax
+that an old Python can parse, in order to report that it is too old.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
 OLDEST_UV = (0, 5)
 TOOLS = ROOT / ".tools"
 STAMP = "lock.stamp"
-# A proxy, an index, certificates and caches are the user's to choose; where things go and what is taken is not.
-OURS = (
+# Users may choose the proxy, index, certificates and caches, but not the target and the packages.
+REMOVED_VARIABLES = (
     ("PYTHON", "VIRTUAL_ENV", "CONDA_"),
     ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_SRC", "PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_REQUIRE"),
     ("PIP_CONSTRAINT", "PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_PYTHON", "PIP_BREAK_SYSTEM", "PIP_IGNORE_INSTALLED"),
@@ -35,18 +35,19 @@ OURS = (
     ("UV_NO_BINARY", "UV_NO_BUILD", "UV_REQUIRE_HASHES", "UV_NO_VERIFY_HASHES", "UV_VENV", "UV_NO_SYNC", "UV_FROZEN"),
     ("UV_PREFIX", "UV_RESOLUTION", "UV_PRERELEASE", "UV_DRY_RUN", "UV_TORCH"),
 )
-# What is installed where.
+# The lock of each environment.
 ENVIRONMENTS = {".venv": "locks/dev.txt", ".venv-localstack": "locks/localstack.txt"}
-# Which distributions of this repository an environment has besides, editable.
+# The distributions of this repository that an environment contains, installed as editable.
 EDITABLE = {".venv": ("shared",)}
 
 
 class BootstrapFailed(Exception):
-    """The environments could not be made; the message says what to do."""
+    """The environments could not be created; the message says what to do."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Make .venv and .venv-localstack from the hash-pinned locks.")
+    """The command. Its status is 0, 1 after a failure, or 130 when interrupted."""
+    parser = argparse.ArgumentParser(description="Create .venv and .venv-localstack from the hash-pinned locks.")
     parser.parse_args()
     if sys.version_info < OLDEST:
         return _continue_with_newer_python()
@@ -56,16 +57,13 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the next run goes on from here", file=sys.stderr)
+        print("interrupted; the next run continues", file=sys.stderr)
         return 130
     return 0
 
 
 def bootstrap(root: Path) -> None:
-    """Bring every environment up to date with its lock; takes milliseconds when all of them are.
-
-    Raises BootstrapFailed: something is missing or an installation failed.
-    """
+    """Update every environment to its lock; takes milliseconds when all are up to date. Raises BootstrapFailed."""
     if not stale(root):
         return
     (root / ".tools").mkdir(exist_ok=True)
@@ -73,7 +71,7 @@ def bootstrap(root: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            print("another bootstrap is at work; waiting for it ...", flush=True)
+            print("waiting for another bootstrap to finish ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         missing = stale(root)
         if not missing:
@@ -84,12 +82,12 @@ def bootstrap(root: Path) -> None:
 
 
 def stale(root: Path) -> list[str]:
-    """The environments that are missing, or were not made from the lock as it is now."""
+    """The environments that are missing or not up to date with their lock."""
     return [name for name, lock in ENVIRONMENTS.items() if not _is_fresh(root / name, root / lock)]
 
 
 def find_uv() -> str | None:
-    """A working uv: the machine's own, else the one installed by us, else None."""
+    """A working uv: that of the machine, else that in .tools; None without one."""
     for candidate in (shutil.which("uv"), str(TOOLS / "bin" / "uv")):
         if candidate and _works(candidate):
             return candidate
@@ -101,18 +99,18 @@ def _is_fresh(environment: Path, lock: Path) -> bool:
         stamp = (environment / STAMP).read_text()
     except OSError:
         return False
-    # The interpreter is a link to the machine's Python, which may have been removed or replaced.
+    # The interpreter is a link to the Python of the machine, which may have been removed or replaced.
     return stamp == _digest(environment, lock) and (environment / "bin" / "python").exists()
 
 
 def _digest(environment: Path, lock: Path) -> str:
-    # The path is part of it: programs in an environment name it in their first line, so a moved one does not work.
+    # The path is included, because programs contain it in their first line and do not work in a moved environment.
     editable = "".join(sorted(EDITABLE.get(environment.name, ())))
     return hashlib.sha256(f"{environment.resolve()}\0{editable}".encode() + lock.read_bytes()).hexdigest()
 
 
 def _works(uv: str) -> bool:
-    # A version manager may leave a `uv` on the path that only says that none is selected.
+    # A version manager may have a placeholder on the path that only reports that no version is selected.
     try:
         answer = subprocess.run([uv, "--version"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -122,15 +120,15 @@ def _works(uv: str) -> bool:
 
 
 def _install_uv() -> str | None:
-    """Install our own uv; None when there is none for this platform, and pip must do."""
+    """Install uv into .tools; None when there is none for this platform, so pip is used."""
     _require_venv()
     if not (TOOLS / "bin" / "python").exists():
-        _run("making a place for uv (.tools)", [sys.executable, "-m", "venv", str(TOOLS)])
+        _run("creating .tools for uv", [sys.executable, "-m", "venv", str(TOOLS)])
     pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"]
     try:
-        _run("installing uv, which installs the rest", [*pip, "-r", str(ROOT / "locks/bootstrap.txt")])
+        _run("installing uv", [*pip, "-r", str(ROOT / "locks/bootstrap.txt")])
     except BootstrapFailed as error:
-        print(f"{error}\ngoing on with pip, which is slower", file=sys.stderr)
+        print(f"{error}\ncontinuing with pip, which is slower", file=sys.stderr)
         return None
     return find_uv()
 
@@ -145,7 +143,7 @@ def _make(root: Path, name: str, uv: str | None) -> None:
         else:
             _require_venv()
             command = [sys.executable, "-m", "venv", str(environment)]
-        _run(f"making {name} for Python {sys.version.split()[0]}", command)
+        _run(f"creating {name} for Python {sys.version.split()[0]}", command)
     (environment / STAMP).unlink(missing_ok=True)
     count = len(re.findall(r"^[a-z0-9].*==", lock.read_text(), re.MULTILINE))
     if uv:
@@ -168,13 +166,13 @@ def _make(root: Path, name: str, uv: str | None) -> None:
 
 
 def _install_editable(folder: Path, python: Path, uv: str | None) -> None:
-    """Install a distribution of this repository so that its files are used where they are.
+    """Install a distribution of this repository as editable.
 
-    The lock has its dependencies and its build backend, so nothing else is downloaded.
+    The lock contains its dependencies and its build backend, so nothing else is downloaded.
     """
     pip = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", str(folder)]
-    _run(f"installing {folder.name}/ as it is", [*pip, *options])
+    _run(f"installing {folder.name}/ as editable", [*pip, *options])
 
 
 def _runs(python: Path) -> bool:
@@ -185,9 +183,9 @@ def _runs(python: Path) -> bool:
 
 
 def _run(what: str, command: list[str]) -> None:
-    """Run a command quietly, with the seconds ticking on a terminal.
+    """Run a command without its output, and show the elapsed seconds on a terminal.
 
-    Raises BootstrapFailed: it failed; its output is in the message.
+    Raises BootstrapFailed, with the output, when the command fails.
     """
     environment = installers_environment(os.environ)
     started = time.monotonic()
@@ -212,14 +210,14 @@ def _run(what: str, command: list[str]) -> None:
     raise BootstrapFailed(
         f"{output.decode(errors='replace').rstrip()}\n\n"
         f"{what} failed (the output is above). Is the package index reachable, and is there space on the disk? "
-        "The next run goes on from here."
+        "The next run continues."
     )
 
 
 def installers_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """What uv and pip see of ours; with caches of our own where the home is none, such as /dev/null."""
-    taken = tuple(prefix for prefixes in OURS for prefix in prefixes)
-    found = {name: value for name, value in given.items() if value and not name.startswith(taken)}
+    """The environment of uv and pip; with caches in .tools when the home folder is not writable."""
+    removed = tuple(prefix for prefixes in REMOVED_VARIABLES for prefix in prefixes)
+    found = {name: value for name, value in given.items() if value and not name.startswith(removed)}
     found["PYTHONUTF8"] = "1"
     if not os.access(found.get("HOME") or "/", os.W_OK | os.X_OK):
         found.setdefault("UV_CACHE_DIR", str(TOOLS / "cache"))
@@ -232,20 +230,20 @@ def installers_environment(given: Mapping[str, str]) -> dict[str, str]:
 def _require_venv() -> None:
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise BootstrapFailed(
-            f"{sys.executable} cannot make virtual environments: its venv module is not installed. "
+            f"{sys.executable} cannot create virtual environments: its venv module is not installed. "
             f"On Debian and Ubuntu: sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
-            "Elsewhere install Python with venv, or uv, which needs neither."
+            "Elsewhere install a Python with venv, or uv."
         )
 
 
 def _continue_with_newer_python() -> int:
     for name in NEWER_NAMES:
         found = shutil.which(name)
-        # A version manager's stand-in is on the path whether or not the version is installed.
+        # A version manager has a placeholder on the path even if the version is not installed.
         if found and _runs(Path(found)):
             os.execv(found, [found, *sys.argv])  # noqa: S606
     print(
-        f"Python {sys.version.split()[0]} is too old: this needs Python {OLDEST[0]}.{OLDEST[1]} or newer. On Debian "
+        f"Python {sys.version.split()[0]} is too old: Python {OLDEST[0]}.{OLDEST[1]} or newer is required. On Debian "
         "and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it is not the "
         "first python3 on the path: make PYTHON=<its path> ...",
         file=sys.stderr,

@@ -1,4 +1,4 @@
-"""Write the hash-pinned locks from their inputs: `make lock`, and `make lock UPGRADE=1` for newer versions."""
+"""Writes the hash-pinned locks from their inputs: `make lock`, or `make lock UPGRADE=1` for newer versions."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ OPTIONS = ["--universal", "--generate-hashes", "--no-header", "--no-emit-index-u
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.locks", description=__doc__)
-    parser.add_argument("--upgrade", action="store_true", help="take newer versions where the inputs allow them")
+    parser.add_argument("--upgrade", action="store_true", help="use newer versions where the inputs allow them")
     upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
     uv = find_uv()
     if uv is None:
-        print("There is no uv for this platform; locks are made where there is one.", file=sys.stderr)
+        print("uv is not available; create the locks on a platform that has it.", file=sys.stderr)
         return 1
     python = ["--python-version", ".".join(map(str, OLDEST))]
     for lock, inputs in LOCKS.items():

@@ -1,7 +1,7 @@
-"""Plants known mistakes into a copy of the code, one at a time, and expects the tests to find every one of them.
+"""Applies known mistakes to copies of the code, one at a time, and verifies that the tests detect each of them.
 
-A green test proves little unless it could have been red. Each file under tests/mutants is a patch with a line that says
-what it does wrong and a line `test: <path>` that names who has to find it. `python -m tools.mutants [NAME ...]`.
+Each file in tests/mutants is a patch, whose first line describes the mistake and whose second line, `test: <path>`,
+names the test that has to detect it. `python -m tools.mutants [NAME ...]`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from tools.embedded.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[1]
 PATCHES = ROOT / "tests" / "mutants"
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", ".tools", ".run", "__pycache__", ".*_cache", ".hypothesis")
-# pytest: 0 all passed, 1 some failed; anything else says that it did not get so far as to test.
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".tools", ".run", "__pycache__", ".*_cache", ".hypothesis")
+# Exit statuses of pytest: all passed, some failed; any other means that no test was run.
 PASSED, FAILED = 0, 1
 
 
 class Verdict(StrEnum):
-    """What became of a mutant."""
+    """The result of a mutant."""
 
-    FOUND = "found"
+    DETECTED = "detected"
     SURVIVED = "SURVIVED"
     BROKEN = "BROKEN"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake."""
+    """A patch that introduces a mistake."""
 
     name: str
     patch: Path
@@ -51,62 +51,64 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Result:
-    """A verdict, and how it came about."""
+    """A verdict and its explanation."""
 
     mutant: Mutant
     verdict: Verdict
     seconds: float
-    told: str
+    detail: str
 
 
 def mutants(names: Sequence[str] = ()) -> list[Mutant]:
-    """The mutants of these names, or all."""
+    """The mutants with these names, or all. Raises typer.BadParameter for an unknown name."""
     found = [_read(patch) for patch in sorted(PATCHES.rglob("*.patch"))]
     if unknown := set(names) - {mutant.name for mutant in found}:
-        raise typer.BadParameter(f"no such mutant: {', '.join(sorted(unknown))}")
+        raise typer.BadParameter(f"unknown mutant: {', '.join(sorted(unknown))}")
     return [mutant for mutant in found if not names or mutant.name in names]
 
 
-def try_out(mutant: Mutant, environment: dict[str, str]) -> Result:
-    """Plant it in a copy, and run the test that has to find it."""
+def run_mutant(mutant: Mutant, environment: dict[str, str]) -> Result:
+    """Apply the patch to a copy, and run the test that has to detect it."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="event-trio-mutant-") as folder:
         copy = Path(folder) / "copy"
-        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+        shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
         patched = _run(["git", "apply", str(mutant.patch)], copy, environment)
         if patched.returncode:
-            return Result(mutant, Verdict.BROKEN, 0.0, f"does not apply any more: {_last_line(patched.stderr)}")
+            return Result(mutant, Verdict.BROKEN, 0.0, f"the patch does not apply: {_last_line(patched.stderr)}")
         test = _run([sys.executable, "-m", "pytest", "-x", "-q", "--no-header", mutant.test], copy, environment)
     seconds = time.monotonic() - began
     if test.returncode == FAILED:
-        return Result(mutant, Verdict.FOUND, seconds, _finding(test.stdout))
+        return Result(mutant, Verdict.DETECTED, seconds, _finding(test.stdout))
     if test.returncode == PASSED:
         return Result(mutant, Verdict.SURVIVED, seconds, "no test failed")
     return Result(mutant, Verdict.BROKEN, seconds, _last_line(test.stdout + test.stderr))
 
 
 def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) -> None:  # noqa: B008
-    """Plant every mutant in turn; leave with status 1 when one survives or cannot be planted."""
+    """Run every mutant; exit with status 1 when one survives or cannot be applied."""
     if shutil.which("git") is None:
-        raise typer.BadParameter("mutants are planted with git, which is missing: install it")
+        raise typer.BadParameter("git is required to apply the patches, and is not installed")
     console = Console(stderr=True)
-    results = asyncio.run(_try_all(mutants(names or []), console))
-    table = Table("mutant", "verdict", "seconds", "what was said", title="mutants")
+    results = asyncio.run(_run_all(mutants(names or []), console))
+    table = Table("mutant", "verdict", "seconds", "detail", title="mutants")
     for result in results:
-        colour = "green" if result.verdict is Verdict.FOUND else "bold red"
-        table.add_row(result.mutant.name, f"[{colour}]{result.verdict}[/]", f"{result.seconds:.0f}", result.told[:100])
+        colour = "green" if result.verdict is Verdict.DETECTED else "bold red"
+        table.add_row(
+            result.mutant.name, f"[{colour}]{result.verdict}[/]", f"{result.seconds:.0f}", result.detail[:100]
+        )
     Console(width=180).print(table)
-    if any(result.verdict is not Verdict.FOUND for result in results):
+    if any(result.verdict is not Verdict.DETECTED for result in results):
         raise typer.Exit(1)
 
 
-async def _try_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
+async def _run_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
     results = []
     async with EmbeddedPostgres() as postgres:
         environment = {"TEST_DATABASE_URL": postgres.admin_url, "EXPECT_FAILURE": "1", **os.environ}
         for number, mutant in enumerate(chosen, 1):
             console.print(f"{number}/{len(chosen)} {mutant.name}: {mutant.mistake}")
-            results.append(await asyncio.to_thread(try_out, mutant, environment))
+            results.append(await asyncio.to_thread(run_mutant, mutant, environment))
             console.print(f"    {results[-1].verdict} after {results[-1].seconds:.0f} s")
     return results
 
@@ -114,7 +116,7 @@ async def _try_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
 def _read(patch: Path) -> Mutant:
     mistake, test, *_ = patch.read_text().splitlines()
     if not test.startswith("test: "):
-        raise typer.BadParameter(f"{patch.name}: the second line names the test, as `test: tests/...`")
+        raise typer.BadParameter(f"{patch.name}: the second line must name the test: `test: tests/...`")
     return Mutant(patch.stem, patch, mistake, test.removeprefix("test: "))
 
 

@@ -1,4 +1,4 @@
-"""`make new-service` in a copy of the project: the service keeps the house rules, gets its events, and publishes."""
+"""`make new-service` in a copy of the project: the service follows the rules, receives events, and publishes."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.support.servers import PostgresServer
 from tests.support.sources import ROOT, project_files
 from tools.embedded.ports import free_ports
 
-# Every service is named here once; all else is in files of its own.
+# The files that list all services; the rest of a service is in its own files.
 LISTS = {
     *(".env.example", "docker-compose.yml", "infra/postgres/databases.sql", "pyproject.toml"),
     *(
@@ -41,7 +41,7 @@ RULES = (
 
 
 class Copy:
-    """A copy of the project that may be changed."""
+    """A copy of the project for changes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Copy:
         self.before = self.files()
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command; a failure shows what it said."""
+        """Run a command that must succeed; a failure shows its output."""
         done = self.attempt(*command, **environment)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         return done
@@ -69,7 +69,7 @@ class Copy:
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in found}
 
     def written(self) -> tuple[set[str], set[str]]:
-        """The files that are new, and those that were changed."""
+        """The new files and the changed files."""
         after = self.files()
         changed = {name for name, content in self.before.items() if after.get(name) != content}
         return set(after) - set(self.before), changed
@@ -87,7 +87,7 @@ def sources(copied: Copy) -> list[str]:
     return sorted(name for name in copied.written()[0] if name.endswith(".py"))
 
 
-def test_no_publisher_is_touched(copied: Copy) -> None:
+def test_other_services_are_not_changed(copied: Copy) -> None:
     new, changed = copied.written()
     assert changed == LISTS
     assert {name.rpartition("/")[0] for name in new} == {
@@ -98,7 +98,7 @@ def test_no_publisher_is_touched(copied: Copy) -> None:
     }
 
 
-def test_what_is_written_is_linted_typed_and_on_its_side_of_the_arrows(copied: Copy) -> None:
+def test_the_code_passes_lint_types_and_import_contracts(copied: Copy) -> None:
     new = sources(copied)
     copied.python("ruff", "check", *new)
     copied.python("ruff", "format", "--check", *new)
@@ -106,14 +106,14 @@ def test_what_is_written_is_linted_typed_and_on_its_side_of_the_arrows(copied: C
     for name in SERVICES:
         assert f"Inside the {name} service KEPT" in lints
     packages = [f"services/{name}" for name in SERVICES] + [name for name in new if name.startswith("tests/")]
-    # Only what is said about the new files counts: what they import is checked where it is.
+    # Only errors in the new files count; the other files are checked elsewhere.
     typed = copied.attempt(sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache"), *packages)
-    said = [line for line in typed.stdout.splitlines() if line.partition(":")[0] in new]
-    assert said == []
+    errors = [line for line in typed.stdout.splitlines() if line.partition(":")[0] in new]
+    assert errors == []
     assert "source files" in typed.stdout, typed.stdout + typed.stderr
 
 
-def test_its_templates_are_right(copied: Copy) -> None:
+def test_its_templates_are_valid(copied: Copy) -> None:
     new = sorted(name for name in copied.written()[0] if name.startswith("infra/templates/"))
     assert [Path(name).stem for name in new] == [
         "access-billing",
@@ -126,25 +126,25 @@ def test_its_templates_are_right(copied: Copy) -> None:
     copied.run(str(Path(sys.executable).with_name("cfn-lint")), *new)
 
 
-def test_the_house_rules_hold(copied: Copy) -> None:
+def test_the_rules_of_the_project_hold(copied: Copy) -> None:
     pytest_in(copied, RULES)
     page = (copied.folder / "docs/reference/events.md").read_text(encoding="utf-8")
     assert "### `billing.charged`" in page
     assert "handled by the billing service and the notification service" in page
 
 
-def test_it_gets_its_events_and_publishes_its_own(copied: Copy, postgres: PostgresServer, aws: Aws) -> None:
+def test_it_receives_events_and_publishes_its_own(copied: Copy, postgres: PostgresServer, aws: Aws) -> None:
     servers = {"TEST_DATABASE_URL": postgres.admin_url, "TEST_AWS_ENDPOINT_URL": str(aws.endpoint_url)}
     pytest_in(copied, [f"tests/integration/test_{name}.py" for name in SERVICES], **servers)
 
 
 @pytest.mark.timeout(240)
-def test_the_demo_starts_it_beside_the_others(copied: Copy) -> None:
+def test_the_demo_starts_it_with_the_others(copied: Copy) -> None:
     (copied.folder / ".venv-localstack").symlink_to(ROOT / ".venv-localstack")
     relays = ("ORDER_RELAY", "NOTIFICATION_RELAY", "BILLING_RELAY", "POSTGRES", "LOCALSTACK")
     names = [f"DEMO_{name}_PORT" for name in ("ORDER", "NOTIFICATION", "PARCELS", "BILLING", *relays)]
     ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
-    # Not pytest's tmp_path, which only its owner may enter: as root Postgres runs as somebody else.
+    # Not pytest's tmp_path, which only its owner may enter: as root, Postgres runs as another user.
     with TemporaryDirectory(prefix="event-trio-demo-") as folder:
         Path(folder).chmod(0o755)
         try:
@@ -157,31 +157,34 @@ def test_the_demo_starts_it_beside_the_others(copied: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
-        (["billing", "--events", "order.placed"], "services/billing is there already"),
-        (["Billing", "--events", "order.placed"], "NAME 'Billing' is not possible"),
-        (["relay", "--events", "order.placed"], "NAME 'relay' is not possible"),
+        (["billing", "--events", "order.placed"], "services/billing exists already"),
+        (["Billing", "--events", "order.placed"], "invalid NAME 'Billing'"),
+        (["relay", "--events", "order.placed"], "invalid NAME 'relay'"),
         (["audit", "--events", "order.paced"], "did you mean 'order.placed'"),
         (["audit"], "EVENTS is empty"),
-        (["audit", "--events", "order.placed,notification.sent"], "EVENTS are of the topics"),
-        (["audit", "--events", "order.placed", "--publishes", "order.paid"], "it has to be like audit.done"),
-        # What is there is never written over, whatever kind of thing it is.
-        (["orders", "--events", "order.placed", "--publishes", "orders.archived"], "a database of that name"),
-        (["mailpit", "--events", "order.placed"], "docker-compose.yml has a service mailpit already"),
-        (["lanes", "--events", "order.placed"], "tests/integration/test_lanes.py is there already"),
-        (["select", "--events", "order.placed"], "Python, Postgres or the project reserves that word"),
-        (["class", "--events", "order.placed"], "Python, Postgres or the project reserves that word"),
-        (["event", "--events", "order.placed"], "a class of the service would be called Event"),
-        (["sequence", "--events", "order.placed"], "a class of the service would be called Sequence"),
-        (["audit", "--events", "order.placed", "--publishes", "audit.event"], "its class is the base of the others"),
+        (["audit", "--events", "order.placed,notification.sent"], "EVENTS belong to"),
+        (["audit", "--events", "order.placed", "--publishes", "order.paid"], "the form is audit.done"),
+        # Nothing that exists is overwritten.
+        (
+            ["orders", "--events", "order.placed", "--publishes", "orders.archived"],
+            "a database with this name",
+        ),
+        (["mailpit", "--events", "order.placed"], "docker-compose.yml contains a service mailpit"),
+        (["lanes", "--events", "order.placed"], "tests/integration/test_lanes.py exists already"),
+        (["select", "--events", "order.placed"], "reserved word of Python, Postgres or the project"),
+        (["class", "--events", "order.placed"], "reserved word of Python, Postgres or the project"),
+        (["event", "--events", "order.placed"], "a class of the service would have the name Event"),
+        (["sequence", "--events", "order.placed"], "a class of the service would have the name Sequence"),
+        (["audit", "--events", "order.placed", "--publishes", "audit.event"], "would be the base class of the events"),
     ],
 )
-def test_what_cannot_be_written_is_refused(copied: Copy, arguments: list[str], complaint: str) -> None:
+def test_an_invalid_request_is_rejected(copied: Copy, arguments: list[str], message: str) -> None:
     before = copied.files()
     refused = copied.attempt(sys.executable, "-m", "tools.scaffold.main", *arguments)
     assert refused.returncode == 1
-    assert complaint in refused.stderr
+    assert message in refused.stderr
     assert copied.files() == before
 
 

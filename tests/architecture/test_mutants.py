@@ -1,4 +1,4 @@
-"""Every mutant still fits the code: a patch that no longer applies would find nothing, and say so only when planted."""
+"""Every mutant applies to the current code."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ def test_a_mutant_applies_to_the_code_and_names_a_test(mutant: Mutant, tmp_path:
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    # Outside the repository, so that what git tracks and ignores plays no part.
+    # Outside of the repository, so that tracked and ignored files do not matter.
     checked = subprocess.run(
         ["git", "apply", "--check", str(mutant.patch)], cwd=tmp_path, capture_output=True, text=True, check=False
     )

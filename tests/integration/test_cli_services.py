@@ -1,5 +1,6 @@
 """`event-trio` with several services: it queries all of them, names them, and follows its changes."""
 
+import re
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -140,7 +141,8 @@ async def test_a_followed_redrive_shows_the_outcomes(notification: str, notifica
         *({"notification": notification}, "dead-letters", "redrive", "--all", "--rate", "0.01", "--yes", "--wait"),
         *("--wait-seconds", "1", *WHY),
     )
-    assert (brief.status, "2 waiting" in brief.err) == (1, True)
+    # The first is processed again at once, unless the machine is busy; the rate holds the others back.
+    assert (brief.status, re.search("[23] waiting", brief.err) is not None) == (1, True)
 
 
 async def test_the_status_of_every_service_is_shown_with_its_problems(

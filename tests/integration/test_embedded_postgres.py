@@ -101,7 +101,7 @@ def _damaged(data: Path) -> None:
 @pytest.mark.parametrize(
     ("breakage", "message"),
     [
-        (_of_another_version, r"created by Postgres 9.6 .*rm -rf .*POSTGRES_BIN"),
+        (_of_another_version, r"created by Postgres 9.6, .*rm -rf .*POSTGRES_BIN"),
         (_with_other_things_in_it, r"is not a Postgres data folder: .*rm -rf"),
         (_a_file, r"The data folder cannot be used: .*rm -rf"),
         (_damaged, r"(?s)did not start.*rm -rf .*postgres.log:\n.+"),

@@ -1,4 +1,4 @@
-"""When the bootstrap installs, and when it leaves an environment alone."""
+"""When the bootstrap updates an environment."""
 
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_changed_lock_makes_only_its_own_environment_stale(checkout: Path) -> 
     assert bootstrap.stale(checkout) == [".venv-localstack"]
 
 
-def test_an_environment_whose_python_is_gone_is_stale(checkout: Path) -> None:
+def test_an_environment_without_its_python_is_stale(checkout: Path) -> None:
     (checkout / ".venv/bin/python").unlink()
     (checkout / ".venv/bin/python").symlink_to(checkout / "removed")
     assert bootstrap.stale(checkout) == [".venv"]
@@ -50,20 +50,18 @@ def test_a_moved_checkout_is_stale(checkout: Path) -> None:
     assert bootstrap.stale(moved) == list(bootstrap.ENVIRONMENTS)
 
 
-def test_a_uv_that_only_complains_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretender = tmp_path / "uv"
-    pretender.write_text("#!/bin/sh\necho 'no version 0.9.0 is selected' >&2\nexit 127\n")
-    pretender.chmod(0o755)
+def test_a_placeholder_of_uv_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    placeholder = tmp_path / "uv"
+    placeholder.write_text("#!/bin/sh\necho 'no version 0.9.0 is selected' >&2\nexit 127\n")
+    placeholder.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(bootstrap, "TOOLS", tmp_path / "nowhere")
     assert bootstrap.find_uv() is None
-    pretender.write_text("#!/bin/sh\necho 'uv 0.9.0'\n")
-    assert bootstrap.find_uv() == str(pretender)
+    placeholder.write_text("#!/bin/sh\necho 'uv 0.9.0'\n")
+    assert bootstrap.find_uv() == str(placeholder)
 
 
-def test_a_failed_installation_says_what_to_do_and_is_tried_again(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_installation_is_reported_and_retried(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (checkout / "locks/dev.txt").write_text("package==2.0\n")
     failing = checkout / "uv"
     failing.write_text("#!/bin/sh\ntest $1 = --version && echo 'uv 0.9.0' && exit\necho 'no route to host'\nexit 2\n")
@@ -74,20 +72,20 @@ def test_a_failed_installation_says_what_to_do_and_is_tried_again(
     assert bootstrap.stale(checkout) == [".venv"]
 
 
-def test_without_a_venv_module_the_message_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_venv_module_is_reported_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(bootstrap.BootstrapFailed, match=r"sudo apt install python3\.\d+-venv"):
         bootstrap._require_venv()
 
 
-def test_where_things_go_is_not_the_shell_s_to_say_but_where_they_come_from_is(tmp_path: Path) -> None:
+def test_variables_choose_the_index_but_not_the_target(tmp_path: Path) -> None:
     kept = {"HTTPS_PROXY": "http://p:1", "UV_INDEX_URL": "x", "PIP_INDEX_URL": "x", "SSL_CERT_FILE": "x", "PATH": "x"}
     refused = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV")
     given = {**kept, "HOME": str(tmp_path), **dict.fromkeys(refused, "1"), "UV_CACHE_DIR": ""}
     assert bootstrap.installers_environment(given) == {**kept, "HOME": str(tmp_path), "PYTHONUTF8": "1"}
 
 
-def test_without_a_home_the_caches_are_ours() -> None:
+def test_without_a_home_folder_the_caches_are_in_the_project() -> None:
     found = bootstrap.installers_environment({"HOME": "/dev/null", "TMPDIR": "/nowhere"})
     assert found["UV_CACHE_DIR"].startswith(str(bootstrap.TOOLS))
     assert "TMPDIR" not in found

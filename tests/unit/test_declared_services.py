@@ -1,4 +1,4 @@
-"""The services that the demo starts are those of the project, at the same ports and databases as in the containers."""
+"""The declared services are those of the project, with the ports and databases of the containers."""
 
 import re
 from pathlib import Path
@@ -36,24 +36,27 @@ def test_a_service_runs_in_the_demo_as_in_its_container(service: declared_servic
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("port = 8004", "database must be a name"),
         ('port = "no"\ndatabase = "billing"', "port must be a port number"),
         ('port = true\ndatabase = "billing"', "port must be a port number"),
         ('database = "billing"', "port must be a port number"),
-        ('port = 8004\ndatabase = "billing"\npublishes = "billing-events"', "publishes and relay_port go together"),
-        ('port = 8004\ndatabase = "billing"\nrelay_port = 8005', "publishes and relay_port go together"),
+        (
+            'port = 8004\ndatabase = "billing"\npublishes = "billing-events"',
+            "publishes and relay_port must be given together",
+        ),
+        ('port = 8004\ndatabase = "billing"\nrelay_port = 8005', "publishes and relay_port must be given together"),
         ('port = 8004\ndatabase = "billing"\npublishes = 1\nrelay_port = 8005', "publishes must be the domain"),
         ('port = 8004\ndatabase = "billing; DROP"', "database must be a name"),
-        ('port = 8004\ndatabase = "billing"\nprot = 1', "prot is not known; there are database, environment"),
-        ('port = 8004\ndatabase = "billing"\nname = "other"', "name is not known"),
-        ('port = 8004\ndatabase = "billing"\n[environment]\nPUBLIC_URL = 1', "environment must be a table of texts"),
+        ('port = 8004\ndatabase = "billing"\nprot = 1', "prot is unknown; known names: database, environment"),
+        ('port = 8004\ndatabase = "billing"\nname = "other"', "name is unknown"),
+        ('port = 8004\ndatabase = "billing"\n[environment]\nPUBLIC_URL = 1', "environment must be a table of strings"),
         ("port = ", "Invalid value"),
     ],
 )
-def test_a_wrong_declaration_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_declaration_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "billing").mkdir()
     (tmp_path / "billing" / declared_services.FILE).write_text(text)
-    with pytest.raises(ConfigurationError, match=rf"billing/service\.toml cannot be used: .*{complaint}"):
+    with pytest.raises(ConfigurationError, match=rf"billing/service\.toml is invalid: .*{message}"):
         declared_services.load(tmp_path)

@@ -1,1 +1,1 @@
-"""The pages of docs/reference that are written from the code, so that they cannot say anything else."""
+"""Generates pages of docs/reference from the code."""

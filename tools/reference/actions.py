@@ -1,4 +1,4 @@
-"""The reference of log lines: every `action`, found in the source."""
+"""The reference of log lines, by the `action` that each has in the source."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tools.reference.markdown import code, page, table
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("shared", "services", "infra")
 INTRODUCTION = """
-Every log line has a stable `action` to search and alert by; the text beside it may change. On a terminal lines are
-written for people, elsewhere as JSON (`LOG_FORMAT`). Each line also has `service`, `level`, `logger` and `timestamp`.
-Lines written during a request carry its `correlation_id` and `trace_id`; lines written while an event is handled carry
-`event_id`, `message_id`, `type`, `sequence`, `correlation_id` and the order's id. Recipients, tokens, passwords and
-database URLs are never logged. Lines of libraries have the action `library.<name>`.
+Every log line has a stable `action` for searches and alerts; the text may change. Lines are readable text on a terminal
+and JSON elsewhere (`LOG_FORMAT`). Each line also has `service`, `level`, `logger` and `timestamp`. Lines of a request
+have its `correlation_id` and `trace_id`. Lines of the processing of an event have `event_id`, `message_id`, `type`,
+`sequence`, `correlation_id` and the id of the order. Recipients, tokens, passwords and database URLs are never logged.
+Lines of libraries have the action `library.<name>`.
 """
 LEVELS = {"exception": "error, with traceback"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LogLine:
-    """A log line in the source."""
+    """A call in the source that writes a log line."""
 
     action: str
     level: str
@@ -65,18 +65,18 @@ def _lines(name: str, module: ast.Module, modules: Mapping[str, ast.Module]) -> 
         texts = _texts(call.args[0]) if call.args else []
         found = _values(action, modules)
         for number, value in enumerate(found):
-            # A line with a choice of actions has the same choice of texts.
+            # A line that chooses between actions chooses between as many texts.
             text = texts[number] if len(texts) == len(found) else "".join(texts[:1])
             yield LogLine(value, " or ".join(levels), text, tuple(given), name)
 
 
 def _levels(function: ast.expr, module: ast.Module) -> list[str]:
-    """The level of `log.info(...)`, or of a name that stands for one of several such functions."""
+    """The level of `log.info(...)`, or the levels of a variable that holds such a function."""
     if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "log":
         return [LEVELS.get(function.attr, function.attr)]
     if not isinstance(function, ast.Name):
         return []
-    meant = [
+    levels = [
         level
         for node in ast.walk(module)
         if isinstance(node, ast.Assign) and any(ast.unparse(target) == function.id for target in node.targets)
@@ -84,7 +84,7 @@ def _levels(function: ast.expr, module: ast.Module) -> list[str]:
         if isinstance(part, ast.Attribute)
         for level in _levels(part, module)
     ]
-    return sorted(set(meant))
+    return sorted(set(levels))
 
 
 def _texts(text: ast.expr) -> list[str]:
@@ -100,7 +100,9 @@ def _values(action: ast.expr, modules: Mapping[str, ast.Module]) -> list[str]:
         return [*_values(action.body, modules), *_values(action.orelse, modules)]
     computed = COMPUTED.get(ast.unparse(action))
     if computed is None:
-        raise ValueError(f"an action is computed as {ast.unparse(action)}: teach tools/reference what it can be")
+        raise ValueError(
+            f"the action {ast.unparse(action)} is computed: add its values to COMPUTED in tools/reference/actions.py"
+        )
     return computed(modules)
 
 
@@ -109,7 +111,7 @@ def _calls(module: ast.Module) -> Iterator[ast.Call]:
 
 
 def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[str]:
-    """The texts that are given to a function first, wherever it is called."""
+    """The first arguments of every call of a function."""
     return sorted(
         str(call.args[0].value)
         for module in modules.values()
@@ -118,7 +120,7 @@ def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[s
     )
 
 
-# The actions that are no text in the source, by the expression that is.
+# The values of actions that are not constants in the source, by their expression.
 COMPUTED: Mapping[str, Callable[[Mapping[str, ast.Module]], list[str]]] = {
     "envelope.type": lambda _: [payload.type for payload in ORDER_EVENTS],
     "f'{self.name}.delayed'": lambda modules: [f"{name}.delayed" for name in _first_arguments("BatchWriter", modules)],

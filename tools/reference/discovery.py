@@ -1,4 +1,4 @@
-"""Finds classes in the project's packages, so that no page has to be told of a new one."""
+"""Finds classes in the packages of the project, so that pages include new ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGES = ("event_trio", "services", "infra")
 
 
 def modules() -> Iterator[ModuleType]:
-    """Every module of the packages, imported; migrations are Alembic's to import."""
+    """Import every module of the packages, except migrations, which Alembic imports."""
     for name in PACKAGES:
         package = importlib.import_module(name)
         yield package
@@ -22,7 +22,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def classes(wanted: Callable[[type], bool]) -> list[type]:
-    """The classes that are wanted, each once, by module and in the order of the source."""
+    """The classes that match, by module and in the order of the source."""
     return [
         value
         for module in modules()

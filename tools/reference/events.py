@@ -1,4 +1,4 @@
-"""The event reference: every payload, its fields, who states it and who handles it."""
+"""The event reference: every payload with its fields, publisher and handlers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tools.reference.discovery import classes, modules
 from tools.reference.markdown import code, page, paragraph, table
 
 INTRODUCTION = """
-An event states what happened. Its payload is the `data` of the [envelope](wire-format.md); the models are in
-`shared/event_trio/contracts/`. A subscriber ignores fields that it does not know, so a field may be added without a
-new version; anything else is a new major version, which is the last part of `dataschema`. Decimals are strings. The
-type is also an SNS message attribute named `type`, which is what subscriptions filter by.
+The payload of an event is the `data` of the [envelope](wire-format.md). The models are in
+`shared/event_trio/contracts/`. A subscriber ignores unknown fields, so a field may be added without a new version. Any
+other change requires a new major version, which is the last part of `dataschema`. Decimals are strings. The type is
+also the SNS message attribute `type`, by which subscriptions filter.
 """
-# Personal data: in no log, metric or attribute, and in no other event.
+# Fields with personal data, which must not be in logs, metrics, attributes or other events.
 PERSONAL = {("order.placed", "recipient")}
 
 
-# What a publisher counts, where it is not just its events about a subject.
+# What the sequence of a publisher counts, unless it counts its events per subject.
 SEQUENCES = {"order": "the order's version"}
 
 
@@ -47,10 +47,10 @@ def _payloads() -> list[type[EventPayload]]:
 
 
 def _handlers(payload: type[EventPayload]) -> str:
-    """The services whose handlers know the payload."""
-    rooms = [module for module in modules() if module.__name__.startswith("services.") and _is_for_handlers(module)]
-    names = [module.__name__.split(".")[1] for module in rooms if payload in vars(module).values()]
-    return " and ".join(f"the {name} service" for name in names) or "nobody yet"
+    """The services that have a handler for the payload."""
+    handlers = [module for module in modules() if module.__name__.startswith("services.") and _is_for_handlers(module)]
+    names = [module.__name__.split(".")[1] for module in handlers if payload in vars(module).values()]
+    return " and ".join(f"the {name} service" for name in names) or "no service yet"
 
 
 def _is_for_handlers(module: ModuleType) -> bool:
@@ -92,7 +92,7 @@ def _fields(
 def _json_type(field: Mapping[str, Any]) -> str:
     kind = field.get("type")
     if kind is None:
-        raise ValueError(f"no words yet for a field like {json.dumps(field)}")
+        raise ValueError(f"the reference cannot describe a field like {json.dumps(field)}")
     if kind == "array":
         return "array of objects" if "$ref" in field["items"] else f"array of {field['items']['type']}s"
     return f"{kind}, {field['format'].upper()}" if "format" in field else str(kind)

@@ -22,12 +22,12 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def stale() -> list[str]:
-    """The pages that are not what the code says."""
+    """The pages that are not up to date."""
     return [name for name, render in PAGES.items() if _written(FOLDER / name) != render()]
 
 
 def main() -> None:
-    """Write what is stale and name it."""
+    """Write the pages that are not up to date, and print their names."""
     for name in stale():
         (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")

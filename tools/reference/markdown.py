@@ -1,25 +1,25 @@
-"""The few forms that a generated page is made of."""
+"""Formats the parts of generated pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-NOTICE = "<!-- Written from the code by `make reference`: change the code, not this page. -->"
+NOTICE = "<!-- Generated from the code by `make reference`: change the code, not this page. -->"
 
 
 def page(title: str, introduction: str, *parts: str) -> str:
-    """A whole page; the parts come after the introduction, one blank line apart."""
+    """A page: title, introduction and parts, separated by blank lines."""
     return "\n\n".join([f"# {title}", NOTICE, introduction.strip(), *(part.strip() for part in parts)]) + "\n"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; what would end a cell early is escaped."""
+    """A table; pipes in cells are escaped."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
 def code(text: str) -> str:
-    """Text as code; nothing for nothing."""
+    """The text as code; empty for an empty text."""
     return f"`{text}`" if text else ""
 
 

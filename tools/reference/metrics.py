@@ -1,4 +1,4 @@
-"""The metrics reference: every figure, taken from the classes that declare them, on a registry of our own."""
+"""The metrics reference, from the classes that declare metrics."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from tools.reference.discovery import classes
 from tools.reference.markdown import code, page, paragraph, table
 
 INTRODUCTION = """
-Every process serves its figures at `GET /metrics`, in the Prometheus text format, open to whoever reaches the port.
-Durations are in seconds. No label carries an id or personal data. A counter is shown with its suffix `_total`; a
-histogram `x` consists of `x_bucket`, `x_sum` and `x_count`. Beside these come the `process_` and `python_` figures of
-the Prometheus client itself.
+Every process serves its metrics at `GET /metrics` in the Prometheus text format, without authentication. Durations are
+in seconds. No label contains an id or personal data. Counters are listed with their suffix `_total`; a histogram `x`
+consists of `x_bucket`, `x_sum` and `x_count`. The Prometheus client adds its `process_` and `python_` metrics.
 """
 SERVED_BY = {
     "HttpMetrics": "every process",
@@ -29,7 +28,7 @@ def render() -> str:
 
 
 def names() -> set[str]:
-    """The names of all figures, as they are shown."""
+    """The names of all metrics, as they are served."""
     return {_shown(metric) for found in _metrics_classes() for metric in _metrics(found)}
 
 
@@ -50,7 +49,7 @@ def _served_by(found: type) -> str:
     if found.__name__ in SERVED_BY:
         return SERVED_BY[found.__name__]
     package, _, rest = found.__module__.partition(".")
-    return f"the {rest.partition('.')[0]} service" if package == "services" else f"whoever uses `{found.__module__}`"
+    return f"the {rest.partition('.')[0]} service" if package == "services" else f"users of `{found.__module__}`"
 
 
 def _metrics(found: type) -> list[MetricWrapperBase]:
@@ -59,5 +58,5 @@ def _metrics(found: type) -> list[MetricWrapperBase]:
 
 
 def _shown(metric: MetricWrapperBase) -> str:
-    # The client has no public way to ask a metric for its name and labels before it has a value.
+    # The client has no public access to the name and labels of a metric without a value.
     return f"{metric._name}_total" if metric._type == "counter" else metric._name

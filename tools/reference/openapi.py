@@ -1,4 +1,4 @@
-"""The services' OpenAPI documents, as they are where callers need a token."""
+"""The OpenAPI documents of the services, with authentication enabled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.order.settings import OrderSettings
 from services.relay import main as relay
 from services.relay.settings import RelaySettings
 
-# Nothing is asked there: a document is made of the code alone.
+# No connection is made: a document depends on the code only.
 SETTINGS: dict[str, Any] = {
     "database_url": "postgresql://nobody@127.0.0.1/nothing",
     "auth_jwks": "https://issuer.example.com/jwks.json",
@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def applications() -> dict[str, FastAPI]:
-    """Every service's application by its name; a relay stands for all of them, which differ in the title."""
+    """The application of each service by its name; relays differ only in the title, so one represents all."""
     with mock.patch.dict("os.environ", clear=True):
         return {
             "order": order.build(OrderSettings(**SETTINGS)),
@@ -35,5 +35,5 @@ def applications() -> dict[str, FastAPI]:
 
 
 def document(name: str) -> str:
-    """The document of a service."""
+    """The OpenAPI document of a service."""
     return json.dumps(applications()[name].openapi(), indent=2, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""The settings reference: every environment variable, from the settings classes and the tools that read others."""
+"""The settings reference: every environment variable of services and tools."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
 HEADINGS = ("Variable", "Default", "Takes", "Meaning")
 INTRODUCTION = """
-Every process reads its settings from environment variables, once, when it starts. A setting that is missing or wrong
-ends it with status 2 and one line for each such setting. An empty variable counts as unset. Nothing is read from files,
-and unknown variables are ignored: connections to Postgres are what their URL says, whatever `PG*` variables say.
+Every process reads its settings from environment variables when it starts. It ends with status 2, and a line for each
+setting that is missing or invalid. An empty variable counts as unset. Files are not read, and unknown variables are
+ignored: connections to Postgres use their URL only, not the `PG*` variables.
 """
-# Settings that are in no service; those of a service name their process by where they are.
+# Settings that do not belong to a service; those of a service name their process by their module.
 STARTED_ELSEWHERE = {"TopologySettings": "python -m infra.localstack.watch"}
 COMMON = "every service and relay"
-# Read without a settings class: by tools, by tests, by the AWS client.
+# Variables that are read without a settings class: by tools, tests and the AWS SDK.
 OTHERS = (
-    ("AWS_ACCESS_KEY_ID", "", "On AWS, credentials and all else are as the AWS SDK finds them (`AWS_*` variables, "
-     "profile, instance role). For LocalStack neither variables nor files of the SDK are read, but for this one with "
-     "`AWS_SECRET_ACCESS_KEY`; without both the key is `test`, which AWS is never sent."),
-    ("AWS_SECRET_ACCESS_KEY", "", "Goes with `AWS_ACCESS_KEY_ID`."),
-    ("AWS_CA_BUNDLE", "", "Certificates that the AWS SDK trusts, on AWS."),
-    *((name, "", f"Proxy for {which}, but for LocalStack, this machine and what `NO_PROXY` names.") for name, which in
-      (("HTTP_PROXY", "http:// addresses"), ("HTTPS_PROXY", "https:// addresses, AWS among them"),
-       ("ALL_PROXY", "addresses that have none of their own (not for AWS)"))),
-    ("NO_PROXY", "", "Hosts, parted by commas, that are reached without a proxy."),
-    ("SSL_CERT_FILE", "", "Certificates to trust in calls over TLS (key set, payloads, `event-trio`), in one file."),
-    ("SSL_CERT_DIR", "", "The same, in a folder."),
-    ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`./event-trio outbox`: the relay to speak to, as `--url`."),
-    ("EVENT_TRIO_CONSUMER_URL", "", "`./event-trio dead-letters` and `deferred`: the service instead of all that are "
-     "declared, as `--url`; commas part several."),
-    ("EVENT_TRIO_SERVICES", "those of the project", "`./event-trio`: the services and relays that there are, as "
-     "`name=address`, parted by commas; a relay is called like its publisher with `-relay` behind it."),
-    ("EVENT_TRIO_TIMEOUT_SECONDS", "1, elsewhere 2", "`./event-trio`: how long a process may take to say that it "
-     "lives before it counts as stopped; longer where machines are busy."),
-    ("EVENT_TRIO_TOKEN", "", "`./event-trio`: an operator's token, as `--token`."),
-    ("FAILPOINT", "", "With `ENVIRONMENT=local`: the place at which the process kills itself, for tests of crashes."),
-    ("POSTGRES_BIN", "", "`make demo`, `make servers` and `make test`: the folder of another installation's `initdb` "
-     "and `postgres`."),
-    ("TEST_DATABASE_URL", "", "`make test`: a superuser's URL of the Postgres to use."),
-    ("TEST_AWS_ENDPOINT_URL", "", "`make test`: the address of the LocalStack to use."),
-    ("TEST_REQUIRE_CONTAINERS", "", "`make test`: `1` lets tests fail that could not have their servers in containers, "
-     "instead of using embedded ones."),
-    ("TEST_ALLOW_REMOTE", "", "`make test`: `1` allows the two above to name another machine. The tests create and "
-     "delete databases and queues there."),
+    ("AWS_ACCESS_KEY_ID", "", "On AWS, the SDK finds credentials and its other settings as usual (`AWS_*` variables, "
+     "profile, instance role). For LocalStack only this variable and `AWS_SECRET_ACCESS_KEY` are read; without both, "
+     "the key `test` is used, which is never sent to AWS."),
+    ("AWS_SECRET_ACCESS_KEY", "", "The secret of `AWS_ACCESS_KEY_ID`."),
+    ("AWS_CA_BUNDLE", "", "Certificates that the AWS SDK trusts on AWS."),
+    *((name, "", f"Proxy for {which}, except LocalStack, this machine and the hosts in `NO_PROXY`.") for name, which in
+      (("HTTP_PROXY", "http:// addresses"), ("HTTPS_PROXY", "https:// addresses, including AWS"),
+       ("ALL_PROXY", "all other addresses (not for AWS)"))),
+    ("NO_PROXY", "", "Comma-separated hosts that are reached without a proxy."),
+    ("SSL_CERT_FILE", "", "File of certificates to trust in TLS connections (key set, payloads, `event-trio`)."),
+    ("SSL_CERT_DIR", "", "Folder of certificates to trust in the same connections."),
+    ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`./event-trio outbox`: URL of the relay, like `--url`."),
+    ("EVENT_TRIO_CONSUMER_URL", "", "`./event-trio dead-letters` and `deferred`: URL of the service, or several, "
+     "comma-separated, instead of all declared services, like `--url`."),
+    ("EVENT_TRIO_SERVICES", "those of the project", "`./event-trio`: the services and relays as comma-separated "
+     "`name=address`; a relay has the name of its publisher with the suffix `-relay`."),
+    ("EVENT_TRIO_TIMEOUT_SECONDS", "1, remote 2", "`./event-trio`: timeout of a health request; longer on busy "
+     "machines."),
+    ("EVENT_TRIO_TOKEN", "", "`./event-trio`: an operator's token, like `--token`."),
+    ("FAILPOINT", "", "With `ENVIRONMENT=local`: the point at which the process kills itself, for crash tests."),
+    ("POSTGRES_BIN", "", "`make demo`, `make servers` and `make test`: folder of `initdb` and `postgres` of another "
+     "installation."),
+    ("TEST_DATABASE_URL", "", "`make test`: URL of the Postgres to use, as a superuser."),
+    ("TEST_AWS_ENDPOINT_URL", "", "`make test`: URL of the LocalStack to use."),
+    ("TEST_REQUIRE_CONTAINERS", "", "`make test`: with `1`, tests fail without servers in containers instead of using "
+     "embedded ones."),
+    ("TEST_ALLOW_REMOTE", "", "`make test`: with `1`, TEST_DATABASE_URL and TEST_AWS_ENDPOINT_URL may name another "
+     "machine. The tests create and delete databases and queues there."),
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def render() -> str:
 
 
 def settings_classes() -> list[type[BaseSettings]]:
-    """Every settings class that a process loads: first those of the services, by name."""
+    """Every settings class that a process loads: those of the services first, by name."""
     found = classes(lambda found: issubclass(found, BaseSettings) and not found.__module__.startswith("event_trio."))
     return sorted(found, key=lambda settings: (settings.__name__ in STARTED_ELSEWHERE, started_by(settings)))
 
@@ -95,14 +95,14 @@ def started_by(settings: type[BaseSettings]) -> str:
 
 
 def variables() -> set[str]:
-    """Every variable that is read."""
+    """Every variable that services or tools read."""
     declared = {name.upper() for settings in settings_classes() for name in settings.model_fields}
     tools = {name for name, _, _ in OTHERS} | {port.variable for port in _ports()}
     return declared | tools | {name for name, _, _ in _substitutions()}
 
 
 def _section(title: str, settings: type, shown: dict[str, FieldInfo], *, also: bool = False) -> str:
-    note = f" Beside the settings of {COMMON}:" if also else ""
+    note = f" In addition to the settings of {COMMON}:" if also else ""
     rows = [
         (code(name.upper()), _default(field), _takes(field), field.description or "") for name, field in shown.items()
     ]
@@ -111,7 +111,7 @@ def _section(title: str, settings: type, shown: dict[str, FieldInfo], *, also: b
 
 def _others() -> str:
     ports = [
-        (code(port.variable), code(str(port.number)), f"`make demo`: the port of {port.purpose}.") for port in _ports()
+        (code(port.variable), code(str(port.number)), f"`make demo`: port of {port.purpose}.") for port in _ports()
     ]
     others = [(code(name), code(default), meaning) for name, default, meaning in OTHERS]
     return table(("Variable", "Default", "Meaning"), [*ports, *others])
@@ -128,7 +128,7 @@ def _compose() -> str:
 
 
 def _substitutions() -> Iterator[tuple[str, str, str]]:
-    """Every `${NAME:-default}` with the container that it stands in."""
+    """Every `${NAME:-default}` with the container that uses it."""
     containers = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
     for container, description in containers.items():
         for name, default in sorted(set(SUBSTITUTION.findall(yaml.safe_dump(description)))):

@@ -1,4 +1,4 @@
-"""What a new service is to be: checked before a file is written."""
+"""The plan of a new service, which is validated before a file is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from infra.manifest import load as load_templates
 NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
 TYPE = re.compile(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*")
 PORT = re.compile(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}")
-# Names that mean something else already: databases that every server has; folders, packages and schemas of the project.
+# Names with another meaning: databases of every server; folders, packages and schemas of the project.
 RESERVED = frozenset(
     {
         *("postgres", "public", "template0", "template1", "test"),
@@ -36,12 +36,12 @@ DATABASE = re.compile(r"^CREATE DATABASE (\w+);", re.MULTILINE)
 
 
 class ScaffoldRefused(EventTrioError):
-    """A service like that cannot be written."""
+    """The requested service cannot be generated."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventModel:
-    """An event type and the payload model that stands for it; the sample is a payload that the model takes."""
+    """An event type and its payload model; the sample is a payload that the model accepts."""
 
     type: str
     module: str
@@ -51,7 +51,7 @@ class EventModel:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A service that can be written."""
+    """A service that can be generated."""
 
     name: str
     events: tuple[EventModel, ...]
@@ -61,30 +61,30 @@ class Plan:
 
     @property
     def classname(self) -> str:
-        """What its classes are called after."""
+        """The prefix of the names of its classes."""
         return self.name.capitalize()
 
     @property
     def publishes(self) -> str | None:
-        """The domain that it publishes, if it does."""
+        """The domain of its events; None when it publishes none."""
         return f"{self.name}-events" if self.published else None
 
 
 def plan(root: Path, name: str, events: Sequence[str], publishes: Sequence[str] = ()) -> Plan:
-    """Check what is asked for against what is there. Raises ScaffoldRefused."""
-    _ensure_possible(root, name)
+    """Validate the request. Raises ScaffoldRefused."""
+    _ensure_valid_name(root, name)
     if not events:
         raise ScaffoldRefused("EVENTS is empty: name at least one event type, such as order.placed")
-    known = _known()
+    known = _known_events()
     for event in events:
         if event not in known:
-            raise ScaffoldRefused(f"EVENTS names {event!r}, which nobody publishes; {suggest(event, list(known))}")
+            raise ScaffoldRefused(f"EVENTS contains the unknown {event!r}; {suggest(event, list(known))}")
     topics = {f"{event.partition('.')[0]}-events" for event in events}
     declared = {template.topic for template in load_templates() if template.kind is TemplateKind.TOPIC}
     if len(topics) != 1 or not topics <= declared:
-        raise ScaffoldRefused(f"EVENTS are of the topics {', '.join(sorted(topics))}: one that exists is possible")
+        raise ScaffoldRefused(f"EVENTS belong to {', '.join(sorted(topics))}, not to one existing topic")
     published = tuple(_published(name, event) for event in dict.fromkeys(publishes))
-    _ensure_apart(published)
+    _ensure_distinct_classes(published)
     return Plan(
         name,
         tuple(known[event] for event in dict.fromkeys(events)),
@@ -94,44 +94,44 @@ def plan(root: Path, name: str, events: Sequence[str], publishes: Sequence[str] 
     )
 
 
-def _ensure_possible(root: Path, name: str) -> None:
-    """Raise ScaffoldRefused where the name cannot stand in Python, in SQL and beside the names that are there."""
+def _ensure_valid_name(root: Path, name: str) -> None:
+    """Raises ScaffoldRefused for a name that is invalid in Python or SQL, or that exists already."""
     if not NAME.fullmatch(name):
-        raise ScaffoldRefused(f"NAME {name!r} is not possible: 2 to 20 small letters and digits, a letter first")
+        raise ScaffoldRefused(f"invalid NAME {name!r}: 2 to 20 lowercase letters and digits, starting with a letter")
     if keyword.iskeyword(name) or name in RESERVED_WORDS or name in RESERVED:
-        raise ScaffoldRefused(f"NAME {name!r} is not possible: Python, Postgres or the project reserves that word")
+        raise ScaffoldRefused(f"invalid NAME {name!r}: it is a reserved word of Python, Postgres or the project")
     if (root / "services" / name).exists():
-        raise ScaffoldRefused(f"services/{name} is there already")
+        raise ScaffoldRefused(f"services/{name} exists already")
     if name in DATABASE.findall((root / "infra/postgres/databases.sql").read_text(encoding="utf-8")):
-        raise ScaffoldRefused(f"NAME {name!r} is not possible: there is a database of that name already")
+        raise ScaffoldRefused(f"invalid NAME {name!r}: a database with this name exists already")
     containers = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     for taken in (name, f"{name}-migrate", f"{name}-relay"):
         if taken in containers:
-            raise ScaffoldRefused(f"NAME {name!r} is not possible: docker-compose.yml has a service {taken} already")
+            raise ScaffoldRefused(f"invalid NAME {name!r}: docker-compose.yml contains a service {taken}")
 
 
 def _published(name: str, event: str) -> EventModel:
     if not TYPE.fullmatch(event) or event.partition(".")[0] != name:
-        raise ScaffoldRefused(f"PUBLISHES {event!r} is not possible: it has to be like {name}.done")
+        raise ScaffoldRefused(f"invalid PUBLISHES {event!r}: the form is {name}.done")
     if _classname(event) == f"{name.capitalize()}Event":
         raise ScaffoldRefused(
-            f"PUBLISHES {event!r} is not possible: its class is the base of the others; say what happened"
+            f"invalid PUBLISHES {event!r}: its class would be the base class of the events; name what happened"
         )
     return EventModel(event, name, _classname(event))
 
 
-def _ensure_apart(published: Sequence[EventModel]) -> None:
-    """Raise ScaffoldRefused where two types would have one class."""
+def _ensure_distinct_classes(published: Sequence[EventModel]) -> None:
+    """Raises ScaffoldRefused when two types would have the same class."""
     types: dict[str, str] = {}
     for event in published:
         if (other := types.setdefault(event.classname, event.type)) != event.type:
             raise ScaffoldRefused(
-                f"PUBLISHES {other!r} and {event.type!r} cannot both be: their class is {event.classname}"
+                f"invalid PUBLISHES: {other!r} and {event.type!r} would both have the class {event.classname}"
             )
 
 
-def _known() -> dict[str, EventModel]:
-    """Every event type that a contract declares."""
+def _known_events() -> dict[str, EventModel]:
+    """Every event type of the contracts."""
     found = {}
     for module in pkgutil.iter_modules(contracts.__path__):
         for value in vars(importlib.import_module(f"{contracts.__name__}.{module.name}")).values():
@@ -143,7 +143,7 @@ def _known() -> dict[str, EventModel]:
 
 
 def _sample(schema: dict[str, Any], definitions: dict[str, Any]) -> object:
-    """A value that fits a schema: the first of everything."""
+    """A value that matches the schema, with the first of each alternative."""
     if "$ref" in schema:
         return _sample(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""Writes what a plan says: new files from templates, and an entry in each file that lists all services."""
+"""Writes the files of a new service from templates, and an entry in each file that lists the services."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tools.scaffold.plan import Plan, ScaffoldRefused
 TEMPLATES = Path(__file__).parent / "templates"
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
 READMES = {"README.md": "handles {events}", "README.ko.md": "{events} 이벤트를 처리합니다"}
-"""The pages with a map of the project, and what they say of a new service."""
+"""The pages with a table of the folders, and the text for a new service."""
 INDEPENDENT = 'modules = ["services.order", "services.relay", "services.notification"'
 
 
 def write(root: Path, plan: Plan) -> list[Path]:
-    """Write the service into the project at `root`; returns the files written or changed.
+    """Write the service into the project at `root`; returns the files that were written or changed.
 
-    Nothing is written when a file is there already, or one to change is not as expected; what was written before a
-    failure is taken back. Raises ScaffoldRefused.
+    Nothing is written when a file exists already, or when one to change has an unexpected form. After a failure, all
+    files are restored. Raises ScaffoldRefused.
     """
     environment = _environment()
     imports: dict[str, list[str]] = {}
@@ -38,15 +38,13 @@ def write(root: Path, plan: Plan) -> list[Path]:
     facts["service"], facts["subscribes"] = plan.name, [plan.topic]
     files = {
         root / target: environment.get_template(template).render(
-            facts | ({"topic": plan.publishes} if about_own else {"events": _named(template, plan)})
+            facts | ({"topic": plan.publishes} if for_own_topic else {"events": _named(template, plan)})
         )
-        for target, template, about_own in _files(plan)
+        for target, template, for_own_topic in _files(plan)
     }
     for path in files:
         if path.exists():
-            raise ScaffoldRefused(
-                f"{path.relative_to(root)} is there already; choose another NAME. Nothing was written"
-            )
+            raise ScaffoldRefused(f"{path.relative_to(root)} exists already; choose another NAME. Nothing was written")
     _ensure_distinct(files, plan)
     files |= _entries(root, plan, environment, facts)
     _put(root, files)
@@ -54,7 +52,7 @@ def write(root: Path, plan: Plan) -> list[Path]:
 
 
 def _ensure_distinct(files: Mapping[Path, str], plan: Plan) -> None:
-    """Refuse a class of the service that would be called as something that the same file imports."""
+    """Raises ScaffoldRefused when a class of the service would have the name of one that the same file imports."""
     own = {plan.classname, *(event.classname for event in plan.published)}
     modules = (f"services.{plan.name}", f"event_trio.contracts.{plan.name}")
     for path, text in files.items():
@@ -67,7 +65,7 @@ def _ensure_distinct(files: Mapping[Path, str], plan: Plan) -> None:
             if not ours:
                 for taken in own & {alias.name for alias in node.names}:
                     raise ScaffoldRefused(
-                        f"a class of the service would be called {taken}, as one of {node.module} that it uses; "
+                        f"a class of the service would have the name {taken}, which it imports from {node.module}; "
                         "choose another NAME or event type. Nothing was written"
                     )
 
@@ -91,17 +89,17 @@ def _put(root: Path, files: Mapping[Path, str]) -> None:
             with suppress(OSError):
                 folder.rmdir()
         if isinstance(error, OSError | subprocess.CalledProcessError):
-            raise ScaffoldRefused(f"{error}. What was written is taken back") from error
+            raise ScaffoldRefused(f"{error}. All files were restored") from error
         raise
 
 
 def render(template: str, **facts: object) -> str:
-    """One of the templates of the topology, for the tests that compare them with the project's own."""
+    """Render a template of the topology, for tests that compare it with those of the project."""
     return _environment().get_template(f"infra/{template}.yaml.j2").render(facts)
 
 
 def _environment() -> Environment:
-    # What is written is code and configuration, never HTML.
+    # The output is code and configuration, not HTML.
     return Environment(  # noqa: S701
         loader=FileSystemLoader(TEMPLATES),
         trim_blocks=True,
@@ -112,7 +110,7 @@ def _environment() -> Environment:
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, str, bool]]:
-    """Target and template of each new file, and whether it is about the service's own topic."""
+    """Target and template of each new file, and whether it describes the topic of the service."""
     for path in sorted((TEMPLATES / "service").rglob("*.j2")):
         inside = path.relative_to(TEMPLATES / "service").as_posix()
         yield f"services/{plan.name}/{inside.removesuffix('.j2')}", f"service/{inside}", False
@@ -133,20 +131,20 @@ def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, 
     compose, example = root / "docker-compose.yml", root / ".env.example"
     databases, project = root / "infra/postgres/databases.sql", root / "pyproject.toml"
     containers = environment.get_template("root/compose.yml.j2").render(facts)
-    arrows = environment.get_template("root/import_contracts.toml.j2").render(facts)
+    contracts = environment.get_template("root/import_contracts.toml.j2").render(facts)
     examples = example.read_text(encoding="utf-8")
     new = dict(SUBSTITUTION.findall(containers)).items()
     return {
         compose: _before(compose, "volumes:\n", containers),
         example: examples + "\n" + "".join(f"#{key}={value}\n" for key, value in new if f"#{key}=" not in examples),
         databases: databases.read_text(encoding="utf-8") + f"CREATE DATABASE {plan.name};\n",
-        project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + arrows,
-        **{root / page: _on_the_map(root / page, plan) for page in READMES},
+        project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + contracts,
+        **{root / page: _with_table_row(root / page, plan) for page in READMES},
     }
 
 
-def _on_the_map(path: Path, plan: Plan) -> str:
-    """The page with a row for the service behind those of the others."""
+def _with_table_row(path: Path, plan: Plan) -> str:
+    """The page with a row for the service after the others."""
     events = ", ".join(f"`{event.type}`" for event in plan.events)
     row = f"| [`services/{plan.name}/`](services/{plan.name}) | {READMES[path.name].format(events=events)} |"
     before, found, after = path.read_text(encoding="utf-8").rpartition("\n| [`services/")
@@ -166,12 +164,12 @@ def _after(path: Path, anchor: str, text: str) -> str:
 
 def _expected(path: Path, found: str) -> str:
     if not found:
-        raise ScaffoldRefused(f"{path.name} is not as expected, so nothing was written")
+        raise ScaffoldRefused(f"{path.name} has an unexpected form. Nothing was written")
     return found
 
 
 def _format(paths: list[Path]) -> None:
-    """Sort imports and break lines as the project does."""
+    """Format the files, and sort their imports, as the project does."""
     format_, sort = ["format", "--quiet"], ["check", "--fix", "--quiet", "--exit-zero"]
     for arguments in (format_, sort, format_):
         subprocess.run([sys.executable, "-m", "ruff", *arguments, *paths], check=True)
