@@ -9,6 +9,8 @@ from tests.support.sources import ROOT, project_files
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+RENAMED = re.compile(r"^### Renamed\n.*?(?=^###? )", re.MULTILINE | re.DOTALL)
+"""The lists of former names in the changelog."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Page:
 
     @cached_property
     def prose(self) -> str:
-        """The text without fenced blocks and comments."""
-        return COMMENT.sub("", FENCE.sub("", self.text))
+        """The text without fenced blocks, comments and lists of former names."""
+        return RENAMED.sub("", COMMENT.sub("", FENCE.sub("", self.text)))
 
     @property
     def blocks(self) -> list[Block]:
