@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from event_trio.broker.aws import Aws, error_code, sns, sqs
+from event_trio.broker.aws import Aws, is_not_found, sns, sqs
 from event_trio.outbox.limits import DEFAULT_BYTES
 from infra import manifest
 from infra.declaration import Account, Declaration, Properties
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
-NOT_FOUND = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException")
+
 
 # Properties that are not attributes, or whose change would replace the resource.
 IGNORED = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
@@ -201,7 +201,7 @@ def _shown(value: Value) -> str:
 
 def _ensure_not_found(error: Exception) -> None:
     """Raises the error again unless it means that the resource does not exist."""
-    if error_code(error) not in NOT_FOUND:
+    if not is_not_found(error):
         raise error
 
 

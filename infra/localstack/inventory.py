@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from event_trio.broker.aws import error_code
+from event_trio.broker.aws import is_not_found
 from infra.deploy import stack_name
 from infra.manifest import Template
 from infra.stacks import Resource, Stacks
@@ -22,7 +22,7 @@ SUBSCRIPTION = "AWS::SNS::Subscription"
 # The resources of the stacks, by the names of their templates.
 DeclaredResources: TypeAlias = Mapping[str, Sequence[Resource]]
 
-NOT_FOUND = ("NotFound", "NotFoundException")
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class BrokerInventory:
             elif resource.type == SUBSCRIPTION:
                 await self._sns.get_subscription_attributes(SubscriptionArn=resource.physical_id)
         except self._sns.exceptions.ClientError as error:
-            if error_code(error) not in NOT_FOUND:
+            if not is_not_found(error):
                 raise
             return False
         return True  # a policy exists as long as its queue or topic

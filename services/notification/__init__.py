@@ -1,1 +1,1 @@
-"""The notification service: tells customers what happened to their orders."""
+"""The notification service: notifies customers of what happened to their orders."""

@@ -1,4 +1,4 @@
-"""What a notification is, and to whom it goes. No framework."""
+"""Notifications and their recipients, without any framework."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ DEFAULT_LOCALE = "en"
 
 
 class UnknownRecipient(EventTrioError):
-    """It is not known here whom to notify about this order: its order.placed was never handled."""
+    """The recipient of this order is unknown, because its order.placed was not handled."""
 
 
 class NotificationNotFound(EventTrioError):
-    """There is no such notification, or it is not this caller's."""
+    """There is no such notification, or the caller may not see it."""
 
 
 class NotificationStatus(StrEnum):
-    """What became of a notification."""
+    """The result of a notification."""
 
     SENT = "sent"
     FAILED = "failed"
@@ -33,7 +33,7 @@ class NotificationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whom to notify about an order, in which language."""
+    """The recipient of an order's notifications, and the language."""
 
     order_id: OrderId
     customer_id: str
@@ -43,7 +43,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class MessageText:
-    """What to say, in the language that it is written in."""
+    """The text of a message, and its language."""
 
     locale: str
     subject: str
@@ -52,7 +52,7 @@ class MessageText:
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """What a sender sends. Its key is the id of the event that it is about: sent twice, it is the same notice."""
+    """A message for a sender. Its key is the id of the event that it is about, the same in every attempt."""
 
     key: UUID
     address: str
@@ -61,7 +61,7 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notice that was sent (or could not be), as it is kept."""
+    """A recorded notification, which was sent or could not be."""
 
     id: NotificationId
     order_id: OrderId

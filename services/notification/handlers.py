@@ -1,4 +1,4 @@
-"""Which events the service handles, and what happens when that fails."""
+"""The events that the service handles, and their failure policy."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .use_cases import CustomerNotifier, SentNotification
 
 HANDLED: tuple[type[OrderEvent], ...] = (OrderPlaced, OrderConfirmed, OrderShipped, OrderDelivered, OrderCancelled)
 
-# Half a minute in place, then a quarter of an hour put aside; what still fails then is told to whoever depends on it.
+# Half a minute in place, then a quarter of an hour deferred; then a failure event is published.
 POLICY = Retry(attempts=8, delay=1, unit=Unit.SECONDS, backoff=3.0, then=PublishFailure())
 
 
 def router(notifier: CustomerNotifier) -> Router:
-    """The handlers: each event is one notice."""
+    """The handlers. Each event results in one notification."""
 
     async def send(event: Event[OrderEvent]) -> SentNotification:
         try:
@@ -35,8 +35,7 @@ def router(notifier: CustomerNotifier) -> Router:
         except SenderUnavailable as down:
             raise DependencyUnavailable(down.seconds, str(down)) from down
         except (UnknownRecipient, RenderingFailed, SendRejected) as refused:
-            # No repetition helps: the order.placed that would tell was put aside, there is no text, or the recipient
-            # is wrong.
+            # A retry cannot succeed: without the order.placed, without a template, or with an invalid recipient.
             raise Reject(str(refused)) from refused
 
     routes = Router()

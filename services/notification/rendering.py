@@ -1,4 +1,4 @@
-"""Writes what a customer is told: one template per event type and language."""
+"""Renders the text of messages, from one template per event type and language."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 class RenderingFailed(EventTrioError):
-    """There is no text about this event: its template is missing, or is no template for it."""
+    """The template of the event is missing, or it cannot be rendered with this event."""
 
 
 class Templates:
-    """The templates in a folder: `<language>/<event type>.txt`. The first line is the subject, the rest the body."""
+    """Templates in a folder: `<language>/<event type>.txt`. The first line is the subject, the rest is the body."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.languages = frozenset(found.name for found in folder.iterdir() if found.is_dir())
-        # Plain text: escaping would show customers `&amp;`.
+        # Plain text: HTML escaping would show `&amp;` to customers.
         self._environment = Environment(
             loader=FileSystemLoader(folder),
             autoescape=False,  # noqa: S701
@@ -34,7 +34,7 @@ class Templates:
         )
 
     def render(self, event: OrderEvent, locale: str) -> MessageText:
-        """The text about an event, in the locale's language, or in English where there is none in that language.
+        """Render the text for an event in the language of the locale, or in English if there are no such templates.
 
         Raises RenderingFailed.
         """

@@ -1,4 +1,4 @@
-"""All SQL of the notification service, beside that of the inbox and the outbox."""
+"""All SQL of the notification service, except that of the inbox and the outbox."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ Position = tuple[datetime, UUID]
 class NotificationRepository:
     """Recipients and notifications, within the caller's transaction. It never commits.
 
-    `owner` restricts every read of notifications to one customer's orders; None sees all.
+    `owner` restricts reads of notifications to one customer's orders; None does not restrict.
     """
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def recipient(self, order_id: OrderId) -> Recipient | None:
-        """Whom to notify about an order."""
+        """The recipient of an order, if known."""
         row = OrderRecipientRow
         statement = select(col(row.order_id), col(row.customer_id), col(row.recipient), col(row.locale))
         found = (await self._session.execute(statement.where(col(row.order_id) == order_id))).first()
         return Recipient(OrderId(found[0]), found[1], found[2], found[3]) if found else None
 
-    async def keep_recipient(self, recipient: Recipient) -> int:
-        """Keep whom to notify; returns the number of this service's next event about the order.
+    async def save_recipient(self, recipient: Recipient) -> int:
+        """Insert or update the recipient; returns the sequence of this service's next event about the order.
 
-        The order's row stays locked until the transaction ends, so these numbers are in commit order.
+        The row stays locked until the transaction ends, so that sequences are in commit order.
         """
         added = upsert(OrderRecipientRow).values(
             order_id=recipient.order_id,
@@ -55,11 +55,11 @@ class NotificationRepository:
                 "updated_at": added.excluded.updated_at,
             },
         ).returning(col(OrderRecipientRow.last_sequence))
-        number: int = (await self._session.execute(kept)).scalar_one()
-        return number
+        sequence: int = (await self._session.execute(kept)).scalar_one()
+        return sequence
 
     async def next_sequence(self, order_id: OrderId) -> int | None:
-        """The number of this service's next event about the order, under the row's lock; None if it is unknown."""
+        """The sequence of this service's next event about the order, under the row's lock; None if it is unknown."""
         counted = (
             update(OrderRecipientRow)
             .where(col(OrderRecipientRow.order_id) == order_id)
@@ -89,14 +89,14 @@ class NotificationRepository:
         )
 
     async def find(self, id: NotificationId, owner: str | None) -> Notification | None:
-        """One notification."""
+        """One notification, if it exists."""
         found = await self._many(select(NotificationRow).where(col(NotificationRow.id) == id), owner)
         return found[0] if found else None
 
     async def page(
         self, *, owner: str | None, order_id: OrderId | None, after: Position | None, limit: int
     ) -> list[Notification]:
-        """Notifications, newest first, that come after a position."""
+        """Notifications after a position, newest first."""
         place = (col(NotificationRow.created_at), col(NotificationRow.id))
         statement = select(NotificationRow).order_by(place[0].desc(), place[1].desc()).limit(limit)
         if order_id is not None:

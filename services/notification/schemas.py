@@ -1,4 +1,4 @@
-"""What goes out of the notification service's REST face."""
+"""The responses of the REST API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from .domain import Notification, NotificationStatus
 
-NEXT = "Give it as `cursor` for what follows; null at the end."
+NEXT = "Pass it as `cursor` to get the next page; null on the last page."
 
 
 class NotificationView(BaseModel):
@@ -21,7 +21,7 @@ class NotificationView(BaseModel):
     event_type: str = Field(examples=["order.placed"])
     channel: str = Field(examples=["log", "email"])
     recipient: str
-    locale: str = Field(description="The language that it is written in.")
+    locale: str = Field(description="The language of the text.")
     subject: str
     body: str
     status: NotificationStatus
@@ -30,7 +30,7 @@ class NotificationView(BaseModel):
 
     @classmethod
     def of(cls, notification: Notification) -> NotificationView:
-        """The notification as it is shown."""
+        """The view of a notification."""
         return cls.model_validate(notification, from_attributes=True)
 
 

@@ -20,31 +20,33 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
         5,
         ge=1,
         le=100,
-        description="Database connections kept for the API, twice as many at peaks; the consumer has its own, by "
-        "CONCURRENCY.",
+        description="Database connections kept for the API; up to twice as many at peaks. The consumer has separate "
+        "connections, according to CONCURRENCY.",
     )
     drain_seconds: float = Field(
         25.0,
         ge=0.01,
         le=300,
-        description="How long a stopping service may finish what it began; above QUEUE_WAIT_SECONDS.",
+        description="How long a stopping service may take to finish its work; longer than QUEUE_WAIT_SECONDS.",
     )
-    sender: Literal["log", "smtp"] = Field("log", description="How customers are notified; `log` only says so.")
-    smtp_host: types.Host | None = Field(None, description="The mail server; needed with SENDER=smtp.")
-    smtp_port: int = Field(587, ge=1, le=65535, description="The mail server's port.")
+    sender: Literal["log", "smtp"] = Field("log", description="How customers are notified; `log` sends nothing.")
+    smtp_host: types.Host | None = Field(None, description="The host of the mail server; required with SENDER=smtp.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="The port of the mail server.")
     smtp_from: types.MailAddress | None = Field(
-        None, description="The address that mails come from; needed with SENDER=smtp."
+        None, description="The sender address of mails; required with SENDER=smtp."
     )
     smtp_security: Literal["none", "starttls", "tls"] = Field("starttls", description="How the connection is secured.")
-    smtp_username: str | None = Field(None, description="The user at the mail server, if it wants one.")
-    smtp_password: SecretStr | None = Field(None, description="The user's password.")
+    smtp_username: str | None = Field(
+        None, description="The user name for the mail server, if it requires authentication."
+    )
+    smtp_password: SecretStr | None = Field(None, description="The password for the mail server.")
 
     @model_validator(mode="after")
-    def _goes_together(self) -> NotificationSettings:
+    def _is_consistent(self) -> NotificationSettings:
         if self.sender == "smtp" and not (self.smtp_host and self.smtp_from):
             raise ValueError("SENDER is smtp, so SMTP_HOST and SMTP_FROM must be set")
         if (self.smtp_username is None) != (self.smtp_password is None):
-            raise ValueError("SMTP_USERNAME and SMTP_PASSWORD go together: set both or neither")
+            raise ValueError("set both SMTP_USERNAME and SMTP_PASSWORD, or neither")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The tables of the notifications database, as the code sees them; the migrations make them."""
+"""The tables of the notifications database as the code uses them; the migrations create them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ INSTANT = DateTime(timezone=True)
 
 
 class NotificationsTable(SQLModel):
-    """What the service's tables share: a catalogue of their own."""
+    """The base of the service's tables, with separate metadata."""
 
     metadata: ClassVar[MetaData] = metadata
 
 
 class OrderRecipientRow(NotificationsTable, table=True):
-    """Whom to notify about an order, and the number of the last event that this service stated about it."""
+    """The recipient of an order, and the sequence of the last event that this service published about it."""
 
     __tablename__ = "order_recipient"
 

@@ -1,4 +1,4 @@
-"""What the service does: notifies a customer of an event, and shows what it did."""
+"""The use cases: notify customers of events, and read notifications."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ E = TypeVar("E", bound=OrderEvent)
 
 @dataclass(frozen=True, slots=True)
 class SentNotification:
-    """A notice that a sender has taken."""
+    """A message that a sender accepted."""
 
     recipient: Recipient
     text: MessageText
@@ -47,7 +47,7 @@ class SentNotification:
 
 
 class CustomerNotifier:
-    """Notifies customers. `send` runs outside any transaction, `record` inside the one that the inbox began."""
+    """Notifies customers. `send` runs outside any transaction, `record` inside the transaction of the inbox."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class CustomerNotifier:
         return SentNotification(recipient, text, self._clock.now())
 
     async def record(self, session: AsyncSession, event: Event[E], sent: SentNotification) -> None:
-        """Keep the notification and what is known of the order, and state that the customer was told."""
+        """Record the notification and the order's recipient, and publish `notification.sent`."""
         notification = self._notification(event, sent.recipient, sent.text, sent.sent_at)
-        about = self._about(event, notification)
-        await self._keep(session, event, sent.recipient, notification, NotificationSent(**about))
+        fields = self._fields(event, notification)
+        await self._record(session, event, sent.recipient, notification, NotificationSent(**fields))
         log.info(
             "customer notified",
             action="notification.sent",
@@ -89,17 +89,17 @@ class CustomerNotifier:
         )
 
     async def record_failure(self, session: AsyncSession, event: Event[E], reason: str) -> None:
-        """Keep that the customer could not be told, and state it: whoever depends on it compensates.
+        """Record that the customer could not be notified, and publish `notification.failed`, so that others compensate.
 
-        Raises UnknownRecipient: then nobody can tell whom it concerns.
+        Raises UnknownRecipient.
         """
         recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)
         notification = self._notification(event, recipient, text, None)
-        about = self._about(event, notification)
-        await self._keep(session, event, recipient, notification, NotificationFailed(**about, reason=reason))
+        fields = self._fields(event, notification)
+        await self._record(session, event, recipient, notification, NotificationFailed(**fields, reason=reason))
         log.warning(
-            "customer not notified",
+            "customer could not be notified",
             action="notification.failed",
             notification_id=str(notification.id),
             order_id=str(notification.order_id),
@@ -107,17 +107,17 @@ class CustomerNotifier:
             reason=reason,
         )
 
-    async def _keep(
+    async def _record(
         self,
         session: AsyncSession,
         event: Event[E],
         recipient: Recipient,
         notification: Notification,
-        stated: NotificationEvent,
+        published: NotificationEvent,
     ) -> None:
         repository = NotificationRepository(session)
         if isinstance(event.payload, OrderPlaced):
-            sequence: int | None = await repository.keep_recipient(recipient)
+            sequence: int | None = await repository.save_recipient(recipient)
         else:
             sequence = await repository.next_sequence(recipient.order_id)
         if sequence is None:
@@ -125,7 +125,7 @@ class CustomerNotifier:
         await repository.add(notification)
         await self._writer.record(
             session,
-            stated,
+            published,
             subject=str(recipient.order_id),
             sequence=sequence,
             correlation_id=event.envelope.correlationid,
@@ -134,7 +134,7 @@ class CustomerNotifier:
         )
 
     @staticmethod
-    def _about(event: Event[E], notification: Notification) -> dict[str, Any]:
+    def _fields(event: Event[E], notification: Notification) -> dict[str, Any]:
         return {
             "notification_id": notification.id,
             "order_id": notification.order_id,
@@ -173,9 +173,9 @@ class CustomerNotifier:
 
 
 class NotificationQueries:
-    """What the service did, for whoever looks.
+    """Reads notifications.
 
-    `owner` is the customer whose notifications the caller may see, or None for all; another's is not found.
+    `owner` is the customer whose notifications the caller may see, or None for all; those of others are not found.
     """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:

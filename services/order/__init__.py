@@ -1,1 +1,1 @@
-"""The order service: takes orders, keeps their state, states what happened to them."""
+"""The order service: accepts orders, keeps their state, and publishes their changes as events."""

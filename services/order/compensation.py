@@ -1,4 +1,4 @@
-"""What the order service does when a customer could not be notified: it compensates, or keeps it in the history."""
+"""Compensation: what the order service does when a customer could not be notified."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ COMPENSATED = frozenset({OrderState.PLACED, OrderState.CONFIRMED})
 
 
 class Compensation(StrEnum):
-    """What becomes of an order whose customer cannot be told that it was placed."""
+    """What to do with an order whose placement could not be notified to its customer."""
 
     HOLD = "hold"
     CANCEL = "cancel"
 
 
 class Compensator:
-    """Compensates inside the transaction that the inbox began, under the order's row lock.
+    """Compensates inside the transaction of the inbox, under the order's row lock.
 
-    Only the failure to tell of `order.placed` compensates, and only an order that is placed or confirmed: what a
-    compensation causes can therefore never cause another one.
+    Only a failed notification of `order.placed` is compensated, and only while the order is placed or confirmed. The
+    failed notification of a compensation therefore never causes another one.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Compensator:
         self._metrics = metrics
 
     async def notification_failed(self, session: AsyncSession, event: Event[NotificationFailed], _: None) -> None:
-        """Compensate, or only write it into the order's history; raises Reject for an order that does not exist."""
+        """Compensate and record the failure, or only record it; raises Reject if the order does not exist."""
         failure = event.payload
         order = await OrderRepository(session).lock(OrderId(failure.order_id), None)
         if order is None:
@@ -68,7 +68,7 @@ class Compensator:
             )
         )
         log.warning(
-            "customer was not notified",
+            "customer could not be notified",
             action="order.compensated" if compensates else "order.reported",
             state=order.state.value,
             cause_type=failure.cause_type,
@@ -78,10 +78,10 @@ class Compensator:
         order = domain.apply(before, self._action, self._clock.now())
         repository = OrderRepository(session)
         await repository.save(order)
-        stated = events.changed(order, self._action, "the customer could not be notified")
+        change = events.changed(order, self._action, "the customer could not be notified")
         envelope = await self._writer.record(
             session,
-            stated,
+            change,
             subject=str(order.id),
             sequence=order.version,
             correlation_id=event.envelope.correlationid,
@@ -89,5 +89,5 @@ class Compensator:
             traceparent=event.envelope.traceparent,
             time=order.updated_at,
         )
-        await repository.add_history(order, envelope, stated)
+        await repository.add_history(order, envelope, change)
         self._metrics.compensated.labels(str(self._action)).inc()

@@ -1,4 +1,4 @@
-"""What an order is and what may happen to it; pure, so that every rule can be tested by itself."""
+"""Orders and the rules of their changes, without any framework."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OrderId = NewType("OrderId", UUID)
 
 
 class OrderState(StrEnum):
-    """Where an order is in its life."""
+    """The states of an order."""
 
     PLACED = "placed"
     CONFIRMED = "confirmed"
@@ -29,7 +29,7 @@ class OrderState(StrEnum):
 
 
 class Action(StrEnum):
-    """What can be done to an order."""
+    """The actions on an order."""
 
     CONFIRM = "confirm"
     SHIP = "ship"
@@ -39,7 +39,7 @@ class Action(StrEnum):
     RELEASE = "release"
 
 
-# From which states each action leads where; a release leads back to where the hold came from.
+# The states in which each action is allowed, and the state that it leads to. A release returns to the state before.
 RULES: dict[Action, tuple[frozenset[OrderState], OrderState | None]] = {
     Action.CONFIRM: (frozenset({OrderState.PLACED}), OrderState.CONFIRMED),
     Action.SHIP: (frozenset({OrderState.CONFIRMED}), OrderState.SHIPPED),
@@ -51,7 +51,7 @@ RULES: dict[Action, tuple[frozenset[OrderState], OrderState | None]] = {
 
 
 class InvalidOrder(EventTrioError):
-    """What was asked for cannot be an order."""
+    """The order is not valid."""
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(f"{field}: {detail}")
@@ -60,19 +60,19 @@ class InvalidOrder(EventTrioError):
 
 
 class InvalidTransition(EventTrioError):
-    """The order is in a state in which this cannot be done."""
+    """The action is not allowed in the order's state."""
 
     def __init__(self, action: Action, state: OrderState) -> None:
         self.action = action
         self.state = state
         self.allowed = allowed(state)
-        possible = f"possible: {', '.join(self.allowed)}" if self.allowed else "nothing can be done to it any more"
+        possible = f"possible: {', '.join(self.allowed)}" if self.allowed else "no action is possible"
         super().__init__(f"cannot {action} an order that is {state}; {possible}")
 
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """So many of one thing, at a price each."""
+    """A quantity of one article, and its unit price."""
 
     sku: str
     quantity: int
@@ -85,7 +85,7 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it stands after `version` changes. `held_from` is the state before a hold."""
+    """An order after `version` changes. `held_from` is the state before a hold."""
 
     id: OrderId
     customer_id: str
@@ -101,7 +101,7 @@ class Order:
 
     @property
     def total(self) -> Decimal:
-        """The sum of the lines, in the order's currency."""
+        """The sum of the lines in the order's currency."""
         return sum((line.total for line in self.lines), Decimal(0))
 
 
@@ -115,16 +115,16 @@ def place(
     lines: Sequence[OrderLine],
     at: datetime,
 ) -> Order:
-    """A new order, in version 1; raises InvalidOrder, naming the field."""
+    """A new order in version 1; raises InvalidOrder, which names the field."""
     if currency not in MINOR_UNITS:
-        raise InvalidOrder("currency", "not a currency of ISO 4217")
+        raise InvalidOrder("currency", "must be a currency of ISO 4217")
     if not lines:
-        raise InvalidOrder("lines", "an order has at least one line")
+        raise InvalidOrder("lines", "must have at least one line")
     for number, line in enumerate(lines):
         if line.quantity < 1:
-            raise InvalidOrder(f"lines.{number}.quantity", "at least 1")
+            raise InvalidOrder(f"lines.{number}.quantity", "must be at least 1")
         if line.unit_price < 0:
-            raise InvalidOrder(f"lines.{number}.unit_price", "not below 0")
+            raise InvalidOrder(f"lines.{number}.unit_price", "must not be negative")
         if not fits(line.unit_price, currency):
             raise InvalidOrder(
                 f"lines.{number}.unit_price", f"{currency} has {MINOR_UNITS[currency]} digits after the point"
@@ -146,23 +146,23 @@ def place(
 
 
 def allowed(state: OrderState) -> tuple[Action, ...]:
-    """What can be done to an order in this state."""
+    """The actions that are allowed in this state."""
     return tuple(action for action, (sources, _) in RULES.items() if state in sources)
 
 
 def apply(order: Order, action: Action, at: datetime) -> Order:
-    """The order after the action, one version on; raises InvalidTransition."""
+    """The order after the action, with the next version; raises InvalidTransition."""
     sources, target = RULES[action]
     if order.state not in sources:
         raise InvalidTransition(action, order.state)
     if target is None:
-        assert order.held_from is not None, "a held order knows where it was held"
+        assert order.held_from is not None, "a held order has its state before the hold"
         target = order.held_from
     return replace(
         order,
         state=target,
         held_from=order.state if action is Action.HOLD else None,
         version=order.version + 1,
-        # A clock that was set back must not make an order older than it was.
+        # The clock may have been set back.
         updated_at=max(at, order.updated_at),
     )

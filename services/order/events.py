@@ -1,4 +1,4 @@
-"""Which event states each change."""
+"""The event of each change."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .domain import Action, Order
 
 
 class PayloadReferences:
-    """Where subscribers read the payloads of the event types that carry none; raises ConfigurationError."""
+    """The URLs of payloads, for the event types that are published without one; raises ConfigurationError."""
 
     def __init__(self, types: Sequence[str], address: str | None) -> None:
         for name in types:
             require_known(name, [event.type for event in ORDER_EVENTS], "ZERO_PAYLOAD_EVENTS")
         if types and not address:
-            raise ConfigurationError("ZERO_PAYLOAD_EVENTS is set, so PUBLIC_URL must be: payloads are read there")
+            raise ConfigurationError("ZERO_PAYLOAD_EVENTS is set, so PUBLIC_URL must be set: payloads are read there")
         self._types = frozenset(types)
         self._address = (address or "").rstrip("/")
 
@@ -53,7 +53,7 @@ def placed(order: Order) -> OrderPlaced:
 
 
 def changed(order: Order, action: Action, reason: str) -> OrderEvent:
-    """The event of an action on an order; the reason is part of it where one is asked for."""
+    """The event of an action; it contains the reason if the action requires one."""
     match action:
         case Action.CONFIRM:
             return OrderConfirmed(order_id=order.id, customer_id=order.customer_id)

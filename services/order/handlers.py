@@ -1,4 +1,4 @@
-"""Which events of others the order service handles, and what happens when that fails."""
+"""The events that the order service handles, and their failure policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from event_trio.contracts.notifications import NotificationFailed
 
 from .compensation import Compensator
 
-# Nothing outside the database takes part, so what fails is a mistake in the code or in the event.
+# Only the database is involved, so a failure is an error in the code or in the event.
 POLICY = Retry(attempts=6, delay=1, unit=Unit.SECONDS, backoff=3.0)
 
 

@@ -1,4 +1,4 @@
-"""What the order service counts."""
+"""The metrics of the order service."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from prometheus_client import CollectorRegistry, Counter
 
 
 class OrderMetrics:
-    """Changes of orders, by the event that states them."""
+    """Counts changes of orders by event type, and compensations."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.recorded = Counter(
-            "order_events_recorded_total", "Changes of orders that were committed.", ["type"], registry=registry
+            "order_events_recorded_total", "Committed changes of orders.", ["type"], registry=registry
         )
         self.compensated = Counter(
             "order_compensations_total",

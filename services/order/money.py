@@ -1,10 +1,10 @@
-"""Currencies and how finely each is divided (ISO 4217)."""
+"""Currencies and their minor units (ISO 4217)."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-# Active currencies of ISO 4217 list one, by the digits of their minor unit.
+# The active currencies of ISO 4217 list one, by the number of decimal places.
 _CODES = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: (
@@ -21,10 +21,10 @@ MINOR_UNITS = {code: digits for digits, codes in _CODES.items() for code in code
 
 
 def fits(amount: Decimal, currency: str) -> bool:
-    """Whether the amount can be paid in that currency: 0.5 KRW cannot."""
+    """Whether the amount has no more decimal places than the currency: 0.5 KRW has."""
     return amount == in_minor_units(amount, currency)
 
 
 def in_minor_units(amount: Decimal, currency: str) -> Decimal:
-    """The amount with exactly the currency's digits: 12.5 USD is 12.50."""
+    """The amount with the decimal places of the currency: 12.5 USD becomes 12.50."""
     return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]))

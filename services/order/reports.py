@@ -1,4 +1,4 @@
-"""What others reported about an order: the part of its history that is no change of the order itself."""
+"""Reports of other services about an order: the part of its history that is not a change of the order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tables import OrderReportRow
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """One event of another service about an order, and what was done about it."""
+    """An event of another service about an order, and the compensation."""
 
     event_id: UUID
     order_id: OrderId
@@ -39,7 +39,7 @@ class OrderReportRepository:
         await self._session.execute(insert(OrderReportRow).values(**asdict(report)))
 
     async def of(self, id: OrderId, *, limit: int) -> Sequence[OrderReport]:
-        """The newest reports about an order, oldest first."""
+        """The newest `limit` reports about an order, oldest first."""
         row = OrderReportRow
         newest = (
             select(row)

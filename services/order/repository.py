@@ -25,7 +25,7 @@ Position = tuple[datetime, UUID]
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """Which orders to list; None does not restrict. `placed_from` is included, `placed_to` is not."""
+    """A filter of orders; None does not restrict. `placed_from` is inclusive, `placed_to` exclusive."""
 
     customer_id: str | None = None
     state: OrderState | None = None
@@ -35,10 +35,10 @@ class OrderFilter:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An order's event, and how far it came. Times are None once the outbox has pruned it.
+    """An order's event and its progress. Times are None after the outbox has pruned the event.
 
-    What went again was first sent and published before it was last; while it is on its way, only the first is known.
-    `republished` counts how often it was sent again; `stale` is one that was sent after a later event of its order.
+    A republished event has the times of its first and of its last publication; those of the last are None while it is
+    being republished. `republished` counts them. `stale` means that it was last sent after a later event of its order.
     """
 
     id: UUID
@@ -60,8 +60,7 @@ class RecordedEvent:
 
     @property
     def status(self) -> Literal["recorded", "sent", "published", "held", "discarded"]:
-        """Only published events are pruned, so one that the outbox no longer has was published, or an operator gave it
-        up."""
+        """Only published events are pruned, so an event that the outbox does not contain was published or discarded."""
         if self.discarded:
             return "discarded"
         if self.recorded_at is None or self.published_at is not None:
@@ -74,7 +73,7 @@ class RecordedEvent:
 class OrderRepository:
     """Orders and their history, within the caller's transaction. It never commits.
 
-    `owner` restricts every read to one customer's orders; None sees all.
+    `owner` restricts reads to one customer's orders; None does not restrict.
     """
 
     def __init__(self, session: AsyncSession) -> None:
@@ -106,16 +105,16 @@ class OrderRepository:
         await self._session.flush()
 
     async def lock(self, id: OrderId, owner: str | None) -> Order | None:
-        """The order, locked until the transaction ends: whoever changes it next waits and then sees this change."""
+        """The order, locked until the transaction ends, so that changes of one order are serialized."""
         statement = select(OrderRow).where(col(OrderRow.id) == id).with_for_update()
         return await self._one(_owned(statement, owner))
 
     async def find(self, id: OrderId, owner: str | None) -> Order | None:
-        """The order as it stands."""
+        """The order, if it exists."""
         return await self._one(_owned(select(OrderRow).where(col(OrderRow.id) == id), owner))
 
     async def save(self, order: Order) -> None:
-        """Write what can change of a locked order."""
+        """Write the changeable fields of a locked order."""
         row = await self._session.get_one(OrderRow, order.id)
         row.state = order.state
         row.held_from = order.held_from
@@ -124,7 +123,7 @@ class OrderRepository:
         await self._session.flush()
 
     async def add_history(self, order: Order, envelope: Envelope, payload: OrderEvent) -> None:
-        """Keep what the event stated, whether or not it carries that itself, and the state that it led to."""
+        """Insert the event with its payload, even if the published event has none, and the resulting state."""
         self._session.add(
             OrderHistoryRow(
                 order_id=order.id,
@@ -139,18 +138,18 @@ class OrderRepository:
         )
         await self._session.flush()
 
-    async def page(self, wanted: OrderFilter, *, owner: str | None, after: Position | None, limit: int) -> list[Order]:
-        """Orders, newest first, that come after a position: pages stay put while new orders come in."""
+    async def page(self, filter: OrderFilter, *, owner: str | None, after: Position | None, limit: int) -> list[Order]:
+        """Orders after a position, newest first; new orders do not shift the pages."""
         place = (col(OrderRow.placed_at), col(OrderRow.id))
         statement = select(OrderRow).order_by(place[0].desc(), place[1].desc()).limit(limit)
-        if wanted.customer_id is not None:
-            statement = statement.where(col(OrderRow.customer_id) == wanted.customer_id)
-        if wanted.state is not None:
-            statement = statement.where(col(OrderRow.state) == wanted.state)
-        if wanted.placed_from is not None:
-            statement = statement.where(place[0] >= wanted.placed_from)
-        if wanted.placed_to is not None:
-            statement = statement.where(place[0] < wanted.placed_to)
+        if filter.customer_id is not None:
+            statement = statement.where(col(OrderRow.customer_id) == filter.customer_id)
+        if filter.state is not None:
+            statement = statement.where(col(OrderRow.state) == filter.state)
+        if filter.placed_from is not None:
+            statement = statement.where(place[0] >= filter.placed_from)
+        if filter.placed_to is not None:
+            statement = statement.where(place[0] < filter.placed_to)
         if after is not None:
             statement = statement.where(tuple_(*place) < tuple_(*after))
         return await self._many(_owned(statement, owner))
@@ -158,7 +157,7 @@ class OrderRepository:
     async def events(
         self, id: OrderId, *, after: int = 0, sequence: int | None = None, limit: int
     ) -> list[RecordedEvent]:
-        """The order's events by sequence, each with what the outbox says of it."""
+        """The order's events by sequence, each with its progress in the outbox."""
         outbox, later = outbox_event.c, outbox_event.alias()
         overtaken = (
             select(1)
@@ -167,21 +166,21 @@ class OrderRepository:
             .where(func.coalesce(later.c.first_sent_at, later.c.sent_at) < func.coalesce(outbox.sent_at, func.now()))
             .exists()
         )
-        # When it was first sent is kept beside only since it went again.
+        # The first times are stored separately only after an event was republished.
         firsts = (
             func.coalesce(outbox.first_sent_at, outbox.sent_at).label("first_sent_at"),
             func.coalesce(outbox.first_published_at, outbox.published_at).label("first_published_at"),
         )
-        given_up = (
+        discarded = (
             select(1)
             .where(outbox_audit.c.event_id == col(OrderHistoryRow.event_id), outbox_audit.c.action == "discard")
             .exists()
         )
         times = (outbox.recorded_at, outbox.sent_at, outbox.published_at, outbox.held_at, *firsts)
         republished = func.coalesce(outbox.republished, 0).label("republished")
-        marks = (republished, overtaken.label("overtaken"), given_up.label("discarded"))
+        flags = (republished, overtaken.label("overtaken"), discarded.label("discarded"))
         statement = (
-            select(OrderHistoryRow, *times, *marks)
+            select(OrderHistoryRow, *times, *flags)
             .join(outbox_event, outbox.event_id == col(OrderHistoryRow.event_id), isouter=True)
             .where(col(OrderHistoryRow.order_id) == id, col(OrderHistoryRow.version) > after)
             .order_by(col(OrderHistoryRow.version))

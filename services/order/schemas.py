@@ -1,4 +1,4 @@
-"""What goes in and out of the order service's REST face."""
+"""The requests and responses of the REST API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .money import MINOR_UNITS
 from .repository import RecordedEvent
 from .use_cases import NewOrder
 
-# Patterns say [0-9], never \\d, which takes the digits of every script.
+# Patterns use [0-9] instead of \\d, which matches the digits of every script.
 Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?$")]
 AmountText = Annotated[
     Decimal,
@@ -44,7 +44,7 @@ def _mailable(address: str) -> str:
     return address
 
 
-# What the schema says is needed and not enough: what is a domain name no pattern tells.
+# The pattern is necessary but not sufficient: no pattern describes valid domain names.
 Address = Annotated[
     str,
     AfterValidator(_mailable),
@@ -53,40 +53,40 @@ Address = Annotated[
 
 
 class LineRequest(RequestBody):
-    """So many of one thing, at a price each."""
+    """A quantity of one article, and its unit price."""
 
     sku: Sku = Field(examples=["TEA-EARL-GREY-100"])
     quantity: Integer = Field(ge=1, le=1_000_000, examples=[2])
     unit_price: Amount = Field(
-        description="A decimal in a string, with at most the digits of the currency.", examples=["12.50"]
+        description="A decimal number as a string, with at most the decimal places of the currency.", examples=["12.50"]
     )
 
 
 class PlaceOrder(RequestBody):
     """A new order."""
 
-    customer_id: CustomerId = Field(description="Who orders; a customer names itself.", examples=["customer-1"])
+    customer_id: CustomerId = Field(description="The customer's id; customers use their own.", examples=["customer-1"])
     recipient: Address = Field(description="The e-mail address to notify.", examples=["ada@example.com"])
-    locale: Locale = Field("en", description="The language to write in (BCP 47).", examples=["en", "ko"])
+    locale: Locale = Field("en", description="The language of notifications (BCP 47).", examples=["en", "ko"])
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = Field(
         description="ISO 4217.", examples=["EUR"], json_schema_extra={"enum": [*sorted(MINOR_UNITS)]}
     )
     lines: list[LineRequest] = Field(min_length=1, max_length=100)
 
     def to_domain(self) -> NewOrder:
-        """What the use case takes."""
+        """The input of the use case."""
         lines = tuple(OrderLine(line.sku, line.quantity, Decimal(line.unit_price)) for line in self.lines)
         return NewOrder(self.customer_id, self.recipient, self.locale, self.currency, lines)
 
 
 class ChangeReason(RequestBody):
-    """Why."""
+    """The reason for a change."""
 
     reason: ReasonText = Field(examples=["the customer changed their mind"])
 
 
 class LineView(BaseModel):
-    """So many of one thing, at a price each."""
+    """A quantity of one article, and its unit price."""
 
     sku: str = Field(examples=["TEA-EARL-GREY-100"])
     quantity: int = Field(examples=[2])
@@ -94,7 +94,7 @@ class LineView(BaseModel):
 
 
 class OrderView(BaseModel):
-    """An order as it stands."""
+    """An order."""
 
     id: UUID = Field(examples=["019aacb4-e9a8-70d1-8f35-0c9f2b7d4e10"])
     customer_id: str = Field(examples=["customer-1"])
@@ -104,13 +104,13 @@ class OrderView(BaseModel):
     lines: list[LineView]
     total: AmountText
     state: OrderState
-    version: int = Field(description="Counts the order's changes; also its ETag.", examples=[1])
+    version: int = Field(description="The number of changes of the order, which is also its ETag.", examples=[1])
     placed_at: datetime
     updated_at: datetime
 
     @classmethod
     def of(cls, order: Order) -> OrderView:
-        """The order as it is shown."""
+        """The view of an order."""
         return cls.model_validate(order, from_attributes=True)
 
 
@@ -118,30 +118,32 @@ class OrderPage(BaseModel):
     """Orders, newest first."""
 
     items: list[OrderView]
-    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
+    next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last page.")
 
 
 class EventLinks(BaseModel):
-    """Where to look on; each is there if it is known, and the caller may go there."""
+    """Links to the notification service; each is present if its URL is configured and the caller may read it."""
 
     notifications: str | None = Field(
         None, description="The notifications about the order.", exclude_if=lambda link: link is None
     )
     processed: str | None = Field(
-        None, description="What the notification service did about the event.", exclude_if=lambda link: link is None
+        None,
+        description="The event in the inbox of the notification service.",
+        exclude_if=lambda link: link is None,
     )
 
 
 class OrderEventView(BaseModel):
-    """An event of an order, and how far it came: recorded → sent → published.
+    """An event of an order and its progress: recorded → sent → published.
 
-    Its status is `held` when its message group waits for an operator of the outbox, whatever the order's own state is.
+    The status `held` means that its message group in the outbox is held; it is independent of the order's state.
     """
 
     id: UUID
     type: str = Field(examples=["order.placed"])
-    sequence: int = Field(description="The order's version after it; counts from 1.", examples=[1])
-    state: OrderState = Field(description="The order's state after it.")
+    sequence: int = Field(description="The order's version after the event, starting at 1.", examples=[1])
+    state: OrderState = Field(description="The order's state after the event.")
     occurred_at: datetime
     correlation_id: str
     status: Literal["recorded", "sent", "published", "held", "discarded"]
@@ -160,12 +162,12 @@ class OrderEventView(BaseModel):
 
     @classmethod
     def of(cls, event: RecordedEvent, links: EventLinks) -> OrderEventView:
-        """The event as it is shown."""
+        """The view of an event."""
         return cls(links=links, **{name: getattr(event, name) for name in cls.model_fields if name != "links"})
 
 
 class OrderEventPage(BaseModel):
-    """Events of an order, by sequence."""
+    """Events of an order, in the order of their sequence."""
 
     items: list[OrderEventView]
-    next_cursor: str | None = Field(description="Give it as `cursor` for what follows; null at the end.")
+    next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last page.")

@@ -18,28 +18,31 @@ class OrderSettings(ConsumerSettings, PublisherSettings):
 
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
     consuming: bool = Field(
-        True, description="Whether this process also reads its queue; without, it only serves its API."
+        True, description="Whether this process also consumes its queue; otherwise it only serves its API."
     )
     queue_wait_seconds: int = Field(
-        5, ge=0, le=LONGEST_WAIT_SECONDS, description="How long a receive waits for messages; below DRAIN_SECONDS."
+        5,
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        description="How long a receive waits for messages; below DRAIN_SECONDS.",
     )
     compensation: Literal["hold", "cancel"] = Field(
-        "hold", description="What becomes of an order whose customer cannot be told that it was placed."
+        "hold", description="What to do with an order whose placement could not be notified to its customer."
     )
     zero_payload_events: str = Field(
-        "", description="Types of events, parted by commas, that carry no payload but say where it can be read."
+        "", description="Event types, separated by commas, that are published without payload, with a URL to read it."
     )
-    public_url: types.HttpUrl | None = Field(None, description="Where subscribers find this service; for payloads.")
+    public_url: types.HttpUrl | None = Field(None, description="The URL of this service for readers of payloads.")
     database_pool_size: int = Field(
         5,
         ge=1,
         le=100,
-        description="Database connections kept for the API, twice as many at peaks; the consumer has its own, by "
-        "CONCURRENCY.",
+        description="Database connections kept for the API; up to twice as many at peaks. The consumer has separate "
+        "connections, according to CONCURRENCY.",
     )
     notification_url: types.HttpUrl | None = Field(
         None,
-        description="Where callers find the notification service, for links in an order's events; no links if unset.",
+        description="The URL of the notification service for links in an order's events; no links if unset.",
     )
 
 

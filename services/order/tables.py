@@ -1,4 +1,4 @@
-"""The tables of the orders database, as the code sees them; the migrations make them."""
+"""The tables of the orders database as the code uses them; the migrations create them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sqlmodel import Field, SQLModel
 metadata = MetaData()
 
 INSTANT = DateTime(timezone=True)
-# The finest currency of ISO 4217 that is in use has 3 digits; one to spare.
+# Currencies of ISO 4217 have at most 3 decimal places; one to spare.
 AMOUNT = Numeric(18, 4)
 
 
 class OrderTable(SQLModel):
-    """What the service's tables share: a catalogue of their own."""
+    """The base of the service's tables, with separate metadata."""
 
     metadata: ClassVar[MetaData] = metadata
 
 
 class OrderRow(OrderTable, table=True):
-    """An order as it stands."""
+    """An order."""
 
     __tablename__ = "orders"
 
@@ -54,7 +54,7 @@ class OrderLineRow(OrderTable, table=True):
 
 
 class OrderHistoryRow(OrderTable, table=True):
-    """One change of an order and the event that stated it; outlives the outbox."""
+    """A change of an order and its event; kept longer than the outbox."""
 
     __tablename__ = "order_history"
 
@@ -69,7 +69,7 @@ class OrderHistoryRow(OrderTable, table=True):
 
 
 class OrderReportRow(OrderTable, table=True):
-    """What another service stated about an order, and what was done about it."""
+    """An event of another service about an order, and the compensation."""
 
     __tablename__ = "order_report"
 

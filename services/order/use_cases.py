@@ -1,4 +1,4 @@
-"""What can be done with orders: each change and its event are one transaction."""
+"""The use cases of orders: each change and its event are one transaction."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ REPORTS = 100
 
 
 class OrderNotFound(EventTrioError):
-    """There is no such order, or it is not this caller's."""
+    """There is no such order, or the caller may not see it."""
 
 
 class EventNotFound(EventTrioError):
     """The order has no such event."""
 
 
-TURN_SECONDS = 5.0
-"""How long a change waits for others of the same order; as long as the database lets one wait for the order's lock."""
+LOCK_SECONDS = 5.0
+"""How long a change waits for other changes of the same order in this process: as long as `lock_timeout`."""
 
 
 class VersionMismatch(EventTrioError):
-    """The order is no longer in a version that the caller expects."""
+    """The order does not have a version that the caller expects."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"the order is in version {version}")
+        super().__init__(f"the order has version {version}")
         self.version = version
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What a customer orders."""
+    """A new order."""
 
     customer_id: str
     recipient: str
@@ -64,9 +64,9 @@ class NewOrder:
 class Orders:
     """Places, changes and reads orders.
 
-    `owner` is the customer whose orders the caller may see, or None for all; another's order is not found.
-    `notify` is called after each commit, to wake the relay. A change that is made `once` keeps its answer in its own
-    transaction; asked for again it raises Repeated, KeyReused or KeyInUse, and changes nothing.
+    `owner` is the customer whose orders the caller may see, or None for all; orders of others are not found.
+    `notify` is called after each commit, to wake the relay. The guard `once` stores the response in the transaction of
+    the change; for a repeated request it raises AlreadyAnswered, KeyReused or KeyInUse, and nothing is changed.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Orders:
         clock: Clock,
         metrics: OrderMetrics,
     ) -> None:
-        self._turns = KeyedSemaphore()
+        self._locks = KeyedSemaphore()
         self._sessions = sessions
         self._writer = writer
         self._notify = notify
@@ -86,7 +86,7 @@ class Orders:
         self._metrics = metrics
 
     async def place(self, new: NewOrder, context: RequestContext, *, once: IdempotencyGuard[Order] = NO_GUARD) -> Order:
-        """Take an order; raises InvalidOrder, or EventRejected when the broker could not carry its event."""
+        """Place an order; raises InvalidOrder, or EventRejected when its event exceeds a limit of the broker."""
         order = domain.place(
             OrderId(uuid7()),
             customer_id=new.customer_id,
@@ -99,10 +99,10 @@ class Orders:
         async with self._sessions.begin() as session:
             await once.claim(session_fetch(session))
             await OrderRepository(session).add(order)
-            envelope = await self._state(session, order, events.placed(order), context)
+            envelope = await self._record(session, order, events.placed(order), context)
             await once.keep(session_fetch(session), order)
             failpoints.hit("order.before_commit")
-        self._announce(order, envelope)
+        self._after_commit(order, envelope)
         return order
 
     async def change(
@@ -116,12 +116,12 @@ class Orders:
         versions: frozenset[int] | None = None,
         once: IdempotencyGuard[Order] = NO_GUARD,
     ) -> Order:
-        """Do something to an order, if it is in one of the `versions` (None: in whichever).
+        """Apply an action to an order, if it has one of the `versions` (None: any).
 
-        Raises OrderNotFound, VersionMismatch, InvalidTransition, EventRejected or NoTurn.
+        Raises OrderNotFound, VersionMismatch, InvalidTransition, EventRejected or KeyedSemaphoreTimeout.
         """
-        # The order's row is one's at a time anyway: others wait here, without a connection.
-        async with self._turns.acquire(id, seconds=TURN_SECONDS), self._sessions.begin() as session:
+        # Changes of one order are serialized by its row lock; they wait here without a connection.
+        async with self._locks.acquire(id, seconds=LOCK_SECONDS), self._sessions.begin() as session:
             await once.claim(session_fetch(session))
             repository = OrderRepository(session)
             before = await repository.lock(id, owner)
@@ -131,14 +131,14 @@ class Orders:
                 raise VersionMismatch(before.version)
             order = domain.apply(before, action, self._clock.now())
             await repository.save(order)
-            envelope = await self._state(session, order, events.changed(order, action, reason), context)
+            envelope = await self._record(session, order, events.changed(order, action, reason), context)
             await once.keep(session_fetch(session), order)
             failpoints.hit("order.before_commit")
-        self._announce(order, envelope)
+        self._after_commit(order, envelope)
         return order
 
     async def find(self, id: OrderId, *, owner: str | None = None) -> Order:
-        """The order as it stands; raises OrderNotFound."""
+        """The order; raises OrderNotFound."""
         async with self._sessions() as session:
             order = await OrderRepository(session).find(id, owner)
         if order is None:
@@ -146,16 +146,16 @@ class Orders:
         return order
 
     async def page(
-        self, wanted: OrderFilter, *, owner: str | None, limit: int, after: Position | None = None
+        self, filter: OrderFilter, *, owner: str | None, limit: int, after: Position | None = None
     ) -> Sequence[Order]:
-        """Orders, newest first, after a position."""
+        """Orders after a position, newest first."""
         async with self._sessions() as session:
-            return await OrderRepository(session).page(wanted, owner=owner, after=after, limit=limit)
+            return await OrderRepository(session).page(filter, owner=owner, after=after, limit=limit)
 
     async def events(
         self, id: OrderId, *, limit: int, after: int = 0, owner: str | None = None
     ) -> Sequence[RecordedEvent]:
-        """The order's events after a sequence number; raises OrderNotFound."""
+        """The order's events after a sequence; raises OrderNotFound."""
         async with self._sessions() as session:
             repository = OrderRepository(session)
             if await repository.find(id, owner) is None:
@@ -174,16 +174,16 @@ class Orders:
         return found[0]
 
     async def reports(self, id: OrderId, *, owner: str | None = None) -> Sequence[OrderReport]:
-        """What others reported about the order, oldest first; raises OrderNotFound."""
+        """The reports of other services about the order, oldest first; raises OrderNotFound."""
         async with self._sessions() as session:
             if await OrderRepository(session).find(id, owner) is None:
                 raise OrderNotFound
             return await OrderReportRepository(session).of(id, limit=REPORTS)
 
-    async def _state(
+    async def _record(
         self, session: AsyncSession, order: Order, payload: OrderEvent, context: RequestContext
     ) -> Envelope:
-        """Record the event and the history. The order's row is locked by now, so versions are in commit order."""
+        """Record the event and the history. The order's row is locked, so versions are in commit order."""
         envelope = await self._writer.record(
             session,
             payload,
@@ -196,8 +196,8 @@ class Orders:
         await OrderRepository(session).add_history(order, envelope, payload)
         return envelope
 
-    def _announce(self, order: Order, envelope: Envelope) -> None:
-        """After the commit: what is done here may be lost with the process, and nothing depends on it."""
+    def _after_commit(self, order: Order, envelope: Envelope) -> None:
+        """Notify, count and log after the commit. Nothing depends on it: it is lost if the process crashes before."""
         failpoints.hit("order.after_commit")
         self._notify()
         self._metrics.recorded.labels(envelope.type).inc()

@@ -243,8 +243,8 @@ async def _assemble(
     listener = OutboxListener(listen_url, relay_id, pool, on_event=relay.wake, on_lanes=wake, signals=signals)
     pruner = Pruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals)
     audit_pruner = AuditPruner(pool, retention_days=settings.audit_retention_days, signals=signals)
-    answers = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
-    key_pruner = KeyPruner(answers, pool_transactions(pool), signals=signals)
+    responses = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
+    key_pruner = KeyPruner(responses, pool_transactions(pool), signals=signals)
     gauge = BacklogGauge(pool, metrics, lanes=lambda: len(lanes.owned()))
     loops: list[Loop] = [lanes, relay, publish_check, identity, sweeper, control, holds, replays, releases]
     loops += [pruner, audit_pruner, key_pruner, listener, gauge]
@@ -273,7 +273,7 @@ async def _assemble(
         "groups": MessageGroups(operators),
         "broker_acceptance": BrokerAcceptance(operators),
         "operations": Operations(operators, call_seconds=settings.call_seconds),
-        "answers": answers,
+        "responses": responses,
     }
     return Parts(supervisor, readings, routes, relay.leave)
 

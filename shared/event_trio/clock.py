@@ -1,4 +1,4 @@
-"""Time as a dependency, so that tests decide what time it is."""
+"""Time as a dependency, so that tests can control it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where code that reasons about time gets it from."""
+    """The source of time."""
 
     def now(self) -> datetime:
-        """The wall clock, aware, in UTC. Never used for leases: those go by the database's clock."""
+        """The wall-clock time in UTC, time zone aware. Leases do not use it, but the database's clock."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only grow; for durations and deadlines inside this process."""
+        """Monotonic seconds, for durations and deadlines inside this process."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of the operating system."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -26,12 +26,12 @@ Moment = Annotated[datetime, PlainSerializer(_rfc3339, when_used="json")]
 
 
 def uuid7() -> UUID:
-    """A UUIDv7 (RFC 9562): unique without coordination, and sorted by time."""
+    """A new UUIDv7 (RFC 9562): unique without coordination, and ordered by time."""
     return uuid_utils.compat.uuid7()
 
 
 def sequence_text(number: int) -> str:
-    """A sequence number as the envelope carries it: 20 digits, so that text sorts like the number."""
+    """A sequence number in the form of the envelope: 20 digits, so that the text sorts like the number."""
     return f"{number:0{SEQUENCE_DIGITS}d}"
 
 
@@ -45,27 +45,27 @@ class Envelope(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     specversion: Literal["1.0"] = "1.0"
-    id: UUID = Field(description="The key of outbox, broker deduplication and inbox.")
-    source: Text = Field(description="Who states the fact: `/services/order`.")
+    id: UUID = Field(description="The key of the outbox, of the broker's deduplication and of the inbox.")
+    source: Text = Field(description="The publisher: `/services/order`.")
     type: Text = Field(description="What happened: `order.placed`.")
-    subject: Text = Field(description="The aggregate that it happened to.")
+    subject: Text = Field(description="The id of the aggregate that the event is about.")
     time: Moment = Field(description="When it happened.")
     dataschema: Text = Field(description="URL of the JSON Schema of `data`; it ends with the major version.")
     datacontenttype: Literal["application/json"] = "application/json"
     partitionkey: Text = Field(description="The message group.")
-    sequence: Sequence = Field(description="The event's place among those of its source and subject.")
-    correlationid: Text = Field(description="The business transaction that it belongs to.")
+    sequence: Sequence = Field(description="The position of the event among those of its source and subject.")
+    correlationid: Text = Field(description="The business transaction that the event belongs to.")
     causationid: Text | None = Field(None, description="The id of the event that caused this one.")
-    traceparent: Text | None = Field(None, description="The trace in which it was recorded (W3C Trace Context).")
+    traceparent: Text | None = Field(None, description="The trace in which the event was recorded (W3C Trace Context).")
     data: dict[str, Any] | None = None
-    dataref: Text | None = Field(None, description="Where the payload can be read, when the event carries none.")
+    dataref: Text | None = Field(None, description="The URL of the payload, when the event does not contain it.")
 
     @model_validator(mode="after")
     def _carries_or_refers(self) -> Envelope:
         if self.data is None and self.dataref is None:
-            raise ValueError("an event carries data or dataref")
+            raise ValueError("an event has data or dataref")
         if self.time.tzinfo is None:
-            raise ValueError("time needs a time zone")
+            raise ValueError("time must have a time zone")
         return self
 
     @property
@@ -75,18 +75,18 @@ class Envelope(BaseModel):
 
     @property
     def major_version(self) -> int:
-        """The major version of the payload, from the end of `dataschema`; 1 when it names none."""
+        """The major version of the payload, from the end of `dataschema`; 1 if there is none."""
         found = re.search(r"/v?(\d+)$", self.dataschema)
         return int(found[1]) if found else 1
 
     def to_bytes(self) -> bytes:
-        """The structured JSON form, as it goes on the wire and into the outbox."""
+        """The structured JSON form, as it is stored in the outbox and sent."""
         absent = {name for name in ("causationid", "traceparent", "data", "dataref") if getattr(self, name) is None}
         return self.model_dump_json(exclude=absent).encode()
 
     @classmethod
     def parse(cls, body: bytes | str) -> Envelope:
-        """Read an envelope; raises MalformedEnvelope saying which attribute is wrong, never showing the content."""
+        """Parse an envelope; raises MalformedEnvelope, which names the invalid attributes but not their values."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What may be said of an error: its kind, its codes and where it was raised, for texts may quote personal data."""
+"""Describes errors without personal data, which their texts may quote: by type, codes and the place of origin."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FRAMES = 30
 """The most traceback lines of one error that are rendered; the innermost are kept."""
 LONGEST_NAME = 60
 CHAIN = 8
-"""The most errors of a chain that are told."""
+"""The most errors of a chain that are rendered."""
 
 
 def describe(error: BaseException) -> str:
-    """An error for a log line or a page. Ours say what they say; of others only the kind and codes are told."""
+    """An error for a log line or a page: this library's errors with their text, others by type and codes only."""
     kind = type(error).__name__
     if isinstance(error, EventTrioError):
         return f"{kind}: {error}"
@@ -28,29 +28,30 @@ def describe(error: BaseException) -> str:
 
 
 def operator_text(error: BaseException) -> str:
-    """An error for the row that an operator reads beside the event itself.
+    """An error for the row that an operator reads together with the event.
 
-    What is raised on purpose by the code at hand says what it says; what a library raises may quote rows and addresses.
+    It has the text of errors that the application raises itself. Errors of libraries may quote rows and addresses, and
+    are described by type and codes.
     """
-    return str(error) if isinstance(error, EventTrioError) else _in_its_words(error)
+    return str(error) if isinstance(error, EventTrioError) else _own_text(error)
 
 
 def raised_at(error: BaseException) -> str | None:
-    """Where it was raised, in the project's own code as near as can be: `module:line`."""
+    """Where the error was raised, as `module:line`: the innermost frame of the application's own code."""
     found: str | None = None
-    for module, line, own in _places(error.__traceback__):
+    for module, line, own in _frames(error.__traceback__):
         if own or found is None:
             found = f"{module}:{line}"
     return found
 
 
 def format_traceback(error: BaseException) -> str:
-    """A traceback without values and without the texts of libraries: the chain of errors, and the lines of code."""
+    """A traceback with the chain of errors and the lines of code, without values and without texts of libraries."""
     return "\n".join(_chain(error))
 
 
 def field_path(location: Iterable[object]) -> str:
-    """The path of a field in a model. Where the input itself names the field, it says no more than that."""
+    """The path of a field in a model. A part that is not an identifier comes from the input and becomes `?`."""
     return ".".join(str(part) if _is_name(part) else "?" for part in location) or "data"
 
 
@@ -67,12 +68,12 @@ def _chain(error: BaseException) -> Iterator[str]:
         chain.append((how, current))
         seen.add(id(current))
         if current.__cause__ is not None:
-            current, how = current.__cause__, "which caused:"
+            current, how = current.__cause__, "was the cause of:"
         elif not current.__suppress_context__:
-            current, how = current.__context__, "while this was handled, another came:"
+            current, how = current.__context__, "during its handling, another error was raised:"
         else:
             current = None
-    # As Python does: the first cause first.
+    # As in Python's tracebacks, the first cause comes first.
     for number in range(len(chain) - 1, -1, -1):
         yield from _one(chain[number][1])
         if number:
@@ -86,7 +87,7 @@ def _one(error: BaseException) -> Iterator[str]:
         if len(lines) > FRAMES:
             yield f"  ... {len(lines) - FRAMES} more"
         yield from lines[-FRAMES:]
-    yield _in_its_words(error)
+    yield _own_text(error)
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions[:CHAIN]:
             yield from (f"  | {line}" for line in _chain(inner))
@@ -102,7 +103,7 @@ def _lines(trace: TracebackType | None) -> Iterator[str]:
         trace = trace.tb_next
 
 
-def _places(trace: TracebackType | None) -> Iterator[tuple[str, int, bool]]:
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int, bool]]:
     while trace is not None:
         frame = trace.tb_frame
         module = str(frame.f_globals.get("__name__", "?"))
@@ -110,20 +111,20 @@ def _places(trace: TracebackType | None) -> Iterator[tuple[str, int, bool]]:
         trace = trace.tb_next
 
 
-def _in_its_words(error: BaseException) -> str:
+def _own_text(error: BaseException) -> str:
     text = str(error)
-    return f"{type(error).__name__}: {text}" if text and _chose_its_words(error, text) else describe(error)
+    return f"{type(error).__name__}: {text}" if text and _wrote_text(error, text) else describe(error)
 
 
-def _chose_its_words(error: BaseException, text: str) -> bool:
-    """Whether the code at hand wrote the text itself, rather than a library, or an operation that quotes a value."""
+def _wrote_text(error: BaseException, text: str) -> bool:
+    """Whether the application wrote the text, rather than a library or an operation that quotes a value."""
     if isinstance(error, EventTrioError):
         return True
     quotes = isinstance(error, LookupError | UnicodeError | BaseExceptionGroup) or hasattr(error, "sqlstate")
     if quotes or _of_library(type(error)) or (isinstance(error, OSError) and error.errno is not None):
         return False
-    places = list(_places(error.__traceback__))
-    if places and not places[-1][2]:
+    frames = list(_frames(error.__traceback__))
+    if frames and not frames[-1][2]:
         return False
     behind = [before for before in (error.__cause__, error.__context__) if before is not None]
     return not any(line in text for before in behind for line in str(before).splitlines() if line.strip())
@@ -139,11 +140,11 @@ def _is_library(module: str, file: str) -> bool:
 
 
 def _facts(error: BaseException) -> Iterator[str]:
-    """Codes, and names that come from the schema: never a value."""
+    """Codes, and names from the database schema; no values."""
     raw = getattr(error, "orig", None) or error
     if isinstance(state := getattr(raw, "sqlstate", None), str):
         yield state
-        # The wrapper keeps what the driver raised as its cause.
+        # The cause of the wrapper is the driver's error.
         driver = raw if hasattr(raw, "constraint_name") else raw.__cause__
         for name in ("table", "column", "constraint"):
             if isinstance(found := getattr(driver, f"{name}_name", None), str):
@@ -159,7 +160,7 @@ def _facts(error: BaseException) -> Iterator[str]:
 
 
 def _code(error: BaseException) -> object:
-    """The answer's code, of errors that speak of one: HTTP, AWS, SMTP."""
+    """The code of the response, for errors of HTTP, AWS and SMTP clients."""
     answer = getattr(error, "response", None)
     if isinstance(answer, Mapping):
         return answer.get("Error", {}).get("Code")
@@ -172,6 +173,6 @@ def _integer(value: object) -> int | None:
 
 
 def _fields(problems: Any) -> Iterator[str]:
-    """What is wrong with a model's fields, by pydantic's names for it."""
+    """The invalid fields of a model, with pydantic's error types."""
     for problem in problems(include_url=False, include_input=False, include_context=False)[:CHAIN]:
         yield f"{field_path(problem['loc'])}: {problem['type']}"

@@ -1,4 +1,4 @@
-"""Places at which a process can be made to die, so that tests can kill it on either side of a line."""
+"""Points at which tests can crash a process, for example before and after a commit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import signal
 
 
 def hit(name: str) -> None:
-    """Kill this process at once, as a power cut would, if `FAILPOINT` names this place.
-
-    Only with `ENVIRONMENT=local`: in production the variable does nothing.
-    """
+    """Kill this process with SIGKILL if `FAILPOINT` is this name. It has no effect unless `ENVIRONMENT` is `local`."""
     if os.environ.get("FAILPOINT") == name and os.environ.get("ENVIRONMENT") == "local":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Whose fault it is when something fails over one item: the item's, or that of the whole. Counting only."""
+"""Attributes failures of a dependency over an item to the item or to the dependency, by counting only."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Hashable
 from enum import Enum, auto
 
 REMEMBERED = 1000
-"""Items over which it failed; the one that did so longest ago is forgotten first."""
+"""The most items that are remembered; the one whose last failure is the oldest is forgotten first."""
 CHANCES = 3
-"""How often it may fail over an item while others get through, before that is the item's own fault."""
+"""How often a call may fail for an item while others succeed, before the failure is attributed to the item."""
 
 
 class Attribution(Enum):
-    """Whose fault a failure is."""
+    """The cause of a failure."""
 
-    WHOLE = auto()
-    """Nothing has got through since it failed over this item before: it fails as a whole, as far as anyone knows."""
+    DEPENDENCY = auto()
+    """Nothing has succeeded since the last failure of this item: as far as is known, the dependency is down."""
     UNCLEAR = auto()
-    """Something else got through meanwhile. That says nothing of the whole, and not enough of the item."""
+    """Something else succeeded in the meantime. That does not yet show that the item is the cause."""
     ITEM = auto()
-    """It happened again and again while others got through."""
+    """The item failed repeatedly while others succeeded."""
 
 
 class FailureAttribution:
-    """Remembers what failed over which item, and how much else got through."""
+    """Remembers which items failed, and how many calls succeeded in between."""
 
     def __init__(self, *, chances: int = CHANCES) -> None:
         self._chances = chances
-        self._through = 0
+        self._successes = 0
         self._failed: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
 
-    def failed(self, item: Hashable) -> Attribution:
-        """It failed over the item, in a way that may be the item's doing."""
-        before, times = self._failed.pop(item, (self._through, 0))
-        alone = before < self._through
-        times += alone
-        self._failed[item] = (self._through, times)
+    def record_failure(self, item: Hashable) -> Attribution:
+        """A call failed, in a way that the item may have caused."""
+        before, times = self._failed.pop(item, (self._successes, 0))
+        others_succeeded = before < self._successes
+        times += others_succeeded
+        self._failed[item] = (self._successes, times)
         if len(self._failed) > REMEMBERED:
             self._failed.popitem(last=False)
         if times > self._chances:
             return Attribution.ITEM
-        return Attribution.UNCLEAR if alone else Attribution.WHOLE
+        return Attribution.UNCLEAR if others_succeeded else Attribution.DEPENDENCY
 
-    def answered(self, item: Hashable, *, through: bool) -> None:
-        """It said something about the item; `through` if that was what was asked for."""
+    def record_response(self, item: Hashable, *, success: bool) -> None:
+        """The dependency responded about the item, successfully or not."""
         self._failed.pop(item, None)
-        self._through += through
+        self._successes += success

@@ -1,4 +1,4 @@
-"""Lets those who want the same thing wait for each other here, before they take a connection to wait with."""
+"""A semaphore per key, at which tasks wait for the same row before they take a database connection."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from .errors import EventTrioError
 
 
 class KeyedSemaphoreTimeout(EventTrioError):
-    """Others before it took too long."""
+    """Other tasks held the key for too long."""
 
 
 AT_ONCE = 2
-"""One at work, and the next of them already at the database, where others may come from other processes."""
+"""One holder works, and the next one queues at the database, where other processes queue as well."""
 
 
 @dataclass(slots=True)
-class _Turn:
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    wanted: int = 0
+class _Waiters:
+    semaphore: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    count: int = 0
 
 
 class KeyedSemaphore:
-    """`AT_ONCE` at a time for each key, first come, first served, in this process: the database orders those.
+    """Admits `AT_ONCE` tasks of this process per key, first come, first served; the database orders those.
 
-    Without it everybody who waits for one lock of the database holds a connection, and the rest of the work has none.
+    Without it every task that waits for one database lock holds a connection, and no other work gets one.
     """
 
     def __init__(self) -> None:
-        self._turns: dict[Hashable, _Turn] = {}
+        self._waiters: dict[Hashable, _Waiters] = {}
 
     @asynccontextmanager
     async def acquire(self, key: Hashable, *, seconds: float) -> AsyncIterator[None]:
-        """The turn of `key` until the end of the block; raises NoTurn after so many seconds without it."""
-        turn = self._turns.setdefault(key, _Turn())
-        turn.wanted += 1
+        """Hold the key until the end of the block; raises KeyedSemaphoreTimeout after waiting for so many seconds."""
+        waiters = self._waiters.setdefault(key, _Waiters())
+        waiters.count += 1
         try:
-            await _acquire(turn.places, seconds)
+            await _acquire(waiters.semaphore, seconds)
             try:
                 yield
             finally:
-                turn.places.release()
+                waiters.semaphore.release()
         finally:
-            turn.wanted -= 1
-            if not turn.wanted:
-                del self._turns[key]
+            waiters.count -= 1
+            if not waiters.count:
+                del self._waiters[key]
 
 
-async def _acquire(places: asyncio.Semaphore, seconds: float) -> None:
+async def _acquire(semaphore: asyncio.Semaphore, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await places.acquire()
+            await semaphore.acquire()
     except TimeoutError:
         raise KeyedSemaphoreTimeout from None

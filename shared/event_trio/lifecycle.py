@@ -1,4 +1,4 @@
-"""One contract for everything that runs in the background: started, watched, restarted, drained."""
+"""Background loops: started, watched, restarted after a failure, and drained at the end."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ RESTART = Backoff(first=0.2, factor=2, cap=10.0, jitter=0.5)
 
 
 class Loop(Protocol):
-    """A background task that ends only when it is asked to."""
+    """A background task that runs until it is asked to stop."""
 
     name: str
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then finish what is in hand and return.
+        """Work until `stopping` is set, then finish the work in progress and return.
 
-        To raise, or to return earlier, counts as a failure: the supervisor logs it and starts the loop again.
+        Raising an error, or returning earlier, counts as a failure: the supervisor logs it and restarts the loop.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """What the readiness page says about a loop."""
+    """The state of a loop."""
 
     running: bool
     failures: int
@@ -41,7 +41,7 @@ class LoopState:
 
 
 class Supervisor:
-    """Runs loops side by side; none dies silently, and all are stopped within one budget."""
+    """Runs loops concurrently, restarts those that fail, and stops all of them within one time budget."""
 
     def __init__(self, loops: Sequence[Loop], *, drain_seconds: float = 10.0, signals: Signals | None = None) -> None:
         self._loops = tuple(loops)
@@ -51,24 +51,24 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._states = {loop.name: LoopState(running=False, failures=0, last_error=None) for loop in self._loops}
         if len(self._states) != len(self._loops):
-            raise ValueError(f"two loops share a name: {[loop.name for loop in self._loops]}")
+            raise ValueError(f"two loops have the same name: {[loop.name for loop in self._loops]}")
 
     def states(self) -> dict[str, LoopState]:
-        """The state of each loop by its name."""
+        """The state of each loop, by name."""
         return dict(self._states)
 
     def unhealthy(self) -> str | None:
-        """A sentence about the loops that are not running, or None; the log has what they failed with."""
+        """A sentence that names the loops that are not running, or None. The log has their errors."""
         down = [name for name, state in self._states.items() if not state.running]
         return f"loops not running: {', '.join(down)}" if down else None
 
     async def start(self) -> None:
-        """Start every loop; returns at once."""
+        """Start every loop, and return without waiting for them."""
         for loop in self._loops:
             self._tasks[loop.name] = asyncio.create_task(self._keep_running(loop), name=loop.name)
 
     async def stop(self) -> None:
-        """Ask every loop to finish; those that have not within the budget are cancelled and named in the log."""
+        """Ask every loop to finish; those that exceed the budget are cancelled, and named in the log."""
         self._stopping.set()
         if not self._tasks:
             return
@@ -83,7 +83,7 @@ class Supervisor:
         failures = 0
         while not self._stopping.is_set():
             self._states[loop.name] = LoopState(running=True, failures=failures, last_error=None)
-            error = "it returned without being asked to"
+            error = "it returned before it was asked to stop"
             try:
                 await loop.run(self._stopping)
             except Exception as raised:
@@ -99,7 +99,7 @@ class Supervisor:
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> bool:
-    """Wait that long, or until asked to stop; True when asked to stop."""
+    """Wait for so many seconds, or until asked to stop; returns whether it was asked to stop."""
     try:
         async with asyncio.timeout(seconds):
             await stopping.wait()
@@ -109,17 +109,17 @@ async def pause(stopping: asyncio.Event, seconds: float) -> bool:
 
 
 class Waker:
-    """Lets somebody else end a loop's rest early."""
+    """Wakes a loop that waits between two rounds."""
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """End the rest; one that begins only now ends at once."""
+        """End the current wait, or the next one immediately."""
         self._woken.set()
 
     async def rest(self, stopping: asyncio.Event, seconds: float) -> None:
-        """Wait that long, or until woken or asked to stop."""
+        """Wait for so many seconds, or until woken or asked to stop."""
         waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(self._woken.wait())]
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

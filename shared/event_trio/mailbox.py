@@ -1,4 +1,4 @@
-"""E-mail addresses that can be mailed: what SMTP can carry (RFC 5321), with international domains (RFC 5891)."""
+"""Validates e-mail addresses: those that SMTP can transport (RFC 5321), with internationalized domains (RFC 5891)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import idna
 from .errors import EventTrioError
 
 MOST_OCTETS = 254
-"""Of an address: its path is in angle brackets and has at most 256 (RFC 5321, section 4.5.3.1.3)."""
+"""The longest address: a path, with its angle brackets, has at most 256 octets (RFC 5321, section 4.5.3.1.3)."""
 MOST_LOCAL_OCTETS = 64
 
-# Letters that are drawn as nothing, and the empty Braille cell: blanks to whoever reads the address.
+# Letters that are rendered as nothing, and the empty Braille cell.
 _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 _ENCODED_WORD = "=?"
 
@@ -22,32 +22,32 @@ _NEITHER = (
     r"@\s\x00-\x1f\x7f-\xa0\xad\u115f\u1160\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3000\u3164\ufeff\uffa0"
     r"\"(),:;<>\[\]\\"
 )
-# Without the start of an encoded word, and without a lookahead, which not every reader of the API's description knows.
+# Excludes the start of an encoded word, without a lookahead, which not every OpenAPI tool supports.
 _NAME = rf"(?:\?*(?:=*[^=?{_NEITHER}]\?*)+=*|\?*=+|\?+)"
 PATTERN = rf"^{_NAME}@[^{_NEITHER}]+$"
-"""What every address fits that can be mailed; not all that fits it can."""
+"""A regular expression that every valid address matches; some invalid ones match as well."""
 
-# A dot-atom (RFC 5322, section 3.2.3), in which what is not ASCII stands for a letter (RFC 6532). Quoted local parts
-# are legal and in nobody's use but an attacker's.
+# A dot-atom (RFC 5322, section 3.2.3) in which non-ASCII characters count as letters (RFC 6532). Quoted local parts are
+# valid, but in practice only attackers use them.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\u1fff\u2c00-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\U00010000-\U000dffff-]+"
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 
 
 class NotMailable(EventTrioError):
-    """No mail can be sent to this address. The message says why and does not quote it."""
+    """No mail can be sent to this address. The message gives the reason and does not quote the address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An address taken apart, in the form in which it goes over the wire."""
+    """A parsed address, in the form in which it is sent."""
 
     local: str
     domain: str
-    """In ASCII: the A-labels of an international domain."""
+    """In ASCII: the A-labels of an internationalized domain."""
 
     @property
     def is_ascii(self) -> bool:
-        """Whether every mail server takes it; others need the extension SMTPUTF8 (RFC 6531)."""
+        """Whether every mail server accepts it; a non-ASCII one requires the extension SMTPUTF8 (RFC 6531)."""
         return self.local.isascii()
 
     def __str__(self) -> str:
@@ -55,17 +55,19 @@ class Mailbox:
 
 
 def mailbox(address: str) -> Mailbox:
-    """The mailbox of an address; raises NotMailable."""
+    """Parse an address; raises NotMailable."""
     if len(address) > MOST_OCTETS:
         raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets")
     if any(_is_blank(character) for character in address):
-        raise NotMailable("an e-mail address has no blank, control or other invisible character in it")
+        raise NotMailable("an e-mail address contains no whitespace, control or invisible characters")
     local, at, domain = address.rpartition("@")
     if not at or "@" in local:
-        raise NotMailable("an e-mail address has one @ between a name and a domain, as in ada@example.com")
+        raise NotMailable("an e-mail address has one @ between a name and a domain, such as ada@example.com")
     if _ENCODED_WORD in local:
-        # RFC 2047 allows none in an address, and yet mail software decodes them: to line ends, then to other headers.
-        raise NotMailable("the part of an e-mail address before the @ has no =? in it, which starts an encoded word")
+        # RFC 2047 does not allow them in an address, but mail software decodes them, to line ends and new headers too.
+        raise NotMailable(
+            "the part of an e-mail address before the @ must not contain =?, which starts an encoded word"
+        )
     if not _LOCAL.fullmatch(local):
         raise NotMailable(
             "the part of an e-mail address before the @ consists of letters, digits and !#$%&'*+-/=?^_`{|}~, "
@@ -75,7 +77,7 @@ def mailbox(address: str) -> Mailbox:
         raise NotMailable(f"the part of an e-mail address before the @ has at most {MOST_LOCAL_OCTETS} octets")
     found = Mailbox(local, _domain(domain))
     if len(_octets(str(found))) > MOST_OCTETS:
-        raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets, its domain in ASCII")
+        raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets, with its domain in ASCII")
     return found
 
 
@@ -85,13 +87,13 @@ def _is_blank(character: str) -> bool:
 
 def _domain(domain: str) -> str:
     if domain.endswith((".", "\u3002", "\uff0e", "\uff61")):
-        raise NotMailable("the domain of an e-mail address ends without a dot")
+        raise NotMailable("the domain of an e-mail address must not end with a dot")
     try:
         return idna.encode(domain, uts46=True, transitional=False).decode("ascii")
     except (UnicodeError, ValueError, IndexError):
         raise NotMailable(
-            "the part of an e-mail address after the @ is no domain name: labels of letters, digits and hyphens, "
-            "with dots between, at most 63 characters each"
+            "the part of an e-mail address after the @ must be a domain name: labels of letters, digits and hyphens, "
+            "at most 63 characters each, separated by dots"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Kinds of values that settings take, each checked at start by what will use it."""
+"""Types of settings, validated at startup."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .urls import LONGEST_REGION, REGION, host, http_url, is_host
 def _header(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be printable ASCII without blanks, for it goes into a header")
+        raise ValueError("must be printable ASCII without whitespace, because it is sent in a header")
     return value
 
 
 def _role_password(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text.isascii() or not text.isprintable():
-        raise ValueError("must be printable ASCII: passwords of roles are")
+        raise ValueError("must be printable ASCII, as every role password")
     return value
 
 
@@ -28,7 +28,7 @@ def _mail_address(value: str) -> str:
     try:
         found: Any = HeaderRegistry()("From", value)
         domains = [address.domain for address in found.addresses if value.isprintable() and not found.defects]
-    except Exception:  # noqa: BLE001 - the parser stumbles over what is no address in many ways
+    except Exception:  # noqa: BLE001 - the parser raises many kinds of errors for an invalid address
         domains = []
     if len(domains) != 1 or not is_host(domains[0]):
         raise ValueError("must be one mail address: shop@example.com, or Shop <shop@example.com>")

@@ -1,4 +1,4 @@
-"""Settings that every service has, read from the environment and checked before anything starts."""
+"""The settings that every service has, read from the environment and validated at startup."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from . import setting_types as types
 from .database.url import with_password
 from .errors import ConfigurationError
 
-# What libraries read from the environment by themselves, and do not take for unset when it is empty.
+# Variables that libraries read themselves, and that they do not treat as unset when empty.
 READ_BY_LIBRARIES = ("AWS_", "PG", "SSL_CERT_")
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings of any process: what is empty or blank counts as unset, and no number is infinite or none."""
+    """Settings of any process: empty and blank values count as unset, and numbers are finite."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -32,47 +32,50 @@ class EnvironmentSettings(BaseSettings):
 
 
 class ServiceSettings(EnvironmentSettings):
-    """What a service needs to know, whichever service it is. Each field is an environment variable in capitals."""
+    """The settings of every service. Each field is an environment variable, in capitals."""
 
     environment: Literal["production", "local"] = Field(
         "production", description="`local` allows a service without authentication on any address."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is logged."
+        "info", description="The lowest level that is logged."
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="How a log line looks; `auto` is `console` on a terminal and `json` elsewhere."
+        "auto", description="The format of log lines; `auto` is `console` on a terminal and `json` elsewhere."
     )
     http_host: types.Host = Field("127.0.0.1", description="The address that the service listens on.")
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
     database_password: SecretStr | None = Field(
-        None, description="The role's password as it is, with any characters; else DATABASE_URL has it, encoded."
+        None, description="The role's password, not URL-encoded; otherwise DATABASE_URL contains it, URL-encoded."
     )
     database_url: SecretStr = Field(
-        description="`postgresql://role:password@host:port/database` of the service's own role. Parameters that are "
-        "taken: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `host`."
+        description="`postgresql://role:password@host:port/database` of the service's own role. Supported parameters: "
+        "`sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `host`."
     )
     aws_region: types.Region = Field("us-east-1", description="The region of topics and queues.")
-    aws_endpoint_url: types.HttpUrl | None = Field(None, description="The address of LocalStack; unset on AWS.")
+    aws_endpoint_url: types.HttpUrl | None = Field(None, description="The URL of LocalStack; unset on AWS.")
     topology_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Put before the names of topics, queues and stacks."
+        "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Prefix of the names of topics, queues and stacks."
     )
-    auth_jwks: str | None = Field(None, description="Path or URL of the key set that bearer tokens are checked with.")
-    auth_issuer: str | None = Field(None, description="The issuer that tokens must name; needed with `AUTH_JWKS`.")
-    auth_audience: str | None = Field(None, description="The audience that tokens must name; needed with `AUTH_JWKS`.")
+    auth_jwks: str | None = Field(None, description="Path or URL of the JWK set with which bearer tokens are verified.")
+    auth_issuer: str | None = Field(None, description="The required issuer of tokens; needed with `AUTH_JWKS`.")
+    auth_audience: str | None = Field(None, description="The required audience of tokens; needed with `AUTH_JWKS`.")
     rate_limit_per_minute: int = Field(
-        0, ge=0, le=1_000_000, description="Requests a minute that each caller may make of one process; 0 is no limit."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests per minute that each caller may send to one process; 0 disables the limit.",
     )
     idempotency_hours: float = Field(
-        24.0, gt=0, le=8760, description="How long an answer is kept under the `Idempotency-Key` of its request."
+        24.0, gt=0, le=8760, description="How long the response to a request is stored under its `Idempotency-Key`."
     )
     cloudwatch_metrics: bool = Field(
         False,
-        description="Whether a publisher logs the figures of its outbox once a minute so that CloudWatch Logs makes "
-        "metrics of them (needs `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` read these.",
+        description="Whether a publisher logs the metrics of its outbox once a minute in the embedded metric format of "
+        "CloudWatch (requires `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` use them.",
     )
     drain_seconds: float = Field(
-        10.0, ge=0.01, le=300, description="How long a stopping service may finish what it began."
+        10.0, ge=0.01, le=300, description="How long a stopping service may take to finish its work."
     )
 
     @field_validator("database_url")
@@ -95,20 +98,20 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def whole_database_url(url: SecretStr, password: SecretStr | None) -> SecretStr:
-    """The URL as connections take it, with the password that was given apart from it. Raises ValueError."""
+    """The URL with the password that was given separately. Raises ValueError."""
     given = password.get_secret_value() if password else None
     return SecretStr(with_password(url.get_secret_value(), given))
 
 
 def forget_empty_variables() -> None:
-    """Let an empty variable count as unset for libraries too: the AWS SDK searches a profile without a name."""
+    """Unset empty variables, for libraries as well: the AWS SDK would look for a profile with an empty name."""
     for name, value in list(os.environ.items()):
         if name.startswith(READ_BY_LIBRARIES) and not value.strip():
             del os.environ[name]
 
 
 def load(settings: type[S]) -> S:
-    """Read the settings, or leave with status 2 and a sentence for each one that is missing or wrong."""
+    """Read the settings, or exit with status 2 and a line for each one that is missing or wrong."""
     forget_empty_variables()
     try:
         return settings()
@@ -117,27 +120,27 @@ def load(settings: type[S]) -> S:
 
 
 def explain(settings: type[BaseSettings], error: ValidationError) -> str:
-    """One line for each setting that is missing or wrong, by the name of its environment variable."""
+    """A line for each setting that is missing or wrong, with the name of its environment variable."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         name = "_".join(str(part) for part in problem["loc"]).upper() or "settings"
         if problem["type"] == "missing":
             field = settings.model_fields.get(str(problem["loc"][0]))
-            lines.append(f"{name} is not set. It is: {field.description if field else 'required'}")
+            lines.append(f"{name} is not set. {field.description if field else 'It is required.'}")
         else:
             lines.append(f"{name} is wrong: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
 
 
 def _trimmed(name: str, value: object) -> object:
-    """Without what a file or a shell has put around it; of a password only the end of a line is nobody's."""
+    """The value without surrounding whitespace; of a password only line ends are removed."""
     if not isinstance(value, str):
         return value
     return value.rstrip("\r\n") if name.lower().endswith("password") else value.strip()
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """A 'did you mean' for a misspelt name, or the names that there are."""
+    """A 'did you mean' for a misspelt name, or the known names."""
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
 
@@ -150,6 +153,6 @@ def fail(message: str) -> NoReturn:
 
 
 def require_known(name: str, known: list[str], setting: str) -> None:
-    """Raise ConfigurationError when a setting names something that does not exist."""
+    """Raise ConfigurationError when a setting names something unknown."""
     if name not in known:
         raise ConfigurationError(f"{setting} names {name!r}, which does not exist; {suggest(name, known)}")

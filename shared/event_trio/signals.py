@@ -1,4 +1,4 @@
-"""What loops say when they have done something: tests wait for it instead of sleeping."""
+"""Signals that loops emit when they have done something; tests wait for them instead of sleeping."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ KEPT = 10_000
 
 
 class Signals:
-    """Signals of one process: the newest are kept, so a wait that starts late still sees what happened before it."""
+    """The signals of a process. The newest are kept, so a wait that starts late sees earlier signals."""
 
     def __init__(self, *, kept: int = KEPT) -> None:
         self._seen: deque[tuple[str, Facts]] = deque(maxlen=kept)
         self._wakers: set[asyncio.Event] = set()
 
     def emit(self, name: str, **facts: object) -> None:
-        """Say that something happened; cheap, never waits."""
+        """Emit a signal; cheap, and never waits."""
         self._seen.append((name, facts))
         for waker in self._wakers:
             waker.set()
@@ -32,9 +32,9 @@ class Signals:
     async def wait(
         self, name: str, *, where: Callable[[Facts], bool] | None = None, count: int = 1, timeout: float = 15.0
     ) -> Facts:
-        """Wait until `count` signals of that name (for which `where` holds) were emitted since the start.
+        """Wait until `count` signals of that name (that satisfy `where`) have been emitted since the start.
 
-        Returns the facts of the last of them. Raises TimeoutError, saying what was seen instead.
+        Returns the facts of the last one. Raises TimeoutError, which names the signals that were seen.
         """
         waker = asyncio.Event()
         self._wakers.add(waker)

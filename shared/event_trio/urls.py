@@ -1,4 +1,4 @@
-"""Addresses in settings: whether they are any, and whether they lead to this machine or to AWS."""
+"""Validates URLs and hosts in settings, and recognises those of this machine and of AWS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?")
-# As the AWS SDK takes them: https://docs.aws.amazon.com/general/latest/gr/rande.html
+# As the AWS SDK accepts them: https://docs.aws.amazon.com/general/latest/gr/rande.html
 REGION = r"^[a-z]{2,}(-[a-z0-9]+)+$"
 LONGEST_REGION = 40
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
@@ -16,12 +16,12 @@ EXAMPLE = "must be a URL such as http://127.0.0.1:4566"
 
 
 def is_url(text: str) -> bool:
-    """Whether it is meant for an address rather than for the path of a file."""
+    """Whether it is a URL rather than a file path."""
     return "://" in text
 
 
 def is_host(text: str) -> bool:
-    """Whether it can be the name or the address of a machine."""
+    """Whether it is a valid host name or IP address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -30,7 +30,7 @@ def is_host(text: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether it is this machine, so that no proxy stands in between."""
+    """Whether it is this machine, so that no proxy is used."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith((".localhost", "localhost.localstack.cloud")):
         return True
@@ -43,42 +43,42 @@ def is_loopback(host: str) -> bool:
 
 
 def is_region(text: str) -> bool:
-    """Whether it can be the name of a region of AWS."""
+    """Whether it has the form of an AWS region name."""
     return len(text) <= LONGEST_REGION and re.fullmatch(REGION, text) is not None
 
 
 def is_aws(url: str) -> bool:
-    """Whether the address is AWS's own: one of its endpoints, or a private one of a VPC."""
+    """Whether it is an endpoint of AWS, including those of a VPC."""
     return (urlsplit(url).hostname or "").endswith(AWS_DOMAINS)
 
 
 def host(text: str) -> str:
-    """The name or address of a machine as a setting; raises ValueError with what to write."""
+    """Validate a host; raises ValueError that says what is expected."""
     if not is_host(text):
-        raise ValueError("must be the name or the address of a machine, without scheme, port or brackets")
+        raise ValueError("must be a host name or IP address, without scheme, port or brackets")
     return text
 
 
 def http_url(text: str) -> str:
-    """An address over HTTP as a setting; raises ValueError with what to write."""
+    """Validate an HTTP base URL; raises ValueError that says what is expected."""
     if "?" in text or "#" in text:
-        raise ValueError("must have neither ? nor # in it")
+        raise ValueError("must not contain ? or #")
     return resource_url(text)
 
 
 def resource_url(text: str) -> str:
-    """An address over HTTP of one resource, which may have a query; raises ValueError with what to write."""
+    """Validate the HTTP URL of a resource, which may have a query; raises ValueError that says what is expected."""
     if any(character.isspace() or not character.isprintable() for character in text) or "\\" in text:
-        raise ValueError("must have no blank, control character or backslash in it")
+        raise ValueError("must not contain whitespace, control characters or backslashes")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{EXAMPLE}; its host or port is none") from None
+        raise ValueError(f"{EXAMPLE}; its host or port is invalid") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(EXAMPLE)
     if "@" in parts.netloc:
-        raise ValueError("must have no user or password in it")
+        raise ValueError("must not contain a user or password")
     if not is_host(parts.hostname) or parts.netloc.endswith(":"):
-        raise ValueError(f"{EXAMPLE}; its host or port is none")
+        raise ValueError(f"{EXAMPLE}; its host or port is invalid")
     return text

@@ -89,7 +89,7 @@ async def test_a_change_is_made_once_under_its_key(service: Service, verb: str) 
 
 
 async def test_a_dry_run_keeps_no_answer_and_expired_keys_are_pruned(service: Service) -> None:
-    await service.signals.wait("key_pruner.pruned", where=lambda facts: facts["answers"] == 1)
+    await service.signals.wait("key_pruner.pruned", where=lambda facts: facts["responses"] == 1)
     for _ in range(2):
         dry = await ask(service, "discard", {**ONE, "dry_run": True})
         assert (dry.status_code, dry.json()["dry_run"]) == (200, True)

@@ -33,7 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "a long number": {"attributes": '{"n": ' + "9" * 5000 + "}"},
     "deep": {"attributes": "[" * 2000 + "]" * 2000},
     "control character in a value": {"attributes": '{"n": "\\u0001"}'},
-    "no UTF-8": {"body": b"\xff\xfe"},
+    "not UTF-8": {"body": b"\xff\xfe"},
     "cut in a character": {"body": "김".encode()[:2]},
     "empty": {"body": b""},
     "control character": {"body": b"\x01"},
@@ -47,7 +47,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "subject with a newline": {"subject": "ab\n"},
     "Korean subject": {"subject": "김"},
 }
-TEN = ["a number", "null for a value", "a list", "empty value", "eleven", "no UTF-8", "empty", "control character",
+TEN = ["a number", "null for a value", "a list", "empty value", "eleven", "not UTF-8", "empty", "control character",
        "too long", "long subject"]  # fmt: skip
 
 INSERT = """

@@ -203,8 +203,8 @@ async def test_expired_keys_are_pruned_step_by_step(orders_database: TestDatabas
     await execute(orders_database.url, some(STEP + 7, "3 hours"), some(3, "1 hour"))
     signals = Signals()
     async with order_service(orders_database, signals=signals, idempotency_hours=2):
-        await signals.wait("key_pruner.pruned", where=lambda facts: facts["answers"] == STEP)
-        await signals.wait("key_pruner.pruned", where=lambda facts: facts["answers"] == 7)
+        await signals.wait("key_pruner.pruned", where=lambda facts: facts["responses"] == STEP)
+        await signals.wait("key_pruner.pruned", where=lambda facts: facts["responses"] == 7)
     assert await count(orders_database, "idempotency_key") == 3
 
 

@@ -51,7 +51,7 @@ async def test_the_process_serves_and_stops(orders_database: TestDatabase, tmp_p
         assert 'order_events_recorded_total{type="order.placed"} 1.0' in metrics
         assert (await service.api.get("/docs")).status_code == 200
     log = service.process.command.log.read_text()
-    assert '"action": "auth.off"' in log
+    assert '"action": "auth.disabled"' in log
     assert '"action": "order.placed"' in log
     assert '"action": "service.stopped"' in log
     assert ORDER["recipient"] not in log

@@ -102,11 +102,11 @@ async def test_readiness_says_that_the_way_in_is_shut(postgres: PostgresServer, 
             found = await assess(database_checks(engine, "services.order.migrations"))
         await engine.dispose()
     assert {name: result.detail for name, result in found.checks.items()} == {
-        "database": "the database cannot be reached, or lets nobody in",
+        "database": "the database cannot be reached or refuses connections",
         "migrations": "unknown while the database cannot be reached",
     }
     assert all("exc_info" not in entry for entry in logs), logs
-    assert [entry["action"] for entry in logs].count("health.database_down") == 1
+    assert [entry["action"] for entry in logs].count("health.database_unavailable") == 1
 
 
 async def lacking(url: str) -> tuple[str | None, list[str]]:

@@ -89,7 +89,7 @@ def test_the_topology_is_compared_in_any_environment(topology: BrokerNames, aws:
 @pytest.mark.parametrize(
     ("module", "environment", "message"),
     [
-        ("services.relay.main", {"AWS_PROFILE": "work"}, "the AWS SDK cannot be used as it is configured: .*work"),
+        ("services.relay.main", {"AWS_PROFILE": "work"}, "the AWS SDK cannot use its configuration: .*work"),
         ("services.order.main", {"PAYLOAD_ORIGINS": "https://h", "HTTPS_PROXY": "socks5://h:1"}, "HTTPS_PROXY names"),
         ("infra.deploy", {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": " "}, "AWS_ENDPOINT_URL is not set"),
     ],

@@ -57,5 +57,5 @@ async def test_who_waits_too_long_is_told_and_leaves_nothing_behind() -> None:
         with pytest.raises(KeyedSemaphoreTimeout):
             await turns.acquire("a", seconds=0.01).__aenter__()
     async with turns.acquire("a", seconds=1):
-        assert len(turns._turns) == 1
-    assert turns._turns == {}
+        assert len(turns._waiters) == 1
+    assert turns._waiters == {}

@@ -3,7 +3,7 @@
 from event_trio.broker.queue import BATCH
 from event_trio.http.health import AWS_CACHE_SECONDS
 from event_trio.outbox.monitor import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
-from services.notification.senders.circuit_breaking import TRIP
+from services.notification.senders.circuit_breaking import OPTIONS
 from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
 from services.relay.operators.replays import COUNTED
 from services.relay.publishing.read_conditions import LOOKED_AT
@@ -47,7 +47,7 @@ OPERATIONS: dict[str, tuple[Entry, ...]] = {
         Code("(of the publisher) above a minute", threshold("outbox_oldest_unpublished_age_seconds")),
         Code("above six minutes", threshold("outbox_confirmation_lag_seconds")),
         Code("given ten messages at a time", BATCH),
-        Code("at the latest a minute later", TRIP.backoff.cap),
+        Code("at the latest a minute later", OPTIONS.backoff.cap),
         Aws("15 minutes after the repair", FILTERS),
     ),
 }

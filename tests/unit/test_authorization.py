@@ -33,7 +33,7 @@ def test_elsewhere_it_may_not_be_off(host: str) -> None:
 
 
 def test_a_key_set_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="neither a file nor an address"):
+    with pytest.raises(ConfigurationError, match="neither a file nor a URL"):
         authenticator(settings(auth_jwks=str(tmp_path / "no"), auth_issuer=ISSUER, auth_audience=AUDIENCE))
 
 
@@ -73,13 +73,13 @@ def test_a_route_names_at_least_one_role() -> None:
         ("ftp://keys.example/jwks", None, "AUTH_JWKS is wrong: must be a URL"),
         ("https://keys example/jwks", None, "AUTH_JWKS is wrong"),
         ("https://keys.example:high/jwks", None, "AUTH_JWKS is wrong"),
-        ("keys.json", None, "neither a file nor an address"),
-        ("keys.json", "no JSON", "which is no key set"),
-        ("keys.json", "[]", "which is no key set"),
-        ("keys.json", '{"keys": []}', "which is no key set: it holds no public signing key"),
-        ("keys.json", '{"keys": ["a"]}', "which is no key set"),
-        ("keys.json", "[" * 100_000, "which is no key set: it is nested too deeply"),
-        ("keys.json", '{"keys": ' + "9" * 5000 + "}", "which is no key set"),
+        ("keys.json", None, "neither a file nor a URL"),
+        ("keys.json", "no JSON", "which is not a key set"),
+        ("keys.json", "[]", "which is not a key set"),
+        ("keys.json", '{"keys": []}', "which is not a key set: it contains no public signing key"),
+        ("keys.json", '{"keys": ["a"]}', "which is not a key set"),
+        ("keys.json", "[" * 100_000, "which is not a key set: it is nested too deeply"),
+        ("keys.json", '{"keys": ' + "9" * 5000 + "}", "which is not a key set"),
         ("k" * 5000, None, "which cannot be read: File name too long"),
         ("HTTP://keys.example:0/jwks", None, "AUTH_JWKS is wrong"),
     ],
@@ -97,7 +97,7 @@ def test_a_key_set_that_cannot_be_read_is_said_at_start(
 def test_the_key_set_s_proxy_and_certificates_are_looked_at_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     given = settings(auth_jwks="https://keys.example/jwks?p=1", auth_issuer="i", auth_audience="a")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy:1")
-    with pytest.raises(ConfigurationError, match="HTTPS_PROXY names a proxy"):
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY is not a usable proxy"):
         authenticator(given)
     monkeypatch.setenv("NO_PROXY", "keys.example")
     authenticator(given)

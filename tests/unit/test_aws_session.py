@@ -111,7 +111,7 @@ async def test_on_aws_what_cannot_be_used_is_a_sentence(
 ) -> None:
     monkeypatch.setenv(name, value)
     aws_session._configured_session.cache_clear()
-    with pytest.raises(ConfigurationError, match="the AWS SDK cannot be used as it is configured"):
+    with pytest.raises(ConfigurationError, match="the AWS SDK cannot use its configuration"):
         await ensure_usable(Aws())
     await ensure_usable(Aws(endpoint_url=LOCAL[0]))
 

@@ -36,7 +36,7 @@ def test_backoff_checks_its_own_knobs(wrong: dict[str, Any]) -> None:
 
 
 def test_an_error_without_words_says_what_its_docstring_says() -> None:
-    assert str(EventRejected()) == "The event is outside what the broker carries, so it was not recorded."
+    assert str(EventRejected()) == "The event exceeds a limit of the broker, so it was not recorded."
     assert issubclass(EventRejected, EventTrioError)
 
 

@@ -7,9 +7,7 @@ from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions, Ci
 
 
 def breaker(failures: int = 1) -> CircuitBreaker:
-    return CircuitBreaker(
-        CircuitBreakerOptions(failures, Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)), random=lambda: 0.5
-    )
+    return CircuitBreaker(CircuitBreakerOptions(failures, Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)))
 
 
 def test_it_opens_at_the_last_of_the_failures_in_a_row_and_says_why() -> None:

@@ -48,10 +48,10 @@ def notice(address: str = "ada@example.com") -> OutboundMessage:
     return OutboundMessage(key=uuid7(), address=address, text=MessageText(locale="en", subject="s", body="b\n"))
 
 
-@pytest.mark.parametrize("doubtful", [False, True])
-async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(doubtful: bool) -> None:
+@pytest.mark.parametrize("may_be_message", [False, True])
+async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(may_be_message: bool) -> None:
     """At low traffic each repetition is a probe: the notice comes again whenever it is told to."""
-    time, sender = Time(), Scripted(lambda _: SenderUnavailable(1.0, "down", doubtful=doubtful))
+    time, sender = Time(), Scripted(lambda _: SenderUnavailable(1.0, "down", may_be_message=may_be_message))
     guarded, only, asked = CircuitBreakingSender(sender, time), notice(), 0
     while time.seconds < 18 * 60:
         with pytest.raises(SenderUnavailable) as caught:
@@ -80,7 +80,7 @@ async def test_what_is_said_about_one_notice_closes_the_sender_for_nobody(error:
 async def test_a_notice_over_which_the_sender_fails_while_others_go_through_pays_for_it_itself() -> None:
     """A server that hangs up over one mail is not down; that one must come to an end, and leave the rest alone."""
     time, bad = Time(), notice("poison@example.com")
-    sender = Scripted(lambda sent: SenderUnavailable(1.0, "hung up", doubtful=True) if sent == bad else None)
+    sender = Scripted(lambda sent: SenderUnavailable(1.0, "hung up", may_be_message=True) if sent == bad else None)
     guarded = CircuitBreakingSender(sender, time)
     for attempt in range(20):
         with pytest.raises(SenderUnavailable if attempt <= CHANCES else SendFailed):

@@ -58,7 +58,7 @@ def test_a_real_proxy_still_serves_the_world(
 @pytest.mark.parametrize("proxy", BAD_PROXIES)
 def test_a_proxy_that_is_needed_and_none_is_a_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY names a proxy .* keys\.example to NO_PROXY"):
+    with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY is not a usable proxy .* keys\.example to NO_PROXY"):
         network_route("https://keys.example/jwks")
 
 

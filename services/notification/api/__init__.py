@@ -1,1 +1,1 @@
-"""The REST face of the notification service."""
+"""The REST API of the notification service."""

@@ -1,4 +1,4 @@
-"""What the routes work with."""
+"""Dependencies of the routes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NotificationQueriesDep = Annotated[NotificationQueries, Depends(_notifications)]
 Reader = Annotated[Principal, Depends(RequireRole(Role.CUSTOMER, Role.OPERATOR, Role.SERVICE))]
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-NEXT = "`next_cursor` of the page before."
+PREVIOUS_CURSOR = "`next_cursor` of the previous page."
 
 
 def owner(principal: Principal) -> str | None:
-    """The customer whose notifications the caller may see; None for those who see all."""
+    """The customer whose notifications the caller may see; None for callers who may see all."""
     return None if principal.has(Role.OPERATOR, Role.SERVICE) else principal.subject

@@ -1,4 +1,4 @@
-"""Routes for notifications: list and read."""
+"""Routes that list and read notifications."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
 from ..domain import NotificationId, OrderId
 from ..schemas import NotificationPage, NotificationView
-from .dependencies import NEXT, Limit, NotificationQueriesDep, Reader, owner
+from .dependencies import PREVIOUS_CURSOR, Limit, NotificationQueriesDep, Reader, owner
 
 router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 
@@ -22,11 +22,11 @@ router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 async def list_notifications(
     caller: Reader,
     queries: NotificationQueriesDep,
-    order_id: Annotated[UUID | None, Query(description="Only those about this order.")] = None,
+    order_id: Annotated[UUID | None, Query(description="Only notifications about this order.")] = None,
     limit: Limit = 20,
-    cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=NEXT)] = None,
+    cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=PREVIOUS_CURSOR)] = None,
 ) -> NotificationPage:
-    """A customer sees those about their own orders only."""
+    """A customer sees only the notifications about their own orders."""
     after = cursors.decode(cursor) if cursor is not None else None
     order = OrderId(order_id) if order_id is not None else None
     found = await queries.notifications(owner=owner(caller), order_id=order, after=after, limit=limit + 1)
@@ -37,5 +37,5 @@ async def list_notifications(
 
 @router.get("/{notification_id}", summary="Read a notification", responses=problems(NOT_FOUND, UNAVAILABLE))
 async def read_notification(notification_id: UUID, caller: Reader, queries: NotificationQueriesDep) -> NotificationView:
-    """One about another customer's order is not found."""
+    """A notification about another customer's order is not found."""
     return NotificationView.of(await queries.notification(NotificationId(notification_id), owner=owner(caller)))

@@ -1,4 +1,4 @@
-"""How the service's own errors are told over HTTP."""
+"""The problems for the service's own errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..domain import NotificationNotFound
 
 
 def translation() -> ProblemTranslation:
-    """Each error of the service's own, as a problem."""
+    """The problem for each error of the service."""
     return {
         NotificationNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
         **idempotency_problems(),

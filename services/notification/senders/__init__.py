@@ -1,1 +1,1 @@
-"""The ways to reach a customer."""
+"""The channels over which customers are notified."""

@@ -1,4 +1,4 @@
-"""Reaches nobody: says in the log that a notice would be sent."""
+"""Sends nothing: logs that a message would be sent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ log = structlog.get_logger(__name__)
 
 
 class LogSender:
-    """For one's own machine, and for looking on. The log shows neither the recipient nor the text."""
+    """For development. The log shows neither the recipient nor the text."""
 
     channel = "log"
 
-    async def send(self, notice: OutboundMessage) -> None:
+    async def send(self, message: OutboundMessage) -> None:
         log.info(
-            "notice sent",
+            "message sent to the log only",
             action="notification.logged",
-            notice=str(notice.key),
-            locale=notice.text.locale,
-            characters=len(notice.text.body),
+            key=str(message.key),
+            locale=message.text.locale,
+            characters=len(message.text.body),
         )

@@ -1,4 +1,4 @@
-"""What every sender promises."""
+"""The interface of every sender, and its errors."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from event_trio.errors import EventTrioError
 from ..domain import OutboundMessage
 
 LEAST_SECONDS = 1.0
-"""A channel that is down is not tried again any sooner."""
+"""The least time before an unavailable channel is tried again."""
 
 
 class SendFailed(EventTrioError):
-    """This notice could not be sent this time: another attempt may succeed."""
+    """This message could not be sent this time; another attempt may succeed."""
 
 
 class SendRejected(EventTrioError):
-    """It will never be sent: this recipient or this content is refused."""
+    """This message can never be sent: its recipient or its content is rejected."""
 
 
 class SenderUnavailable(EventTrioError):
-    """The channel is down as a whole, which is no attempt of any notice; come again after so many seconds.
+    """The channel as a whole cannot be used, which counts as no attempt; retry after `seconds`.
 
-    It is `doubtful` when the channel had begun with this very notice: then the notice itself may be why.
+    `may_be_message` says that the failure came after the message was begun, so that the message may be its cause.
     """
 
-    def __init__(self, seconds: float, message: str | None = None, *, doubtful: bool = False) -> None:
+    def __init__(self, seconds: float, message: str | None = None, *, may_be_message: bool = False) -> None:
         super().__init__(message)
         self.seconds = seconds
-        self.doubtful = doubtful
+        self.may_be_message = may_be_message
 
 
 class Sender(Protocol):
-    """Reaches a customer over one channel."""
+    """Sends messages to customers over one channel."""
 
     channel: str
 
-    async def send(self, notice: OutboundMessage) -> None:
-        """Send a notice; when it returns, the channel has taken it.
+    async def send(self, message: OutboundMessage) -> None:
+        """Send a message. When it returns, the channel has accepted the message.
 
-        The same notice may be sent again after a crash, with the same key, by which a repetition is recognised.
-        Runs outside any database transaction. Raises SendFailed, SendRejected or SenderUnavailable, whose texts name no
-        recipient.
+        After a crash the same message may be sent again with the same key, by which a receiver can recognise it. Runs
+        outside any database transaction. Raises SendFailed, SendRejected or SenderUnavailable, whose texts do not name
+        the recipient.
         """
         ...

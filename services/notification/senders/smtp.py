@@ -1,4 +1,4 @@
-"""Sends mails through an SMTP server."""
+"""Sends e-mails through an SMTP server."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .sender import LEAST_SECONDS, SenderUnavailable, SendRejected
 from .smtp_replies import classify_error, session_error
 
 STEP_SECONDS = 10.0
-"""How long the server may take over one answer."""
+"""Timeout of a single reply of the server."""
 MAIL_SECONDS = 20.0
-"""How long a mail may take in all: below the time that its handler has, or a slow server would cost attempts."""
-GOODBYE_SECONDS = 2.0
+"""Timeout of a mail as a whole: shorter than the handler's, or a slow server would cost attempts."""
+QUIT_SECONDS = 2.0
 
 _FOLD = re.compile(r"\r\n[ \t]")
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpOptions:
-    """Where the mail server is and how to talk to it."""
+    """How to reach the mail server."""
 
     host: str
     port: int
@@ -44,9 +44,9 @@ class SmtpOptions:
 
 
 class SmtpSender:
-    """One connection per mail. The Message-ID is made of the event's id: a mail sent twice carries the same one.
+    """Opens one connection per mail. The Message-ID is derived from the event's id, so a repeated mail has the same.
 
-    Raises ConfigurationError when no mail can come from the sender's own address.
+    Raises ConfigurationError when the sender's address cannot be used.
     """
 
     channel = "email"
@@ -59,25 +59,25 @@ class SmtpSender:
         self._mail_seconds = mail_seconds
         self._from = _parsed(smtp.sender)
 
-    async def send(self, notice: OutboundMessage) -> None:
+    async def send(self, message: OutboundMessage) -> None:
         try:
-            to = mailbox(notice.address)
+            to = mailbox(message.address)
         except NotMailable as error:
-            raise SendRejected(f"the recipient cannot be mailed: {error}") from None
-        mail = self._compose(notice, to)
-        under_way = False
+            raise SendRejected(f"the recipient's address cannot be used: {error}") from None
+        mail = self._compose(message, to)
+        session_open = False
         try:
             async with asyncio.timeout(self._mail_seconds):
                 client = await self._open()
-                under_way = True
+                session_open = True
                 await self._transmit(client, mail, to)
         except TimeoutError:
             took = f"the mail server took longer than {self._mail_seconds:g} s"
-            raise SenderUnavailable(LEAST_SECONDS, took, doubtful=under_way) from None
+            raise SenderUnavailable(LEAST_SECONDS, took, may_be_message=session_open) from None
         await self._leave(client)
 
     async def _open(self) -> aiosmtplib.SMTP:
-        """A session that takes mails; raises SenderUnavailable."""
+        """Open a session; raises SenderUnavailable."""
         smtp = self._smtp
         client: aiosmtplib.SMTP | None = None
         try:
@@ -112,36 +112,36 @@ class SmtpSender:
             raise meaning from None
 
     async def _leave(self, client: aiosmtplib.SMTP) -> None:
-        """The mail is taken, however the farewell ends."""
+        """End the session. The mail is accepted already, so errors are ignored."""
         try:
             with suppress(aiosmtplib.SMTPException, OSError):
-                await client.quit(timeout=GOODBYE_SECONDS)
+                await client.quit(timeout=QUIT_SECONDS)
         finally:
             client.close()
 
-    def _compose(self, notice: OutboundMessage, to: Mailbox) -> EmailMessage:
+    def _compose(self, message: OutboundMessage, to: Mailbox) -> EmailMessage:
         mail = EmailMessage()
         mail["From"] = self._from
         mail["Date"] = localtime()
-        mail["Message-ID"] = message_id(notice.key, self._from.addr_spec)
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
+        mail["Message-ID"] = message_id(message.key, self._from.addr_spec)
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: prevents automatic replies
         try:
             mail["To"] = Address(username=to.local, domain=to.domain)
-            mail["Subject"] = notice.text.subject
-            mail.set_content(notice.text.body)  # which clears what was said of the content before
-            mail["Content-Language"] = notice.text.locale
+            mail["Subject"] = message.text.subject
+            mail.set_content(message.text.body)  # it resets the content headers
+            mail["Content-Language"] = message.text.locale
             is_whole = _is_whole(mail, to)
-        except Exception as error:  # noqa: BLE001 - the standard parsers raise more than they say: AttributeError, too
-            raise SendRejected(f"no mail can be made of it: {type(error).__name__}") from None
+        except Exception as error:  # noqa: BLE001 - the standard library's parsers raise undocumented errors
+            raise SendRejected(f"the mail cannot be composed: {type(error).__name__}") from None
         if not is_whole:
-            raise SendRejected("no mail can be made of it: a header would not say what it was given")
+            raise SendRejected("the mail cannot be composed: a header would differ from its value")
         return mail
 
 
 def _is_whole(mail: EmailMessage, to: Mailbox) -> bool:
-    """Whether no header goes on as another one, and the mail is to that mailbox and nobody else.
+    """Whether no header continues as another one, and the mail is addressed to that mailbox only.
 
-    The standard library decodes encoded words (RFC 2047) where none may be, to line ends too, and writes them as such.
+    The standard library decodes encoded words (RFC 2047) where none are allowed, including line ends, and writes them.
     """
     if any("\r" in str(value) or "\n" in str(value) for value in mail.values()):
         return False
@@ -156,9 +156,11 @@ def _parsed(sender: str) -> Address:
         (found,) = mail["From"].addresses
         address = mailbox(found.addr_spec)
     except Exception as error:
-        raise ConfigurationError("SMTP_FROM must be one e-mail address, as in shop@example.com") from error
+        raise ConfigurationError(
+            "SMTP_FROM must be one e-mail address: shop@example.com, or Shop <shop@example.com>"
+        ) from error
     if not address.is_ascii:
-        raise ConfigurationError("SMTP_FROM must be in ASCII before the @: not every mail server takes more")
+        raise ConfigurationError("SMTP_FROM must be ASCII before the @: not every mail server supports SMTPUTF8")
     return Address(found.display_name, address.local, address.domain)
 
 
@@ -168,7 +170,7 @@ def message_id(key: UUID, sender: str) -> str:
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:
-    """So that a name of this machine's that the server cannot read is not taken for a fault of the mail."""
+    """Send EHLO or HELO now, so that a rejected host name is not attributed to the mail."""
     try:
         await client.ehlo()
     except aiosmtplib.SMTPHeloError:

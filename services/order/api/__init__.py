@@ -1,1 +1,1 @@
-"""The REST face of the order service."""
+"""The REST API of the order service."""

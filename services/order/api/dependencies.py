@@ -1,4 +1,4 @@
-"""What the routes work with."""
+"""Dependencies of the routes."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE)
 
 
 def owner(principal: Principal) -> str | None:
-    """The customer whose orders the caller may see; None for those who see all."""
+    """The customer whose orders the caller may see; None for callers who may see all."""
     return None if principal.has(Role.OPERATOR, Role.SERVICE) else principal.subject

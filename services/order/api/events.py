@@ -1,4 +1,4 @@
-"""Routes for an order's events: what happened to it, and how far each event came."""
+"""Routes that list an order's events and their progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/orders/{order_id}/events", tags=["events"])
 
 RESPONSES = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 
-LARGEST = 2**31 - 1
+LARGEST_SEQUENCE = 2**31 - 1
 
 
 @router.get("", summary="List an order's events", responses=RESPONSES)
@@ -29,9 +29,9 @@ async def list_order_events(
     orders: OrdersDep,
     links: EventLinksDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[int, Query(ge=0, le=LARGEST, description="`next_cursor` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=LARGEST_SEQUENCE, description="`next_cursor` of the previous page.")] = 0,
 ) -> OrderEventPage:
-    """By sequence, from the order's history; times of the way are null once the outbox has pruned the event."""
+    """In the order of their sequence, from the order's history. Times are null after the outbox pruned the event."""
     found = await orders.events(OrderId(order_id), after=cursor, limit=limit + 1, owner=owner(caller))
     shown = found[:limit]
     more = str(shown[-1].sequence) if len(found) > limit else None
@@ -42,11 +42,11 @@ async def list_order_events(
 @router.get("/{sequence}", summary="Read one event of an order", responses=RESPONSES)
 async def read_order_event(
     order_id: UUID,
-    sequence: Annotated[int, Path(ge=1, le=LARGEST)],
+    sequence: Annotated[int, Path(ge=1, le=LARGEST_SEQUENCE)],
     caller: Reader,
     orders: OrdersDep,
     links: EventLinksDep,
 ) -> OrderEventView:
-    """The order's event of that number; the first is 1."""
+    """The order's event with this sequence; the first is 1."""
     event = await orders.event(OrderId(order_id), sequence, owner=owner(caller))
     return OrderEventView.of(event, links.of(order_id, event.id, caller))

@@ -1,4 +1,4 @@
-"""Where an event's way goes on: in the notification service, if its address is known."""
+"""Links from an event to the notification service, if its URL is configured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from event_trio.http.tokens import Principal, Role
 from ..schemas import EventLinks
 
 
-class Links:
-    """Makes the links of an event."""
+class EventLinkBuilder:
+    """Builds the links of an event."""
 
     def __init__(self, request: Request) -> None:
         address = cast("str | None", request.app.state.notification_url)
         self._address = address.rstrip("/") if address else None
 
     def of(self, order_id: UUID, event_id: UUID, caller: Principal) -> EventLinks:
-        """Without the page of processed messages for a caller who may not see it."""
+        """The links; without the processed messages for a caller who may not see them."""
         if self._address is None:
             return EventLinks()
         sees_all = caller.has(Role.OPERATOR, Role.SERVICE)
@@ -30,4 +30,4 @@ class Links:
         )
 
 
-EventLinksDep = Annotated[Links, Depends()]
+EventLinksDep = Annotated[EventLinkBuilder, Depends()]

@@ -1,4 +1,4 @@
-"""How a request changes an order: once, however often it comes, and only the version that its caller saw."""
+"""Requests that place or change an order: idempotent, and conditional on the order's version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 
 from event_trio.http.conditions import IfMatch, expected_versions
-from event_trio.http.idempotency import IdempotentRequestDep, answer_with
+from event_trio.http.idempotency import IdempotentRequestDep, response_of
 from event_trio.http.tokens import Principal
 from event_trio.idempotency.guard import IdempotencyGuard
 from event_trio.idempotency.keyed_request import StoredResponse
@@ -20,7 +20,7 @@ from .dependencies import Context, OrdersDep
 
 
 class OrderPlacement:
-    """Takes a new order."""
+    """A request that places an order."""
 
     def __init__(self, request: Request, orders: OrdersDep, context: Context, repeatable: IdempotentRequestDep) -> None:
         self._request = request
@@ -29,20 +29,20 @@ class OrderPlacement:
         self._repeatable = repeatable
 
     async def place(self, new: NewOrder, caller: Principal) -> Response:
-        """The answer: 201 with the order, its address and its version."""
+        """Responds 201 with the order, its URL and its version."""
 
         async def place(once: IdempotencyGuard[Order]) -> Order:
             return await self._orders.place(new, self._context, once=once)
 
-        def answer(order: Order) -> StoredResponse:
+        def response(order: Order) -> StoredResponse:
             address = self._request.app.url_path_for("read_order", order_id=str(order.id))
-            return _answer(201, order, Location=str(address))
+            return _response(201, order, Location=str(address))
 
-        return await self._repeatable.respond(caller, place, answer)
+        return await self._repeatable.respond(caller, place, response)
 
 
 class OrderChange:
-    """Changes an order that there is."""
+    """A request that changes an order."""
 
     def __init__(
         self,
@@ -55,13 +55,13 @@ class OrderChange:
         self._orders = orders
         self._context = context
         self._repeatable = repeatable
-        # The header may come more than once; its declaration above has checked its form.
+        # The header may be repeated; the form of its values is validated by the declaration above.
         self._versions = expected_versions(request.headers.getlist("If-Match"))
 
     async def change(
         self, id: UUID, action: Action, caller: Principal, *, owner: str | None = None, reason: str = ""
     ) -> Response:
-        """The answer: 200 with the changed order and its version."""
+        """Responds 200 with the changed order and its version."""
 
         async def change(once: IdempotencyGuard[Order]) -> Order:
             return await self._orders.change(
@@ -74,7 +74,7 @@ class OrderChange:
                 once=once,
             )
 
-        return await self._repeatable.respond(caller, change, lambda order: _answer(200, order))
+        return await self._repeatable.respond(caller, change, lambda order: _response(200, order))
 
 
 OrderPlacementDep = Annotated[OrderPlacement, Depends()]
@@ -82,9 +82,9 @@ OrderChangeDep = Annotated[OrderChange, Depends()]
 
 
 def etag(order: Order) -> str:
-    """The order's version, as a strong tag."""
+    """The order's version as a strong ETag."""
     return f'"{order.version}"'
 
 
-def _answer(status: int, order: Order, **headers: str) -> StoredResponse:
-    return answer_with(OrderView.of(order), status, ETag=etag(order), **headers)
+def _response(status: int, order: Order, **headers: str) -> StoredResponse:
+    return response_of(OrderView.of(order), status, ETag=etag(order), **headers)

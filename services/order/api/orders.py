@@ -1,4 +1,4 @@
-"""Routes for orders: place, read, list, change."""
+"""Routes that place, read, list and change orders."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .problems import INVALID_TRANSITION
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 
-NEXT = "`next_cursor` of the page before."
+PREVIOUS_CURSOR = "`next_cursor` of the previous page."
 ETAG = {"ETag": {"description": "The order's version, quoted.", "schema": {"type": "string"}}}
 LOCATION = {
-    "Location": {"description": "The order's address.", "schema": {"type": "string", "format": "uri-reference"}}
+    "Location": {"description": "The URL of the order.", "schema": {"type": "string", "format": "uri-reference"}}
 }
 READ: dict[int | str, dict[str, Any]] = {**problems(NOT_FOUND, UNAVAILABLE), 200: {"headers": ETAG}}
 CHANGE: dict[int | str, dict[str, Any]] = {
@@ -43,9 +43,9 @@ PLACE: dict[int | str, dict[str, Any]] = {
 
 @router.post("", status_code=201, summary="Place an order", responses=PLACE, response_model=OrderView)
 async def place_order(body: PlaceOrder, caller: Placer, orders: OrderPlacementDep) -> Response:
-    """A customer places orders for themselves, an operator for anyone."""
+    """Customers place orders for themselves, operators for any customer."""
     if not caller.has(Role.OPERATOR) and body.customer_id != caller.subject:
-        raise HttpProblem(FORBIDDEN, "a customer places orders for themselves only")
+        raise HttpProblem(FORBIDDEN, "customers can only place orders for themselves")
     return await orders.place(body.to_domain(), caller)
 
 
@@ -53,17 +53,17 @@ async def place_order(body: PlaceOrder, caller: Placer, orders: OrderPlacementDe
 async def list_orders(
     caller: Reader,
     orders: OrdersDep,
-    customer_id: Annotated[CustomerId | None, Query(description="Only this customer's.")] = None,
-    state: Annotated[OrderState | None, Query(description="Only those in this state.")] = None,
-    placed_from: Annotated[Timestamp | None, Query(description="Only those placed then or later.")] = None,
-    placed_to: Annotated[Timestamp | None, Query(description="Only those placed before then.")] = None,
+    customer_id: Annotated[CustomerId | None, Query(description="Only orders of this customer.")] = None,
+    state: Annotated[OrderState | None, Query(description="Only orders in this state.")] = None,
+    placed_from: Annotated[Timestamp | None, Query(description="Only orders placed at this time or later.")] = None,
+    placed_to: Annotated[Timestamp | None, Query(description="Only orders placed before this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=NEXT)] = None,
+    cursor: Annotated[str | None, Query(pattern=cursors.PATTERN, description=PREVIOUS_CURSOR)] = None,
 ) -> OrderPage:
-    """A customer sees their own orders only, whatever they ask for."""
+    """Customers see only their own orders."""
     after = cursors.decode(cursor) if cursor is not None else None
-    wanted = OrderFilter(customer_id, state, placed_from, placed_to)
-    found = await orders.page(wanted, owner=owner(caller), after=after, limit=limit + 1)
+    filter = OrderFilter(customer_id, state, placed_from, placed_to)
+    found = await orders.page(filter, owner=owner(caller), after=after, limit=limit + 1)
     shown = found[:limit]
     more = cursors.encode(shown[-1].placed_at, shown[-1].id) if len(found) > limit else None
     return OrderPage(items=[OrderView.of(order) for order in shown], next_cursor=more)
@@ -71,7 +71,7 @@ async def list_orders(
 
 @router.get("/{order_id}", summary="Read an order", responses=READ)
 async def read_order(order_id: UUID, caller: Reader, orders: OrdersDep, response: Response) -> OrderView:
-    """Another customer's order is not found."""
+    """An order of another customer is not found."""
     order = await orders.find(OrderId(order_id), owner=owner(caller))
     response.headers["ETag"] = etag(order)
     return OrderView.of(order)
@@ -90,7 +90,7 @@ async def ship_order(order_id: UUID, caller: Operator, orders: OrderChangeDep) -
 
 
 @router.post(
-    "/{order_id}/deliver", summary="Record that a shipped order arrived", responses=CHANGE, response_model=OrderView
+    "/{order_id}/deliver", summary="Record the delivery of a shipped order", responses=CHANGE, response_model=OrderView
 )
 async def deliver_order(order_id: UUID, caller: Operator, orders: OrderChangeDep) -> Response:
     """shipped → delivered."""
@@ -98,16 +98,16 @@ async def deliver_order(order_id: UUID, caller: Operator, orders: OrderChangeDep
 
 
 @router.post(
-    "/{order_id}/cancel", summary="Cancel an order that is not shipped", responses=CHANGE, response_model=OrderView
+    "/{order_id}/cancel", summary="Cancel an order before it is shipped", responses=CHANGE, response_model=OrderView
 )
 async def cancel_order(order_id: UUID, body: ChangeReason, caller: Canceller, orders: OrderChangeDep) -> Response:
-    """placed, confirmed or held → cancelled; a customer cancels their own."""
+    """placed, confirmed or held → cancelled. Customers can cancel their own orders."""
     return await orders.change(order_id, Action.CANCEL, caller, owner=owner(caller), reason=body.reason)
 
 
 @router.post("/{order_id}/hold", summary="Hold an order", responses=CHANGE, response_model=OrderView)
 async def hold_order(order_id: UUID, body: ChangeReason, caller: Operator, orders: OrderChangeDep) -> Response:
-    """placed or confirmed → held: a state of the order, whose events go all the same; it holds no message group."""
+    """placed or confirmed → held. It is a state of the order: its message group is not held, and events are sent."""
     return await orders.change(order_id, Action.HOLD, caller, reason=body.reason)
 
 

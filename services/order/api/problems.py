@@ -1,4 +1,4 @@
-"""How the service's own errors are told over HTTP."""
+"""The problems for the service's own errors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from event_trio.keyed_semaphore import KeyedSemaphoreTimeout
 from ..domain import InvalidOrder, InvalidTransition
 from ..use_cases import EventNotFound, OrderNotFound, VersionMismatch
 
-BUSY = "others change this order at the moment; nothing was changed: ask again"
+BUSY = "Other requests are changing this order. Nothing was changed; retry."
 INVALID_TRANSITION = ProblemKind("order-state", "The order's state does not allow this", 409)
 
 
 def translation() -> ProblemTranslation:
-    """Each error of the service's own, as a problem."""
+    """The problem for each error of the service."""
     return {
         OrderNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),
         EventNotFound: lambda error: HttpProblem(NOT_FOUND, str(error)),

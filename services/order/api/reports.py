@@ -1,4 +1,4 @@
-"""Route for what others reported about an order."""
+"""The route that lists the reports of other services about an order."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ router = APIRouter(prefix="/v1/orders/{order_id}/reports", tags=["events"])
 
 
 class ReportView(BaseModel):
-    """Something that another service stated about the order, and what the order service did about it."""
+    """An event of another service about the order, and the compensation by the order service."""
 
     event_id: UUID
     type: str
-    cause_type: str = Field(description="The type of the order's event that it is about.")
+    cause_type: str = Field(description="The type of the order's event that caused it.")
     reason: str
     compensation: Literal["none", "hold", "cancel"]
     occurred_at: datetime
@@ -36,8 +36,8 @@ class ReportList(BaseModel):
     next_cursor: None = None
 
 
-@router.get("", summary="List what others reported about an order", responses=problems(NOT_FOUND, UNAVAILABLE))
+@router.get("", summary="List the reports of other services about an order", responses=problems(NOT_FOUND, UNAVAILABLE))
 async def list_order_reports(order_id: UUID, caller: Reader, orders: OrdersDep) -> ReportList:
-    """For instance that its customer could not be notified, and whether the order was held for that."""
+    """For example that the customer could not be notified, and whether the order was held for it."""
     found = await orders.reports(OrderId(order_id), owner=owner(caller))
     return ReportList(items=[ReportView.model_validate(report, from_attributes=True) for report in found])

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
-from event_trio.http.idempotency import IN_USE, REUSED, IdempotentRequestDep, answer_with
+from event_trio.http.idempotency import IN_USE, REUSED, IdempotentRequestDep, response_of
 from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, ProblemKind
 from event_trio.http.tokens import Principal
@@ -63,7 +63,7 @@ async def hold_group(
 
     def answer(events: int) -> StoredResponse:
         settles = operations.settling_seconds
-        return answer_with(HoldAnswer(subject=subject, events=events, settles_in_seconds=settles))
+        return response_of(HoldAnswer(subject=subject, events=events, settles_in_seconds=settles))
 
     hold = partial(operations.hold, subject, _decision(caller, body.reason))
     return await repeatable.respond(caller, lambda once: hold(once=once), answer)
@@ -82,7 +82,7 @@ async def release_group(
     """A relay lets it go in steps, in the order of its events; `GET /v1/outbox/groups/{subject}` says how far it is."""
 
     def answer(_: None) -> StoredResponse:
-        return answer_with(ReleaseAnswer(subject=subject, releasing=True), 202)
+        return response_of(ReleaseAnswer(subject=subject, releasing=True), 202)
 
     release = partial(operations.release, subject, _decision(caller, body.reason))
     return await repeatable.respond(caller, lambda once: release(once=once), answer)
@@ -97,7 +97,7 @@ async def discard_event(
     """For good; the audit keeps it. Refused until the event was held for so long that no call can bring it any more."""
 
     def answer(done: Discarded) -> StoredResponse:
-        return answer_with(DiscardAnswer(event_id=event_id, subject=done.subject, released=done.released))
+        return response_of(DiscardAnswer(event_id=event_id, subject=done.subject, released=done.released))
 
     discard = partial(operations.discard, event_id, _decision(caller, body.reason), keep_held=body.keep_held)
     return await repeatable.respond(caller, lambda once: discard(once=once), answer)
@@ -116,7 +116,7 @@ async def request_replay(
         job, events = asked
         address = str(request.app.url_path_for("read_replay", id=str(job)))
         asked_for = ReplayAnswer(dry_run=False, events=events, at_least=isinstance(events, AtLeast), replay=job)
-        return answer_with(asked_for, 202, Location=address)
+        return response_of(asked_for, 202, Location=address)
 
     replay = partial(operations.replay, body.criteria(), _decision(caller, body.reason))
     return await repeatable.respond(caller, lambda once: replay(once=once), answer)
@@ -133,7 +133,7 @@ async def cancel_replay(
     """Nothing more goes again; what went back to its lanes before goes all the same, and the groups go on."""
     cancel = partial(operations.cancel_replay, id, _decision(caller, body.reason))
     return await repeatable.respond(
-        caller, lambda once: cancel(once=once), lambda replayed: answer_with(CancelAnswer(replay=id, replayed=replayed))
+        caller, lambda once: cancel(once=once), lambda replayed: response_of(CancelAnswer(replay=id, replayed=replayed))
     )
 
 
@@ -144,7 +144,7 @@ async def pause_outbox(
     """Relays send nothing any more; what they have in hand may still go."""
     pause = partial(operations.pause, _decision(caller, body.reason))
     return await repeatable.respond(
-        caller, lambda once: pause(once=once), lambda _: answer_with(PausedAnswer(paused=True))
+        caller, lambda once: pause(once=once), lambda _: response_of(PausedAnswer(paused=True))
     )
 
 
@@ -155,7 +155,7 @@ async def resume_outbox(
     """Relays send again."""
     resume = partial(operations.resume, _decision(caller, body.reason))
     return await repeatable.respond(
-        caller, lambda once: resume(once=once), lambda _: answer_with(PausedAnswer(paused=False))
+        caller, lambda once: resume(once=once), lambda _: response_of(PausedAnswer(paused=False))
     )
 
 
@@ -166,7 +166,7 @@ async def accept_broker(
     """Nothing goes again by this. Ask for a replay instead if the broker lost what subscribers had not read."""
     accept = partial(broker_acceptance.accept_broker, _decision(caller, body.reason))
     return await repeatable.respond(
-        caller, lambda once: accept(once=once), lambda broker: answer_with(AcceptedAnswer(broker=broker))
+        caller, lambda once: accept(once=once), lambda broker: response_of(AcceptedAnswer(broker=broker))
     )
 
 

@@ -8,7 +8,7 @@ from event_trio.http.problems import NOT_FOUND, HttpProblem, ProblemKind, Proble
 
 from ..operators.operations import NotInOutbox, OperationRefused
 
-UNPREPARED = "the database has no outbox, or an older one"
+NOT_MIGRATED = "The outbox tables are missing or outdated. Run the migrations of the service that owns them."
 OUTBOX_STATE = ProblemKind("outbox-state", "The outbox's state does not allow this", 409, transient=True)
 
 
@@ -18,7 +18,7 @@ def translation() -> ProblemTranslation:
         NotInOutbox: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OperationRefused: _refused,
         **idempotency_problems(),
-        **database_problems(UNPREPARED),
+        **database_problems(NOT_MIGRATED),
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from botocore.exceptions import ClientError, ParamValidationError
 
-from event_trio.broker.aws import BROKER_FAULTS, error_code
+from event_trio.broker.aws import BROKER_FAULTS, error_code, is_not_found, topic_arn_beside
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS
 from event_trio.error_text import operator_text
@@ -127,7 +127,7 @@ class Publisher:
             return CallRejected(_request_error(error), by_broker=False)
         except ClientError as error:
             code = error_code(error)
-            if code in ("NotFound", "NotFoundException"):
+            if is_not_found(error):
                 return BrokerOutage(f"topic {self._topic} does not exist; deploy the topology")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             return classify_call(code, str(error.response.get("Error", {}).get("Message", "")), status)
@@ -150,8 +150,7 @@ class Publisher:
         except BrokerUnavailable as error:
             return str(error)
         except BROKER_FAULTS as error:
-            code = error_code(error)
-            missing = code in ("NotFound", "NotFoundException")
+            code, missing = error_code(error), is_not_found(error)
             return (
                 f"topic {self._topic} {'does not exist; deploy the topology' if missing else f'cannot be used: {code}'}"
             )
@@ -210,8 +209,7 @@ class Publisher:
                 attributes = await self._publish_check.attributes()
         except TimeoutError:
             raise BrokerUnavailable("the publish-check queue does not answer") from None
-        account = attributes["QueueArn"].rpartition(":")[0].replace(":sqs:", ":sns:", 1)
-        return f"{account}:{self._topic}", attributes["CreatedTimestamp"]
+        return topic_arn_beside(attributes["QueueArn"], self._topic), attributes["CreatedTimestamp"]
 
 
 def _now() -> float:

@@ -1,1 +1,1 @@
-"""What talks to SNS and SQS: sessions, queues, subscriptions, and the names of all of them."""
+"""Clients of SNS and SQS: sessions, queues, subscriptions, and their names."""

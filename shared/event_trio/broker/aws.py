@@ -1,7 +1,6 @@
-"""The one place that makes AWS clients, so that the library behind them is a matter of this file.
+"""Creates the AWS clients; no other module depends on the AWS SDK's session.
 
-Only `client()` is used, never the resource API: there aioboto3 adds nothing to aiobotocore, so that changing over
-is a matter of two lines.
+Only `client()` is used and not the resource API, so that aioboto3 could be replaced by aiobotocore in two lines.
 """
 
 from __future__ import annotations
@@ -30,22 +29,29 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 CALL_SECONDS = 5.0
-"""How long a call may take, whatever keeps it. A receive may take as much longer as it waits for messages."""
-# The longest that SQS lets a receive wait (AWS: ReceiveMessage, WaitTimeSeconds).
+"""The deadline of a call. A receive may take longer by the time that it waits for messages."""
+# The longest wait of ReceiveMessage (AWS: WaitTimeSeconds).
 LONGEST_WAIT_SECONDS = 20
 LOCALSTACK_ACCOUNT = "000000000000"
+NOT_FOUND_CODES = frozenset(
+    {
+        *("AWS.SimpleQueueService.NonExistentQueue", "AWS.SimpleQueueService.QueueDoesNotExist", "QueueDoesNotExist"),
+        *("NotFound", "NotFoundException"),
+    }
+)
+"""The error codes of SQS and of SNS for what does not exist; SQS's differ by protocol."""
 
 
 def drain_for(wait_seconds: float) -> float:
-    """The least time in which whoever waits so long for messages can end: a second more, or a tenth.
+    """The shortest drain of a consumer whose receives wait so long: a second more, or a tenth.
 
-    The last receive must not be cut off, for what it takes would stay invisible.
+    The last receive must not be cancelled: the messages that it takes would stay invisible.
     """
     return wait_seconds + max(1.0, wait_seconds / 10)
 
 
-# Everything that a call can raise when the broker, the network or the credentials fail. The last line is for an answer
-# that is none, such as a gateway's page with status 200: the SDK's parsers stumble over it in any of these ways.
+# Everything that a call can raise when the broker, the network or the credentials fail. The last line is for an invalid
+# response, such as a gateway's page with status 200: the SDK's parsers raise any of these errors for it.
 BROKER_FAULTS: tuple[type[BaseException], ...] = (
     BotoCoreError,
     ClientError,
@@ -58,7 +64,7 @@ BROKER_FAULTS: tuple[type[BaseException], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Aws:
-    """Where AWS is: a region, and an address when it is LocalStack."""
+    """A region of AWS, or the endpoint of LocalStack."""
 
     region: str = "us-east-1"
     endpoint_url: str | None = None
@@ -75,7 +81,7 @@ class Aws:
 def sns(
     aws: Aws, *, call_seconds: float = CALL_SECONDS, connections: int = 20
 ) -> AbstractAsyncContextManager[SNSClient]:
-    """A client for SNS whose calls end after `call_seconds`, without retries of its own."""
+    """A client of SNS. Each call has a deadline of `call_seconds`, and the SDK does not retry."""
     config = _config(aws, call_seconds, call_seconds, connections)
     made = aws.session.client("sns", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
     return _bounded(made, call_seconds)
@@ -84,9 +90,9 @@ def sns(
 def sqs(
     aws: Aws, *, call_seconds: float = CALL_SECONDS, connections: int = 20
 ) -> AbstractAsyncContextManager[SQSClient]:
-    """A client for SQS whose calls end after `call_seconds`, and after the wait for messages with a receive.
+    """A client of SQS. Each call has a deadline of `call_seconds`, a receive in addition its wait for messages.
 
-    Its read timeout exceeds the longest wait, as AWS asks, so it is no deadline of the other calls.
+    Its read timeout exceeds the longest wait, as AWS requires, so it does not limit the other calls.
     """
     config = _config(aws, LONGEST_WAIT_SECONDS + call_seconds, call_seconds, connections)
     made = aws.session.client("sqs", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
@@ -94,16 +100,16 @@ def sqs(
 
 
 def cloudformation(aws: Aws, *, call_seconds: float = 30.0) -> AbstractAsyncContextManager[CloudFormationClient]:
-    """A client for CloudFormation."""
+    """A client of CloudFormation."""
     config = _config(aws, call_seconds, CALL_SECONDS, 5)
     made = aws.session.client("cloudformation", endpoint_url=aws.endpoint_url, verify=aws.verify, config=config)
     return _bounded(made, call_seconds)
 
 
 async def ensure_usable(aws: Aws) -> None:
-    """Raise ConfigurationError when the SDK could never make a call: what its own variables and files say is wrong.
+    """Raise ConfigurationError when the SDK's own variables and files are unusable, so that every call would fail.
 
-    Nothing is called. LocalStack needs no look: the SDK reads none of them for it.
+    No call is made. For LocalStack there is nothing to check: the SDK reads none of them.
     """
     aws_session.ensure_credentials_match_endpoint(aws.endpoint_url)
     if not aws_session.targets_aws(aws.endpoint_url):
@@ -117,9 +123,10 @@ async def ensure_usable(aws: Aws) -> None:
 
 
 async def topic_arn(aws: Aws, name: str, *, call_seconds: float = CALL_SECONDS) -> str:
-    """The ARN of a topic of ours, whether or not it exists.
+    """The ARN of a topic of this account, whether or not it exists.
 
-    It says whose we are by asking STS, which needs no permission; LocalStack says so by the key, or has one account.
+    The account comes from STS GetCallerIdentity, which needs no permission. For LocalStack it is the access key, if
+    that is an account id, or the default account.
     """
     if aws.endpoint_url is not None:
         key = os.environ.get("AWS_ACCESS_KEY_ID", "")
@@ -132,6 +139,16 @@ async def topic_arn(aws: Aws, name: str, *, call_seconds: float = CALL_SECONDS) 
     return f"arn:{partition}:sns:{aws.region}:{account}:{name}"
 
 
+def topic_arn_beside(queue_arn: str, topic: str) -> str:
+    """The ARN of a topic in the account and region of a queue."""
+    return f"{queue_arn.rpartition(':')[0].replace(':sqs:', ':sns:', 1)}:{topic}"
+
+
+def is_not_found(error: BaseException) -> bool:
+    """Whether a call failed because its queue, topic or subscription does not exist."""
+    return error_code(error) in NOT_FOUND_CODES
+
+
 def error_code(error: BaseException) -> str:
     """The AWS error code of a failed call, or the name of the exception where AWS gave none."""
     if isinstance(error, ClientError):
@@ -141,11 +158,11 @@ def error_code(error: BaseException) -> str:
 
 @asynccontextmanager
 async def _bounded(made: AbstractAsyncContextManager[C], call_seconds: float) -> AsyncIterator[C]:
-    """The client with a deadline over the whole of each call: the SDK's timeouts count each read anew, and leave out
-    the wait for a connection, the name's resolution and the credentials.
+    """The client with a deadline for each call as a whole. The SDK's timeouts apply to each read separately, and not to
+    the wait for a connection, name resolution and credentials.
     """
     async with made as client:
-        # Every operation comes by here, a paginator's too; the library's types do not mention it.
+        # Every operation calls it, those of paginators as well; the SDK's type stubs do not declare it.
         bounded: Any = client
 
         async def call(operation: str, parameters: Mapping[str, Any]) -> Any:
@@ -158,7 +175,7 @@ async def _bounded(made: AbstractAsyncContextManager[C], call_seconds: float) ->
 
 
 def _config(aws: Aws, read_seconds: float, connect_seconds: float, connections: int) -> AioConfig:
-    # The SDK's retries are off: order and backoff are decided by who calls, who knows the message group.
+    # The SDK's retries are disabled: the callers know the message groups, and decide on order and backoff.
     return AioConfig(
         connect_timeout=connect_seconds,
         read_timeout=read_seconds,

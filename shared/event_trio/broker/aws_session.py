@@ -1,4 +1,4 @@
-"""The SDK's session: on AWS as the surroundings configure it, elsewhere deaf to them."""
+"""The AWS SDK's session: configured by the environment for AWS, and independent of it for LocalStack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from ..errors import ConfigurationError
 from ..urls import is_aws
 
-# What everybody gives LocalStack, which takes any.
+# The customary access key of LocalStack, which accepts any.
 LOCAL_KEY = "test"
 LOCAL_REGION = "us-east-1"
 REGION_OF_QUEUE = re.compile(r"https://sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.")
@@ -24,7 +24,7 @@ ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS")
 
 
 class ClientOptions(TypedDict, total=False):
-    """What the SDK's configuration is told about where it is."""
+    """Options of the SDK that depend on the endpoint."""
 
     proxies: dict[str, str]
     use_fips_endpoint: bool
@@ -48,7 +48,7 @@ def surroundings(queue: str) -> tuple[str, str | None]:
 
 
 def session(region: str, endpoint_url: str | None) -> aioboto3.Session:
-    """One for all clients: each session reads the descriptions of the services anew, which takes ten times as long."""
+    """The session that all clients share: a new session loads the service descriptions again, which is slow."""
     if targets_aws(endpoint_url):
         return _configured_session(region)
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
@@ -56,46 +56,46 @@ def session(region: str, endpoint_url: str | None) -> aioboto3.Session:
 
 
 def options(endpoint_url: str | None) -> ClientOptions:
-    """Between here and LocalStack there is no proxy, and no special endpoint of AWS's is meant."""
+    """For LocalStack, no proxy and no FIPS or dual-stack endpoint."""
     if targets_aws(endpoint_url):
         return {}
     return {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
 
 
 def verification(endpoint_url: str | None) -> bool | None:
-    """Whether to check certificates; None is as the SDK is configured. Without TLS none need be there to be read."""
+    """Whether to verify certificates; None leaves it to the SDK. Without TLS no certificates are read."""
     if endpoint_url is None or is_aws(endpoint_url):
         return None
     return endpoint_url.lower().startswith("https://")
 
 
 def targets_aws(endpoint_url: str | None) -> bool:
-    """Whether calls go to AWS itself: without an address, or with one of its own, such as a private one in a VPC."""
+    """Whether calls go to AWS: without an endpoint, or with one of AWS, such as that of a VPC."""
     return endpoint_url is None or is_aws(endpoint_url)
 
 
 def ensure_credentials_match_endpoint(endpoint_url: str | None) -> None:
-    """Raise ConfigurationError when LocalStack's key would go to AWS: then an address has been forgotten."""
+    """Raise ConfigurationError when LocalStack's access key would be sent to AWS: the endpoint is missing."""
     key = os.environ.get("AWS_ACCESS_KEY_ID")
     elsewhere = any(os.environ.get(name) for name in (*ENDPOINT_VARIABLES, "AWS_ENDPOINT_URL"))
     if targets_aws(endpoint_url) and key == LOCAL_KEY and not elsewhere:
         raise ConfigurationError(
-            f"AWS_ACCESS_KEY_ID is {LOCAL_KEY!r}, which is for LocalStack, and AWS_ENDPOINT_URL is not set, so that it "
-            "would go to AWS: set AWS_ENDPOINT_URL to LocalStack's address, or give credentials of AWS"
+            f"AWS_ACCESS_KEY_ID is {LOCAL_KEY!r}, which is for LocalStack, but AWS_ENDPOINT_URL is not set, so that it "
+            "would be sent to AWS: set AWS_ENDPOINT_URL to the address of LocalStack, or use credentials of AWS"
         )
 
 
 def configuration_error(error: Exception) -> ConfigurationError:
-    """What to say when the SDK finds its configuration unusable."""
+    """The error for a configuration that the SDK cannot use."""
     kind = "" if isinstance(error, BotoCoreError) else f"{type(error).__name__}: "
     return ConfigurationError(
-        f"the AWS SDK cannot be used as it is configured: {kind}{error}. See AWS_* variables (AWS_PROFILE, "
+        f"the AWS SDK cannot use its configuration: {kind}{error}. Check the AWS_* variables (AWS_PROFILE, "
         "AWS_CA_BUNDLE, AWS_CONFIG_FILE) and ~/.aws"
     )
 
 
 def ensure_certificates() -> None:
-    """Raise what is wrong with the certificates that the SDK is told to use, which it reads at its first call only."""
+    """Load the CA bundle that the SDK would read at its first call; raises its error."""
     bundle = AioSession().get_config_variable("ca_bundle")
     if bundle:
         ssl.create_default_context(cafile=bundle)
@@ -108,7 +108,7 @@ def _configured_session(region: str) -> aioboto3.Session:
 
 @cache
 def _local_session(region: str, key: str, secret: str) -> aioboto3.Session:
-    """The SDK's own defaults: neither AWS_* variables nor files below ~/.aws are read, for they are about AWS."""
+    """A session with the SDK's defaults: the AWS_* variables and files below ~/.aws concern AWS, and are not read."""
     found = AioSession()
     defaults = {name: default for name, (_, _, default, _) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()}
     chosen = {"config_file": os.devnull, "credentials_file": os.devnull, "region": region}

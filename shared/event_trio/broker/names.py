@@ -1,4 +1,4 @@
-"""The names of topics and queues, the same for whoever creates, writes to or reads from them."""
+"""The names of topics and queues."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ FIFO = ".fifo"
 
 @dataclass(frozen=True, slots=True)
 class BrokerNames:
-    """Names under one prefix, so that environments and tests can share a broker.
+    """Names with a common prefix, so that environments and tests can share an AWS account or LocalStack.
 
-    A domain is what one service publishes: `order-events`, `notification-events`.
+    A domain is the stream of events of one publisher: `order-events`, `notification-events`.
     """
 
     prefix: str = ""
@@ -25,15 +25,15 @@ class BrokerNames:
         return f"{self.prefix}{subscriber}-{domain}{FIFO}"
 
     def publish_check(self, domain: str) -> str:
-        """The queue through which a publisher sees its own events come back: `order-events-publish-check.fifo`."""
+        """The queue through which a relay receives its publisher's events back: `order-events-publish-check.fifo`."""
         return f"{self.prefix}{domain}-publish-check{FIFO}"
 
 
 def dead_letters(queue: str) -> str:
-    """The queue for messages that were received too often: `<queue>-dlq.fifo`."""
+    """The dead-letter queue of a queue: `<queue>-dlq.fifo`."""
     return f"{queue.removesuffix(FIFO)}-dlq{FIFO}"
 
 
 def undelivered(queue: str) -> str:
-    """The queue for what SNS could not deliver to a queue: `<queue>-undelivered.fifo`."""
+    """The dead-letter queue of a queue's subscription, for what SNS could not deliver: `<queue>-undelivered.fifo`."""
     return f"{queue.removesuffix(FIFO)}-undelivered{FIFO}"

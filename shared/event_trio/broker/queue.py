@@ -1,4 +1,4 @@
-"""An SQS FIFO queue as its reader sees it: receive, extend, delete; batches fail entry by entry."""
+"""An SQS FIFO queue: receives messages, extends their visibility and deletes them, in batches."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BrokerUnavailable
-from .aws import BROKER_FAULTS, error_code
+from .aws import BROKER_FAULTS, error_code, is_not_found
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.type_defs import MessageTypeDef
 
-# How SQS says that a receipt handle is good for nothing any more, with the second for FIFO queues; by the last word,
-# for its protocols put different ones before it.
+# Codes of SQS for a receipt handle that is not valid any more, without the prefix, which differs by protocol.
 STALE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidParameterValueException", "MessageNotInflight")
-# AWS: ReceiveMessage, DeleteMessageBatch and ChangeMessageVisibilityBatch take at most ten.
+# AWS: ReceiveMessage, DeleteMessageBatch and ChangeMessageVisibilityBatch accept at most ten entries.
 BATCH = 10
-GONE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "AWS.SimpleQueueService.QueueDoesNotExist")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message in flight. Its receipt handle holds only until its visibility runs out."""
+    """A received message. Its receipt handle is valid until its visibility timeout expires."""
 
     message_id: str
     receipt_handle: str
@@ -40,35 +38,35 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage(Message):
-    """A message for which SQS refused what the rest of its batch was granted."""
+    """A message whose entry of a batch failed."""
 
     code: str = ""
 
     @property
     def is_stale(self) -> bool:
-        """Whether its receipt handle holds no more: to ask again is in vain."""
+        """Whether its receipt handle is not valid any more, so that a retry cannot succeed."""
         return self.code.replace("#", ".").rpartition(".")[2] in STALE
 
 
 class Queue:
-    """A queue by its name. It is looked up at the first call and again after it was missing.
+    """A queue. Its URL is looked up at the first call, and again after the queue was not found.
 
-    Every call raises BrokerUnavailable, saying what is wrong, when the queue or the broker cannot be used.
+    Every call raises BrokerUnavailable, with the reason, when the queue or the broker cannot be used.
     """
 
     def __init__(self, client: SQSClient, name: str, *, url: str | None = None) -> None:
         """`url` is needed for a queue of another account; any other is found by its name."""
         self.name = name
         self.missing = False
-        """Whether the last call found no such queue."""
+        """Whether the queue did not exist at the last call."""
         self._client = client
         self._known_url = url
         self._url = url
 
     async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
-        """Up to `most` messages, after waiting up to `wait_seconds` (20 at the most) for the first.
+        """Receive up to `most` messages, waiting up to `wait_seconds` (at most 20) for the first.
 
-        Never cancel it: a poll that dies can still take messages, which then stay invisible.
+        Do not cancel it: a cancelled receive can still take messages, which then stay invisible.
         """
         url = await self.url()
         try:
@@ -141,14 +139,14 @@ class Queue:
         return self._url
 
     def _ensure_sqs(self, answer: Mapping[str, Any]) -> None:
-        # A gateway's page with status 200 is to the SDK an answer that says nothing: no messages, or none refused. SQS
-        # names every request that it answers.
+        # For the SDK a gateway's page with status 200 is an empty response: no messages, or no failed entries. Every
+        # response of SQS has a request id.
         if "RequestId" not in answer["ResponseMetadata"]:
-            raise BrokerUnavailable(f"what answers for queue {self.name} is not SQS")
+            raise BrokerUnavailable(f"the endpoint of queue {self.name} is not SQS")
 
     def _unavailable(self, action: str, error: BaseException) -> BrokerUnavailable:
         code = error_code(error)
-        self.missing = code in GONE
+        self.missing = is_not_found(error)
         if self.missing:
             self._url = self._known_url
             return BrokerUnavailable(f"queue {self.name} does not exist; deploy the topology")

@@ -1,4 +1,4 @@
-"""What a topic lets through to a queue, as the broker has it."""
+"""Reads a subscription's filter policy from the broker."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 from typing import TYPE_CHECKING
 
 from ..errors import BrokerUnavailable
-from .aws import BROKER_FAULTS, error_code
+from .aws import BROKER_FAULTS, error_code, topic_arn_beside
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
 
 
 async def filtered_types(client: SNSClient, *, topic: str, queue_arn: str) -> frozenset[str] | None:
-    """The event types that the queue's subscription lets through; None when it filters by nothing.
+    """The event types that the filter policy of the queue's subscription accepts; None if it does not filter by type.
 
-    Raises BrokerUnavailable when there is no such subscription, or it cannot be read.
+    Raises BrokerUnavailable when there is no such subscription, or when it cannot be read.
     """
-    topic_arn = f"{queue_arn.rpartition(':')[0].replace(':sqs:', ':sns:', 1)}:{topic}"
+    topic_arn = topic_arn_beside(queue_arn, topic)
     try:
         pages = client.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
         found = [each async for page in pages for each in page["Subscriptions"] if each.get("Endpoint") == queue_arn]

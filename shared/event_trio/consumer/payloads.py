@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +11,11 @@ import httpx
 import structlog
 
 from ..backoff import Backoff
-from ..circuit_breaker import CircuitBreaker, CircuitBreakerOptions
+from ..circuit_breaker import CircuitBreakerOptions, ItemCircuitBreaker
 from ..clock import Clock
 from ..envelope import Envelope
 from ..errors import EventTrioError
-from ..failure_attribution import Attribution, FailureAttribution
+from ..failure_attribution import Attribution
 from ..http_client.bounded_response import ResponseTooLarge, send
 from .errors import DependencyUnavailable, Reject
 
@@ -64,10 +63,7 @@ class PayloadReader:
     def __init__(self, options: PayloadOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._options = options
         self._client = client
-        self._clock = clock
-        # Jitter is no secret.
-        self._breaker = CircuitBreaker(options.trip, random=random.random)
-        self._blame = FailureAttribution()
+        self._breaker = ItemCircuitBreaker(options.trip, clock, least_wait_seconds=LEAST_WAIT_SECONDS)
 
     async def read(self, envelope: Envelope, *, within: float | None = None) -> dict[str, Any] | Erased:
         """What the event states, after at most so many seconds.
@@ -76,7 +72,7 @@ class PayloadReader:
         DependencyUnavailable.
         """
         request = self._request(envelope.dataref or "")
-        if not self._breaker.try_call(self._clock.monotonic()):
+        if not self._breaker.try_call():
             raise self._outage(f"payloads cannot be read: {self._breaker.reason}")
         try:
             async with asyncio.timeout(within):
@@ -127,8 +123,7 @@ class PayloadReader:
         return data
 
     def _answered(self, envelope: Envelope, *, through: bool) -> None:
-        self._blame.answered(envelope.id, through=through)
-        self._breaker.record_success()
+        self._breaker.record_response(envelope.id, success=through)
 
     def _refused(self, envelope: Envelope, reason: str) -> PayloadRefused:
         self._answered(envelope, through=False)
@@ -136,21 +131,16 @@ class PayloadReader:
 
     def _down(self, envelope: Envelope, reason: str) -> DependencyUnavailable | PayloadRefused:
         """An outage, unless this event meets it again and again while others are read."""
-        fault = self._blame.failed(envelope.id)
-        if fault is Attribution.ITEM:
-            self._breaker.record_inconclusive()
+        attribution, opened = self._breaker.record_failure(envelope.id, reason)
+        if attribution is Attribution.ITEM:
             return PayloadRefused(f"{reason}, while other payloads were read")
-        if fault is Attribution.UNCLEAR:
-            self._breaker.record_inconclusive()
-        elif self._breaker.record_failure(self._clock.monotonic(), reason):
+        if opened:
             log.warning("payloads cannot be read", action="consumer.payloads_unavailable", error=reason)
         return self._outage(reason)
 
     def _outage(self, reason: str) -> DependencyUnavailable:
         """Tried again as soon as the breaker lets somebody see."""
-        opens_at = self._breaker.next_probe_at
-        wait = 0.0 if opens_at is None else opens_at - self._clock.monotonic()
-        return DependencyUnavailable(max(LEAST_WAIT_SECONDS, wait), reason)
+        return DependencyUnavailable(self._breaker.wait_seconds(), reason)
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
         for attempt in range(1, self._options.attempts + 1):

@@ -1,1 +1,1 @@
-"""Event payloads that services agree on."""
+"""The payloads of events."""

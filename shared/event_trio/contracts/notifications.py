@@ -1,4 +1,4 @@
-"""What the notification service states: the payloads of `notification.*` events. None of them names the recipient."""
+"""The payloads of `notification.*` events, which the notification service publishes. None contains the recipient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .payload import EventPayload
 
 
 class NotificationEvent(EventPayload):
-    """What every notification event says: which notification, of which order, and which event it answers."""
+    """The fields of every notification event: the notification, its order, and the event that caused it."""
 
     notification_id: UUID
     order_id: UUID
@@ -19,13 +19,13 @@ class NotificationEvent(EventPayload):
 
 
 class NotificationSent(NotificationEvent):
-    """The customer was notified, as far as the channel can tell."""
+    """The channel accepted the notification."""
 
     type: ClassVar[str] = "notification.sent"
 
 
 class NotificationFailed(NotificationEvent):
-    """The customer could not be notified, and no further attempt will be made."""
+    """The customer could not be notified, and no further attempt is made."""
 
     type: ClassVar[str] = "notification.failed"
 

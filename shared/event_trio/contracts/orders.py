@@ -1,4 +1,4 @@
-"""What the order service states: the payloads of `order.*` events."""
+"""The payloads of `order.*` events, which the order service publishes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from .payload import EventPayload
 
-# As text, in plain notation: a JSON number would pass through floats on its way.
+# A string in plain notation: many JSON parsers convert numbers to floats.
 Money = Annotated[Decimal, PlainSerializer(lambda amount: format(amount, "f"), return_type=str, when_used="json")]
 
 
 class OrderedLine(BaseModel):
-    """So many of one thing, at a price each."""
+    """A quantity of one article, and its unit price."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -25,7 +25,7 @@ class OrderedLine(BaseModel):
 
 
 class OrderEvent(EventPayload):
-    """What every order event says."""
+    """The fields of every order event."""
 
     order_id: UUID
     customer_id: str
@@ -50,19 +50,19 @@ class OrderConfirmed(OrderEvent):
 
 
 class OrderShipped(OrderEvent):
-    """The order is on its way."""
+    """The order was shipped."""
 
     type: ClassVar[str] = "order.shipped"
 
 
 class OrderDelivered(OrderEvent):
-    """The order arrived."""
+    """The order was delivered."""
 
     type: ClassVar[str] = "order.delivered"
 
 
 class OrderCancelled(OrderEvent):
-    """The order will not be carried out."""
+    """The order was cancelled and will not be shipped."""
 
     type: ClassVar[str] = "order.cancelled"
 
@@ -70,7 +70,7 @@ class OrderCancelled(OrderEvent):
 
 
 class OrderHeld(OrderEvent):
-    """The order waits until it is released."""
+    """The order was held, and waits until it is released."""
 
     type: ClassVar[str] = "order.held"
 
@@ -78,7 +78,7 @@ class OrderHeld(OrderEvent):
 
 
 class OrderReleased(OrderEvent):
-    """The order goes on where it was held."""
+    """The order was released, and has its state before the hold."""
 
     type: ClassVar[str] = "order.released"
 

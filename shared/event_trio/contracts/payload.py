@@ -1,4 +1,4 @@
-"""What every event payload is."""
+"""The base class of event payloads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class EventPayload(BaseModel):
-    """The `data` of an event: a fact, frozen.
+    """The `data` of an event.
 
-    Unknown fields are ignored, so that a publisher may add one without a new major version.
+    Unknown fields are ignored, so that a publisher may add fields without a new major version.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

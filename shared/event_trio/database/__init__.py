@@ -1,1 +1,1 @@
-"""Connections to Postgres, migrations, roles, and what its errors mean."""
+"""Connections to Postgres, migrations, roles, and the classification of database errors."""

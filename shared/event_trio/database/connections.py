@@ -1,4 +1,4 @@
-"""Connections to Postgres: an SQLAlchemy engine for the services, a bare asyncpg pool for the hot paths."""
+"""Connections to Postgres: SQLAlchemy engines for services, asyncpg pools for hot paths."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ WHERE current_setting(wanted.name) = '0'
 
 
 def create_engine(url: str, *, application_name: str, pool_size: int = 5, overflow: int | None = None) -> AsyncEngine:
-    """An engine for a plain `postgresql://` URL: it keeps `pool_size` connections, and makes `overflow` more at peaks
-    (as many again, unless told).
+    """An engine for a `postgresql://` URL: it keeps `pool_size` connections, and opens up to `overflow` more at peaks
+    (by default as many again).
 
-    It prepares statements, so between it and Postgres there may be a pooler in session mode, or none.
-    Connections are tested when they are taken from the pool: a restarted database costs no failed request.
+    It prepares statements, so a pooler between it and Postgres must be in session mode. Connections are tested when
+    they are taken from the pool, so that a restart of the database fails no request.
     """
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -49,7 +49,7 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
         max_overflow=pool_size if overflow is None else overflow,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
-        # An error's text goes into logs, and parameters hold personal data.
+        # Error texts are logged, and parameters contain personal data.
         hide_parameters=True,
         connect_args={
             **parse(url).arguments(),
@@ -75,11 +75,11 @@ def limit_waits(engine: AsyncEngine) -> AsyncEngine:
 
 
 def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size: int = 5) -> Pool:
-    """A bare pool whose connections survive a pooler in transaction mode.
+    """An asyncpg pool that works through a pooler in transaction mode.
 
-    Such a pooler may give every transaction another server connection, so no statement is kept prepared
-    (https://www.pgbouncer.org/features.html) and nothing of a session is there to be reset.
-    Use it through `transaction()` only, after entering it (`async with pool`), which connects to nothing yet.
+    Such a pooler may use another server connection for every transaction, so no statement is kept prepared
+    (https://www.pgbouncer.org/features.html) and no session state is reset. Use the pool through `transaction()` only,
+    after entering it (`async with pool`), which does not connect yet.
     """
 
     async def keep_no_session(_: object) -> None:
@@ -100,7 +100,7 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
 async def connect(
     url: str, *, command_timeout: float | None = None, timeout: float = CONNECT_SECONDS
 ) -> asyncpg.Connection[asyncpg.Record]:
-    """One connection, for what needs a session of its own; nothing is kept prepared, so any pooler will do."""
+    """A single connection outside a pool. No statement is kept prepared, so it works through any pooler."""
     return await asyncpg.connect(
         **parse(url).arguments(), timeout=timeout, command_timeout=command_timeout, statement_cache_size=0
     )
@@ -108,14 +108,14 @@ async def connect(
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection inside a transaction: the unit that a transaction-mode pooler keeps on one server connection."""
+    """A connection in a READ COMMITTED transaction, the unit that a transaction-mode pooler keeps on one connection."""
     async with acquire(pool) as connection, connection.transaction(isolation="read_committed"):
         yield connection
 
 
 @asynccontextmanager
 async def acquire(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection of the pool; what is known to be ending is not given to the next one."""
+    """A connection of the pool. One that the server is closing is discarded instead of returned to the pool."""
     async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
         try:
             yield connection

@@ -1,6 +1,6 @@
-"""Whose fault an error of the database is, by one table: the database's, the moment's, or that of what was asked.
+"""Classifies database errors: the database is unavailable, the transaction may be retried, or the statement is wrong.
 
-Nothing else in this project looks at a SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+No other module looks at a SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 """
 
 from __future__ import annotations
@@ -15,53 +15,56 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-# What asyncpg itself raises: the server's answers, and what it says of a call and of a connection.
+# asyncpg's own errors: the server's error responses, misuse of the interface, and protocol errors.
 _ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
-# What can be raised while talking to Postgres through asyncpg, for an `except` around nothing but that.
+# What a call through asyncpg can raise; for an `except` around nothing but such calls.
 DATABASE_FAULTS: tuple[type[Exception], ...] = (*_ASYNCPG, OSError, TimeoutError)
+# The same for calls through an SQLAlchemy engine.
+ENGINE_FAULTS: tuple[type[Exception], ...] = (DBAPIError, PoolExhausted, *DATABASE_FAULTS)
 
 
 class Fault(StrEnum):
-    """What an error of the database says about what to do."""
+    """What to do about a database error."""
 
     UNAVAILABLE = "unavailable"
-    """The database as a whole refuses or is away: whatever is asked now fails. Wait for it."""
+    """The database as a whole cannot be used: every statement fails now. Wait for it."""
     TRANSIENT = "transient"
-    """This transaction lost to others, or to a limit: do it again a little later. The database is well."""
+    """This transaction lost a conflict or reached a limit. Retry it shortly; the database itself is available."""
     NOT_MIGRATED = "not_migrated"
-    """Tables or grants are missing: that is for whoever deploys it."""
+    """Tables or privileges are missing. Run the migrations."""
     STATEMENT = "statement"
-    """What was asked is at fault: a value, a constraint, a mistake in the statement. It fails again."""
+    """The statement is at fault: a value, a constraint or the SQL itself. It would fail again."""
 
 
-# The longest beginning that fits counts; what is not named is OWN.
+# The longest matching prefix applies; codes that are not listed are STATEMENT.
 _BY_STATE: dict[str, Fault] = {
     "08": Fault.UNAVAILABLE,  # connection
-    "25006": Fault.UNAVAILABLE,  # a read-only transaction: a standby, a full disk's guard, a fail-over under way
-    "25P03": Fault.TRANSIENT,  # idle in transaction for too long
-    "25P04": Fault.TRANSIENT,  # a transaction that took too long
-    "26000": Fault.TRANSIENT,  # a prepared statement that another server connection has
-    "28": Fault.UNAVAILABLE,  # no such role, no login, a wrong password
-    "3D": Fault.UNAVAILABLE,  # no such database
-    "3F": Fault.NOT_MIGRATED,  # no such schema
+    "25006": Fault.UNAVAILABLE,  # read-only transaction: a standby, a full-disk guard, or a failover in progress
+    "25P03": Fault.TRANSIENT,  # idle in transaction timeout
+    "25P04": Fault.TRANSIENT,  # transaction timeout
+    "26000": Fault.TRANSIENT,  # prepared statement of another server connection
+    "28": Fault.UNAVAILABLE,  # unknown role, login not permitted, or wrong password
+    "3D": Fault.UNAVAILABLE,  # unknown database
+    "3F": Fault.NOT_MIGRATED,  # unknown schema
     "40": Fault.TRANSIENT,  # serialization, deadlock
-    "42501": Fault.NOT_MIGRATED,  # no grant
-    "42P01": Fault.NOT_MIGRATED,  # no such table
+    "42501": Fault.NOT_MIGRATED,  # insufficient privilege
+    "42P01": Fault.NOT_MIGRATED,  # unknown table
     "53": Fault.UNAVAILABLE,  # disk, memory, connections
     "55006": Fault.TRANSIENT,  # object in use
-    "55P03": Fault.TRANSIENT,  # a lock that was not to be had in time
+    "55P03": Fault.TRANSIENT,  # lock timeout
     "57": Fault.UNAVAILABLE,  # shutting down, starting up
-    "57014": Fault.TRANSIENT,  # cancelled, by a statement timeout or by somebody
-    "58": Fault.UNAVAILABLE,  # the server's own system
-    "72": Fault.TRANSIENT,  # a snapshot that is too old
-    "F0": Fault.UNAVAILABLE,  # the server's configuration
-    "XX": Fault.TRANSIENT,  # an internal error, of the server or of a pooler in between: nobody knows
+    "57014": Fault.TRANSIENT,  # cancelled by a statement timeout or by a user
+    "58": Fault.UNAVAILABLE,  # system error of the server
+    "72": Fault.TRANSIENT,  # snapshot too old
+    "F0": Fault.UNAVAILABLE,  # configuration file error
+    "XX": Fault.TRANSIENT,  # internal error of the server or of a pooler
 }
 _LENGTHS = (5, 2)
 
 LOCK_NOT_AVAILABLE = "55P03"
 READ_ONLY = "25006"
+INSUFFICIENT_PRIVILEGE = "42501"
 
 _MISTAKES = (DataError, IntegrityError, ProgrammingError)
 _DRIVERS = ("asyncpg", "sqlalchemy")
@@ -70,7 +73,7 @@ _ENDED = ("cannot switch to", "not connected")
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """Whose fault it is, or None for what the database or its driver did not raise."""
+    """The fault, or None if neither the database nor its driver raised the error."""
     if isinstance(error, PoolExhausted):
         return Fault.TRANSIENT
     if isinstance(error, DBAPIError):
@@ -79,10 +82,10 @@ def fault_of(error: BaseException) -> Fault | None:
         if error.orig is None or (sqlstate(error) is None and isinstance(error, _MISTAKES)):
             return Fault.STATEMENT
         return _of_driver(error.orig)
-    # SQLAlchemy's adapter raises its own errors bare where a pool connects without an engine.
+    # SQLAlchemy's adapter raises its own errors unwrapped where a pool connects without an engine.
     if isinstance(error, (*_ASYNCPG, AsyncAdapt_asyncpg_dbapi.Error)):
         return _of_driver(error)
-    # The driver lets through what the network raises. A handler's own missing file is an OSError too.
+    # The driver passes network errors through. A missing file in a handler is an OSError as well.
     if isinstance(error, OSError):
         return Fault.UNAVAILABLE if raised_by_driver(error) else None
     return None
@@ -95,31 +98,36 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def lock_not_available(error: BaseException) -> bool:
-    """Whether a lock was not to be had within `lock_timeout`."""
+    """Whether `lock_timeout` expired."""
     return sqlstate(error) == LOCK_NOT_AVAILABLE
 
 
 def read_only(error: BaseException) -> bool:
-    """Whether the database took it for a change, and takes none."""
+    """Whether the statement was rejected because the transaction is read-only."""
     return sqlstate(error) == READ_ONLY
 
 
-def connection_ended(error: BaseException) -> bool:
-    """Whether a connection is of no use any more, between the server's last word and its end.
+def privilege_missing(error: BaseException) -> bool:
+    """Whether the role lacks a privilege, rather than the database a table."""
+    return sqlstate(error) == INSUFFICIENT_PRIVILEGE
 
-    What asyncpg then calls "another operation" is that last word, and its next error, of the rollback, hides the first.
-    (Two tasks on one connection are an InterfaceError alone.)
+
+def connection_ended(error: BaseException) -> bool:
+    """Whether the server is closing the connection, so that it cannot be used any more.
+
+    After the server's last message asyncpg reports "another operation", and its next error, of the rollback, hides the
+    first one. (Two tasks that use one connection cause an InterfaceError only.)
     """
-    told: BaseException | None = error
-    while told is not None:
-        if isinstance(told, asyncpg.InternalClientError) and any(end in str(told) for end in _ENDED):
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, asyncpg.InternalClientError) and any(end in str(current) for end in _ENDED):
             return True
-        told = told.__cause__ or told.__context__
+        current = current.__cause__ or current.__context__
     return False
 
 
 def raised_by_driver(error: BaseException) -> bool:
-    """Whether it comes out of the database's driver, be it that the network below it raised it."""
+    """Whether the error comes from the database driver, including network errors below it."""
     frames = list(_frames(error))
     for frame in reversed(frames):
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
@@ -132,15 +140,15 @@ def raised_by_driver(error: BaseException) -> bool:
 
 def _of_driver(error: BaseException) -> Fault:
     raw = error if isinstance(error, _ASYNCPG) else error.__cause__ or error
-    # While connecting, a refusal is the database's, whatever it is called: that it takes no connections has the state
-    # of an object that is not ready.
+    # While connecting, every rejection means that the database is unavailable: that it accepts no connections has the
+    # SQLSTATE of an object that is not ready.
     if any(frame.f_globals.get("__name__") == _CONNECTING for frame in _frames(raw)):
         return Fault.UNAVAILABLE
-    # After a migration the plans that a connection has kept fit no more; it drops them, and the next time is well.
+    # A migration invalidates the plans that a connection has cached; it drops them, and the next attempt succeeds.
     if isinstance(raw, asyncpg.InvalidCachedStatementError):
         return Fault.TRANSIENT
-    # Without a server's answer the driver speaks: of a value that it cannot send, of a connection that two tasks use at
-    # once (mistakes, both), or of one that is closed.
+    # Without an error response of the server the driver itself raised it: for a value that it cannot send, a connection
+    # that two tasks use at once (both programming errors), or a closed connection.
     if isinstance(raw, ValueError | TypeError):
         return Fault.STATEMENT
     state = sqlstate(error) or sqlstate(raw)

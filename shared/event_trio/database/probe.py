@@ -1,4 +1,4 @@
-"""Asks a database how it stands, for readiness: one question, one round trip, on a connection of its own."""
+"""Reads the state of a database for the readiness check: one round trip on a separate connection."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sqlalchemy.util import greenlet_spawn
 
 from .faults import Fault, fault_of
 
-LOOK_SECONDS = 2.5
+PROBE_SECONDS = 2.5
 
-# A setting of the role or the database holds for new sessions only, and this one is kept: so it is looked up too.
+# A setting of the role or the database applies to new sessions only, and this session is kept: look it up as well.
 READ_ONLY = """
 pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean OR coalesce((
     SELECT split_part(setting, '=', 2)::boolean
@@ -35,18 +35,18 @@ STATE_ALONE = f"SELECT {READ_ONLY}, NULL"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
-    """How a database stands that answers."""
+    """The state of a database that answers."""
 
     read_only: bool
     migration: str | None
-    """Its newest migration, as far as this role may see."""
+    """The migration that it has, if this role may read it."""
 
 
 async def ask(connection: Any, query: str) -> list[list[str]]:
     """The rows of a query without parameters, as text, in one round trip.
 
-    COPY goes by the simple protocol: nothing is prepared, so it fits through a pooler in transaction mode without a
-    transaction around it. NULL is the empty text.
+    COPY uses the simple query protocol, which prepares nothing, so it works through a pooler in transaction mode
+    without an explicit transaction. NULL becomes the empty string.
     """
     parts: list[bytes] = []
 
@@ -58,26 +58,26 @@ async def ask(connection: Any, query: str) -> list[list[str]]:
 
 
 class DatabaseProbe:
-    """Looks at the database of an engine, beside its pool, which may be busy; callers at one time share one look."""
+    """Probes the database of an engine without using its pool; concurrent callers share one probe."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._kept: Any = None
-        self._looking: asyncio.Task[DatabaseState] | None = None
+        self._probing: asyncio.Task[DatabaseState] | None = None
         event.listen(engine.sync_engine, "engine_disposed", lambda _: self._drop())
 
-    async def look(self) -> DatabaseState:
-        """How it stands now; raises what the database raises."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-            # Nobody may be left to hear of it.
-            self._looking.add_done_callback(lambda looking: looking.cancelled() or looking.exception())
-        # Whoever stops waiting leaves the others their answer.
-        return await asyncio.shield(self._looking)
+    async def state(self) -> DatabaseState:
+        """The current state; raises the database's error."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+            # Every caller may have stopped waiting: retrieve the exception.
+            self._probing.add_done_callback(lambda probe: probe.cancelled() or probe.exception())
+        # A caller that stops waiting does not cancel the probe of the others.
+        return await asyncio.shield(self._probing)
 
-    async def _look(self) -> DatabaseState:
+    async def _probe(self) -> DatabaseState:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(PROBE_SECONDS):
                 return await self._ask()
         except BaseException:
             self._drop()
@@ -96,7 +96,7 @@ class DatabaseProbe:
     async def _connection(self) -> Any:
         if self._kept is None or self._kept.driver_connection.is_closed():
             self._drop()
-            # A pool of the same kind connects as the engine does.
+            # A pool of the same kind connects in the same way as the engine.
             self._kept = await greenlet_spawn(self._engine.sync_engine.pool.recreate().connect)
         return self._kept.driver_connection
 

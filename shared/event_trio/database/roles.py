@@ -1,4 +1,4 @@
-"""Database roles: one per process that connects, made by the first migration, with limits and passwords."""
+"""Database roles: one per connecting process, created by the first migration, with timeouts and passwords."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ SCRAM_ITERATIONS = 4096
 
 
 def create_login_role(role: str) -> str:
-    """The statement that makes a login role, unless it exists: roles belong to the server, not to the database.
+    """The statement that creates a login role unless it exists: roles belong to the server, not to the database.
 
-    A statement waits for a lock, and an idle transaction keeps its own, only so long: a process that hangs must
-    not stop the others.
+    It sets `lock_timeout` and `idle_in_transaction_session_timeout`: a process that hangs must not stop the others.
     """
     return f"""
     DO $$ BEGIN
@@ -31,7 +30,7 @@ def create_login_role(role: str) -> str:
 
 
 def close_to_others(*roles: str) -> tuple[str, ...]:
-    """The statements after which only these roles (and the owner) may connect to and look into the database."""
+    """The statements that let only these roles (and the owner) connect to the database and use its schema."""
     named = ", ".join(roles)
     return (
         f"""
@@ -46,7 +45,7 @@ def close_to_others(*roles: str) -> tuple[str, ...]:
 
 
 async def set_passwords(url: str, passwords: Mapping[str, str]) -> None:
-    """Give roles their passwords. Only a verifier leaves this process: statements may end up in the server's log."""
+    """Set the roles' passwords. Only a SCRAM verifier is sent: statements may be written to the server's log."""
     if not passwords:
         return
     connection = await connect(url)

@@ -1,4 +1,4 @@
-"""The one parser of database URLs: what it takes works for every connection, and what it does not is said at start."""
+"""Parses database URLs at startup; what it accepts works for every kind of connection."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SYSTEM_CERTIFICATES = "system"
 
 ENCODE = (
     "in a password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25 and a blank as %20, "
-    "or give the password apart"
+    "or set the password in its own variable"
 )
 NO_ENCODING = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# What asyncpg reads from the environment although everything is given, in the modes that fall back.
+# Variables that asyncpg reads in the modes `allow` and `prefer`, even if everything is given.
 SSL_VARIABLES = ("PGSSLCERT", "PGSSLKEY", "PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION")
 
 
@@ -45,12 +45,12 @@ class DatabaseUrl:
 
     @property
     def sslmode(self) -> str:
-        """As given, else `prefer` as everywhere with Postgres; on this machine itself nothing is gained by TLS."""
+        """The given mode; by default `disable` for this machine and `prefer`, as libpq does, for others."""
         local = all(host.startswith("/") or is_loopback(host) for host, _ in self.hosts)
         return self.parameters.get("sslmode", "disable" if local else "prefer")
 
     def arguments(self) -> dict[str, Any]:
-        """What `asyncpg.connect` takes; complete, so that neither PG* variables nor files of the user's add to it.
+        """The arguments of `asyncpg.connect`. Neither PG* variables nor files of the user add to them.
 
         Raises InvalidDatabaseUrl when a certificate cannot be read.
         """
@@ -59,7 +59,7 @@ class DatabaseUrl:
             "host": list(hosts),
             "port": list(ports),
             "user": self.user,
-            # Empty rather than none: for none asyncpg looks into $PGPASSWORD and ~/.pgpass.
+            # Empty rather than None: for None asyncpg reads $PGPASSWORD and ~/.pgpass.
             "password": self.password or "",
             "database": self.database,
             "ssl": self._ssl(),
@@ -69,7 +69,7 @@ class DatabaseUrl:
         }
 
     def __str__(self) -> str:
-        """The URL with everything encoded that has to be; it holds the password."""
+        """The URL, URL-encoded. It contains the password."""
         secret = f":{quote(self.password, safe='')}" if self.password else ""
         sockets = [host for host, _ in self.hosts if host.startswith("/")]
         given = {**({"host": ",".join(sockets)} if sockets else {}), **self.parameters}
@@ -82,7 +82,7 @@ class DatabaseUrl:
         if self.sslmode == "disable":
             return False
         if self.sslmode in ("allow", "prefer"):
-            # Only by its name does the driver fall back to a connection without TLS.
+            # The driver falls back to a connection without TLS only if it gets the name of the mode.
             for name in SSL_VARIABLES:
                 os.environ.pop(name, None)
             return self.sslmode
@@ -101,44 +101,46 @@ class DatabaseUrl:
                 found.load_cert_chain(self.parameters["sslcert"], self.parameters.get("sslkey"), password="")
         except (OSError, ValueError) as error:
             named = ", ".join(f"{name}={self.parameters[name]}" for name in PARAMETERS[2:5] if name in self.parameters)
-            raise InvalidDatabaseUrl(f"names certificates that cannot be used ({named}): {error}") from None
+            raise InvalidDatabaseUrl(f"has certificates that cannot be used ({named}): {error}") from None
         return found
 
 
 def parse(text: str, password: str | None = None) -> DatabaseUrl:
-    """What the URL says; `password` is the one that was given apart from it.
+    """Parse a URL; `password` is the one that was given separately.
 
-    Raises InvalidDatabaseUrl with a sentence that goes after the setting's name, and never holds the password.
+    Raises InvalidDatabaseUrl with a text that follows the name of the setting and never contains the password.
     """
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in SCHEMES:
         raise InvalidDatabaseUrl("must start with postgresql://")
     if any(character.isspace() or not character.isprintable() for character in rest):
-        raise InvalidDatabaseUrl(f"has a blank or a control character in it; {ENCODE}")
+        raise InvalidDatabaseUrl(f"contains whitespace or a control character; {ENCODE}")
     if "#" in rest:
-        raise InvalidDatabaseUrl(f"has a raw # in it; {ENCODE}")
+        raise InvalidDatabaseUrl(f"contains an unencoded #; {ENCODE}")
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
     credentials, _, address = authority.rpartition("@")
     if "@" in path or "@" in query or "/" in path:
-        raise InvalidDatabaseUrl(f"has a raw / or ? before its last @, or a raw / or @ in its database; {ENCODE}")
+        raise InvalidDatabaseUrl(
+            f"contains an unencoded / or ? before the last @, or an unencoded / or @ in the database name; {ENCODE}"
+        )
     user, _, secret = credentials.partition(":")
     parameters = _parameters(query)
     hosts = _hosts(address, parameters.pop("host", None))
     if not user:
-        raise InvalidDatabaseUrl("names no role: postgresql://role@host:port/database")
+        raise InvalidDatabaseUrl("has no role: postgresql://role@host:port/database")
     if not path:
-        raise InvalidDatabaseUrl("names no database: postgresql://role@host:port/database")
+        raise InvalidDatabaseUrl("has no database: postgresql://role@host:port/database")
     found, given = _decoded(secret) or None, password or None
     if found and given and found != given:
-        raise InvalidDatabaseUrl("has a password in it, and another one is given apart: leave one out")
+        raise InvalidDatabaseUrl("contains a password, and a different one is set separately: remove one of them")
     url = DatabaseUrl(hosts, _decoded(user), _decoded(path), found or given, parameters)
     url.arguments()
     return url
 
 
 def with_password(text: str, password: str | None) -> str:
-    """The URL, with the password that was given apart from it. Raises InvalidDatabaseUrl."""
+    """The URL with the password that was given separately. Raises InvalidDatabaseUrl."""
     url = parse(text, password)
     return str(url) if password else text
 
@@ -149,7 +151,7 @@ def _parameters(query: str) -> dict[str, str]:
         name, _, raw = part.partition("=")
         name, value = _decoded(name), _decoded(raw)
         if name not in PARAMETERS:
-            raise InvalidDatabaseUrl(f"has the parameter {name!r}, which is not taken; known: {', '.join(PARAMETERS)}")
+            raise InvalidDatabaseUrl(f"has the unknown parameter {name!r}; known: {', '.join(PARAMETERS)}")
         if name in found:
             raise InvalidDatabaseUrl(f"has the parameter {name!r} twice")
         if value:
@@ -164,36 +166,36 @@ def _parameters(query: str) -> dict[str, str]:
 
 def _hosts(address: str, parameter: str | None) -> tuple[tuple[str, int], ...]:
     if address and parameter:
-        raise InvalidDatabaseUrl("names a host before the database and another one as a parameter")
+        raise InvalidDatabaseUrl("names a host in the authority and another one as a parameter")
     if parameter and parameter.startswith("/"):
-        return ((parameter, DEFAULT_PORT),)  # the folder of a socket, which may have colons in its name
+        return ((parameter, DEFAULT_PORT),)  # the directory of a Unix socket, whose name may contain colons
     found = tuple(_host(part) for part in (address or parameter or "").split(",") if part)
     if not found:
-        raise InvalidDatabaseUrl("names no host: postgresql://role@host:port/database")
+        raise InvalidDatabaseUrl("has no host: postgresql://role@host:port/database")
     return found
 
 
 def _host(text: str) -> tuple[str, int]:
     matched = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?", text)
     if matched is None:
-        raise InvalidDatabaseUrl("names a host that is none: an IPv6 address stands in brackets, one port behind it")
+        raise InvalidDatabaseUrl("has an invalid host: write an IPv6 address in brackets, followed by at most one port")
     host, port = _decoded(matched[1]).strip("[]"), matched[2]
     if not host.startswith("/") and not is_host(host):
-        raise InvalidDatabaseUrl(f"names a host that is none (an IPv6 address stands in brackets); {ENCODE}")
+        raise InvalidDatabaseUrl(f"has an invalid host (write an IPv6 address in brackets); {ENCODE}")
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-        raise InvalidDatabaseUrl(f"names a port that is none; {ENCODE}")
+        raise InvalidDatabaseUrl(f"has an invalid port; {ENCODE}")
     return host, int(port) if port else DEFAULT_PORT
 
 
 def _decoded(text: str) -> str:
     if NO_ENCODING.search(text):
-        raise InvalidDatabaseUrl(f"has a % that begins no encoding; {ENCODE}")
+        raise InvalidDatabaseUrl(f"contains a % that starts no encoding; {ENCODE}")
     try:
         found = unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise InvalidDatabaseUrl("has an encoding that is no UTF-8") from None
+        raise InvalidDatabaseUrl("contains an encoding that is not UTF-8") from None
     if "\0" in found:
-        raise InvalidDatabaseUrl("has a zero byte in it")
+        raise InvalidDatabaseUrl("contains a zero byte")
     return found
 
 

@@ -1,1 +1,1 @@
-"""What every HTTP face of a service has: problems, tokens and roles, health, request context."""
+"""The HTTP side of every service: problem details, tokens and roles, health checks, request context."""

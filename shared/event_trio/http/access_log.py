@@ -1,4 +1,4 @@
-"""One log line and one measurement per request, and the last net under an unexpected error."""
+"""Logs and measures every request, and responds to unexpected errors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .problems import UNEXPECTED, HttpProblem, render
 
 log = structlog.get_logger(__name__)
 
-# Asked every few seconds by machines: logged only when they fail.
+# Polled every few seconds: logged only when they fail.
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class AccessMiddleware:
-    """Measures and logs each request by its route's template, never by its path or query, which may hold ids.
+    """Measures and logs each request by its route template, not by path or query, which may contain ids.
 
-    An exception that no handler took becomes a problem with status 500 here, inside the request's context, so that
-    its answer carries the correlation id and its log line the traceback.
+    An unhandled exception becomes a problem with status 500 here, inside the request context, so that the response has
+    the correlation id and the log line the traceback.
     """
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
@@ -34,28 +34,28 @@ class AccessMiddleware:
         started = time.perf_counter()
         status = 0
 
-        async def send_and_look(message: Message) -> None:
+        async def send_and_observe(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_look)
+            await self._app(scope, receive, send_and_observe)
         except Exception:
-            log.exception("request failed unexpectedly", action="http.failed", route=_route(scope))
+            log.exception("unexpected error in a request", action="http.failed", route=_route(scope))
             if status:
-                # The answer has begun: only a broken connection tells the caller that it is not whole.
+                # The response has started: only a broken connection tells the caller that it is incomplete.
                 raise
-            await render(HttpProblem(UNEXPECTED))(scope, receive, send_and_look)
+            await render(HttpProblem(UNEXPECTED))(scope, receive, send_and_observe)
         finally:
             self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         method, route = str(scope["method"]), _route(scope)
         self._metrics.duration.labels(_known(method), route, str(status)).observe(seconds)
-        say = log.debug if route in QUIET_PATHS and status < 500 else log.info
-        say(
+        write = log.debug if route in QUIET_PATHS and status < 500 else log.info
+        write(
             "request",
             action="http.request",
             method=method,
@@ -70,5 +70,5 @@ def _route(scope: Scope) -> str:
 
 
 def _known(method: str) -> str:
-    """A label has few values, whatever a caller invents."""
+    """The method as a label, which must have few values."""
     return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "_OTHER"

@@ -1,4 +1,4 @@
-"""The HTTP application that every service is: its routes, and all that surrounds them."""
+"""Creates the FastAPI application of a service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from ..observability.metrics import HttpMetrics, metrics_route
 from . import docs_pages, openapi, problems
 from .access_log import AccessMiddleware
-from .authorization import Authenticator, asks_for_tokens
+from .authorization import Authenticator, requires_tokens
 from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
 from .conditions import ConditionMiddleware
 from .health import HealthCheck, health_routes
@@ -34,8 +34,8 @@ def create_app(
 ) -> FastAPI:
     """A FastAPI application with problems, authentication, health, metrics and request context.
 
-    `state` is put on `app.state`, where the routes' dependencies find what they work with. Errors of the service's
-    own become problems by `translation`.
+    `state` is stored on `app.state`, where the dependencies of the routes look it up. `translation` maps the service's
+    own errors to problems.
     """
     app = FastAPI(
         title=title,
@@ -61,5 +61,5 @@ def create_app(
     app.include_router(metrics_route(registry))
     docs_pages.install(app)
     problems.install(app, translation or {})
-    openapi.install(app, asks_for_tokens=asks_for_tokens(authenticator))
+    openapi.install(app, requires_tokens=requires_tokens(authenticator))
     return app

@@ -1,4 +1,4 @@
-"""Who may call what: every route says which roles it serves."""
+"""Authentication and authorization: every route declares the roles that may call it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class Authenticator(Protocol):
-    """Knows who calls."""
+    """Authenticates callers."""
 
     async def authenticate(self, token: str | None) -> Principal:
         """The caller; raises TokenRejected, KeysUnavailable or TooManyRequests."""
@@ -31,7 +31,7 @@ class Authenticator(Protocol):
 
 
 class TokenAuthenticator:
-    """Asks for a bearer token."""
+    """Requires a bearer token."""
 
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
@@ -43,14 +43,14 @@ class TokenAuthenticator:
 
 
 class NoAuthenticator:
-    """Takes everyone for the operator: for one's own machine only."""
+    """Authenticates every caller as operator; for development only."""
 
     async def authenticate(self, token: str | None) -> Principal:
         return Principal("local", frozenset({Role.OPERATOR}))
 
 
 class RateLimitedAuthenticator:
-    """Lets nobody ask too often, once it knows who they are."""
+    """Limits the rate of requests of each authenticated caller."""
 
     def __init__(self, known: Authenticator, limit: RateLimit) -> None:
         self.known = known
@@ -63,10 +63,10 @@ class RateLimitedAuthenticator:
 
 
 def authenticator(settings: ServiceSettings) -> Authenticator:
-    """The authenticator that the settings ask for, with their rate limit.
+    """The authenticator that the settings describe, with its rate limit.
 
-    Raises ConfigurationError when there would be none on an address that others can reach, or when tokens of
-    every issuer or for every audience would do; or when only a part is set of what it takes.
+    Raises ConfigurationError when authentication would be off on an address that other machines can reach, and when
+    AUTH_JWKS, AUTH_ISSUER and AUTH_AUDIENCE are not all set or all unset.
     """
     known = _authenticator(settings)
     if not settings.rate_limit_per_minute:
@@ -74,8 +74,8 @@ def authenticator(settings: ServiceSettings) -> Authenticator:
     return RateLimitedAuthenticator(known, RateLimit(settings.rate_limit_per_minute))
 
 
-def asks_for_tokens(known: Authenticator) -> bool:
-    """Whether callers have to say who they are."""
+def requires_tokens(known: Authenticator) -> bool:
+    """Whether callers need a token."""
     return not isinstance(known.known if isinstance(known, RateLimitedAuthenticator) else known, NoAuthenticator)
 
 
@@ -83,8 +83,8 @@ def _authenticator(settings: ServiceSettings) -> Authenticator:
     if settings.auth_jwks is not None:
         if not settings.auth_issuer or not settings.auth_audience:
             raise ConfigurationError(
-                "AUTH_JWKS is set, so AUTH_ISSUER and AUTH_AUDIENCE must be too: "
-                "a token made by or for someone else is no proof"
+                "AUTH_JWKS is set, so AUTH_ISSUER and AUTH_AUDIENCE must be set too: "
+                "otherwise tokens of other issuers or for other audiences would be accepted"
             )
         ensure_key_set(settings.auth_jwks)
         keys = KeySet(key_set_from(settings.auth_jwks))
@@ -92,23 +92,25 @@ def _authenticator(settings: ServiceSettings) -> Authenticator:
     for name, value in (("AUTH_ISSUER", settings.auth_issuer), ("AUTH_AUDIENCE", settings.auth_audience)):
         if value:
             raise ConfigurationError(
-                f"{name} is set and AUTH_JWKS is not, so no token would be checked: set AUTH_JWKS to the path or URL "
-                f"of the issuer's key set, or unset {name}"
+                f"{name} is set and AUTH_JWKS is not, so tokens would not be verified: set AUTH_JWKS to the path or "
+                f"URL of the issuer's key set, or unset {name}"
             )
     if not settings.listens_on_loopback and settings.environment != "local":
         raise ConfigurationError(
-            f"AUTH_JWKS is not set and HTTP_HOST is {settings.http_host}: without authentication a service only "
-            "listens on loopback (HTTP_HOST=127.0.0.1) or with ENVIRONMENT=local; "
+            f"AUTH_JWKS is not set and HTTP_HOST is {settings.http_host}: without authentication a service listens "
+            "only on loopback (HTTP_HOST=127.0.0.1), or with ENVIRONMENT=local; "
             "set AUTH_JWKS to the path or URL of the issuer's key set"
         )
     log.warning(
-        "authentication is off: every request acts as operator", action="auth.off", http_host=settings.http_host
+        "authentication is disabled: every request has the role operator",
+        action="auth.disabled",
+        http_host=settings.http_host,
     )
     return NoAuthenticator()
 
 
 class RequireRole:
-    """A route's dependency: lets callers with one of the roles through, and gives the route the principal."""
+    """A dependency of a route that requires one of the roles, and returns the principal."""
 
     def __init__(self, *roles: Role) -> None:
         if not roles:
@@ -128,5 +130,5 @@ class RequireRole:
         except KeysUnavailable as unavailable:
             raise HttpProblem(UNAVAILABLE, str(unavailable), headers={"Retry-After": "5"}) from None
         if not principal.has(*self.roles):
-            raise HttpProblem(FORBIDDEN, f"this needs the role {' or '.join(self.roles)}")
+            raise HttpProblem(FORBIDDEN, f"this requires the role {' or '.join(self.roles)}")
         return principal

@@ -1,4 +1,4 @@
-"""The largest request body that a service reads."""
+"""Limits the size of request bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_BYTES = 64 * 1024
 
 
 class BodyLimitMiddleware:
-    """Refuses a body above the limit before it is in memory; the framework's own limit answers in plain text."""
+    """Rejects a body above the limit before it is in memory; the framework's own limit responds in plain text."""
 
     def __init__(self, app: ASGIApp, limit: int = DEFAULT_BYTES) -> None:
         self._app = app
@@ -22,9 +22,9 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._limit:
-            await render(HttpProblem(TOO_LARGE, f"at most {self._limit} bytes"))(scope, receive, send)
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._limit:
+            await render(HttpProblem(TOO_LARGE, f"The limit is {self._limit} bytes."))(scope, receive, send)
             return
         read = 0
 
@@ -33,8 +33,8 @@ class BodyLimitMiddleware:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._limit:
-                # The framework lets only its own exception pass while it reads a body.
-                raise HTTPException(413, f"at most {self._limit} bytes")
+                # Only the framework's own exception passes while it reads a body.
+                raise HTTPException(413, f"The limit is {self._limit} bytes.")
             return message
 
         await self._app(scope, receive_limited, send)

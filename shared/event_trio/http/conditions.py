@@ -1,7 +1,4 @@
-"""Conditional requests: a change of what was seen and of nothing else, and no body that the caller already has.
-
-The forms and comparisons are those of RFC 9110, section 13.
-"""
+"""Conditional requests (RFC 9110, section 13): `If-Match` for changes and `If-None-Match` for reads."""
 
 from __future__ import annotations
 
@@ -16,27 +13,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .problems import ProblemKind
 
-PRECONDITION_FAILED = ProblemKind("precondition-failed", "It is no longer what the caller saw", 412)
+PRECONDITION_FAILED = ProblemKind("precondition-failed", "The resource has changed since the caller read it", 412)
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST = rf"^(?:\*|[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*)$"
 _ONE = re.compile(r'(W/)?"([^"]*)"')
 
-READ_UNDER = "/v1/"
+READ_PREFIX = "/v1/"
 
 IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
         pattern=_LIST,
-        description="Change it only if its `ETag` is one of these; `*` is any.",
+        description="Make the change only if the current `ETag` is one of these; `*` matches any.",
         examples=['"1"'],
     ),
 ]
 
 
 def expected_versions(values: Sequence[str]) -> frozenset[int] | None:
-    """The versions that If-Match's values accept; None when any will do. A weak tag matches none (13.1.1)."""
+    """The versions that the values of If-Match accept; None for any. A weak tag matches none (13.1.1)."""
     if not values or any(value.strip() == "*" for value in values):
         return None
     strong = {tag for value in values for weak, tag in _ONE.findall(value) if not weak}
@@ -44,20 +41,20 @@ def expected_versions(values: Sequence[str]) -> frozenset[int] | None:
 
 
 def has_current(if_none_match: str, etag: str) -> bool:
-    """Whether If-None-Match names this tag, by the weak comparison (13.1.2)."""
+    """Whether If-None-Match contains this tag, by weak comparison (13.1.2)."""
     if if_none_match.strip() == "*":
         return True
     return _opaque(etag) in {tag for _, tag in _ONE.findall(if_none_match)}
 
 
 class ConditionMiddleware:
-    """Gives what is read under /v1 an ETag, unless its route did, and answers 304 when the caller has it already."""
+    """Adds an ETag to reads below /v1, unless the route set one, and responds 304 to a caller that has it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(READ_UNDER):
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(READ_PREFIX):
             await self._app(scope, receive, send)
             return
         asked = ", ".join(Headers(scope=scope).getlist("if-none-match"))
@@ -79,10 +76,10 @@ class ConditionMiddleware:
 
 
 def _conditional(start: Message, body: Message, asked: str) -> Message:
-    """Complete the start of an answer that comes in one piece; returns its body, which is empty after a 304."""
+    """Complete the start of a response with a single body message; returns the body, which is empty after a 304."""
     headers = MutableHeaders(scope=start)
     etag = headers.setdefault("ETag", f'"{hashlib.sha256(body["body"]).hexdigest()[:32]}"')
-    # Personal: kept by the caller only, and asked about each time.
+    # Personal data: only the caller may cache it, and revalidates it each time.
     headers.setdefault("Cache-Control", "private, no-cache")
     if not has_current(asked, etag):
         return body

@@ -1,7 +1,7 @@
-"""Where a list goes on: an opaque text for the caller, a position for the query.
+"""Cursors of lists: opaque to the caller, a position for the query.
 
-A position is a time, and the id that tells apart what happened at the same time. The patterns say all of the form, so
-that a list's description allows what the list accepts, and nothing else.
+A position is a time, and an id that distinguishes rows of the same time. The patterns describe the form completely, so
+that the OpenAPI document allows exactly what a list accepts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from uuid import UUID
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# Microseconds in 14 digits end in the year 4253.
+# Microseconds in 14 hexadecimal digits last until the year 4253.
 PATTERN = r"^[0-9a-f]{14}[0-9a-f]{32}$"
-# A text is given as its bytes, which are printable ASCII: safe to give to the database.
+# A text is encoded as its bytes, which are printable ASCII: safe to pass to the database.
 TEXT_PATTERN = r"^[0-9a-f]{14}([2-6][0-9a-f]|7[0-9a-e]){1,128}$"
 
 
@@ -25,17 +25,17 @@ def encode(at: datetime, id: UUID) -> str:
 
 
 def decode(cursor: str) -> tuple[datetime, UUID]:
-    """The position of a cursor; raises ValueError for one that was not made here."""
+    """The position of a cursor; raises ValueError if it was not created here."""
     return _at(cursor, PATTERN), UUID(cursor[14:])
 
 
 def encode_text(at: datetime, id: str) -> str:
-    """The cursor of a position whose id is a text."""
+    """The cursor of a position with a text as id."""
     return _time(at) + id.encode().hex()
 
 
 def decode_text(cursor: str) -> tuple[datetime, str]:
-    """The position of such a cursor; raises ValueError for one that was not made here."""
+    """The position of such a cursor; raises ValueError if it was not created here."""
     return _at(cursor, TEXT_PATTERN), bytes.fromhex(cursor[14:]).decode()
 
 
@@ -44,7 +44,7 @@ def _time(at: datetime) -> str:
 
 
 def _at(cursor: str, pattern: str) -> datetime:
-    # `$` alone would let a line's end pass.
+    # `$` would match before a trailing newline as well.
     if not re.fullmatch(pattern.removesuffix("$"), cursor):
         raise ValueError("not a cursor of this list")
     return _EPOCH + int(cursor[:14], 16) * _MICROSECOND

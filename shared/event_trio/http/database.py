@@ -1,15 +1,13 @@
-"""What a database's state looks like over HTTP: readiness checks, and problems while it cannot be worked with."""
+"""The database over HTTP: readiness checks, and the problems for database errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..database.faults import DATABASE_FAULTS, Fault, fault_of, read_only
+from ..database.faults import ENGINE_FAULTS, Fault, fault_of, privilege_missing, read_only
 from ..database.probe import DatabaseProbe, DatabaseState
 from ..error_text import describe
 from .health import HealthCheck
@@ -20,17 +18,18 @@ log = structlog.get_logger(__name__)
 RETRY = {"Retry-After": "2"}
 
 UNCERTAIN = (
-    "the database did not answer; a change may have been made: repeat it with its Idempotency-Key, or look first"
+    "The database did not answer. The change may have been applied. "
+    "Retry with the same Idempotency-Key, or check first."
 )
-READ_ONLY = "the database takes no changes at the moment"
-UNPREPARED = "the database has no tables of this service that it may use, or older ones"
+READ_ONLY = "The database is read-only at the moment."
+NOT_MIGRATED = "The service's tables are missing or outdated. Run its migrations."
+PRIVILEGE_MISSING = "The service's database role lacks a privilege. Run the migrations as the database's owner."
 
 
 def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthCheck]:
-    """That the database answers and takes changes, and that it is at the newest migration of the package.
+    """Checks that the database answers and is writable, and that it has the newest migration of the package.
 
-    Both are one question, on a connection that nobody else uses: a busy pool does not make a service unready. What is
-    newest is read once: it does not change while the code runs.
+    Both use one query on a separate connection: an exhausted pool does not make a service unready.
     """
     # Alembic is not installed with a relay, which has no migrations.
     from ..database.migration import newest
@@ -39,7 +38,7 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthChec
 
     async def look() -> DatabaseState | Exception:
         try:
-            return await probe.look()
+            return await probe.state()
         except Exception as error:
             if fault_of(error) is None:
                 raise
@@ -48,9 +47,9 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthChec
     async def database() -> str | None:
         state = await look()
         if isinstance(state, Exception):
-            log.warning("the database cannot be asked", action="health.database_down", error=describe(state))
-            return "the database cannot be reached, or lets nobody in"
-        return READ_ONLY if state.read_only else None
+            log.warning("database check failed", action="health.database_unavailable", error=describe(state))
+            return "the database cannot be reached or refuses connections"
+        return "the database is read-only" if state.read_only else None
 
     async def migrated() -> str | None:
         state = await look()
@@ -66,23 +65,22 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthChec
     return (HealthCheck("database", database), HealthCheck("migrations", migrated))
 
 
-def database_problems(unprepared: str = UNPREPARED) -> ProblemTranslation:
-    """What the database refuses or cannot do now becomes 503, whichever driver says it; a mistake of ours does not."""
-    kinds: tuple[type[Exception], ...] = (DBAPIError, PoolExhausted, *DATABASE_FAULTS)
+def database_problems(not_migrated: str = NOT_MIGRATED) -> ProblemTranslation:
+    """Database errors as problems: 503 while the database is unavailable, and 500 for a faulty statement."""
 
     def problem(error: Exception) -> HttpProblem | None:
         match fault_of(error):
             case Fault.UNAVAILABLE | Fault.TRANSIENT:
                 return _unavailable(READ_ONLY if read_only(error) else UNCERTAIN)
             case Fault.NOT_MIGRATED:
-                return _unavailable(unprepared)
+                return _unavailable(PRIVILEGE_MISSING if privilege_missing(error) else not_migrated)
             case Fault.STATEMENT:
                 return None
             case None:
-                # Not the database's, but of a connection, of which one more might be had.
+                # A network error without a driver frame, such as one raised while a connection is taken from the pool.
                 return _unavailable(UNCERTAIN) if isinstance(error, ConnectionError | TimeoutError) else None
 
-    return dict.fromkeys(kinds, problem)
+    return dict.fromkeys(ENGINE_FAULTS, problem)
 
 
 def _unavailable(detail: str) -> HttpProblem:

@@ -1,4 +1,4 @@
-"""The pages that show the OpenAPI document. Their scripts and styles come from a package, so they need no internet."""
+"""The pages that show the OpenAPI document. Their scripts and styles are part of a package, so they work offline."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from starlette.staticfiles import StaticFiles
 
 STATIC = "/docs/static"
 REDIRECT = "/docs/oauth2-redirect"
-# The package is for these files alone: its own application class would replace ours.
+# Only the package's files are used, not its application class.
 PACKAGE = "fastapi_offline"
 
 
 def install(app: FastAPI) -> None:
-    """Add `/docs` (Swagger UI) and `/redoc`; both are open, as the document itself is."""
+    """Add `/docs` (Swagger UI) and `/redoc`; like the document, they need no authentication."""
     with as_file(files(PACKAGE) / "static") as folder:
         app.mount(STATIC, StaticFiles(directory=folder), name="docs-static")
     address, icon = app.openapi_url or "/openapi.json", f"{STATIC}/favicon.png"
@@ -30,7 +30,7 @@ def install(app: FastAPI) -> None:
             swagger_js_url=f"{STATIC}/swagger-ui-bundle.js",
             swagger_css_url=f"{STATIC}/swagger-ui.css",
             swagger_favicon_url=icon,
-            # Or its badge asks a public service about the document.
+            # Its badge would send the document to a public service.
             swagger_ui_parameters={"validatorUrl": None},
         )
 

@@ -1,4 +1,4 @@
-"""Whether a process is alive, and whether it can do its work."""
+"""Liveness and readiness of a process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 3.0
 AWS_CACHE_SECONDS = 5.0
-"""For so long one look at the broker answers everybody: the page is open, and each look costs calls."""
+"""How long the result of a check of the broker is cached: the page is public, and each check costs API calls."""
 
-# These pages are open. What a check says is a sentence of ours with names of things that were deployed; what looks like
-# an address, an account or a piece of an error's text came in by mistake, and stays in the log.
+# These pages need no authentication. The text of a check names deployed resources; anything that looks like an address,
+# an account or part of an error text is there by mistake, and is only logged.
 LONGEST = 300
 INTERNAL = re.compile(
     r"://|arn:|@|\b\d{1,3}(\.\d{1,3}){3}\b|\b[a-z][\w.-]*:\d{2,5}\b|\[Errno|\bpassword\b|[\n\r\x00]", re.IGNORECASE
@@ -31,10 +31,10 @@ INTERNAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One thing that a service needs.
+    """A check of something that a service needs.
 
-    `run` returns None when it is fine, else a sentence that names what is missing, the same as long as that is the
-    same: an open page shows it. What is not `required` makes the service degraded, not unready. An answer serves for
+    `run` returns None, or a sentence that names what is missing; the sentence stays the same while the cause does, and
+    is public. A check that is not `required` makes the service degraded instead of not ready. The result is cached for
     `cache_seconds`.
     """
 
@@ -45,44 +45,44 @@ class HealthCheck:
 
 
 class CheckResult(BaseModel):
-    """How one check went."""
+    """The result of a check."""
 
     ok: bool
-    required: bool = Field(description="Whether the service is not ready without it.")
+    required: bool = Field(description="Whether the service is not ready while this check fails.")
     detail: str | None = Field(None, description="What is missing.")
 
 
 class Readiness(BaseModel):
-    """Whether the service can do its work; `degraded` is ready, with something amiss."""
+    """Whether the service can work; `degraded` means ready, while a check that is not required fails."""
 
     status: Literal["ready", "degraded", "not_ready"]
     checks: dict[str, CheckResult]
 
 
 class Liveness(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["alive"] = "alive"
-    service: str = Field(description="What the process calls itself.", examples=["Order service"])
+    service: str = Field(description="The name of the service.", examples=["Order service"])
 
 
 async def assess(checks: Sequence[HealthCheck]) -> Readiness:
-    """Run all checks side by side, each within `CHECK_SECONDS`."""
+    """Run all checks concurrently, each within `CHECK_SECONDS`."""
     return await Assessment(checks).current()
 
 
 class Assessment:
-    """How the checks went. However many ask and however often, a check runs once at a time at the most."""
+    """The results of the checks. However many callers ask, a check runs at most once at a time."""
 
     def __init__(self, checks: Sequence[HealthCheck], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._checks = checks
         self._monotonic = monotonic
         self._fresh: dict[str, tuple[float, str | None]] = {}
-        self._said: dict[str, str] = {}
+        self._failing: dict[str, str] = {}
         self._running: asyncio.Task[Readiness] | None = None
 
     async def current(self) -> Readiness:
-        """How they go now, or went a moment ago; who asks while they run waits for the same answer."""
+        """The current results. Callers that ask while the checks run wait for the same results."""
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._assess())
         return await asyncio.shield(self._running)
@@ -105,32 +105,35 @@ class Assessment:
         return CheckResult(ok=detail is None, required=check.required, detail=detail)
 
     def _published(self, name: str, detail: str | None) -> str | None:
-        """What the page may show; the log hears of it when it changes."""
-        if detail != self._said.get(name):
+        """The text for the page; changes are logged."""
+        if detail != self._failing.get(name):
             if detail is None:
-                del self._said[name]
-                log.info("check is fine again", action="health.check_fine", check=name)
+                del self._failing[name]
+                log.info("check succeeds again", action="health.check_recovered", check=name)
             else:
-                self._said[name] = detail
+                self._failing[name] = detail
                 log.warning("check fails", action="health.check_failing", check=name, detail=detail)
         if detail is not None and (len(detail) > LONGEST or INTERNAL.search(detail)):
-            return "it fails; the log says why"
+            return "it fails; see the log"
         return detail
 
 
 def health_routes(checks: Sequence[HealthCheck], *, service: str) -> APIRouter:
-    """`GET /livez` (no dependency is asked: a restart cures none of them) and `GET /readyz`; both open."""
+    """`GET /livez` and `GET /readyz`, without authentication.
+
+    The first checks no dependency, because a restart fixes none.
+    """
     router = APIRouter(tags=["health"])
     assessment = Assessment(checks)
 
-    @router.get("/livez", summary="Whether the process is alive")
+    @router.get("/livez", summary="Check that the process is alive")
     async def livez() -> Liveness:
         return Liveness(service=service)
 
     @router.get(
         "/readyz",
-        summary="Whether the service can do its work",
-        responses={503: {"model": Readiness, "description": "Not ready; the checks say why"}},
+        summary="Check that the service is ready",
+        responses={503: {"model": Readiness, "description": "Not ready; the checks give the reasons"}},
     )
     async def readyz(response: Response) -> Readiness:
         readiness = await assessment.current()
@@ -146,7 +149,7 @@ async def _run(check: HealthCheck) -> str | None:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check.run()
     except TimeoutError:
-        return f"no answer within {CHECK_SECONDS:.0f} s"
+        return f"no result within {CHECK_SECONDS:.0f} s"
     except Exception as error:
         log.exception("check failed", action="health.check_failed", check=check.name, error=describe(error))
-        return "it failed; the log says more"
+        return "it failed; see the log"

@@ -1,7 +1,7 @@
-"""Requests that may be repeated: the key that names one, and the answer that is kept for it.
+"""Idempotent requests: the `Idempotency-Key` header, and the response that is stored for it.
 
-After the draft of the IETF's HTTPAPI group (draft-ietf-httpapi-idempotency-key-header). What changed nothing keeps no
-answer: a refused request may be sent again under its key, and is judged anew.
+Follows draft-ietf-httpapi-idempotency-key-header. Only successful changes are stored: a rejected request may be sent
+again with its key, and is processed again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .tokens import Principal
 
 T = TypeVar("T")
 
-IN_USE = ProblemKind("idempotency-key-in-use", "A request with this key is still being answered", 409, transient=True)
-REUSED = ProblemKind("idempotency-key-reused", "This key was used for another request", 422)
+IN_USE = ProblemKind("idempotency-key-in-use", "A request with this key is being processed", 409, transient=True)
+REUSED = ProblemKind("idempotency-key-reused", "This key was used for a different request", 422)
 
-# The draft asks for a quoted string; most callers send it bare. Both name the same key.
+# The draft asks for a quoted string; most callers send it unquoted. Both denote the same key.
 _FORM = r"""^([A-Za-z0-9._:~+/=-]{1,255}|"[A-Za-z0-9 ._:~+/=-]{1,255}")$"""
 
 IdempotencyKey = Annotated[
@@ -33,15 +33,15 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=_FORM,
-        description="Names this request, so that it can be repeated: the same key with the same request gets the "
-        "same answer, and the change is made once. A fresh UUID does.",
+        description="Identifies this request, so that it can be retried: the change is made once, and a retry gets the "
+        "same response. Use a new UUID for each request.",
         examples=["7c4a8d09-ca37-4e2b-9f6d-1b5e0c3a2f11"],
     ),
 ]
 
 
 class IdempotentRequest:
-    """A request that changes something, under its key if it has one. The answers are on `app.state.answers`."""
+    """A request for a change, with its key if it has one. The stored responses are on `app.state.responses`."""
 
     def __init__(self, request: Request, key: IdempotencyKey = None) -> None:
         self._request = request
@@ -51,37 +51,37 @@ class IdempotentRequest:
         self,
         caller: Principal,
         change: Callable[[IdempotencyGuard[T]], Awaitable[T]],
-        answer: Callable[[T], StoredResponse],
+        respond: Callable[[T], StoredResponse],
     ) -> Response:
-        """The answer to what `change` makes, now or when it was asked for before.
+        """Make the change and respond with its result, or with the response that is stored for the key.
 
-        Raises whatever it raises, KeyReused and KeyInUse among it.
+        Raises what `change` raises, and KeyReused and KeyInUse.
         """
         if self._key is None:
-            return _response(answer(await change(NO_GUARD)))
-        once = await self._once(self._key, caller, answer)
+            return _response(respond(await change(NO_GUARD)))
+        guard = await self._guard(self._key, caller, respond)
         try:
-            async with once.answers.turn(once.attempt):
-                return _response(answer(await change(once)))
-        except AlreadyAnswered as repeated:
-            return _response(repeated.answer)
+            async with guard.store.queued(guard.request):
+                return _response(respond(await change(guard)))
+        except AlreadyAnswered as before:
+            return _response(before.response)
 
-    async def _once(self, key: str, caller: Principal, answer: Callable[[T], StoredResponse]) -> KeyGuard[T]:
-        answers = cast(ResponseStore, self._request.app.state.answers)
+    async def _guard(self, key: str, caller: Principal, respond: Callable[[T], StoredResponse]) -> KeyGuard[T]:
+        store = cast(ResponseStore, self._request.app.state.responses)
         fingerprint = await _fingerprint(self._request, caller)
-        return KeyGuard(answers, KeyedRequest(caller.subject, key.strip('"'), fingerprint), answer)
+        return KeyGuard(store, KeyedRequest(caller.subject, key.strip('"'), fingerprint), respond)
 
 
 IdempotentRequestDep = Annotated[IdempotentRequest, Depends()]
 
 
-def answer_with(view: BaseModel, status: int = 200, **headers: str) -> StoredResponse:
-    """An answer whose body is the view."""
+def response_of(view: BaseModel, status: int = 200, **headers: str) -> StoredResponse:
+    """A response whose body is the view."""
     return StoredResponse(status, headers, view.model_dump_json().encode())
 
 
 def idempotency_problems() -> ProblemTranslation:
-    """How a key that cannot be used is told."""
+    """The problems for keys that cannot be used."""
     return {
         KeyInUse: lambda error: HttpProblem(IN_USE, str(error), headers={"Retry-After": "1"}),
         KeyReused: lambda error: HttpProblem(REUSED, str(error)),
@@ -89,7 +89,7 @@ def idempotency_problems() -> ProblemTranslation:
 
 
 async def _fingerprint(request: Request, caller: Principal) -> bytes:
-    """What tells requests apart. Each caller has keys of their own."""
+    """A digest that distinguishes requests. Keys are scoped to the caller."""
     parts = [request.method.encode(), request.url.path.encode(), caller.subject.encode(), await request.body()]
     digest = hashlib.sha256()
     for part in parts:
@@ -97,5 +97,5 @@ async def _fingerprint(request: Request, caller: Principal) -> bytes:
     return digest.digest()
 
 
-def _response(answer: StoredResponse) -> Response:
-    return Response(answer.body, answer.status, dict(answer.headers), media_type="application/json")
+def _response(stored: StoredResponse) -> Response:
+    return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")

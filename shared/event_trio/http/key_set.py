@@ -1,4 +1,4 @@
-"""The public keys of an issuer: from a file or an address, kept, and read again beside the requests that need them."""
+"""The public keys of an issuer (JWK set), read from a file or URL, cached, and refreshed in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..urls import is_url
 
 log = structlog.get_logger(__name__)
 
-# Asymmetric ones only: a shared secret in a key set would let whoever reads the set mint tokens.
+# Asymmetric algorithms only: with a shared secret everyone who reads the key set could issue tokens.
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
 
 KEYS_FRESH_SECONDS = 600.0
@@ -27,22 +27,22 @@ KEYS_RETRY_SECONDS = 10.0
 FETCH_SECONDS = 3.0
 LARGEST_SET = 1024 * 1024
 MOST_WAITERS = 50
-"""How many requests wait for a reading at a time: those that name no known key, which anybody can send."""
+"""The most requests that wait for a refresh: those with an unknown key id, which anyone can send."""
 
 
 class UnknownKey(EventTrioError):
-    """No key of the set has that id."""
+    """The key set has no key with that id."""
 
 
 class KeysUnavailable(EventTrioError):
-    """The key set cannot be read, so no token can be checked."""
+    """The key set cannot be read, so that no token can be verified."""
 
 
-Fetch = Callable[[], Awaitable[str]]
+ReadKeySet = Callable[[], Awaitable[str]]
 
 
-def key_set_from(source: str) -> Fetch:
-    """How to read a key set from a path or an http(s) address."""
+def key_set_from(source: str) -> ReadKeySet:
+    """A function that reads the key set from a path or URL."""
 
     async def from_address() -> str:
         async with async_client([source], timeout=FETCH_SECONDS) as client:
@@ -57,13 +57,13 @@ def key_set_from(source: str) -> Fetch:
 
 
 class KeySet:
-    """The public keys by their id; read again when old, or when a token names an unknown key (rotation).
+    """The public keys by id; refreshed when they are old, and when a token has an unknown key id (rotation).
 
-    Who names a known key never waits. There is one reading at a time, and one in `KEYS_RETRY_SECONDS`, however many
-    unknown keys are named; an outage of the source is survived with the keys already read.
+    A token with a known key id never waits. There is one refresh at a time, and at most one per `KEYS_RETRY_SECONDS`.
+    During an outage of the source the cached keys are used.
     """
 
-    def __init__(self, fetch: Fetch, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fetch: ReadKeySet, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._monotonic = monotonic
         self._keys: Mapping[str, jwt.PyJWK] = {}
@@ -73,11 +73,11 @@ class KeySet:
         self._waiters = 0
 
     async def find(self, key_id: str) -> jwt.PyJWK:
-        """The key of that id; raises UnknownKey when there is none, KeysUnavailable when none could ever be read."""
+        """The key of that id; raises UnknownKey, or KeysUnavailable if the key set was never read."""
         if self._is_due(key_id):
             self._tried_at = self._monotonic()
             self._reading = asyncio.create_task(self._read())
-            await asyncio.sleep(0)  # let it begin
+            await asyncio.sleep(0)  # let it start
         if key_id not in self._keys:
             await self._wait()
         if self._read_at is None:
@@ -87,12 +87,12 @@ class KeySet:
         return found
 
     async def _wait(self) -> None:
-        """For the reading that is under way, if there is one and not too many wait for it."""
+        """Wait for the refresh in progress, if there is one and not too many requests wait for it."""
         if self._reading is None or self._reading.done() or self._waiters >= MOST_WAITERS:
             return
         self._waiters += 1
         try:
-            # Whoever stops waiting leaves the others their reading.
+            # A request that stops waiting does not cancel the refresh of the others.
             await asyncio.shield(self._reading)
         finally:
             self._waiters -= 1
@@ -110,15 +110,15 @@ class KeySet:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 self._keys = parse_key_set(await self._fetch())
-        except Exception as error:  # noqa: BLE001 - whatever the source answers, the keys at hand stay
-            log.warning("key set could not be read", action="auth.keys_failed", error=describe(error))
+        except Exception as error:  # noqa: BLE001 - the cached keys stay, whatever the source returns
+            log.warning("key set could not be read", action="auth.key_set_failed", error=describe(error))
             return
         self._read_at = tried_at
-        log.info("key set read", action="auth.keys_read", keys=len(self._keys))
+        log.info("key set read", action="auth.key_set_read", keys=len(self._keys))
 
 
 def parse_key_set(text: str) -> Mapping[str, jwt.PyJWK]:
-    """The public signing keys of a key set by their id; raises when there is none."""
+    """The public signing keys of a key set, by id; raises an error if there is none."""
     keys: dict[str, jwt.PyJWK] = {}
     for entry in json.loads(text)["keys"]:
         try:
@@ -128,9 +128,9 @@ def parse_key_set(text: str) -> Mapping[str, jwt.PyJWK]:
                 continue
             key = jwt.PyJWK.from_dict(entry)
         except (jwt.PyJWTError, ValueError, LookupError, TypeError, AttributeError):
-            continue  # one that cannot be read does not make the others useless
+            continue  # an invalid key does not invalidate the others
         if key.algorithm_name in ALGORITHMS:
             keys[entry["kid"]] = key
     if not keys:
-        raise ValueError("it holds no public signing key with a kid")
+        raise ValueError("it contains no public signing key with a kid")
     return keys

@@ -1,4 +1,4 @@
-"""Where the key set comes from: checked at start, as far as that goes without asking anybody."""
+"""Validates the source of the key set at startup, without a network call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tokens import parse_key_set
 
 
 def ensure_key_set(source: str) -> None:
-    """Raise ConfigurationError unless AUTH_JWKS is an address that can be asked, or a file that holds keys."""
+    """Raise ConfigurationError unless AUTH_JWKS is a usable URL or a file with keys."""
     if is_url(source):
         try:
             network_route(resource_url(source))
@@ -22,11 +22,11 @@ def ensure_key_set(source: str) -> None:
         return
     try:
         if not Path(source).is_file():
-            raise ConfigurationError(f"AUTH_JWKS names {source}, which is neither a file nor an address")
+            raise ConfigurationError(f"AUTH_JWKS names {source}, which is neither a file nor a URL")
         parse_key_set(Path(source).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"AUTH_JWKS names {source}, which cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise ConfigurationError(f"AUTH_JWKS names {source}, which is no key set: it is nested too deeply") from None
+        raise ConfigurationError(f"AUTH_JWKS names {source}, which is not a key set: it is nested too deeply") from None
     except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError) as error:
-        raise ConfigurationError(f"AUTH_JWKS names {source}, which is no key set: {error}") from None
+        raise ConfigurationError(f"AUTH_JWKS names {source}, which is not a key set: {error}") from None

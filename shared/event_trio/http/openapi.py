@@ -1,4 +1,4 @@
-"""The OpenAPI document, with every problem that a route may answer."""
+"""The OpenAPI document, with the problems that each route may return."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from .conditions import READ_UNDER
+from .conditions import READ_PREFIX
 from .problems import (
     FORBIDDEN,
     INVALID_REQUEST,
@@ -24,23 +24,28 @@ from .rate_limit import TOO_MANY
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "string"}}}
-_ETAG = {"ETag": {"description": "Names what was read, for `If-None-Match`.", "schema": {"type": "string"}}}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "string"}}}
+_ETAG = {
+    "ETag": {
+        "description": "Identifies the version of the response, for `If-None-Match`.",
+        "schema": {"type": "string"},
+    }
+}
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "Tags that the caller has: 304 if one of them is current.",
+    "description": "ETags that the caller has; the response is 304 if one of them is current.",
     "schema": {"type": "string"},
     "example": '"1"',
 }
-_NOT_MODIFIED = {"description": "The caller has it already", "headers": _ETAG}
+_NOT_MODIFIED = {"description": "Not modified since the caller read it", "headers": _ETAG}
 
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`: the problems of its own, beside those that every route may answer."""
+    """For a route's `responses`: its own problems, in addition to those of every route."""
     found: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         earlier = found.get(kind.status)
@@ -52,25 +57,25 @@ def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
 
 
 def operation_id(route: APIRoute) -> str:
-    """A stable name for client generators: the function's."""
+    """A stable name for client generators: that of the function."""
     return route.name
 
 
-def install(app: FastAPI, *, asks_for_tokens: bool) -> None:
-    """Replace the framework's error schemas by problem details, and add what every route may answer.
+def install(app: FastAPI, *, requires_tokens: bool) -> None:
+    """Replace the framework's error schemas by problem details, and add the problems of every route.
 
-    A service that asks nobody for a token does not say that it does.
+    A service without authentication documents no security scheme.
     """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, asks_for_tokens)
+            app.openapi_schema = _document(app, requires_tokens)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, asks_for_tokens: bool) -> dict[str, Any]:
+def _document(app: FastAPI, requires_tokens: bool) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
@@ -84,13 +89,13 @@ def _document(app: FastAPI, asks_for_tokens: bool) -> dict[str, Any]:
         for method, operation in operations.items():
             if method in METHODS:
                 limited = "security" in operation
-                if not asks_for_tokens:
+                if not requires_tokens:
                     operation.pop("security", None)
-                _say_absent(operation)
+                _remove_null(operation)
                 _add_problems(operation, limited=limited)
-            if method == "get" and path.startswith(READ_UNDER):
+            if method == "get" and path.startswith(READ_PREFIX):
                 _add_condition(operation)
-    if not asks_for_tokens:
+    if not requires_tokens:
         document["components"].pop("securitySchemes", None)
     return document
 
@@ -112,8 +117,8 @@ def _add_problems(operation: dict[str, Any], *, limited: bool) -> None:
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _say_absent(operation: dict[str, Any]) -> None:
-    """A parameter that is not given is absent: there is no way to write null in a query or a header."""
+def _remove_null(operation: dict[str, Any]) -> None:
+    """Remove null from the types of parameters: a query or header cannot express it."""
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
@@ -123,7 +128,7 @@ def _say_absent(operation: dict[str, Any]) -> None:
 
 
 def _add_condition(operation: dict[str, Any]) -> None:
-    """What the condition middleware does to every read."""
+    """Document the behaviour of the condition middleware."""
     operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
     responses = operation["responses"]
     responses["200"].setdefault("headers", {}).update(_ETAG)

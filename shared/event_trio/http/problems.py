@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): what went wrong and how to name it, never how it looks inside."""
+"""Errors as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -33,46 +33,46 @@ class ProblemKind:
 
     @property
     def type(self) -> str:
-        """The URI that identifies the kind; it is a name, not an address (RFC 9457, section 3.1.1)."""
+        """The URI that identifies the kind; it is not resolvable (RFC 9457, section 3.1.1)."""
         return f"urn:problem-type:{self.slug}"
 
 
-UNREADABLE = ProblemKind("unreadable", "The request's body cannot be read", 400)
+UNREADABLE = ProblemKind("unreadable", "The request body cannot be read", 400)
 INVALID_REQUEST = ProblemKind("invalid-request", "The request is not valid", 422)
-EVENT_REJECTED = ProblemKind("event-rejected", "The change cannot be announced", 422)
-UNAUTHENTICATED = ProblemKind("unauthenticated", "A valid bearer token is needed", 401)
-FORBIDDEN = ProblemKind("forbidden", "Not allowed for this caller", 403)
+EVENT_REJECTED = ProblemKind("event-rejected", "The event of this change exceeds a limit of the broker", 422)
+UNAUTHENTICATED = ProblemKind("unauthenticated", "A valid bearer token is required", 401)
+FORBIDDEN = ProblemKind("forbidden", "The caller lacks the required role", 403)
 NOT_FOUND = ProblemKind("not-found", "Not found", 404)
-TOO_LARGE = ProblemKind("too-large", "The request's body is too large", 413)
-UNAVAILABLE = ProblemKind("unavailable", "Not available for the moment", 503, transient=True)
-UNEXPECTED = ProblemKind("unexpected", "Something went wrong on our side", 500)
+TOO_LARGE = ProblemKind("too-large", "The request body is too large", 413)
+UNAVAILABLE = ProblemKind("unavailable", "Temporarily unavailable", 503, transient=True)
+UNEXPECTED = ProblemKind("unexpected", "Internal error", 500)
 
 
 class FieldError(BaseModel):
-    """One thing that is wrong with a request."""
+    """An invalid part of a request."""
 
-    location: str = Field(description="Where: `body`, `query`, `path` or `header`.", examples=["body"])
-    field: str = Field(description="The field, by its path.", examples=["lines.0.quantity"])
+    location: str = Field(description="`body`, `query`, `path` or `header`.", examples=["body"])
+    field: str = Field(description="The path of the field.", examples=["lines.0.quantity"])
     detail: str = Field(description="What is wrong with it.", examples=["Input should be greater than 0"])
 
 
 class Problem(BaseModel):
-    """A problem (RFC 9457). Kinds may add members of their own."""
+    """A problem (RFC 9457). A kind may have additional members."""
 
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(
         "about:blank", description="Identifies the kind of problem.", examples=["urn:problem-type:not-found"]
     )
-    title: str = Field(description="The kind of problem, for people.", examples=["Not found"])
+    title: str = Field(description="The kind of problem, human-readable.", examples=["Not found"])
     status: int = Field(ge=400, le=599, description="The HTTP status.", examples=[404])
-    detail: str | None = Field(None, description="What happened this time.")
-    correlation_id: str = Field(description="Quote it when asking for help: our logs carry it.")
-    errors: list[FieldError] | None = Field(None, description="What is wrong with the request, field by field.")
+    detail: str | None = Field(None, description="Details of this occurrence.")
+    correlation_id: str = Field(description="The id of the request in the logs; quote it when asking for help.")
+    errors: list[FieldError] | None = Field(None, description="The invalid fields of the request.")
 
 
 class HttpProblem(EventTrioError):
-    """Ends a request with a problem; `more` are members of the problem's own."""
+    """Responds to a request with a problem; `more` are additional members."""
 
     def __init__(
         self, kind: ProblemKind, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **more: object
@@ -84,17 +84,17 @@ class HttpProblem(EventTrioError):
         self.more = more
 
 
-# None: it is no problem of the caller's after all, but unexpected.
+# None: the error is unexpected after all.
 ProblemTranslation = Mapping[type[Exception], Callable[[Any], HttpProblem | None]]
 
 
 def invalid_field(location: str, field: str, detail: str) -> HttpProblem:
-    """A 422 for one field, for what the schema alone cannot check."""
+    """A 422 for one field, for a rule that the schema cannot express."""
     return HttpProblem(INVALID_REQUEST, errors=[FieldError(location=location, field=field, detail=detail)])
 
 
 def render(problem: HttpProblem) -> Response:
-    """The answer that tells the caller of the problem."""
+    """The response with the problem."""
     return _answer(
         Problem(
             type=problem.kind.type,
@@ -109,9 +109,9 @@ def render(problem: HttpProblem) -> Response:
 
 
 def install(app: FastAPI, translation: ProblemTranslation) -> None:
-    """Answer every error of the application with a problem.
+    """Respond to every error of the application with a problem.
 
-    `translation` says how the service's own exceptions are told; the domain itself knows nothing of HTTP.
+    `translation` maps the service's own exceptions to problems, so that its domain does not depend on HTTP.
     """
 
     async def on_problem(_: Request, error: Exception) -> Response:
@@ -123,8 +123,8 @@ def install(app: FastAPI, translation: ProblemTranslation) -> None:
         return render(HttpProblem(INVALID_REQUEST, errors=_field_errors(error.errors())))
 
     async def on_translated(_: Request, error: Exception) -> Response:
-        told = next(translate for kind, translate in translations.items() if isinstance(error, kind))
-        problem = told(error)
+        translate = next(found for kind, found in translations.items() if isinstance(error, kind))
+        problem = translate(error)
         if problem is None:
             raise error
         return render(problem)
@@ -142,7 +142,7 @@ def _event_refused(error: EventRejected) -> HttpProblem:
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: unknown paths, methods, bodies that cannot be read."""
+    """Errors of the framework itself: unknown paths and methods, unreadable bodies."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:
@@ -157,16 +157,16 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
-    """All methods of a path: the framework names those of the first route alone.
+    """All methods of a path: the framework returns only those of the first route.
 
-    Where several templates fit, the one that says most of the path is meant.
+    If several templates match, the one with the longest literal part applies.
     """
     methods: dict[str, set[str]] = {}
     for route in iter_route_contexts(routes):
         if route.path and compile_path(route.path)[0].match(path):
             methods.setdefault(route.path, set()).update(route.methods or ())
-    meant = max(methods, key=lambda template: len(re.sub(r"{[^}]*}", "", template)), default="")
-    return sorted(methods.get(meant, ()))
+    matching = max(methods, key=lambda template: len(re.sub(r"{[^}]*}", "", template)), default="")
+    return sorted(methods.get(matching, ()))
 
 
 def _answer(problem: Problem, headers: Mapping[str, str]) -> Response:
@@ -175,12 +175,12 @@ def _answer(problem: Problem, headers: Mapping[str, str]) -> Response:
 
 
 def _field_errors(errors: Sequence[Any]) -> list[FieldError]:
-    """Pydantic's errors without the input, which may be personal."""
+    """Pydantic's errors without the input, which may contain personal data."""
     found = []
     for error in errors:
         location, *path = error["loc"]
         if error["type"] == "json_invalid":
-            found.append(FieldError(location="body", field="", detail=f"not JSON, at character {path[0]}"))
+            found.append(FieldError(location="body", field="", detail=f"invalid JSON at character {path[0]}"))
         else:
             field = ".".join(str(part) for part in path)
             found.append(FieldError(location=str(location), field=field, detail=error["msg"]))

@@ -1,4 +1,4 @@
-"""How often a caller may ask: so many requests a minute for each, as even as the caller likes."""
+"""Limits the requests per minute of each caller."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .problems import ProblemKind
 
 TOO_MANY = ProblemKind("too-many-requests", "Too many requests", 429, transient=True)
 
-# Of more callers than this within a minute, those who were longest silent are forgotten.
+# With more callers than this within a minute, the least recently active ones are forgotten.
 MOST_CALLERS = 10_000
 
 
 class TooManyRequests(EventTrioError):
-    """The caller asks more often than is allowed."""
+    """The caller exceeds its rate limit."""
 
     def __init__(self, wait: float) -> None:
         super().__init__()
@@ -25,22 +25,22 @@ class TooManyRequests(EventTrioError):
 
 
 class RateLimit:
-    """Lets each caller have a minute's requests at once, and then one whenever another is due.
+    """Allows each caller a burst of one minute's requests, and then requests at the limited rate.
 
-    The generic cell rate algorithm (ITU-T I.371): of a caller only one time is kept, at which all that they asked
-    would have been due if it had come evenly. It counts in this process alone.
+    The generic cell rate algorithm (ITU-T I.371): it keeps one time for each caller, the theoretical arrival time of
+    the next request. It counts the requests to this process only.
     """
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         if per_minute < 1:
-            raise ValueError("a limit is at least one request a minute")
+            raise ValueError("a limit must be at least one request per minute")
         self._interval = 60.0 / per_minute
         self._tolerance = 60.0 - self._interval
         self._monotonic = monotonic
         self._due: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str) -> None:
-        """Count one request; raises TooManyRequests, which costs the caller nothing."""
+        """Count a request; raises TooManyRequests. A rejected request is not counted."""
         now = self._monotonic()
         due = max(now, self._due.get(caller, now))
         if (wait := due - now - self._tolerance) > 1e-6:

@@ -1,4 +1,4 @@
-"""Serves an application until it is told to stop, and then ends with status 0: to be asked to stop is no failure."""
+"""Serves an application until a signal, and then exits with status 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STARTUP_FAILED = 3
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but for one thing: it does not raise the signal that stopped it once more when all is shut down."""
+    """A uvicorn server that does not raise the signal again after the shutdown."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -31,7 +31,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
-    """Listen as the settings say until SIGINT or SIGTERM; open requests get the time of the drain to end."""
+    """Listen until SIGINT or SIGTERM; open requests get the drain time to finish."""
     server = _Server(
         uvicorn.Config(
             app,

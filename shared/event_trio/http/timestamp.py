@@ -1,4 +1,4 @@
-"""A moment as callers write it: RFC 3339 with its offset from UTC, and nothing that could be taken for one."""
+"""Timestamps in requests: RFC 3339 with an offset from UTC, and no other form."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
 
-# Left to itself pydantic takes numbers for seconds since 1970.
+# By default pydantic accepts numbers, as seconds since 1970.
 _FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
-def _is_written_so(value: object) -> object:
+def _has_form(value: object) -> object:
     if isinstance(value, str) and _FORM.fullmatch(value):
         return value
-    raise ValueError("not a date and time with an offset, such as 2026-01-31T09:00:00Z")
+    raise ValueError("must be a date and time with an offset, such as 2026-01-31T09:00:00Z")
 
 
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        # Its offset carries it over the edge of the calendar.
+        # The conversion would leave the range of datetime.
         return EARLIEST if moment.year == 1 else LATEST
 
 
-Timestamp = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_written_so), AfterValidator(_in_utc)]
+Timestamp = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_has_form), AfterValidator(_in_utc)]

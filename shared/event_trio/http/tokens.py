@@ -1,4 +1,4 @@
-"""Bearer tokens: JWTs checked against a key set (RFC 7519), down to the last claim that is used."""
+"""Bearer tokens: JWTs (RFC 7519) that are verified with a key set."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LONGEST_TOKEN = 16_384
 LONGEST_SUBJECT = 255
 MOST_ROLES = 100
 LAST_SECOND = 253_402_300_799
-"""The end of the year 9999: what is later is no time."""
+"""The end of the year 9999: a later time is invalid."""
 
 NOT_VALID = "the token is not valid"
 
 
 class Role(StrEnum):
-    """What a caller may do."""
+    """The roles of callers."""
 
     CUSTOMER = "customer"
     OPERATOR = "operator"
@@ -40,7 +40,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: the token's subject (for a customer, the customer's id) and roles."""
+    """The caller: the token's subject (for a customer, the customer's id) and roles."""
 
     subject: str
     roles: frozenset[Role]
@@ -51,11 +51,11 @@ class Principal:
 
 
 class TokenRejected(EventTrioError):
-    """The token does not prove who calls."""
+    """The token is missing or invalid."""
 
 
 class TokenVerifier:
-    """Turns a token into a principal, or refuses it."""
+    """Verifies tokens, and returns their principals."""
 
     def __init__(self, keys: KeySet, *, issuer: str, audience: str) -> None:
         self._keys = keys
@@ -63,16 +63,16 @@ class TokenVerifier:
         self._audience = audience
 
     async def verify(self, token: str) -> Principal:
-        """Check signature, issuer, audience, times and the form of every claim that is used.
+        """Verify the signature, issuer, audience, times and the form of every claim that is used.
 
-        `sub` is the caller, `roles` a list of role names; names of roles that are not ours are ignored. Raises
-        TokenRejected with a reason that is safe to show, or KeysUnavailable.
+        `sub` is the caller, `roles` a list of role names; unknown names are ignored. Raises KeysUnavailable, or
+        TokenRejected, whose text can be shown to the caller.
         """
         key_id = _key_id(token)
         try:
             key = await self._keys.find(key_id)
         except UnknownKey:
-            raise TokenRejected("the token's key is not known") from None
+            raise TokenRejected("the token's key is unknown") from None
         claims = self._claims(token, key)
         for name in ("exp", "nbf", "iat"):
             if name in claims and not _is_time(claims[name]):
@@ -94,8 +94,8 @@ class TokenVerifier:
             raise TokenRejected("the token has expired") from None
         except jwt.PyJWTError:
             raise TokenRejected(NOT_VALID) from None
-        except Exception as error:  # noqa: BLE001 - claims of odd types break the library in ways of their own
-            log.info("token of an odd form", action="auth.odd_token", error=describe(error))
+        except Exception as error:  # noqa: BLE001 - claims of unexpected types raise undocumented errors
+            log.info("malformed token", action="auth.malformed_token", error=describe(error))
             raise TokenRejected(NOT_VALID) from None
 
 
@@ -104,20 +104,20 @@ def _key_id(token: str) -> str:
         raise TokenRejected(NOT_VALID)
     try:
         found = jwt.get_unverified_header(token).get("kid")
-    except Exception:  # noqa: BLE001 - nothing of it was signed yet: anything may come
+    except Exception:  # noqa: BLE001 - the header is not verified yet, and may contain anything
         raise TokenRejected(NOT_VALID) from None
     if not isinstance(found, str):
-        raise TokenRejected("the token names no key")
+        raise TokenRejected("the token has no kid")
     return found
 
 
 def _is_time(claim: object) -> bool:
-    # A comparison is false for what is no number, and exact for whole numbers of any length.
+    # Comparisons are false for NaN, and exact for integers of any size.
     return isinstance(claim, int | float) and not isinstance(claim, bool) and 0 <= claim <= LAST_SECOND
 
 
 def _subject(claim: object) -> str:
-    """It goes into rows, logs and limits: so it is a name, and no longer than one."""
+    """The subject is stored in rows and logs, so its form and length are limited."""
     if not isinstance(claim, str) or not claim.strip() or len(claim) > LONGEST_SUBJECT or not claim.isprintable():
         raise TokenRejected(NOT_VALID)
     return claim

@@ -1,1 +1,1 @@
-"""Calls other services over HTTP."""
+"""HTTP clients with the proxy and certificates that each address needs."""

@@ -1,4 +1,4 @@
-"""Reads an answer over HTTP whole, but only so much of it as there is memory meant for it."""
+"""Reads HTTP responses up to a maximum size."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from ..errors import EventTrioError
 
 
 class ResponseTooLarge(EventTrioError):
-    """The answer is larger than what is read of one."""
+    """The response exceeds the maximum size."""
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request, *, largest: int) -> httpx.Response:
-    """The answer, of at most `largest` bytes when unpacked; raises ResponseTooLarge, or what httpx raises."""
+    """Send a request and read the response, of at most `largest` bytes after decompression.
+
+    Raises ResponseTooLarge, or an error of httpx.
+    """
     content = bytearray()
-    answer = await client.send(request, stream=True)
+    response = await client.send(request, stream=True)
     try:
-        async for part in answer.aiter_bytes():
+        async for part in response.aiter_bytes():
             content += part
             if len(content) > largest:
-                raise ResponseTooLarge(f"the answer is larger than {largest} bytes")
+                raise ResponseTooLarge(f"the response exceeds {largest} bytes")
     finally:
-        await answer.aclose()
-    return httpx.Response(answer.status_code, content=bytes(content), request=request)
+        await response.aclose()
+    return httpx.Response(response.status_code, content=bytes(content), request=request)

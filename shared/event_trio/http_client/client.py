@@ -1,7 +1,7 @@
-"""HTTP clients for addresses that are known beforehand: each gets the proxy and the certificates that it needs.
+"""HTTP clients for known addresses, each with the proxy and the certificates that it needs.
 
-A client that reads the environment by itself takes all of it: a proxy for other addresses, or certificates that
-nothing here needs, would stop it, and a proxy would stand between this process and this machine.
+A client that reads the environment itself reads all of it: an invalid proxy for other addresses, or certificates that
+are not needed, would stop it, and a proxy would be used for this machine.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from ..urls import is_host, is_loopback, is_url
 
 @dataclass(frozen=True, slots=True)
 class NetworkRoute:
-    """How an address is reached."""
+    """The proxy and certificates for an address."""
 
     proxy: httpx.Proxy | None
     verify: ssl.SSLContext
 
 
 def async_client(urls: Sequence[str], *, timeout: float = 5.0) -> httpx.AsyncClient:
-    """A client for these addresses; raises ConfigurationError when one's proxy or certificates cannot be used."""
+    """A client for these addresses; raises ConfigurationError when a proxy or certificates cannot be used."""
     routes = {_origin(url): network_route(url) for url in urls}
     mounts = {origin: httpx.AsyncHTTPTransport(proxy=to.proxy, verify=to.verify) for origin, to in routes.items()}
     return httpx.AsyncClient(trust_env=False, mounts=mounts, timeout=timeout)
 
 
 def client(url: str, *, headers: dict[str, str], timeout: float) -> httpx.Client:
-    """A client for one address, without an event loop. Raises ConfigurationError like the other one."""
+    """A synchronous client for one address; raises ConfigurationError when its proxy or certificates cannot be used."""
     to = network_route(url)
     transport = httpx.HTTPTransport(proxy=to.proxy, verify=to.verify)
     return httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False, transport=transport)
 
 
 def network_route(url: str) -> NetworkRoute:
-    """The proxy and the certificates for an address. Raises ConfigurationError."""
+    """The proxy and certificates for an address. Raises ConfigurationError."""
     parts = urlsplit(url)
     proxy = None if is_loopback(parts.hostname or "") else _proxy(url)
     with_tls = parts.scheme == "https" or (proxy is not None and proxy.url.scheme == "https")
@@ -69,8 +69,8 @@ def _proxy(url: str) -> httpx.Proxy | None:
         httpx.HTTPTransport(proxy=found, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).close()
     except (ValueError, ImportError, httpx.InvalidURL):
         raise ConfigurationError(
-            f"{kind.upper()}_PROXY names a proxy that cannot be used for {url}: it must be http://host:port or "
-            f"https://host:port; if none is needed there, add {parts.hostname} to NO_PROXY"
+            f"{kind.upper()}_PROXY is not a usable proxy for {url}: it must be http://host:port or https://host:port; "
+            f"if no proxy is needed, add {parts.hostname} to NO_PROXY"
         ) from None
     return found
 
@@ -80,5 +80,5 @@ def _certificates(url: str) -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the certificates for {url} cannot be read ({error}): correct SSL_CERT_FILE or SSL_CERT_DIR, or unset it"
+            f"the certificates for {url} cannot be read ({error}): correct or unset SSL_CERT_FILE or SSL_CERT_DIR"
         ) from None

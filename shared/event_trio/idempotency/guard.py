@@ -1,4 +1,4 @@
-"""How often a change is made: once under its key, or, without one, every time that it is asked for."""
+"""Guards that make a change happen once per idempotency key, or every time without a key."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class IdempotencyGuard(Protocol[T_contra]):
-    """What whoever makes a change calls in its transaction: `claim` before anything else, `keep` when all is done."""
+    """What a use case calls in the transaction of a change: `claim` before anything else, `keep` at the end."""
 
     async def claim(self, fetch: Fetch) -> None:
-        """Go on only if it is to be made; raises Repeated, KeyReused or KeyInUse if not."""
+        """Return if the change is to be made; raise AlreadyAnswered, KeyReused or KeyInUse otherwise."""
 
     async def keep(self, fetch: Fetch, result: T_contra) -> None:
-        """The change was made, with this result."""
+        """Store the response to the change that was made, with this result."""
 
     async def amend(self, fetch: Fetch, result: T_contra) -> None:
-        """A change that takes several transactions went on; this is its result so far."""
+        """Replace the stored response, for a change that takes several transactions: this is its result so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyGuard(Generic[T]):
-    """A change that is made once: the request that names it, where answers are, and how its result is answered."""
+    """Makes a change once per key: the request, the store of responses, and how a result becomes a response."""
 
-    answers: ResponseStore
-    attempt: KeyedRequest
-    answer: Callable[[T], StoredResponse]
+    store: ResponseStore
+    request: KeyedRequest
+    respond: Callable[[T], StoredResponse]
 
     async def claim(self, fetch: Fetch) -> None:
-        """Go on only if nobody made it before, and nobody is at it."""
-        await self.answers.claim(fetch, self.attempt)
+        """Return if no request with this key was answered or is being processed."""
+        await self.store.claim(fetch, self.request)
 
     async def keep(self, fetch: Fetch, result: T) -> None:
-        """Keep the answer with the change."""
-        await self.answers.keep(fetch, self.attempt, self.answer(result))
+        """Store the response in the transaction of the change."""
+        await self.store.keep(fetch, self.request, self.respond(result))
 
     async def amend(self, fetch: Fetch, result: T) -> None:
-        """Keep the answer with the change, in the place of the one that told of less."""
-        await self.answers.amend(fetch, self.attempt, self.answer(result))
+        """Replace the stored response in the transaction of the change."""
+        await self.store.amend(fetch, self.request, self.respond(result))
 
 
 class NoGuard:
-    """A change without a key: nobody could tell that it comes again."""
+    """A change without a key: a repetition cannot be recognised."""
 
     async def claim(self, fetch: Fetch) -> None:
-        """Always go on."""
+        """Return always."""
 
     async def keep(self, fetch: Fetch, result: object) -> None:
-        """Nobody will ask for the answer."""
+        """Store nothing."""
 
     async def amend(self, fetch: Fetch, result: object) -> None:
-        """Nobody will ask for the answer."""
+        """Store nothing."""
 
 
 NO_GUARD = NoGuard()

@@ -1,4 +1,4 @@
-"""A request under its key, the answer that is kept for it, and why a key may not be used."""
+"""A request with an idempotency key, the response that is stored for it, and why a key may be rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import EventTrioError
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A request under a key. Two with one key are the same request if their fingerprints are."""
+    """A request with a key. Two requests with one key are the same request if their fingerprints are equal."""
 
     principal: str
     key: str
@@ -19,7 +19,7 @@ class KeyedRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """What a request is answered with, in the form in which it is kept."""
+    """A response in the form in which it is stored and sent."""
 
     status: int
     headers: Mapping[str, str]
@@ -27,16 +27,16 @@ class StoredResponse:
 
 
 class AlreadyAnswered(EventTrioError):
-    """This was asked before; the answer of that time is in it."""
+    """The request was answered before; the error carries the stored response."""
 
-    def __init__(self, answer: StoredResponse) -> None:
+    def __init__(self, response: StoredResponse) -> None:
         super().__init__()
-        self.answer = answer
+        self.response = response
 
 
 class KeyInUse(EventTrioError):
-    """A request with this key is still being answered."""
+    """Another request with this key is being processed."""
 
 
 class KeyReused(EventTrioError):
-    """This key was used for another request: another method, path or body."""
+    """This key was used for a different request: another method, path or body."""

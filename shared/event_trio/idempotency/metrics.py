@@ -1,4 +1,4 @@
-"""What is counted of requests with keys."""
+"""Metrics of requests with an idempotency key."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry, Counter
 
 
 class IdempotencyMetrics:
-    """Requests that came again under their `Idempotency-Key`."""
+    """Counts stored responses that were returned again, and expired keys that were deleted."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.repeated = Counter(
             "idempotency_requests_repeated_total",
-            "Requests answered with the answer kept under their key.",
+            "Requests answered with the response stored for their key.",
             registry=registry,
         )
-        self.pruned = Counter("idempotency_keys_pruned_total", "Expired keys that were forgotten.", registry=registry)
+        self.pruned = Counter("idempotency_keys_pruned_total", "Expired keys that were deleted.", registry=registry)

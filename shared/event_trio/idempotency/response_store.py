@@ -1,4 +1,4 @@
-"""All SQL of the answers that are kept under the keys of their requests."""
+"""The table of stored responses, by idempotency key: all of its SQL."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from .transactions import Fetch
 log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = 5.0
-"""How long a request waits for the answer to another one under its key."""
+"""How long a request waits for another one with the same key."""
 
 LOCK = """
--- lock: let nobody else answer under a key until the transaction ends
+-- lock: let no other request use the key until the transaction ends
 SELECT set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))
 """
 
-# Headers go in and out as text: a session's connection has a codec for JSON, a bare one has none.
+# Headers are passed as text: a session's connection has a JSON codec, a plain asyncpg connection has none.
 FIND = """
--- find: the answer under a key, and whether the key has expired
+-- find: the response stored for a key, and whether the key has expired
 SELECT fingerprint, status, headers::text, body, created_at < now() - $3::float8 * interval '1 hour'
 FROM {table} WHERE principal = $1 AND key = $2
 """
 
 FREE = """
--- free: forget the answer under a key that has expired
+-- free: delete the response of a key
 DELETE FROM {table} WHERE principal = $1 AND key = $2
 """
 
 KEEP = """
--- keep: the answer to a request
+-- keep: store the response to a request
 INSERT INTO {table} (principal, key, fingerprint, status, headers, body, created_at)
 VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, clock_timestamp())
 """
 
-# `now()`, not `clock_timestamp()`: only what stands still during a statement can be looked up in an index.
+# `now()`, not `clock_timestamp()`: only a value that is stable during a statement can be looked up in an index.
 PRUNE = """
--- prune: the oldest of the answers whose keys have expired
+-- prune: delete the oldest responses whose keys have expired
 DELETE FROM {table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {table} WHERE created_at < now() - $1::float8 * interval '1 hour' ORDER BY created_at LIMIT $2
 )) RETURNING 1
@@ -54,9 +54,9 @@ DELETE FROM {table} WHERE ctid = ANY (ARRAY(
 
 
 class ResponseStore:
-    """Answers in a table, under the keys of their requests, within the caller's transaction. It never commits.
+    """Responses by idempotency key, within the caller's transaction. It never commits.
 
-    An answer is kept for `hours`; after that its key is free.
+    A response is stored for `hours`; after that its key may be used again.
     """
 
     def __init__(self, table: str, *, hours: float, metrics: IdempotencyMetrics) -> None:
@@ -65,57 +65,56 @@ class ResponseStore:
         )
         self._hours = hours
         self._metrics = metrics
-        self._turns = KeyedSemaphore()
+        self._waiting = KeyedSemaphore()
 
     @asynccontextmanager
-    async def turn(self, attempt: KeyedRequest) -> AsyncIterator[None]:
-        """Wait here for requests under the same key, before one takes a connection; raises KeyInUse as `claim` does."""
+    async def queued(self, request: KeyedRequest) -> AsyncIterator[None]:
+        """Wait for requests of this process with the same key, before taking a connection; raises KeyInUse."""
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(
-                    self._turns.acquire((attempt.principal, attempt.key), seconds=WAIT_SECONDS)
-                )
+                key = (request.principal, request.key)
+                await stack.enter_async_context(self._waiting.acquire(key, seconds=WAIT_SECONDS))
             except KeyedSemaphoreTimeout:
                 raise KeyInUse from None
             yield
 
-    async def claim(self, fetch: Fetch, attempt: KeyedRequest) -> None:
-        """Let nobody else answer under this key until the transaction ends.
+    async def claim(self, fetch: Fetch, request: KeyedRequest) -> None:
+        """Lock the key until the transaction ends.
 
-        Raises AlreadyAnswered when it was answered before, KeyReused when that was another request, and KeyInUse when
-        somebody else took longer than `WAIT_SECONDS` over it.
+        Raises AlreadyAnswered when the request was answered before, KeyReused when the key belongs to a different
+        request, and KeyInUse when another request holds the key for longer than `WAIT_SECONDS`.
         """
         try:
-            await fetch(LOCK, f"{WAIT_SECONDS:g}s", f"{attempt.principal} {attempt.key}")
+            await fetch(LOCK, f"{WAIT_SECONDS:g}s", f"{request.principal} {request.key}")
         except (DBAPIError, asyncpg.PostgresError) as error:
             if lock_not_available(error):
                 raise KeyInUse from None
             raise
         for fingerprint, status, headers, body, is_expired in await fetch(
-            self._find, attempt.principal, attempt.key, self._hours
+            self._find, request.principal, request.key, self._hours
         ):
             if is_expired:
-                await fetch(self._free, attempt.principal, attempt.key)
-            elif fingerprint != attempt.fingerprint:
+                await fetch(self._free, request.principal, request.key)
+            elif fingerprint != request.fingerprint:
                 raise KeyReused
             else:
                 self._metrics.repeated.inc()
-                log.info("request repeated", action="idempotency.repeated")
+                log.info("stored response returned", action="idempotency.replayed")
                 raise AlreadyAnswered(StoredResponse(status, json.loads(headers), body))
 
-    async def keep(self, fetch: Fetch, attempt: KeyedRequest, answer: StoredResponse) -> None:
-        """Keep the answer, if the transaction is committed."""
-        headers = json.dumps(dict(answer.headers))
-        whose = (attempt.principal, attempt.key, attempt.fingerprint)
-        await fetch(self._keep, *whose, answer.status, headers, answer.body)
+    async def keep(self, fetch: Fetch, request: KeyedRequest, response: StoredResponse) -> None:
+        """Store the response. It becomes visible when the transaction is committed."""
+        headers = json.dumps(dict(response.headers))
+        named = (request.principal, request.key, request.fingerprint)
+        await fetch(self._keep, *named, response.status, headers, response.body)
 
-    async def amend(self, fetch: Fetch, attempt: KeyedRequest, answer: StoredResponse) -> None:
-        """Keep another answer in the place of the one before, if the transaction is committed."""
-        await fetch(self._free, attempt.principal, attempt.key)
-        await self.keep(fetch, attempt, answer)
+    async def amend(self, fetch: Fetch, request: KeyedRequest, response: StoredResponse) -> None:
+        """Replace the stored response."""
+        await fetch(self._free, request.principal, request.key)
+        await self.keep(fetch, request, response)
 
     async def prune(self, fetch: Fetch, limit: int) -> int:
-        """Forget up to `limit` of the expired, the oldest first; returns how many."""
+        """Delete up to `limit` expired responses, oldest first; returns how many."""
         pruned = len(await fetch(self._prune, self._hours, limit))
         self._metrics.pruned.inc(pruned)
         return pruned

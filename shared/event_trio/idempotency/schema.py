@@ -1,13 +1,13 @@
-"""The table of answers, as statements that a migration runs; they never change once they were released."""
+"""The table of stored responses, as statements for a migration. Released statements never change."""
 
 from __future__ import annotations
 
 TABLE = "idempotency_key"
-"""The table in a service's own database; an outbox has one of its own (`shared/event_trio/outbox/schema.py`)."""
+"""The table of a service; the outbox has a separate one (`shared/event_trio/outbox/schema.py`)."""
 
 
 def statements(table: str) -> tuple[str, ...]:
-    """The statements that make the table under this name."""
+    """The statements that create the table under this name."""
     return (
         f"""
         CREATE TABLE {table} (
@@ -21,11 +21,11 @@ def statements(table: str) -> tuple[str, ...]:
             PRIMARY KEY (principal, key)
         )
         """,
-        # What has expired is found by its age.
+        # Finds expired rows.
         f"CREATE INDEX {table}_oldest ON {table} (created_at)",
     )
 
 
 def grants(table: str, role: str) -> tuple[str, ...]:
-    """The statements that let a role keep answers and forget them, and never rewrite one."""
+    """The statements that let a role insert and delete responses, but not update them."""
     return (f"GRANT SELECT, INSERT, DELETE ON {table} TO {role}",)

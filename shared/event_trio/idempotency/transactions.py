@@ -1,4 +1,4 @@
-"""One way to run a statement in the caller's transaction, whether that is a session's or asyncpg's own."""
+"""Runs statements in the caller's transaction, of an SQLAlchemy session or of a plain asyncpg connection."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from ..database.connections import Pool, transaction
 
 Fetch: TypeAlias = Callable[..., Awaitable[Sequence[Any]]]
-"""Runs a statement with its arguments (`$1`, ...) in a transaction that somebody else ends; returns the rows.
+"""Runs a statement with its arguments (`$1`, ...) in the caller's transaction; returns the rows.
 
-An asyncpg connection's `fetch` is one.
+The `fetch` of an asyncpg connection has this type.
 """
 
 Transactions: TypeAlias = Callable[[], AbstractAsyncContextManager[Fetch]]
-"""Opens a transaction, which is committed at the end of the block."""
+"""Opens a transaction that is committed at the end of the block."""
 
 
 def session_fetch(session: AsyncSession) -> Fetch:
-    """The statements run in the session's transaction."""
+    """Runs statements in the session's transaction."""
 
     async def fetch(statement: str, *arguments: object) -> Sequence[Any]:
         connection = await session.connection()
@@ -32,7 +32,7 @@ def session_fetch(session: AsyncSession) -> Fetch:
 
 
 def session_transactions(sessions: async_sessionmaker[AsyncSession]) -> Transactions:
-    """Transactions of sessions."""
+    """Transactions of SQLAlchemy sessions."""
 
     @asynccontextmanager
     async def begin() -> AsyncIterator[Fetch]:
@@ -43,7 +43,7 @@ def session_transactions(sessions: async_sessionmaker[AsyncSession]) -> Transact
 
 
 def pool_transactions(pool: Pool) -> Transactions:
-    """Transactions of a bare asyncpg pool."""
+    """Transactions of an asyncpg pool."""
 
     @asynccontextmanager
     async def begin() -> AsyncIterator[Fetch]:

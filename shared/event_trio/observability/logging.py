@@ -1,4 +1,4 @@
-"""Logging: every line of a process, ours and its libraries', in one format."""
+"""Logging: all lines of a process, including those of libraries, in one format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..error_text import describe, format_traceback
 
 Format = Literal["auto", "json", "console"]
 
-# Never written, whoever logs them: credentials, and personal data that events carry.
+# Never logged: credentials, and personal data of events.
 WITHHELD = frozenset({"authorization", "database_url", "password", "recipient", "token"})
 
-# Libraries that are chatty at the level which is right for us.
+# Libraries that log too much at the level of the service.
 QUIET = {
     "aiobotocore": "WARNING",
     "asyncio": "WARNING",
@@ -26,7 +26,7 @@ QUIET = {
     "urllib3": "WARNING",
 }
 
-# Said by alembic each time that a readiness page compares the migrations.
+# Logged by Alembic each time that the migrations are read.
 NOISE = {"alembic.runtime.migration": ("Context impl", "Will assume")}
 
 # Requests are logged by `event_trio.http.access_log`, with the correlation id.
@@ -34,9 +34,9 @@ SILENT = ("uvicorn.access",)
 
 
 def configure(service: str, level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:
-    """Send all log lines of this process to `stream` (standard output unless told) as JSON or for a person's eyes.
+    """Write all log lines of this process to `stream` (standard output by default), as JSON or for a terminal.
 
-    `auto` is `console` on a terminal and `json` elsewhere. May be called again; the last call counts.
+    `auto` is `console` on a terminal and `json` elsewhere. It may be called again; the last call applies.
     """
     output = stream or sys.stdout
     as_json = format == "json" or (format == "auto" and not output.isatty())
@@ -46,7 +46,7 @@ def configure(service: str, level: str = "info", format: Format = "auto", stream
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.PositionalArgumentsFormatter(),
-        _Named(service),
+        _ServiceAndAction(service),
         _describe_errors,
         _withhold,
     ]
@@ -70,8 +70,8 @@ def configure(service: str, level: str = "info", format: Format = "auto", stream
     _tame_libraries()
 
 
-class _Named:
-    """Adds the service, and an `action` to the lines of libraries, which have none."""
+class _ServiceAndAction:
+    """Adds the service, and the action `library.<name>` to the lines of libraries."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -82,19 +82,19 @@ class _Named:
         return event
 
 
-class _Without(logging.Filter):
-    """Drops messages that begin in certain ways."""
+class _WithoutPrefixes(logging.Filter):
+    """Drops messages with certain prefixes."""
 
-    def __init__(self, beginnings: tuple[str, ...]) -> None:
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
         super().__init__()
-        self._beginnings = beginnings
+        self._prefixes = prefixes
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith(self._beginnings)
+        return not str(record.msg).startswith(self._prefixes)
 
 
 class _FirstLine(logging.Filter):
-    """Keeps the first line: asyncio writes what a task raised below it, text and all."""
+    """Keeps the first line of a message: asyncio appends the error of a task, with its text."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = record.getMessage().partition("\n")[0], ()
@@ -108,7 +108,7 @@ def _withhold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
 
 
 def _describe_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """An error that was given as a value would be written out with its text."""
+    """Describe errors that are values of fields, which would be rendered with their texts."""
     for name, value in event.items():
         if isinstance(value, BaseException) and name != "exc_info":
             event[name] = describe(value)
@@ -116,7 +116,7 @@ def _describe_errors(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutabl
 
 
 def _without_colours(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    event.pop("color_message", None)  # uvicorn's second copy of its text
+    event.pop("color_message", None)  # uvicorn's copy of the message
     return event
 
 
@@ -133,7 +133,7 @@ def _rendering(as_json: bool, output: TextIO) -> list[Processor]:
 
 
 def _traceback(exc_info: ExcInfo) -> str:
-    """Kinds and lines only: an error's text quotes rows, local variables hold them."""
+    """Types and lines of code only: error texts quote rows, and local variables contain them."""
     return format_traceback(exc_info[1])
 
 
@@ -149,8 +149,8 @@ def _tame_libraries() -> None:
             logger.propagate = True
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
-    for name, beginnings in NOISE.items():
-        logging.getLogger(name).filters = [_Without(beginnings)]
+    for name, prefixes in NOISE.items():
+        logging.getLogger(name).filters = [_WithoutPrefixes(prefixes)]
     logging.getLogger("asyncio").filters = [_FirstLine()]
     for name in SILENT:
         logging.getLogger(name).disabled = True

@@ -1,4 +1,4 @@
-"""Metrics in the Prometheus format, on a registry that the process owns."""
+"""Metrics in the Prometheus format, in a registry of the process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-# The buckets that OpenTelemetry's semantic conventions give for durations, in seconds.
+# The buckets for durations, in seconds, of OpenTelemetry's semantic conventions.
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry with what the process itself measures; one per process, never the global one."""
+    """A new registry with the metrics of the process; one per process, instead of the global one."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -19,7 +19,7 @@ def new_registry() -> CollectorRegistry:
 
 
 def metrics_route(registry: CollectorRegistry) -> APIRouter:
-    """`GET /metrics`, open to whoever reaches the port: no labels carry ids or personal data."""
+    """`GET /metrics`, without authentication: no label contains ids or personal data."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
@@ -30,7 +30,7 @@ def metrics_route(registry: CollectorRegistry) -> APIRouter:
 
 
 class HttpMetrics:
-    """How long requests take, by route template and status."""
+    """The duration of HTTP requests, by method, route template and status."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.duration = Histogram(

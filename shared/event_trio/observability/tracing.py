@@ -1,4 +1,4 @@
-"""The W3C `traceparent`: read, made, and carried on (https://www.w3.org/TR/trace-context/)."""
+"""The W3C `traceparent` header: parsed, generated and propagated (https://www.w3.org/TR/trace-context/)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORM = re.compile(r"^(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 
 @dataclass(frozen=True, slots=True)
 class Traceparent:
-    """Which trace a piece of work belongs to, and which span of it is its parent."""
+    """The trace that a unit of work belongs to, and its parent span."""
 
     trace_id: str
     span_id: str
@@ -22,7 +22,7 @@ class Traceparent:
 
     @classmethod
     def parse(cls, text: str | None) -> Traceparent | None:
-        """Read a header's value; None when there is none or it is not valid, as the standard asks (section 3.2.2)."""
+        """Parse a header's value; None if it is missing or invalid, as the standard requires (section 3.2.2)."""
         found = _FORM.match(text.strip()) if text else None
         if found is None:
             return None
@@ -33,7 +33,7 @@ class Traceparent:
 
     @classmethod
     def new(cls) -> Traceparent:
-        """The start of a new trace."""
+        """The root of a new trace."""
         return cls(secrets.token_hex(16), secrets.token_hex(8))
 
     def child(self) -> Traceparent:

@@ -1,11 +1,11 @@
-"""The routes with which operators resolve dead letters, the same for every service that consumes."""
+"""Routes with which operators resolve dead letters."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from ..http.idempotency import IdempotentRequestDep
@@ -13,25 +13,18 @@ from ..http.problems import NOT_FOUND, HttpProblem
 from ..inbox.dead_letters import DeadLetterNotFound, DeadLetters
 from ..inbox.selection import By
 from .messages import (
-    CHANGE,
-    CURSOR,
-    FIND,
-    LIST,
-    NEXT,
-    Change,
-    ChangedList,
-    Details,
-    EventId,
+    ChangedMessageList,
+    MessageChange,
+    MessageDetails,
     MessageView,
-    Operator,
-    Reader,
     SelectionDep,
-    answer,
     changed,
+    conflicts_as_problems,
     detailed,
     paged,
-    refusing,
+    response,
 )
+from .parameters import CHANGE, LIST, NEXT, READ, Cursor, EventId, Limit, Operator, Reader
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
@@ -44,7 +37,7 @@ DeadLettersDep = Annotated[DeadLetters, Depends(_dead_letters)]
 
 
 class DeadLetterView(MessageView):
-    """An event that could not be handled, and why."""
+    """An event that could not be handled, and the reason."""
 
 
 class DeadLetterPage(BaseModel):
@@ -54,33 +47,29 @@ class DeadLetterPage(BaseModel):
     next_cursor: str | None = Field(description=NEXT)
 
 
-class DeadLetterDetails(Details, DeadLetterView):
-    """A dead letter with all that is known of it."""
+class DeadLetterDetails(MessageDetails, DeadLetterView):
+    """A dead letter with its envelope, attributes and operators' actions."""
 
 
-class Redrive(Change):
-    """Let them run again."""
+class RedriveRequest(MessageChange):
+    """Which dead letters to redrive, and why."""
 
-    per_second: float | None = Field(None, gt=0, le=1000, description="How many are started each second.")
+    per_second: float | None = Field(None, gt=0, le=1000, description="At most this many per second.")
 
 
 @router.get("", summary="List dead letters, newest first", responses=LIST)
 async def list_dead_letters(
-    caller: Reader,
-    letters: DeadLettersDep,
-    wanted: SelectionDep,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: CURSOR = None,
+    caller: Reader, letters: DeadLettersDep, selection: SelectionDep, limit: Limit = 20, cursor: Cursor = None
 ) -> DeadLetterPage:
     """Events that could not be handled, with the reason."""
-    found = await letters.page(wanted, before=cursor, limit=limit + 1)
+    found = await letters.page(selection, before=cursor, limit=limit + 1)
     items, following = paged(DeadLetterView, found, limit)
     return DeadLetterPage(items=items, next_cursor=following)
 
 
-@router.get("/{event_id}", summary="Read a dead letter", responses=FIND)
+@router.get("/{event_id}", summary="Read a dead letter", responses=READ)
 async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLettersDep) -> DeadLetterDetails:
-    """With its envelope, and what operators did about it."""
+    """Includes the envelope and the operators' actions on it."""
     try:
         row, actions = await letters.show(event_id)
     except DeadLetterNotFound as error:
@@ -88,26 +77,26 @@ async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLet
     return DeadLetterDetails(**detailed(DeadLetterView, row, actions))
 
 
-@router.post("/redrive", summary="Let dead letters run again", responses=CHANGE, response_model=ChangedList)
+@router.post("/redrive", summary="Redrive dead letters", responses=CHANGE, response_model=ChangedMessageList)
 async def redrive_dead_letters(
-    body: Redrive, caller: Operator, letters: DeadLettersDep, repeatable: IdempotentRequestDep
-) -> ChangedList | Response:
-    """In the order of their groups, through the same handlers."""
+    body: RedriveRequest, caller: Operator, letters: DeadLettersDep, request: IdempotentRequestDep
+) -> ChangedMessageList | Response:
+    """Runs their handlers again, in the order of each message group."""
     if body.dry_run:
-        return changed(True, await letters.oldest(body.selection, limit=body.limit))
+        return changed(await letters.oldest(body.selection, limit=body.limit), dry_run=True)
     by = By(caller.subject, body.reason)
     redrive = partial(letters.redrive, body.selection, by, per_second=body.per_second, limit=body.limit)
-    with refusing():
-        return await repeatable.respond(caller, lambda once: redrive(once=once), answer)
+    with conflicts_as_problems():
+        return await request.respond(caller, lambda once: redrive(once=once), response)
 
 
-@router.post("/discard", summary="Give dead letters up", responses=CHANGE, response_model=ChangedList)
+@router.post("/discard", summary="Discard dead letters", responses=CHANGE, response_model=ChangedMessageList)
 async def discard_dead_letters(
-    body: Change, caller: Operator, letters: DeadLettersDep, repeatable: IdempotentRequestDep
-) -> ChangedList | Response:
-    """They are never handled; what waits behind one goes on."""
+    body: MessageChange, caller: Operator, letters: DeadLettersDep, request: IdempotentRequestDep
+) -> ChangedMessageList | Response:
+    """They are never handled. Messages that wait for them continue."""
     if body.dry_run:
-        return changed(True, await letters.oldest(body.selection, limit=body.limit))
+        return changed(await letters.oldest(body.selection, limit=body.limit), dry_run=True)
     discard = partial(letters.discard, body.selection, By(caller.subject, body.reason), limit=body.limit)
-    with refusing():
-        return await repeatable.respond(caller, lambda once: discard(once=once), answer)
+    with conflicts_as_problems():
+        return await request.respond(caller, lambda once: discard(once=once), response)

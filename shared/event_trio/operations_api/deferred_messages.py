@@ -1,4 +1,4 @@
-"""The routes with which operators resolve messages that wait, the same for every service that consumes."""
+"""Routes with which operators resolve deferred messages."""
 
 from __future__ import annotations
 
@@ -10,41 +10,29 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from ..http.idempotency import IN_USE, REUSED, IdempotentRequestDep
-from ..http.openapi import problems
-from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
+from ..http.idempotency import IdempotentRequestDep
+from ..http.problems import NOT_FOUND, HttpProblem
 from ..inbox.deferred import Status
 from ..inbox.deferred_messages import DeferredMessageNotFound, DeferredMessages
 from ..inbox.selection import By, Selection
 from .messages import (
-    BLOCKED,
-    BUSY,
-    CHANGE,
-    CURSOR,
-    FIND,
-    LIST,
-    NEXT,
-    Change,
-    ChangedList,
-    Details,
-    EventId,
+    ChangedMessageList,
+    MessageChange,
+    MessageDetails,
     MessageView,
-    Operator,
-    Reader,
     SelectionDep,
-    answer,
     changed,
+    conflicts_as_problems,
     detailed,
     paged,
-    refusing,
+    response,
 )
+from .parameters import CHANGE, LIST, NEXT, READ, RUN, Cursor, EventId, Limit, Operator, Reader
 
 router = APIRouter(prefix="/v1/deferred-messages", tags=["deferred messages"])
 
-RUN = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, BLOCKED, UNAVAILABLE)
-
 Pending = Literal["waiting", "blocked"]
-STATUS = "`waiting`: it runs again when it is due; `blocked`: it waits for those of its group before it."
+STATUS = "`waiting`: it runs again when it is due. `blocked`: it waits for earlier messages of its group."
 
 
 def _deferred_messages(request: Request) -> DeferredMessages:
@@ -55,54 +43,54 @@ DeferredMessagesDep = Annotated[DeferredMessages, Depends(_deferred_messages)]
 
 
 class DeferredMessageView(MessageView):
-    """An event that waits, and what for."""
+    """An event that is to run later."""
 
     status: Pending = Field(description=STATUS)
-    due_at: datetime | None = Field(description="When it runs again; null for one that waits behind others.")
-    taken_until: datetime | None = Field(description="If that is not past, it is being handled.")
+    due_at: datetime | None = Field(description="When it runs again; null while it is blocked.")
+    taken_until: datetime | None = Field(description="It is being handled now if this time is in the future.")
 
 
 class DeferredMessagePage(BaseModel):
-    """Messages that wait, newest first."""
+    """Deferred messages, newest first."""
 
     items: list[DeferredMessageView]
     next_cursor: str | None = Field(description=NEXT)
 
 
-class DeferredMessageDetails(Details, DeferredMessageView):
-    """A message that waits with all that is known of it."""
+class DeferredMessageDetails(MessageDetails, DeferredMessageView):
+    """A deferred message with its envelope, attributes and operators' actions."""
 
 
-class DeferredChange(Change):
-    """Which messages that wait are meant, and why: one by its event id, those of a filter, or `all`."""
+class DeferredMessageChange(MessageChange):
+    """Which deferred messages to change, and why: one by its event id, those that match a filter, or `all`."""
 
     status: Pending | None = Field(None, description=STATUS)
 
     @property
     def selection(self) -> Selection:
-        return _among(super().selection, self.status)
+        return _with_status(super().selection, self.status)
 
 
-@router.get("", summary="List messages that wait, newest first", responses=LIST)
+@router.get("", summary="List deferred messages, newest first", responses=LIST)
 async def list_deferred_messages(
     caller: Reader,
     messages: DeferredMessagesDep,
-    wanted: SelectionDep,
+    selection: SelectionDep,
     status: Annotated[Pending | None, Query(description=STATUS)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: CURSOR = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> DeferredMessagePage:
-    """Events that run again later, and those behind them."""
-    found = await messages.page(_among(wanted, status), before=cursor, limit=limit + 1)
+    """Events that run again later, and those that they block."""
+    found = await messages.page(_with_status(selection, status), before=cursor, limit=limit + 1)
     items, following = paged(DeferredMessageView, found, limit)
     return DeferredMessagePage(items=items, next_cursor=following)
 
 
-@router.get("/{event_id}", summary="Read a message that waits", responses=FIND)
+@router.get("/{event_id}", summary="Read a deferred message", responses=READ)
 async def read_deferred_message(
     event_id: EventId, caller: Operator, messages: DeferredMessagesDep
 ) -> DeferredMessageDetails:
-    """With its envelope, and what operators did about it."""
+    """Includes the envelope and the operators' actions on it."""
     try:
         row, actions = await messages.show(event_id)
     except DeferredMessageNotFound as error:
@@ -110,29 +98,29 @@ async def read_deferred_message(
     return DeferredMessageDetails(**detailed(DeferredMessageView, row, actions))
 
 
-@router.post("/run", summary="Run messages that wait now", responses=RUN, response_model=ChangedList)
+@router.post("/run", summary="Run deferred messages now", responses=RUN, response_model=ChangedMessageList)
 async def run_deferred_messages(
-    body: DeferredChange, caller: Operator, messages: DeferredMessagesDep, repeatable: IdempotentRequestDep
-) -> ChangedList | Response:
-    """The first of each group; the rest of it follows in order. It is one more attempt, as their policies count."""
-    with refusing():
+    body: DeferredMessageChange, caller: Operator, messages: DeferredMessagesDep, request: IdempotentRequestDep
+) -> ChangedMessageList | Response:
+    """Runs the first of each group; the rest follow in order. It counts as one more attempt of the failure policy."""
+    with conflicts_as_problems():
         if body.dry_run:
-            return changed(True, await messages.would_run(body.selection, limit=body.limit))
+            return changed(await messages.would_run(body.selection, limit=body.limit), dry_run=True)
         run = partial(messages.run, body.selection, By(caller.subject, body.reason), limit=body.limit)
-        return await repeatable.respond(caller, lambda once: run(once=once), answer)
+        return await request.respond(caller, lambda once: run(once=once), response)
 
 
-@router.post("/discard", summary="Give messages that wait up", responses=CHANGE, response_model=ChangedList)
+@router.post("/discard", summary="Discard deferred messages", responses=CHANGE, response_model=ChangedMessageList)
 async def discard_deferred_messages(
-    body: DeferredChange, caller: Operator, messages: DeferredMessagesDep, repeatable: IdempotentRequestDep
-) -> ChangedList | Response:
-    """They are never handled; what waits behind one goes on."""
-    with refusing():
+    body: DeferredMessageChange, caller: Operator, messages: DeferredMessagesDep, request: IdempotentRequestDep
+) -> ChangedMessageList | Response:
+    """They are never handled. Messages that wait for them continue."""
+    with conflicts_as_problems():
         if body.dry_run:
-            return changed(True, await messages.would_discard(body.selection, limit=body.limit))
+            return changed(await messages.would_discard(body.selection, limit=body.limit), dry_run=True)
         discard = partial(messages.discard, body.selection, By(caller.subject, body.reason), limit=body.limit)
-        return await repeatable.respond(caller, lambda once: discard(once=once), answer)
+        return await request.respond(caller, lambda once: discard(once=once), response)
 
 
-def _among(selection: Selection, status: Pending | None) -> Selection:
+def _with_status(selection: Selection, status: Pending | None) -> Selection:
     return selection if status is None else replace(selection, status=Status(status))

@@ -1,4 +1,4 @@
-"""What is the same over HTTP for all messages that were put aside: how they look, and how some of them are meant."""
+"""The views and request bodies that dead letters and deferred messages have in common."""
 
 from __future__ import annotations
 
@@ -7,46 +7,25 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..http.authorization import RequireRole
 from ..http.body import Integer, RequestBody, whole
-from ..http.idempotency import IN_USE, REUSED, answer_with
-from ..http.openapi import problems
-from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem, ProblemKind
+from ..http.idempotency import response_of
+from ..http.problems import HttpProblem
 from ..http.timestamp import Timestamp
-from ..http.tokens import Principal, Role
 from ..idempotency.keyed_request import StoredResponse
 from ..inbox.deferred_messages import MessageBlocked
 from ..inbox.resolution import MessageBusy
 from ..inbox.selection import MOST, Rows, Selection
+from .parameters import BLOCKED, BUSY, LARGEST_EXACT_INTEGER, NEXT, BodyText, Text
 
-BUSY = ProblemKind("message-busy", "The message is being handled right now", 409, transient=True)
-BLOCKED = ProblemKind("message-blocked", "The message waits for an earlier one of its group", 409)
-
-LIST = problems(INVALID_REQUEST, UNAVAILABLE)
-CHANGE = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, UNAVAILABLE)
-FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
-
-# Postgres has no place for U+0000 in a text.
-PRINTABLE = r"^[^\x00]+$"
-Text = Annotated[str, Query(max_length=2048, pattern=PRINTABLE)]
-Words = Annotated[str, Field(min_length=1, max_length=2048, pattern=PRINTABLE)]
-EventId = Annotated[str, Path(max_length=200, pattern=PRINTABLE)]
-# The largest integer that every reader of JSON keeps as it is (RFC 8259, section 6).
-EXACT = 2**53 - 1
-NEXT = "Give it as `cursor` for what follows; null at the end."
-CURSOR = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_cursor` of the page before.")]
-SINCE = "Only those put aside then or later."
-UNTIL = "Only those put aside before then."
-
-Reader = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE))]
-Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]
+SINCE = "Only messages deferred at this time or later."
+UNTIL = "Only messages deferred before this time."
 
 
 class MessageView(BaseModel):
-    """A message that was put aside, and why."""
+    """A deferred message or dead letter, and the reason for it."""
 
     id: int
     consumer: str
@@ -57,15 +36,17 @@ class MessageView(BaseModel):
     subject: str | None
     sequence: int | None
     type: str | None
-    reason: str = Field(description="A stable name.", examples=["unreadable", "unknown_type", "rejected", "failed"])
-    error: str | None = Field(description="What happened.")
+    reason: str = Field(
+        description="A stable name of the reason.", examples=["unreadable", "unknown_type", "rejected", "failed"]
+    )
+    error: str | None = Field(description="The last error.")
     attempts: int = Field(description="Failed attempts of the handler.")
     blocks: bool = Field(description="Whether later events of its group wait until it is resolved.")
-    deferred_at: datetime = Field(description="When it was put aside.")
+    deferred_at: datetime = Field(description="When it was deferred.")
 
 
 class ActionView(BaseModel):
-    """What an operator did about a message."""
+    """An operator's action on the message."""
 
     action: Literal["redrive", "discard", "run_now"]
     reason: str
@@ -73,10 +54,10 @@ class ActionView(BaseModel):
     done_at: datetime
 
 
-class Details(BaseModel):
-    """What is read of a message only when it is asked for alone."""
+class MessageDetails(BaseModel):
+    """The fields that only a request for one message returns."""
 
-    envelope: str = Field(description="The body as it came; it may hold personal data.")
+    envelope: str = Field(description="The message body as received; it may contain personal data.")
     attributes: dict[str, str]
     actions: list[ActionView]
 
@@ -84,33 +65,33 @@ class Details(BaseModel):
 View = TypeVar("View", bound=MessageView)
 
 
-class Change(RequestBody):
-    """Which messages are meant, and why: one by its event id, those of a filter, or `all`."""
+class MessageChange(RequestBody):
+    """Which messages to change, and why: one by its event id, those that match a filter, or `all`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"type": "order.placed", "failure": "failed", "reason": "the carrier is back"}]}
     )
 
-    event_id: Words | None = None
-    type: Words | None = None
-    group: Words | None = None
-    failure: Words | None = Field(None, description="Only those with this `reason`.")
+    event_id: BodyText | None = None
+    type: BodyText | None = None
+    group: BodyText | None = None
+    failure: BodyText | None = Field(None, description="Only messages with this `reason`.")
     since: Timestamp | None = Field(None, description=SINCE)
     until: Timestamp | None = Field(None, description=UNTIL)
-    all: bool = Field(False, description="Needed when nothing restricts.")
-    reason: Words = Field(description="Why; kept with each of them.")
+    all: bool = Field(False, description="Required when no other field restricts the selection.")
+    reason: BodyText = Field(description="Why; recorded with each message.")
     limit: Integer = Field(
-        MOST, ge=1, le=MOST, description="How many at the most; the oldest first, and in steps of at most 50."
+        MOST, ge=1, le=MOST, description="At most this many, oldest first, in transactions of at most 50."
     )
-    cursor: Annotated[int, Field(ge=1, le=EXACT), BeforeValidator(whole)] | None = Field(
-        None, description="`next_cursor` of the call before, so that what fails again waits."
+    cursor: Annotated[int, Field(ge=1, le=LARGEST_EXACT_INTEGER), BeforeValidator(whole)] | None = Field(
+        None, description="`next_cursor` of the previous call, so that messages that fail again are not repeated."
     )
-    dry_run: bool = Field(False, description="Only say which they are.")
+    dry_run: bool = Field(False, description="Only list the messages that would be changed.")
 
     @model_validator(mode="after")
-    def _is_meant(self) -> Change:
+    def _restricts(self) -> MessageChange:
         if not self.all and not any((self.event_id, self.type, self.group, self.failure, self.since, self.until)):
-            raise ValueError("say which: event_id, type, group, failure, since or until, or all")
+            raise ValueError("give at least one of event_id, type, group, failure, since and until, or all")
         return self
 
     @property
@@ -120,23 +101,23 @@ class Change(RequestBody):
         )
 
 
-class ChangedView(BaseModel):
-    """One that was (or, in a dry run, would be) changed."""
+class ChangedMessageView(BaseModel):
+    """A message that was changed, or would be in a dry run."""
 
     event_id: str
     message_group: str
     type: str | None
 
 
-class ChangedList(BaseModel):
-    """What was changed, the oldest first."""
+class ChangedMessageList(BaseModel):
+    """The changed messages, oldest first."""
 
     dry_run: bool
-    items: list[ChangedView]
+    items: list[ChangedMessageView]
     next_cursor: str | None = Field(description=NEXT)
 
 
-def _filter(
+def _selection(
     event_id: Text | None = None,
     type: Text | None = None,
     group: Text | None = None,
@@ -147,7 +128,7 @@ def _filter(
     return Selection(event_id, type, group, reason, since=since, until=until)
 
 
-SelectionDep = Annotated[Selection, Depends(_filter)]
+SelectionDep = Annotated[Selection, Depends(_selection)]
 
 
 def paged(view: type[View], rows: Rows, limit: int) -> tuple[list[View], str | None]:
@@ -158,27 +139,30 @@ def paged(view: type[View], rows: Rows, limit: int) -> tuple[list[View], str | N
 
 
 def detailed(view: type[MessageView], row: Any, actions: Rows) -> dict[str, Any]:
-    """The fields of this view, and those of `Details`."""
-    facts: dict[str, Any] = {name: getattr(row, name) for name in view.model_fields}
-    told = [ActionView.model_validate(action, from_attributes=True) for action in actions]
-    return {**facts, "envelope": row.envelope.decode(errors="replace"), "attributes": row.attributes, "actions": told}
+    """The fields of this view, and those of `MessageDetails`."""
+    return {
+        **{name: getattr(row, name) for name in view.model_fields},
+        "envelope": row.envelope.decode(errors="replace"),
+        "attributes": row.attributes,
+        "actions": [ActionView.model_validate(action, from_attributes=True) for action in actions],
+    }
 
 
-def answer(rows: Rows) -> StoredResponse:
-    """How it is told what was changed."""
-    return answer_with(changed(False, rows))
+def changed(rows: Rows, *, dry_run: bool = False) -> ChangedMessageList:
+    """The view of the messages that were changed, or would be."""
+    items = [ChangedMessageView.model_validate(row, from_attributes=True) for row in rows]
+    # Others may change messages concurrently: fewer than `limit` does not mean that there are no more.
+    return ChangedMessageList(dry_run=dry_run, items=items, next_cursor=str(rows[-1].id) if rows else None)
 
 
-def changed(dry_run: bool, rows: Rows) -> ChangedList:
-    """What was, or would be, changed."""
-    items = [ChangedView.model_validate(row, from_attributes=True) for row in rows]
-    # Others may change messages meanwhile: fewer than asked for does not mean that there are no more.
-    return ChangedList(dry_run=dry_run, items=items, next_cursor=str(rows[-1].id) if rows else None)
+def response(rows: Rows) -> StoredResponse:
+    """The response to a change, as it is stored under the request's key."""
+    return response_of(changed(rows))
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Tell why the one message that was asked for cannot be changed."""
+def conflicts_as_problems() -> Iterator[None]:
+    """Raise problems for the reasons why a message cannot be changed now."""
     try:
         yield
     except MessageBusy as error:

@@ -1,4 +1,4 @@
-"""What operators of a consuming service work with, as one piece: its routes, and what the routes need."""
+"""All operations routes of a consuming service, and the application state that they need."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from ..inbox.reader import ProcessedMessages
 from . import dead_letters, deferred_messages, operator_actions, processed_messages
 
 ROUTERS = (processed_messages.router, dead_letters.router, deferred_messages.router, operator_actions.router)
-"""Every consuming service has these routes."""
 
 
 def consumer_state(
-    sessions: async_sessionmaker[AsyncSession], consumer: str, answers: ResponseStore
+    sessions: async_sessionmaker[AsyncSession], consumer: str, responses: ResponseStore
 ) -> dict[str, object]:
-    """What `ROUTERS` look for on `app.state`. `answers` keeps each change from being made twice under one key."""
+    """What `ROUTERS` look up on `app.state`. `responses` makes their changes idempotent."""
     return {
         "dead_letters": DeadLetters(sessions, consumer),
         "deferred_messages": DeferredMessages(sessions, consumer),
         "operator_actions": OperatorActions(sessions, consumer),
         "processed_messages": ProcessedMessages(sessions, consumer),
-        "answers": answers,
+        "responses": responses,
     }

@@ -1,4 +1,4 @@
-"""Notifications, what is known of their recipients, inbox and outbox, and the roles with what they need and no more."""
+"""Notifications and their recipients, the inbox, the outbox, and the roles with the grants that they need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ API = "notification_api"
 RELAY = "notification_relay"
 
 TABLES = (
-    # What the service knows of an order, from the events that it was sent, and the counter of its own events.
+    # The recipient of an order, from its events, and the sequence of this service's events about it.
     """
     CREATE TABLE order_recipient (
         order_id uuid PRIMARY KEY,
@@ -56,7 +56,7 @@ GRANTS = (
 
 
 def upgrade() -> None:
-    """Make everything."""
+    """Create everything."""
     roles = (create_login_role(API), create_login_role(RELAY), *close_to_others(API, RELAY))
     tables = (*TABLES, *inbox.STATEMENTS_V1, *outbox.STATEMENTS_V1)
     for statement in (*roles, *tables, *GRANTS, *inbox.grants(API), *outbox.grants(writer=API, relay=RELAY)):

@@ -1,4 +1,4 @@
-"""Messages put aside run again, dead letters are redriven and discarded, old inbox rows are pruned."""
+"""Deferred messages run again, dead letters are redriven and discarded, and old inbox rows are pruned."""
 
 from __future__ import annotations
 

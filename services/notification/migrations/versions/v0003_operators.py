@@ -1,4 +1,4 @@
-"""Operators' requests, to the service and to its outbox, may come again under their keys."""
+"""Idempotency keys of operators' requests to the service and to its outbox."""
 
 from __future__ import annotations
 

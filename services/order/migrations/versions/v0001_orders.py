@@ -1,4 +1,4 @@
-"""Orders, their lines and history, the outbox, and the roles with what they need and no more."""
+"""Orders, their lines and history, the outbox, and the roles with the grants that they need."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ GRANTS = (
 
 
 def upgrade() -> None:
-    """Make everything."""
+    """Create everything."""
     roles = (create_login_role(API), create_login_role(RELAY), *close_to_others(API, RELAY))
     for statement in (*roles, *TABLES, *STATEMENTS_V1, *GRANTS, *grants(writer=API, relay=RELAY)):
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""Answers to requests that may come again under their key."""
+"""Stored responses to requests with an idempotency key."""
 
 from __future__ import annotations
 

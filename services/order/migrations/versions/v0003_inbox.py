@@ -1,4 +1,4 @@
-"""The order service consumes: its inbox, and what others reported about an order."""
+"""The inbox, and reports of other services about orders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ depends_on = None
 API = "order_api"
 
 REPORTS = (
-    # Part of the order's history that is no change of the order itself, so it has no version.
+    # The part of the order's history that is not a change of the order, so it has no version.
     """
     CREATE TABLE order_report (
         event_id uuid PRIMARY KEY,
@@ -32,6 +32,6 @@ REPORTS = (
 
 
 def upgrade() -> None:
-    """Make the inbox and the reports."""
+    """Create the inbox and the reports."""
     for statement in (*STATEMENTS_V1, *STATEMENTS_V2, *grants(API), *grants_v2(API), *REPORTS):
         op.execute(statement)

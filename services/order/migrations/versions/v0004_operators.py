@@ -1,4 +1,4 @@
-"""Operators' requests to the outbox may come again under their keys."""
+"""Idempotency keys of operators' requests to the outbox."""
 
 from __future__ import annotations
 
