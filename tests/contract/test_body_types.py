@@ -37,7 +37,7 @@ BODIES = bodies()
 
 
 def test_there_are_bodies() -> None:
-    assert {"PlaceOrder", "LineRequest", "ReplayRequest", "Redrive"} <= set(BODIES)
+    assert {"PlaceOrder", "LineRequest", "ReplayRequest", "RedriveRequest"} <= set(BODIES)
 
 
 @pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))

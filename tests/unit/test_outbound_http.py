@@ -71,7 +71,7 @@ def test_certificates_are_read_for_tls_only(
     monkeypatch.setenv(name, str(tmp_path / "bundle"))
     assert network_route("http://orders.example").proxy is None
     client("http://127.0.0.1:8000", headers={}, timeout=1).close()
-    with pytest.raises(ConfigurationError, match="correct SSL_CERT_FILE"):
+    with pytest.raises(ConfigurationError, match="correct or unset SSL_CERT_FILE"):
         network_route("https://orders.example")
 
 

@@ -36,7 +36,7 @@ def test_the_limit_counts_attributes_and_is_exact() -> None:
         (b"x", "o-1", {"a\n": "x"}, "name of an attribute"),
         (b"x", "o-1", {"": "x"}, "name of an attribute"),
         (b"x", "o-1", {"n": "a\x00"}, "'n' is empty or has"),
-        (b"\xff", "o-1", {}, "not UTF-8"),
+        (b"\xff", "o-1", {}, "no UTF-8"),
         (b"x", "o-1", {"n": 5}, "'n' is no text but of type int"),
         (b"x", "o-1", {"n": None}, "'n' is no text but of type NoneType"),
         (b"x", "o-1", {"n": {"m": "x"}}, "'n' is no text but of type dict"),
