@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 
-
 # Properties that are not attributes, or whose change would replace the resource.
 IGNORED = frozenset({"QueueName", "TopicName", "FifoTopic", "Tags", "Protocol", "Endpoint", "TopicArn"})
 # Attributes of topics that LocalStack's CloudFormation drops or does not update, and that its topics ignore.

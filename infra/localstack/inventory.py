@@ -23,8 +23,6 @@ SUBSCRIPTION = "AWS::SNS::Subscription"
 DeclaredResources: TypeAlias = Mapping[str, Sequence[Resource]]
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class MissingResources:
     """The resources of a stack that do not exist; empty when the stack itself does not exist."""
