@@ -75,7 +75,7 @@ test-scale: bootstrap ## test an outbox with a million rows (ROWS=...: another n
 	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_outbox_scale_operations.py tests/integration/test_confirmation_scale.py
 
 .PHONY: bench
-bench: bootstrap ## measure speed as ratios in one run, in minutes; writes docs/benchmarks (PARTS="relay consumer orders chain rivals": some)
+bench: bootstrap ## measure speed as ratios in one run, in minutes; writes docs/benchmarks (PARTS="relay chain": some)
 	@$(RUN) benchmarks.suite $(PARTS) $(ARGS)
 
 .PHONY: bench-full

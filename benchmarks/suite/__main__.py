@@ -19,7 +19,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from benchmarks.suite import chain, consumer, orders, page, relay
+from benchmarks.suite import chain, consumer, orders, page, relay, relay_latency
 from benchmarks.suite.bench import Bench
 from benchmarks.suite.databases import SERVER
 from benchmarks.suite.results import Section
@@ -30,6 +30,7 @@ from tools.embedded.postgres import EmbeddedPostgres
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks"
 PARTS: dict[str, Callable[[Bench], Awaitable[Section]]] = {
     "relay": relay.measure,
+    "relay-latency": relay_latency.measure,
     "consumer": consumer.measure,
     "orders": orders.measure,
     "chain": chain.measure,
@@ -66,9 +67,9 @@ def main(
     folder = Path(tempfile.mkdtemp(prefix="event-trio-benchmark-"))
     try:
         sections, conditions = asyncio.run(_measure(chosen, sizes, folder))
-        options = " ".join(sys.argv[1:])
-        command = f"python -m benchmarks.suite {options}".strip()
-        for path in page.write(output, sections, conditions, command):
+        options = {"--size": size, "--rounds": rounds, "--events": events, "--latency-ms": latency_ms}
+        given = [*(parts or ()), *(f"{name} {value}" for name, value in options.items() if value is not None)]
+        for path in page.write(output, sections, conditions, f"python -m benchmarks.suite {' '.join(given)}"):
             typer.echo(f"written: {path}")
     except (EmbeddedServerFailed, TimeoutError) as error:
         typer.echo(f"error: {error}", err=True)

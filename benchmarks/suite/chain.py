@@ -84,6 +84,7 @@ def _latencies(placed: list[Placed], times: dict[str, Any], rate: float) -> list
             f"{name}, {rate:g} orders/s",
             _milliseconds(intended, end),
             GOALS.get(int(rate)) if name == "handled" else None,
+            f"chain-{rate:g}",
         )
         for name, end in ends.items()
     ]

@@ -17,6 +17,9 @@ MIGRATION_SECONDS = 60.0
 # As on a server that loses nothing, and with vacuum running while it is measured.
 SERVER = {"fsync": "on", "full_page_writes": "on", "autovacuum_naptime": "1s"}
 NUMBERS = itertools.count(1)
+COLUMNS = ("event_id", "source", "subject", "sequence", "envelope", "attributes")
+INSERT = f"INSERT INTO outbox_event ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608 - constants
+ATTRIBUTES = f'{{"type": "{OrderMeasured.type}"}}'
 
 
 async def migrated(admin_url: str, service: str, folder: Path) -> str:
@@ -49,12 +52,14 @@ async def record(url: str, events: Iterable[MadeEvent]) -> None:
     """Put events into an outbox in one transaction."""
     connection = await asyncpg.connect(url)
     try:
-        attributes = f'{{"type": "{OrderMeasured.type}"}}'
-        rows = [(each.event_id, SOURCE, each.group, each.sequence, each.body, attributes) for each in events]
-        columns = ["event_id", "source", "subject", "sequence", "envelope", "attributes"]
-        await connection.copy_records_to_table("outbox_event", records=rows, columns=columns)
+        await connection.copy_records_to_table("outbox_event", records=map(row, events), columns=COLUMNS)
     finally:
         await connection.close()
+
+
+def row(event: MadeEvent) -> tuple[object, ...]:
+    """The values of COLUMNS."""
+    return event.event_id, SOURCE, event.group, event.sequence, event.body, ATTRIBUTES
 
 
 async def execute(url: str, statement: str) -> None:

@@ -12,22 +12,23 @@ from benchmarks.suite.svg import latency_plot, ratio_plot
 
 PAGE = "results.md"
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("most", 1.0))
-RATIOS, LATENCIES = "ratios.svg", "latencies.svg"
+RATIOS = "ratios.svg"
 
 
 def write(folder: Path, sections: Sequence[Section], conditions: Sequence[str], command: str) -> list[Path]:
-    """Write the page and its plots; returns what was written."""
+    """Write the page and its plots; returns what was written. Plots of an earlier run are removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    ratios = [found for section in sections for found in section.ratios]
-    latencies = [found for section in sections for found in section.latencies if found.samples]
+    for former in (folder / RATIOS, *folder.glob("latencies-*.svg")):
+        former.unlink(missing_ok=True)
     plots = {}
-    if ratios:
+    if ratios := [found for section in sections for found in section.ratios]:
         plots[RATIOS] = ratio_plot(ratios)
-    if latencies:
-        plots[LATENCIES] = latency_plot(latencies)
+    for section in sections:
+        for name, found in _plotted(section).items():
+            plots[name] = latency_plot(found)
     for name, text in plots.items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / PAGE).write_text(_page(sections, conditions, command, set(plots)), encoding="utf-8")
+    (folder / PAGE).write_text(_page(sections, conditions, command), encoding="utf-8")
     return [folder / name for name in (PAGE, *plots)]
 
 
@@ -44,7 +45,7 @@ def summary(section: Section) -> list[str]:
     return lines
 
 
-def _page(sections: Sequence[Section], conditions: Sequence[str], command: str, plots: set[str]) -> str:
+def _page(sections: Sequence[Section], conditions: Sequence[str], command: str) -> str:
     lines = [
         "# Benchmark results",
         "",
@@ -53,10 +54,8 @@ def _page(sections: Sequence[Section], conditions: Sequence[str], command: str, 
         *(f"- {condition}" for condition in conditions),
         "",
     ]
-    if RATIOS in plots:
-        lines += [f"![Ratios with their intervals, and the noise beside them]({RATIOS})", ""]
-    if LATENCIES in plots:
-        lines += [f"![The share of requests that were done within a time]({LATENCIES})", ""]
+    if any(section.ratios for section in sections):
+        lines += [f"![Ratios with their intervals, and the null in grey]({RATIOS})", ""]
     for section in sections:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"
@@ -76,7 +75,18 @@ def _section(section: Section) -> list[str]:
     if section.latencies:
         lines += ["| Latency, ms | n | p50 | p90 | p99 | p99.9 | Most | Goal (p50) | Met |", "|---" * 9 + "|"]
         lines += [*(_latency_row(found) for found in section.latencies if found.samples), ""]
+    for name in _plotted(section):
+        lines += [f"![The share of events that were done within a time]({name})", ""]
     return lines
+
+
+def _plotted(section: Section) -> dict[str, list[LatencyFound]]:
+    """The latencies of each plot, by its file's name."""
+    plots: dict[str, list[LatencyFound]] = {}
+    for found in section.latencies:
+        if found.plot and found.samples:
+            plots.setdefault(f"latencies-{found.plot}.svg", []).append(found)
+    return plots
 
 
 def _ratio_row(found: RatioFound) -> str:

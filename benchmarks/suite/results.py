@@ -52,6 +52,8 @@ class LatencyFound:
     samples: Sequence[float]
     goal: Goal | None = None
     """For the median."""
+    plot: str = ""
+    """The plot that it is drawn in, if any."""
 
     def quantile(self, share: float) -> float:
         """The latency that this share of the samples does not exceed (nearest rank)."""

@@ -13,7 +13,7 @@ from benchmarks.suite.sizes import TINY
 from tools.embedded.postgres import EmbeddedPostgres
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_part_runs_and_loses_nothing(part: str, tmp_path: Path) -> None:
     async with EmbeddedPostgres(settings=SERVER) as postgres:
