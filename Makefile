@@ -120,6 +120,10 @@ topology-check: bootstrap ## compare the running topology with its templates (AR
 lock: bootstrap ## write the locks from their inputs (UPGRADE=1: with newer versions)
 	@$(RUN) tools.locks $(if $(filter 1,$(UPGRADE)),--upgrade)
 
+.PHONY: dist
+dist: bootstrap ## build the wheels and source archives of the library and the relay into dist/
+	@$(RUN) tools.dist
+
 .PHONY: reference
 reference: bootstrap ## generate the pages of docs/reference from the code
 	@$(RUN) tools.reference.main
