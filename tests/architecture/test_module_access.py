@@ -55,6 +55,9 @@ SQL_MODULES = (
 AWS_MODULES = (
     "shared/event_trio/broker/aws.py",
     "shared/event_trio/broker/aws_session.py",
+    "shared/event_trio/broker/lean/client.py",
+    "shared/event_trio/broker/lean/operation.py",
+    "shared/event_trio/broker/lean/transport.py",
     "shared/event_trio/broker/queue.py",
     "shared/event_trio/broker/subscription.py",
     "shared/event_trio/testing/broker.py",  # creates a topology for tests

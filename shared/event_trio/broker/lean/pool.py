@@ -1,0 +1,118 @@
+"""Keeps connections to one server alive, and opens as many as there are calls in flight, up to a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from ssl import SSLContext
+
+from .connection import Answer, Connection
+
+HAPPY_EYEBALLS_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to connect; without `tls` in plain text."""
+
+    host: str
+    port: int
+    tls: SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """Seconds, and how many connections there may be."""
+
+    connections: int
+    connect_seconds: float | None
+    read_seconds: float | None
+    keepalive_seconds: float
+
+
+class CannotConnect(Exception):
+    """No connection could be made, for the reason given: a timeout, or an OSError (ssl.SSLError among them)."""
+
+    def __init__(self, reason: OSError | TimeoutError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Pool:
+    """Connections to one server. The connection used last is used first, so that the others can be let go."""
+
+    def __init__(self, server: Server, options: PoolOptions) -> None:
+        self._server = server
+        self._options = options
+        self._slots = asyncio.Semaphore(options.connections)
+        self._idle: list[Connection] = []
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def exchange(self, data: bytes) -> Answer:
+        """Send a request over a connection of its own, and return the answer; waits while all are in use.
+
+        Raises what `Connection.request` raises, and CannotConnect.
+        """
+        async with self._slots:
+            connection = self._take()
+            if connection is None:
+                try:
+                    connection = await self._connect()
+                except (OSError, TimeoutError) as error:
+                    raise CannotConnect(error) from error
+            try:
+                return await connection.request(data)
+            finally:
+                self._put(connection)
+
+    def close(self) -> None:
+        """Close idle connections at once, and the others when their requests end."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - self._options.keepalive_seconds
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable and connection.idle_since > oldest:
+                return connection
+            connection.close()
+        return None
+
+    def _put(self, connection: Connection) -> None:
+        if self._closed or not connection.is_usable:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = loop.call_later(self._options.keepalive_seconds, self._close_expired, loop)
+
+    def _close_expired(self, loop: asyncio.AbstractEventLoop) -> None:
+        oldest = loop.time() - self._options.keepalive_seconds
+        for connection in self._idle:
+            if connection.idle_since <= oldest:
+                connection.close()
+        self._idle = [each for each in self._idle if each.idle_since > oldest]
+        self._sweep = None
+        if self._idle:
+            self._sweep = loop.call_later(self._idle[0].idle_since - oldest, self._close_expired, loop)
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        server, options = self._server, self._options
+        async with asyncio.timeout(options.connect_seconds):
+            _, connection = await loop.create_connection(
+                lambda: Connection(options.read_seconds),
+                server.host,
+                server.port,
+                ssl=server.tls,
+                happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS,
+                interleave=1,
+            )
+        return connection
