@@ -1,4 +1,4 @@
-"""Networks and servers that fail: the lean client raises the stock client's exceptions, and gets over it as well."""
+"""Failures of networks and servers: the lean client raises the stock client's exceptions, and recovers as it does."""
 
 import asyncio
 import socket

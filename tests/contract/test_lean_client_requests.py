@@ -1,4 +1,4 @@
-"""The lean path sends what the stock client sends: the same bytes in the body, the same headers, a valid signature."""
+"""The lean client sends the requests of the stock client: the same body bytes, the same headers, a valid signature."""
 
 import re
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The lean path signs as botocore does: its SigV4Auth, given the same request, time and credentials, says the same."""
+"""The lean client's signatures equal those of botocore's SigV4Auth for the same request, time and credentials."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

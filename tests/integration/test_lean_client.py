@@ -1,4 +1,4 @@
-"""The lean path against LocalStack: what one client sends the other receives, and both are refused alike."""
+"""The lean client against LocalStack: it exchanges messages with the stock client, and gets the same errors."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""A stock client and the same client behind the lean path, and what became of a call of either."""
+"""A stock client, the lean client that wraps it, and the outcome of a call for comparison."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ Pair: TypeAlias = tuple[Any, Any]
 
 @asynccontextmanager
 async def both_clients(service: str, url: str, *, verify: Any = False, **config: Any) -> AsyncIterator[Pair]:
-    """The stock client, and the lean one before it. Neither retries, unless told to."""
+    """The stock client, and the lean client that wraps it. Both make one attempt unless `retries` is given."""
     options = {"retries": {"total_max_attempts": 1, "mode": "standard"}, **aws_session.options(url), **config}
     clients: Any = aws_session.session("us-east-1", url)
     made = clients.client(service, endpoint_url=url, verify=verify, config=AioConfig(**options))

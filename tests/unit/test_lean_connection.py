@@ -1,4 +1,4 @@
-"""The lean path's HTTP connection reads an answer from any pieces, and closes after anything that is none."""
+"""The lean client's HTTP connection: answers in any pieces, and malformed answers."""
 
 import asyncio
 from itertools import pairwise

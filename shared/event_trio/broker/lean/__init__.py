@@ -1,4 +1,4 @@
-"""A cheap path for the calls that carry messages: PublishBatch, ReceiveMessage and the batches on receipt handles."""
+"""A client that makes the calls that carry messages (PublishBatch, ReceiveMessage, batches on handles) cost little CPU."""
 
 from .client import LeanClient, lean
 

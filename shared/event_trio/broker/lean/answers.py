@@ -1,6 +1,7 @@
-"""Reads the answers of successful calls into the dictionaries that botocore makes of them.
+"""Parses the answers of successful calls into the dictionaries that botocore would return.
 
-A reader returns None for whatever it does not expect: the stock client's parser then reads it, or says what is wrong.
+A reader returns None for any answer that it does not expect. The stock client's parser then reads the answer, or raises
+its own error about it.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _members(node: ElementTree.Element, known: frozenset[str] | None) -> list[di
 
 
 def _texts(node: ElementTree.Element) -> dict[str, Any] | None:
-    """The texts of children without children of their own; None where a name repeats or nests."""
+    """The texts of the children by name; None if a name repeats or a child has children."""
     texts = {}
     for child in node:
         name = _name(child)

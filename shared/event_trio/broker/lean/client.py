@@ -1,8 +1,8 @@
-"""Stands before a stock client of SNS or SQS, and makes the calls that carry messages at a fraction of the cost.
+"""A client that wraps a stock client of SNS or SQS and makes the calls that carry messages at a fraction of their cost.
 
-It makes the request and reads the answer of a success. Everything else is left to the stock client: parameters that
-are not known here, other operations, and every failure. A failure is handed to the stock client as the answer of a
-request of its own, so that errors, retries and the hooks on them are botocore's.
+The lean path sends the request and parses the answer of a success. The stock client does everything else: other
+operations, unsupported parameters, and every failure. A failed answer is passed to the stock client as the answer to a
+request of its own, so that exceptions, retries and event hooks are botocore's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ METHODS = {
         "change_message_visibility_batch": "ChangeMessageVisibilityBatch",
     },
 }
-# How AWS's services say that a request was signed at another time than theirs.
+# AWS error codes for a request whose signature is too old or too new.
 SKEWED = frozenset(
     {
         "RequestTimeTooSkewed",
@@ -42,18 +42,18 @@ SKEWED = frozenset(
         "AuthFailure",
     }
 )
-# AWS accepts five minutes. A smaller difference is not what an error of these is about.
+# AWS accepts five minutes. For a smaller difference, the error has another cause.
 LEAST_SKEW_SECONDS = 240.0
 
 _given: ContextVar[Answer | Exception | None] = ContextVar("_given", default=None)
-"""Of the call under way, the outcome of the request that was made here."""
+"""The outcome that the stock client must take for that of its first request, in the call under way."""
 
 
 class LeanClient:
-    """A client with the methods of the stock client; those that carry messages take the lean path.
+    """A client with all methods of the stock client. Those of `METHODS` take the lean path.
 
-    `call_seconds` bounds a call as a whole, and a receive by its wait for messages in addition. Without it, only the
-    timeouts of connecting and reading apply.
+    `call_seconds` is the deadline of a call; a receive may take its WaitTimeSeconds longer. Without it, only the
+    timeouts for connecting and reading apply.
     """
 
     def __init__(self, stock: Any, *, call_seconds: float | None = None) -> None:
@@ -105,11 +105,11 @@ class LeanClient:
             return await self._let_stock_answer(method, name, parameters, outcome)
 
     async def _attempt(self, name: str, body: bytes) -> dict[str, Any] | Answer | Exception | None:
-        """The answer of a success as a dictionary; any other answer or failure; None if no request was made."""
+        """The parsed answer of a success, any other answer, or the failure; None if no request was made."""
         from botocore.exceptions import HTTPClientError
 
         operation = await self._operation(name)
-        if operation is None or self._transport is None or not await self._is_plain(operation, body):
+        if operation is None or self._transport is None or not await self._emit_before_call(operation, body):
             return None
         credentials = self._stock._request_signer._credentials
         if credentials is None:
@@ -133,7 +133,7 @@ class LeanClient:
         return parsed
 
     async def _operation(self, name: str) -> Operation | None:
-        """What is known of an operation; None if the lean path cannot make its requests."""
+        """The operation; None if the lean path does not support this client."""
         if name not in self._operations:
             try:
                 if self._transport is None:
@@ -143,8 +143,8 @@ class LeanClient:
                 self._operations[name] = None
         return self._operations[name]
 
-    async def _is_plain(self, operation: Operation, body: bytes) -> bool:
-        """Tell the hooks of the stock client that a request is about to be made. False if one of them changes it."""
+    async def _emit_before_call(self, operation: Operation, body: bytes) -> bool:
+        """Call the stock client's `before-call` hooks. Returns False if one of them answers or changes the request."""
         request: dict[str, Any] = {
             "method": "POST",
             "url": operation.url,
@@ -166,7 +166,7 @@ class LeanClient:
     async def _let_stock_answer(
         self, method: str, name: str, parameters: Mapping[str, Any], outcome: Answer | Exception | None
     ) -> Any:
-        """Make the stock client's call, with the outcome that is there already instead of its first request."""
+        """Make the call with the stock client, which takes the outcome for that of its first request."""
         from botocore.exceptions import ClientError
 
         token = _given.set(outcome)
@@ -191,19 +191,19 @@ async def _opened(stock: Any, call_seconds: float | None) -> AsyncIterator[LeanC
 
 
 def lean(stock: C, *, call_seconds: float | None = None) -> AbstractAsyncContextManager[C]:
-    """A stock client of SNS or SQS with the lean path before it, while the block lasts.
+    """Wrap a stock client of SNS or SQS for the duration of the block.
 
-    The stock client must outlast the block. `call_seconds` bounds each call, as LeanClient says.
+    The stock client must outlast the block. `call_seconds` is as in LeanClient.
     """
     return cast(AbstractAsyncContextManager[C], _opened(stock, call_seconds))
 
 
 def _hand_over(request: Any, **_: Any) -> Any:
-    """Gives the stock client, about to send, the outcome of the request that was made for it already."""
+    """A `before-send` hook: returns or raises the outcome of the request that the lean path made."""
     outcome = _given.get()
     if outcome is None:
         return None
-    # A retry is the stock client's own.
+    # The stock client sends its retries itself.
     _given.set(None)
     if isinstance(outcome, Exception):
         raise outcome
@@ -216,7 +216,7 @@ def _hand_over(request: Any, **_: Any) -> Any:
 
 
 def _learn_time(operation: Operation, error: Any, answer: Answer) -> None:
-    """Take over the broker's clock when it refuses ours, for the next call: the answer says what time it is there."""
+    """After an error about the time of a signature, sign the next calls with the time of the broker's answer."""
     if error.response.get("Error", {}).get("Code") not in SKEWED:
         return
     try:

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection that carries a request at a time, with answers of a given or unknown length, or in chunks."""
+"""An HTTP/1.1 connection that carries one request at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODILESS = frozenset({204, 304})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. The names of its headers are in lower case; of a name that repeats, the last counts."""
+    """An HTTP answer. Header names are in lower case. The last value of a repeated header counts."""
 
     status: int
     headers: dict[str, str]
@@ -26,11 +26,11 @@ class Disconnected(Exception):
 
 
 class MalformedAnswer(Exception):
-    """What the server sent is no HTTP answer."""
+    """The server sent something other than an HTTP answer."""
 
 
 class ReadTimeout(Exception):
-    """The server sent nothing for as long as a read may take."""
+    """The server sent nothing within the read timeout."""
 
 
 class Connection(asyncio.Protocol):
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._head, self._needed, self._chunks, self._persists = None, None, None, False
         self._read_at = loop.time()
         if self._read_seconds is not None:
-            self._timer = loop.call_later(self._read_seconds, self._look_at_time, loop)
+            self._timer = loop.call_later(self._read_seconds, self._check_timeout, loop)
         complete = False
         try:
             self._transport.write(data)
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
                 self.close()
 
     def close(self) -> None:
-        """Close at once; whoever waits for an answer gets none."""
+        """Close at once. A request under way fails with Disconnected."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answered is None or self._answered.done():
-            # Nobody asked: what follows could not be told from the answer to the next request.
+            # Data without a request would be mistaken for the answer to the next one.
             self.close()
             return
         self._buffer += data
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, body: bytes) -> None:
         if self._answered is not None and self._head is not None:
             if self._buffer:
-                self._persists = False  # more than was announced
+                self._persists = False  # the server sent more than it announced
             status, headers = self._head
             self._answered.set_result(Answer(status, headers, body))
 
@@ -182,26 +182,26 @@ class Connection(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
 
-    def _look_at_time(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One timer a request: data that arrived meanwhile moves it."""
+    def _check_timeout(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fail if nothing arrived within the read timeout; otherwise wait for the rest of it."""
         if self._answered is None or self._answered.done() or self._read_seconds is None:
             return
         left = self._read_at + self._read_seconds - loop.time()
         if left <= 0:
             self._fail(ReadTimeout())
         else:
-            self._timer = loop.call_later(left, self._look_at_time, loop)
+            self._timer = loop.call_later(left, self._check_timeout, loop)
 
 
 class _Chunks:
-    """A body in chunks, read as it arrives."""
+    """A chunked body, read as it arrives."""
 
     def __init__(self) -> None:
         self._body = bytearray()
         self._ended = False
 
     def read(self, buffer: bytearray) -> bytes | None:
-        """Take whole chunks from the buffer; the body once its last chunk was there."""
+        """Move complete chunks out of the buffer. Returns the body after the last chunk, None before."""
         while True:
             end = buffer.find(b"\r\n")
             if end < 0:

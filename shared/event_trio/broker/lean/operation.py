@@ -1,6 +1,6 @@
-"""What the stock client would send with every call of one operation, asked of it once: URL, headers and signature.
+"""The URL, headers and signing scope of an operation, taken once from the stock client.
 
-The endpoint is resolved by botocore, with its rules for regions, FIPS, dual-stack and configured endpoints.
+botocore resolves the endpoint, with its rules for regions, FIPS, dual-stack and configured endpoints.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from .request_bodies import Unsupported
 from .signing import Signer
 
-# A call that the stock client takes, so that it resolves the endpoint and writes the headers. It is never sent.
+# Valid parameters, from which the stock client builds a request that is never sent.
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
     "PublishBatch": {"TopicArn": "arn", "PublishBatchRequestEntries": [{"Id": "0", "Message": "m"}]},
     "ReceiveMessage": {"QueueUrl": "url"},
@@ -28,7 +28,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of one client. `headers` are those of every request, without date, token and signature."""
+    """An operation of one client. `headers` are the headers of every request, without date, token and signature."""
 
     name: str
     model: Any
@@ -38,13 +38,13 @@ class Operation:
     headers: Mapping[str, str]
     signer: Signer
     metadata: Mapping[str, Any]
-    """What the stock client adds to the metadata of every answer."""
+    """Members that the stock client adds to ResponseMetadata of every answer."""
 
 
 async def prepare(client: Any, name: str) -> Operation:
-    """Ask a stock client for its requests of an operation.
+    """Build the operation from a stock client.
 
-    Raises Unsupported where the requests cannot be made here: another signature, or a query string in the endpoint.
+    Raises Unsupported for a signature other than Version 4, or an endpoint with a query string.
     """
     from botocore.utils import normalize_url_path
 
@@ -95,7 +95,7 @@ def _host(scheme: str, name: str, port: int | None) -> str:
 
 
 def _metadata(retries: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """botocore marks every answer of a client that makes one attempt, a successful one too."""
+    """With one attempt, botocore adds this mark to every answer, successful ones too."""
     options = retries or {}
     once = options.get("mode") != "legacy" and options.get("total_max_attempts") == 1
     return {"MaxAttemptsReached": True} if once else {}

@@ -1,4 +1,4 @@
-"""Keeps connections to one server alive, and opens as many as there are calls in flight, up to a limit."""
+"""A pool of keep-alive connections to one server, as large as the number of calls in flight, up to a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HAPPY_EYEBALLS_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to connect; without `tls` in plain text."""
+    """The address of a server. Without `tls`, connections are in plain text."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
-    """Seconds, and how many connections there may be."""
+    """The largest number of connections, and timeouts in seconds; None is no timeout."""
 
     connections: int
     connect_seconds: float | None
@@ -31,7 +31,7 @@ class PoolOptions:
 
 
 class CannotConnect(Exception):
-    """No connection could be made, for the reason given: a timeout, or an OSError (ssl.SSLError among them)."""
+    """The connection could not be opened. `reason` is a TimeoutError or an OSError (ssl.SSLError is one)."""
 
     def __init__(self, reason: OSError | TimeoutError) -> None:
         super().__init__(str(reason))
@@ -39,7 +39,7 @@ class CannotConnect(Exception):
 
 
 class Pool:
-    """Connections to one server. The connection used last is used first, so that the others can be let go."""
+    """Connections to one server. The most recently used is taken first, so that the others expire."""
 
     def __init__(self, server: Server, options: PoolOptions) -> None:
         self._server = server
@@ -50,7 +50,7 @@ class Pool:
         self._closed = False
 
     async def exchange(self, data: bytes) -> Answer:
-        """Send a request over a connection of its own, and return the answer; waits while all are in use.
+        """Send a request and return the answer. Waits while all connections are in use.
 
         Raises what `Connection.request` raises, and CannotConnect.
         """

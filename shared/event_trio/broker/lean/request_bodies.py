@@ -1,7 +1,7 @@
-"""The bodies of requests: query encoding for SNS, JSON for SQS, byte by byte as botocore writes them.
+"""Builds request bodies: form encoding for SNS, JSON for SQS. The bytes are those that botocore would send.
 
-A builder raises Unsupported for parameters that it does not know. The stock client then takes the call, and either
-knows them or says what is wrong with them.
+A builder raises Unsupported for parameters outside the subset that this project uses. The stock client then makes the
+call, or raises its own error about them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 SNS_VERSION = "2010-03-31"
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 SEPARATOR = "\0"
-# As `urllib.parse.quote_plus` escapes, byte by byte; the separator stays.
+# The escapes of `urllib.parse.quote_plus`. The separator is not escaped.
 ESCAPED = [bytes((byte,)) if byte in UNRESERVED else b"%%%02X" % byte for byte in range(256)]
 ESCAPED[ord(" ")] = b"+"
 ESCAPED[0] = b"\0"
-# Up to so many distinct bytes to escape, replacing each in the whole text is faster than looking up every byte.
+# Up to this many distinct bytes, one `replace` per distinct byte is faster than a table lookup per byte.
 MOST_REPLACEMENTS = 40
 
 ENTRY_TEXTS = frozenset({"Id", "Message", "Subject", "MessageStructure", "MessageDeduplicationId", "MessageGroupId"})
@@ -30,7 +30,7 @@ RECEIVE_TEXTS = frozenset({"QueueUrl", "ReceiveRequestAttemptId"})
 
 
 class Unsupported(Exception):
-    """The lean path does not know these parameters, or cannot make a request of this client."""
+    """The lean path does not support these parameters, or this client's configuration."""
 
 
 def publish_batch(parameters: Mapping[str, Any]) -> bytes:
@@ -110,7 +110,7 @@ def _add_entry(index: int, entry: Any, keys: list[bytes], values: list[str]) -> 
 
 @lru_cache(maxsize=1024)
 def _entry_keys(index: int, members: tuple[str, ...], attributes: tuple[tuple[str, ...], ...]) -> list[bytes]:
-    """What stands before each value of an entry with these members, whose attributes have these members."""
+    """The form keys of an entry with these members, and attributes with these members, each before its value."""
     _ensure("Id" in members and "Message" in members)
     prefix = f"&PublishBatchRequestEntries.member.{index}."
     keys: list[str] = []
@@ -128,7 +128,7 @@ def _entry_keys(index: int, members: tuple[str, ...], attributes: tuple[tuple[st
 
 
 def _escape(values: list[str]) -> Iterable[bytes]:
-    """All values, escaped at once: one pass over everything per distinct byte costs less than a pass per value."""
+    """Escape all values at once. A few passes over the joined values cost less than one call per value."""
     try:
         joined = SEPARATOR.join(values)
         text = joined.encode()
@@ -138,7 +138,7 @@ def _escape(values: list[str]) -> Iterable[bytes]:
     special = set(text.translate(None, UNRESERVED + b"\0"))
     if len(special) > MOST_REPLACEMENTS:
         return b"".join(map(ESCAPED.__getitem__, text)).split(b"\0")
-    # What the others are replaced by contains % and +.
+    # These two come first, because the other escapes contain % and +.
     for byte in (ord("%"), ord("+"), *(special - {ord("%"), ord("+")})):
         if byte in special:
             text = text.replace(bytes((byte,)), ESCAPED[byte])
@@ -146,7 +146,7 @@ def _escape(values: list[str]) -> Iterable[bytes]:
 
 
 def _entries(value: Any) -> list[Any]:
-    # An empty batch is refused by the broker; how it is written is the stock client's affair.
+    # The stock client encodes an empty batch, which the broker rejects.
     if type(value) is not list or not value:
         raise Unsupported
     return value

@@ -1,4 +1,4 @@
-"""Signature Version 4 for requests whose headers are the same each time, with the signing key derived once a day."""
+"""Signature Version 4 for requests with constant headers. The signing key is derived once a day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNSIGNED_HEADERS = frozenset({"expect", "transfer-encoding", "user-agent", "x-am
 
 
 class Credentials(Protocol):
-    """Credentials at one moment, as botocore freezes them."""
+    """Frozen credentials of botocore."""
 
     @property
     def access_key(self) -> str: ...
@@ -42,7 +42,7 @@ class Signer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.offset_seconds = 0.0
-        """Added to the clock. Set it where the broker's clock is known to differ from this machine's."""
+        """Added to this machine's clock; see `note_time`."""
         self._clock = clock
         self._region = region
         self._service = service
@@ -54,7 +54,7 @@ class Signer:
         self._key = b""
 
     def sign(self, body: bytes, credentials: Credentials) -> dict[str, str]:
-        """The headers to add to a request with this body: the date, the session token if there is one, the signature.
+        """The headers to add to a request with this body: date, session token (if any) and signature.
 
         The time of the signature is the clock's, with `offset_seconds` added.
         """
@@ -78,7 +78,7 @@ class Signer:
         return signed
 
     def note_time(self, there: float, *, tolerance_seconds: float) -> None:
-        """Sign with the broker's clock from now on, if it differs from ours by more than the tolerance."""
+        """Sign with the broker's time from now on if it differs from ours by more than the tolerance."""
         offset = there - self._clock()
         self.offset_seconds = offset if abs(offset) > tolerance_seconds else 0.0
 
@@ -97,7 +97,7 @@ class Signer:
         return self._key
 
     def _layout(self, *, with_token: bool) -> tuple[str, str, str, str]:
-        """The canonical request before the date, between date and token, and after the token; the names signed."""
+        """The parts of the canonical request around the date and the token, and the names of the signed headers."""
         lines = {name: f"{name}:{value}\n" for name, value in sorted(self._headers.items())}
         before = "".join(line for name, line in lines.items() if name < DATE_HEADER)
         between = "".join(line for name, line in lines.items() if DATE_HEADER < name < TOKEN_HEADER)

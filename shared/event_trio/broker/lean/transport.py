@@ -1,6 +1,6 @@
-"""Sends a signed request, by a connection of the pool or, through a proxy, by the stock client's HTTP session.
+"""Sends a signed request over the pool, or over the stock client's HTTP session if there is a proxy.
 
-Failures are botocore's exceptions, as the stock client raises them.
+Failures are raised as the exceptions of botocore that the stock client raises for them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from .operation import DEFAULT_PORTS, Operation
 from .pool import CannotConnect, Pool, PoolOptions, Server
 from .request_bodies import Unsupported
 
-# Options of aiohttp's connector that mean nothing here, or the same.
+# Options of aiohttp's connector that the pool honours or does not need.
 KNOWN_CONNECTOR_OPTIONS = frozenset({"keepalive_timeout", "ttl_dns_cache", "use_dns_cache"})
 KEEPALIVE_SECONDS = 12.0
 
 
 class Transport:
-    """Sends the requests of one client, with its timeouts, its certificates and as many connections as it may have.
+    """Sends the requests of one client, with its timeouts, certificates and largest number of connections.
 
-    Raises Unsupported for a client with an HTTP session that is not aiohttp's.
+    Raises Unsupported for a client whose HTTP session is not aiobotocore's default.
     """
 
     def __init__(self, client: Any) -> None:
@@ -35,7 +35,7 @@ class Transport:
         self._pools: dict[tuple[str, str | None, int | None], Pool | None] = {}
 
     async def send(self, operation: Operation, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send a request and return whatever answer there is.
+        """Send a request and return the answer, whatever its status.
 
         Raises EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError, ConnectionClosedError, SSLError,
         ProxyConnectionError or HTTPClientError of botocore.
@@ -55,7 +55,7 @@ class Transport:
                 pool.close()
 
     async def _pool(self, url: str) -> Pool | None:
-        """The pool for a URL, or None where the stock client's session must send: through a proxy, for one."""
+        """The pool for a URL. None if the stock client's session must send, because of a proxy or connector options."""
         parts = urlsplit(url)
         server = (parts.scheme, parts.hostname, parts.port)
         if server not in self._pools:
@@ -79,7 +79,7 @@ class Transport:
         )
 
     async def _tls(self) -> ssl.SSLContext:
-        """The context of the stock client's own connections: its CA bundle, client certificate and verification."""
+        """The TLS context of the stock client: its CA bundle, client certificate and verification."""
         context = (await self._session._get_session(None)).connector._ssl
         if isinstance(context, ssl.SSLContext):
             return context
@@ -98,7 +98,7 @@ class Transport:
 
 
 def _request(operation: Operation, headers: Mapping[str, str], body: bytes) -> bytes:
-    # The last two are as aiohttp writes them for the stock client.
+    # The last two headers are those that aiobotocore and aiohttp add after signing.
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
         f"POST {operation.target} HTTP/1.1\r\nHost: {operation.host}\r\n{lines}Content-Length: {len(body)}\r\n"

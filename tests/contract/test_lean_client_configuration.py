@@ -1,4 +1,4 @@
-"""Endpoints, credentials, certificates and proxies are the stock client's, and so are hooks, retries and the rest."""
+"""The lean client uses the stock client's endpoints, credentials, certificates, proxies, hooks and retries."""
 
 import asyncio
 import time
