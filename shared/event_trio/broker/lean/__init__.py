@@ -1,4 +1,4 @@
-"""A client that makes the calls that carry messages (PublishBatch, ReceiveMessage, batches on handles) cost little CPU."""
+"""A client for the calls that carry messages, PublishBatch and ReceiveMessage among them, that costs little CPU."""
 
 from .client import LeanClient, lean
 
