@@ -21,8 +21,7 @@ from services.relay.leases import listener
 from services.relay.main import CHECK_WAIT_SECONDS
 from services.relay.operators import replays
 from services.relay.publishing import dispatcher as dispatcher
-from services.relay.publishing import limiter, publisher
-from services.relay.publishing import rejection_monitor as refusals
+from services.relay.publishing import limiter, publisher, rejection_monitor
 from services.relay.publishing.backlog import BATCH_ENTRIES
 from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
@@ -95,9 +94,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("takes ten entries", BATCH_ENTRIES),
         Code("256 KiB unless set", DEFAULT_BYTES),
         Code("recorded about twice a second", 1 / RECORD_SECONDS),
-        Code("has rejected three times *by name*", refusals.REPEATS),
+        Code("has rejected three times *by name*", rejection_monitor.REPEATS),
         Example("one group or a thousand", "any number"),
-        Code("When five groups or more", refusals.GROUPS),
+        Code("When five groups or more", rejection_monitor.GROUPS),
         Code("(0.2 to 30 seconds)", dispatcher.POSSIBLY_POISONOUS.first, dispatcher.POSSIBLY_POISONOUS.cap),
         Measured("with 5 % of the entries throttled, more than 90 % of it", PRESSURE),
         Code("ten answers at the least", limiter.ROUND),

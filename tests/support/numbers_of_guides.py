@@ -26,7 +26,7 @@ MONTH = 30 * 86_400
 CHECKS = MONTH / default(RelaySettings, "publish_check_wait_seconds")
 QUEUE = "notification-order-events"
 KEPT = attribute(QUEUE, "Queue", "MessageRetentionPeriod")
-NET_EVERY = NET_WAIT_SECONDS + signature(DeadLetterQueueDrain).parameters["idle_seconds"].default
+DRAIN_EVERY = NET_WAIT_SECONDS + signature(DeadLetterQueueDrain).parameters["idle_seconds"].default
 PRICE_OF_PUBLISHES, PRICE_OF_REQUESTS = 0.30, 0.50
 RUN = "times of one run, which its page says"
 QUOTAS = "Amazon SNS Developer Guide, quotas; Amazon SQS Developer Guide, quotas of messages"
@@ -93,7 +93,7 @@ GUIDES: dict[str, tuple[Entry, ...]] = {
              round(CHECKS, -5), round(CHECKS / 1_000_000 * PRICE_OF_REQUESTS, 2)),
         Code("its queue every 20 seconds (`QUEUE_WAIT_SECONDS`; the order service every 5 seconds)",
              default(NotificationSettings, "queue_wait_seconds"), default(OrderSettings, "queue_wait_seconds")),
-        Code("each of its two dead-letter queues every 11 seconds or so", NET_EVERY),
+        Code("each of its two dead-letter queues every 11 seconds or so", DRAIN_EVERY),
     ),
     "docs/how-to/run-the-demo.md": (Code("places 200 orders at 20 a second", ORDERS, ORDERS_PER_SECOND),),
     "docs/how-to/write-a-consumer.md": (
