@@ -1,1 +1,1 @@
-"""What the parts cost, in counts, which do not drift, and in ratios, which hold on a noisy machine."""
+"""Measures costs as counts, which do not depend on the machine, and speed as ratios of neighboring runs."""

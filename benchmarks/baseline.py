@@ -1,4 +1,4 @@
-"""What each part cost when it was last measured on purpose: one file, which the tests compare with."""
+"""The costs of the last intended measurement, with which the tests compare."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ BASELINE = Path(__file__).with_name("baseline.json")
 
 
 def baseline(part: str) -> dict[str, float]:
-    """What the part cost then; raises KeyError for one that was never measured."""
-    return _kept()[part]
+    """The cost of a part in the baseline. Raises KeyError for an unknown part."""
+    return _read()[part]
 
 
 def keep(part: str, cost: Mapping[str, float]) -> None:
-    """Make this the part's baseline."""
-    BASELINE.write_text(json.dumps({**_kept(), part: dict(cost)}, indent=2) + "\n")
+    """Store the cost of a part as its baseline."""
+    BASELINE.write_text(json.dumps({**_read(), part: dict(cost)}, indent=2) + "\n")
 
 
-def _kept() -> dict[str, dict[str, float]]:
-    kept: dict[str, dict[str, float]] = json.loads(BASELINE.read_text())
-    return kept
+def _read() -> dict[str, dict[str, float]]:
+    costs: dict[str, dict[str, float]] = json.loads(BASELINE.read_text())
+    return costs

@@ -1,4 +1,4 @@
-"""What a consumer costs per event: empties a full queue on a real LocalStack, and counts."""
+"""Measures the cost of a consumer per event: it processes a full queue of a real LocalStack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import asyncpg
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from benchmarks.counting import counted
+from benchmarks.counting import count_calls
 from event_trio.broker.queue import BATCH
 from event_trio.consumer.build import Subscription, consuming
 from event_trio.consumer.event import Event
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
 
 SUBSCRIPTION = Subscription("notification", "order-events")
-FILLING_AT_ONCE = 4
+CONCURRENT_SENDS = 4
 CONNECTIONS = 20
-"""As a service keeps them: above its concurrency, or connections come and go with every event."""
+"""As in a service, more than its concurrency: otherwise every event opens and closes connections."""
 
 
 @dataclass(frozen=True)
 class ConsumerCost:
-    """Per event, but for the first three and the last."""
+    """The costs per event, except for the first three fields and the last."""
 
     events: int
     groups: int
@@ -48,15 +48,15 @@ class ConsumerCost:
     aws_calls: float
     commits: float
     commits_beside: int
-    """Commits beyond one for each event, of the loops that look now and then whether there is something."""
+    """Commits in addition to one for each event, by the loops that poll periodically."""
 
 
 async def fill(client: SQSClient, url: str, events: Iterable[Envelope]) -> None:
-    """Put events into a queue, past topic and relay."""
-    waiting, room = list(events), asyncio.Semaphore(FILLING_AT_ONCE)
+    """Send events to a queue directly, without topic and relay."""
+    waiting, slots = list(events), asyncio.Semaphore(CONCURRENT_SENDS)
 
     async def send(batch: list[Envelope]) -> None:
-        async with room:
+        async with slots:
             answer = await client.send_message_batch(
                 QueueUrl=url,
                 Entries=[
@@ -80,10 +80,10 @@ async def fill(client: SQSClient, url: str, events: Iterable[Envelope]) -> None:
 async def drain(
     owner_url: str, settings: ConsumerSettings, *, events: int, groups: int, seconds: float
 ) -> tuple[ConsumerCost, dict[str, list[int]]]:
-    """Run one consumer until so many events are out of the queue, and count what that took.
+    """Run one consumer until this many events are deleted from the queue.
 
-    Its handler writes nothing: what is counted is the consumer's own. Returns also the sequences that were handled, by
-    group. Raises TimeoutError when it is not done within `seconds`.
+    Its handler writes nothing, so only the statements of the consumer are counted. Also returns the processed sequences
+    by group. Raises TimeoutError after `seconds`.
     """
     gone, handled = _Acknowledged(events), defaultdict[str, list[int]](list)
 
@@ -94,7 +94,7 @@ async def drain(
     router.handle(OrderConfirmed, record, policy=DeadLetter())
     before = await _commits(owner_url)
     began = time.monotonic()
-    with counted() as asked:
+    with count_calls() as counts:
         async with _running(router, settings, gone):
             async with asyncio.timeout(seconds):
                 await gone.all.wait()
@@ -104,9 +104,9 @@ async def drain(
         events=events,
         groups=groups,
         seconds=round(taken, 1),
-        receive_calls=round(asked.aws["ReceiveMessage"] / events, 4),
-        delete_calls=round(asked.aws["DeleteMessageBatch"] / events, 4),
-        aws_calls=round(asked.aws.total() / events, 4),
+        receive_calls=round(counts.aws["ReceiveMessage"] / events, 4),
+        delete_calls=round(counts.aws["DeleteMessageBatch"] / events, 4),
+        aws_calls=round(counts.aws.total() / events, 4),
         commits=round(commits / events, 4),
         commits_beside=commits - events,
     )
@@ -115,7 +115,7 @@ async def drain(
 
 @asynccontextmanager
 async def _running(router: Router, settings: ConsumerSettings, signals: Signals) -> AsyncIterator[None]:
-    """A consumer as a service runs it, with all its loops; at the end it drains."""
+    """A consumer with all its loops, as in a service; it drains at the end of the block."""
     url = settings.database_url.get_secret_value()
     engine = create_engine(url, application_name="benchmark", pool_size=CONNECTIONS)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
@@ -134,26 +134,26 @@ async def _running(router: Router, settings: ConsumerSettings, signals: Signals)
 
 
 class _Acknowledged(Signals):
-    """Counts what was deleted; it keeps nothing, for there are many signals."""
+    """Counts the acknowledged messages without storing signals, because there are many."""
 
     def __init__(self, wanted: int) -> None:
         super().__init__(kept=0)
         self.all = asyncio.Event()
-        self._left = wanted
+        self._remaining = wanted
 
     def emit(self, name: str, **facts: object) -> None:
         if name == "consumer.acknowledged":
-            self._left -= 1
-            if not self._left:
+            self._remaining -= 1
+            if not self._remaining:
                 self.all.set()
 
 
 async def _commits(owner_url: str) -> int:
-    """What the server has counted, of everybody in this database."""
+    """The commits of all sessions in the database, as counted by the server."""
     connection = await asyncpg.connect(owner_url)
     try:
         await connection.execute("SELECT pg_stat_force_next_flush()")
-        counted = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-        return int(await connection.fetchval(counted))
+        query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        return int(await connection.fetchval(query))
     finally:
         await connection.close()

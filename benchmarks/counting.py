@@ -1,4 +1,4 @@
-"""Counts what a process asks of its database and of AWS, at the clients themselves."""
+"""Counts the SQL statements and AWS calls of a process, in the clients."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK")
 
 @dataclass
 class CallCounts:
-    """SQL statements by their name, or first word; AWS calls by their operation."""
+    """SQL statements by name or first word; AWS calls by operation."""
 
     sql: Counter[str] = field(default_factory=Counter)
     aws: Counter[str] = field(default_factory=Counter)
 
     @property
     def statements(self) -> int:
-        """All SQL statements but those that begin and end transactions."""
+        """All SQL statements except those that begin and end transactions."""
         return sum(count for name, count in self.sql.items() if name not in TRANSACTION_CONTROL)
 
 
 @contextmanager
-def counted() -> Iterator[CallCounts]:
-    """Count everything that pools and clients made inside the block ask for."""
-    asked = CallCounts()
-    # Every operation of every client comes by here; the library's types do not mention it.
+def count_calls() -> Iterator[CallCounts]:
+    """Count the calls of all pools and clients that are created in the block."""
+    counts = CallCounts()
+    # Every operation of every client uses this method, which the types of the library do not declare.
     client_class: Any = aiobotocore.client.AioBaseClient
     create_pool, call = asyncpg.create_pool, client_class._make_api_call
 
-    async def listen(connection: Any) -> None:
-        connection.add_query_logger(lambda record: asked.sql.update([_name(record.query)]))
+    async def add_logger(connection: Any) -> None:
+        connection.add_query_logger(lambda record: counts.sql.update([_name(record.query)]))
 
-    def create_listening_pool(*arguments: Any, **options: Any) -> Any:
-        return create_pool(*arguments, **{"init": listen, **options})
+    def create_counting_pool(*arguments: Any, **options: Any) -> Any:
+        return create_pool(*arguments, **{"init": add_logger, **options})
 
     async def counting_call(client: Any, operation: str, parameters: Any) -> Any:
-        asked.aws[operation] += 1
+        counts.aws[operation] += 1
         return await call(client, operation, parameters)
 
-    asyncpg.create_pool = create_listening_pool
+    asyncpg.create_pool = create_counting_pool
     client_class._make_api_call = counting_call
     try:
-        yield asked
+        yield counts
     finally:
         asyncpg.create_pool = create_pool
         client_class._make_api_call = call

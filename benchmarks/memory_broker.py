@@ -1,4 +1,4 @@
-"""A topic and its publish-check queue in memory: acknowledges at once, so that what is measured is not the broker."""
+"""A topic and its publish-check queue in memory, which acknowledge at once, so that the broker is not measured."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from unittest.mock import patch
 
 ANSWERED = {"ResponseMetadata": {"RequestId": "stub", "HTTPStatusCode": 200}}
-"""As every answer of AWS has it, by which the relay knows one."""
+"""The metadata of every answer of AWS, by which the relay recognizes one."""
 
 
 class MemoryBroker:
-    """Plays both clients of a relay. It is done when `expected` events were confirmed, which is when they are deleted.
+    """Replaces both clients of a relay. `done` is set when `expected` events are deleted, which confirms them.
 
     Times are monotonic seconds.
     """
@@ -29,8 +29,8 @@ class MemoryBroker:
         self.last_confirmed_at = 0.0
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """A relay built and started inside the block has this broker."""
+    def installed(self) -> Iterator[None]:
+        """Relays that are built in the block use this broker."""
 
         @asynccontextmanager
         async def client(*_: object, **__: object) -> AsyncIterator[MemoryBroker]:
@@ -56,7 +56,7 @@ class MemoryBroker:
             except TimeoutError:
                 return ANSWERED
         entries = [self._queue.popleft() for _ in range(min(MaxNumberOfMessages, len(self._queue)))]
-        # A receive that never waits would keep every other task from running.
+        # A receive call that never yields would block every other task.
         await asyncio.sleep(0)
         return ANSWERED | {"Messages": [_message(entry) for entry in entries]}
 
@@ -80,7 +80,7 @@ class MemoryBroker:
 
 
 def _message(entry: dict[str, Any]) -> dict[str, Any]:
-    """What was published as it is received: raw, with the broker's own attributes."""
+    """A published entry as it is received: raw, with the attributes of the broker."""
     attributes = {
         "MessageGroupId": entry["MessageGroupId"],
         "MessageDeduplicationId": entry["MessageDeduplicationId"],

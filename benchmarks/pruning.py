@@ -1,8 +1,8 @@
-"""Whether pruning slows publishing down: drains an outbox with the pruner at work and at rest, in turns, as a ratio.
+"""Measures whether pruning slows publishing down: `python -m benchmarks.pruning`.
 
-`python -m benchmarks.pruning`. Each run has a copy of the same database, with events to publish among many that are
-over. Relay, pruner and Postgres are the real ones; the broker acknowledges at once. Neighbouring runs are compared:
-at rest, at work, at work, at rest, and between them two at rest, whose ratio is the noise.
+Each run publishes the outbox of a copy of the same database, which also contains events that can be pruned. Relay,
+pruner and Postgres are real; the broker acknowledges at once. Neighboring runs with the pruner idle and active are
+compared, in alternating order. The ratio of two idle runs is the noise.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tools.embedded.postgres import EmbeddedPostgres
 
 SEED = "seed"
 AGE_HOURS = 200
-AT_WORK, AT_REST = 168.0, 87_600.0
-"""Retentions, in hours: the stock is over, or nothing ever is."""
+ACTIVE_HOURS, IDLE_HOURS = 168.0, 87_600.0
+"""Retentions, in hours, with which the stock is pruned, or nothing is."""
 RUN_SECONDS = 60.0
-# Vacuum is looked for every second, not every minute: what pruning leaves behind is cleared away while it is measured.
+# Autovacuum starts each second, not each minute, so that the dead rows of pruning are vacuumed during the run.
 SERVER = {"fsync": "on", "full_page_writes": "on", "autovacuum_naptime": "1s"}
 
 FILL = """
@@ -51,7 +51,7 @@ FROM (SELECT gen_random_uuid() AS id, $3 || g AS subject, n, now() - $4 * interv
 
 @dataclass(frozen=True)
 class Run:
-    """Events published in a second, and how many the pruner deleted meanwhile."""
+    """Events published per second, and events deleted by the pruner during the run."""
 
     rate: float
     pruned: int
@@ -59,7 +59,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """Events to publish, in so many groups, and published ones whose retention is over."""
+    """Events to publish, their groups, and published events that can be pruned."""
 
     events: int
     groups: int
@@ -67,12 +67,12 @@ class Load:
 
 
 def main(
-    pairs: int = typer.Option(20, min=2, help="Pairs of a run with the pruner at work and one with it at rest."),
+    pairs: int = typer.Option(20, min=2, help="Pairs of a run with the pruner active and one with it idle."),
     events: int = typer.Option(8000, min=100, help="Events that a run publishes."),
-    stock: int = typer.Option(40_000, min=500, help="Events of which the retention is over, before each run."),
-    most_minutes: float = typer.Option(8.0, min=0.1, help="Begin no further pair after that."),
+    stock: int = typer.Option(40_000, min=500, help="Events that can be pruned at the start of a run."),
+    most_minutes: float = typer.Option(8.0, min=0.1, help="Start no pair after this time."),
 ) -> None:
-    """Print the rate with the pruner at work as a ratio to the rate with it at rest, and the noise beside it."""
+    """Print the ratio of the rates with the pruner active and idle, and the noise."""
     structlog.configure(processors=[_drop])
     load = Load(events // 10 * 10, events // 10, stock // 10 * 10)
     asyncio.run(_measure(load, pairs, most_minutes * 60))
@@ -85,30 +85,30 @@ async def _measure(load: Load, pairs: int, most_seconds: float) -> None:
             f"{load.events} events to publish in {load.groups} groups, {load.stock} to prune; a pair is four runs"
         )
         await _make_seed(postgres.admin_url, load)
-        await _run(postgres.admin_url, load, AT_REST)  # warms up
+        await _run(postgres.admin_url, load, IDLE_HOURS)  # warms up
         deadline = time.monotonic() + most_seconds
         ratios: list[float] = []
         noise: list[float] = []
         pruned: list[int] = []
         while len(ratios) < pairs and time.monotonic() < deadline:
-            first, second = (AT_REST, AT_WORK) if len(ratios) % 2 == 0 else (AT_WORK, AT_REST)
+            first, second = (IDLE_HOURS, ACTIVE_HOURS) if len(ratios) % 2 == 0 else (ACTIVE_HOURS, IDLE_HOURS)
             runs = {hours: await _run(postgres.admin_url, load, hours) for hours in (first, second)}
-            one, other = [await _run(postgres.admin_url, load, AT_REST) for _ in range(2)]
-            work, rest = runs[AT_WORK], runs[AT_REST]
+            one, other = [await _run(postgres.admin_url, load, IDLE_HOURS) for _ in range(2)]
+            work, rest = runs[ACTIVE_HOURS], runs[IDLE_HOURS]
             ratios.append(work.rate / rest.rate)
-            # In turns, as above: what a run does to the one after it cancels out.
+            # In alternating order, so that effects of a run on the next one cancel out.
             noise.append(one.rate / other.rate if len(noise) % 2 == 0 else other.rate / one.rate)
             pruned.append(work.pruned)
             typer.echo(
-                f"pair {len(ratios)}/{pairs}: at work {work.rate:.0f}/s ({work.pruned} pruned), at rest"
-                f" {rest.rate:.0f}/s, ratio {ratios[-1]:.3f}; at rest twice {noise[-1]:.3f}"
+                f"pair {len(ratios)}/{pairs}: active {work.rate:.0f}/s ({work.pruned} pruned), idle"
+                f" {rest.rate:.0f}/s, ratio {ratios[-1]:.3f}; idle twice {noise[-1]:.3f}"
             )
     _conclude(ratios, noise, pruned)
 
 
 def _conclude(ratios: Sequence[float], noise: Sequence[float], pruned: Sequence[int]) -> None:
-    typer.echo(f"pruner at work / at rest: {compare(ratios)}")
-    typer.echo(f"at rest / at rest:        {compare(noise)}")
+    typer.echo(f"pruner active / idle: {compare(ratios)}")
+    typer.echo(f"idle / idle:          {compare(noise)}")
     typer.echo(f"pruned in a run: {min(pruned)} to {max(pruned)}")
 
 
@@ -118,19 +118,19 @@ async def _run(admin_url: str, load: Load, retention_hours: float) -> Run:
 
 
 async def publish(url: str, load: Load, retention_hours: float) -> Run:
-    """Publish what `fill` has put into this database, and see how much the pruner deletes meanwhile."""
+    """Publish the events that `fill` inserted, and count those that the pruner deletes meanwhile."""
     broker = MemoryBroker(load.events)
     settings = RelaySettings(
         database_url=url, topic="benchmark", retention_hours=retention_hours, publish_check_wait_seconds=1
     )
-    with broker.in_place():
+    with broker.installed():
         app = build(settings)
         async with app.router.lifespan_context(app):
             async with asyncio.timeout(RUN_SECONDS):
                 await broker.done.wait()
             left = await _left(url)
-    if retention_hours == AT_WORK and left == 0:
-        raise typer.BadParameter("the stock was used up before all was published: make --stock larger")
+    if retention_hours == ACTIVE_HOURS and left == 0:
+        raise typer.BadParameter("the pruner finished before all events were published: increase --stock")
     return Run(load.events / (broker.last_confirmed_at - broker.first_call_at), load.stock - left)
 
 
@@ -150,7 +150,7 @@ async def _make_seed(admin_url: str, load: Load) -> None:
 
 
 async def fill(url: str, load: Load) -> None:
-    """Put events to publish, and others of which the retention is over, into this database."""
+    """Insert events to publish, and published events that can be pruned."""
     connection = await asyncpg.connect(url, command_timeout=120)
     try:
         each = load.events // load.groups

@@ -1,4 +1,4 @@
-"""Compares two things on a noisy machine: medians of ratios of neighbouring runs, with a bootstrap interval."""
+"""Compares measurements on a noisy machine: the median of ratios of neighboring runs, with a bootstrap interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESAMPLES = 5000
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median of ratios, and the interval in which it lies in 95 of 100 resamples."""
+    """The median of ratios, with the interval that contains 95 % of the medians of resamples."""
 
     median: float
     low: float
@@ -24,10 +24,10 @@ class Ratio:
 
 
 def compare(ratios: Sequence[float], *, seed: int = 1) -> Ratio:
-    """What these ratios say together; the same ratios always say the same. Raises ValueError when there are none."""
+    """Summarize ratios; the result is deterministic. Raises ValueError when there are none."""
     if not ratios:
         raise ValueError("no pair was measured")
-    chance = random.Random(seed)  # noqa: S311 - resampling, no secret
-    medians = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    generator = random.Random(seed)  # noqa: S311 - resampling, not a secret
+    medians = sorted(median(generator.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
     low, high = medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
     return Ratio(median(ratios), low, high, len(ratios))

@@ -1,4 +1,4 @@
-"""What the relay costs per event: drains a full outbox on a real Postgres and a real LocalStack, and counts."""
+"""Measures the cost of the relay per event: it publishes a full outbox with a real Postgres and LocalStack."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from benchmarks.counting import counted
+from benchmarks.counting import count_calls
 from services.relay.main import build
 from services.relay.settings import RelaySettings
 
 
 @dataclass(frozen=True)
 class RelayCost:
-    """Per event, but for the first four."""
+    """The costs per event, except for the first four fields."""
 
     events: int
     groups: int
@@ -30,10 +30,7 @@ class RelayCost:
 
 
 async def drain(owner_url: str, settings: RelaySettings, *, seconds: float) -> RelayCost:
-    """Run one relay until everything in the outbox is published, and count what that took.
-
-    Raises TimeoutError when it is not done within `seconds`.
-    """
+    """Run one relay until the whole outbox is published. Raises TimeoutError after `seconds`."""
     connection = await asyncpg.connect(owner_url)
     try:
         events, groups, size = await connection.fetchrow(
@@ -43,7 +40,7 @@ async def drain(owner_url: str, settings: RelaySettings, *, seconds: float) -> R
         await connection.execute("ANALYZE outbox_event")
         before = await connection.fetchval("SELECT pg_current_wal_lsn()")
         began = time.monotonic()
-        with counted() as asked:
+        with count_calls() as counts:
             app = build(settings)
             async with app.router.lifespan_context(app), asyncio.timeout(seconds):
                 await _published(connection)
@@ -57,10 +54,10 @@ async def drain(owner_url: str, settings: RelaySettings, *, seconds: float) -> R
         groups=groups,
         payload_bytes=size,
         seconds=round(taken, 1),
-        publish_calls=round(asked.aws["PublishBatch"] / events, 4),
-        aws_calls=round(asked.aws.total() / events, 4),
-        statements=round(asked.statements / events, 4),
-        transactions=round(asked.sql["BEGIN"] / events, 4),
+        publish_calls=round(counts.aws["PublishBatch"] / events, 4),
+        aws_calls=round(counts.aws.total() / events, 4),
+        statements=round(counts.statements / events, 4),
+        transactions=round(counts.sql["BEGIN"] / events, 4),
         wal_bytes=round(float(wal) / events, 1),
         dead_tuples=round(dead / events, 3),
     )
@@ -68,7 +65,7 @@ async def drain(owner_url: str, settings: RelaySettings, *, seconds: float) -> R
 
 async def _published(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     left = "SELECT EXISTS (SELECT FROM outbox_event WHERE published_at IS NULL)"
-    while await connection.fetchval(left):  # noqa: ASYNC110 - seen from outside: the relay is not asked
+    while await connection.fetchval(left):  # noqa: ASYNC110 - observed in the database, not through the relay
         await asyncio.sleep(0.25)
 
 

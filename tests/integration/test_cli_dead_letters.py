@@ -16,7 +16,7 @@ from event_trio.inbox.deferred import DeferredState, Status
 from event_trio.inbox.guard import Identity
 from services.notification.main import NAME, build
 from services.notification.settings import NotificationSettings
-from tests.support.command import Ran, event_trio
+from tests.support.command import CommandResult, event_trio
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.events import envelope_of
 from tests.support.serving import serving
@@ -57,7 +57,7 @@ async def service_url(notifications_database: TestDatabase) -> AsyncIterator[str
         yield url
 
 
-async def command(url: str, *arguments: str, answer: str | None = None) -> Ran:
+async def command(url: str, *arguments: str, answer: str | None = None) -> CommandResult:
     return await event_trio("dead-letters", *arguments, answer=answer, EVENT_TRIO_CONSUMER_URL=url)
 
 

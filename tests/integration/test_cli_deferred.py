@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.order.main import build
-from tests.support.command import Ran, event_trio
+from tests.support.command import CommandResult, event_trio
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import waiting
 from tests.support.order_service import settings
@@ -22,7 +22,7 @@ async def url(orders_database: TestDatabase) -> AsyncIterator[str]:
         yield found
 
 
-async def command(url: str, *arguments: str, answer: str | None = None) -> Ran:
+async def command(url: str, *arguments: str, answer: str | None = None) -> CommandResult:
     return await event_trio("deferred", *arguments, answer=answer, EVENT_TRIO_CONSUMER_URL=url)
 
 

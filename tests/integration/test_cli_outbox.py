@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Ran, event_trio
+from tests.support.command import CommandResult, event_trio
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all, refuse, relay_app
 from tests.support.outbox import fill, query, record
@@ -29,7 +29,7 @@ async def relay_url(outbox_database: TestDatabase) -> AsyncIterator[str]:
         yield url
 
 
-async def outbox(url: str, *arguments: str, answer: str | None = None) -> Ran:
+async def outbox(url: str, *arguments: str, answer: str | None = None) -> CommandResult:
     return await event_trio("outbox", *arguments, answer=answer, EVENT_TRIO_RELAY_URL=url)
 
 

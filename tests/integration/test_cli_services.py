@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from services.notification.main import build as build_notification
 from services.notification.settings import NotificationSettings
 from services.order.main import build as build_order
-from tests.support.command import Ran, event_trio
+from tests.support.command import CommandResult, event_trio
 from tests.support.databases import TestDatabase, execute
 from tests.support.letters import three_letters, waiting
 from tests.support.operators import relay_app
@@ -40,7 +40,7 @@ async def notification(notifications_database: TestDatabase) -> AsyncIterator[st
         yield url
 
 
-async def run(services: dict[str, str], *arguments: str, **environment: str) -> Ran:
+async def run(services: dict[str, str], *arguments: str, **environment: str) -> CommandResult:
     declared = ",".join(f"{name}={url}" for name, url in services.items())
     return await event_trio(*arguments, EVENT_TRIO_SERVICES=declared, **environment)
 

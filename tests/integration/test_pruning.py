@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from prometheus_client import CollectorRegistry
 
-from benchmarks.counting import counted
+from benchmarks.counting import count_calls
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
@@ -35,12 +35,12 @@ async def database(outbox_database: TestDatabase) -> TestDatabase:
 
 async def test_a_step_is_one_statement_and_takes_so_many_rows_at_the_most(database: TestDatabase) -> None:
     metrics, signals = RelayMetrics(CollectorRegistry()), Signals()
-    with counted() as asked:
+    with count_calls() as counts:
         async with pool(database.url_for(OUTBOX_RELAY)) as relays:
             pruner = Pruner(relays, retention_hours=1, metrics=metrics, signals=signals)
             steps = [await pruner.prune() for _ in range(3)]
     assert steps == [STEP, STEP, OVER - 2 * STEP]
-    assert dict(asked.sql) == {"BEGIN": 3, "prune": 3, "COMMIT": 3}
+    assert dict(counts.sql) == {"BEGIN": 3, "prune": 3, "COMMIT": 3}
 
 
 async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDatabase) -> None:

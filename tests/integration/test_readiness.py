@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import httpx
 import pytest
 
-from benchmarks.counting import counted
+from benchmarks.counting import count_calls
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from services.relay.main import build
@@ -91,7 +91,7 @@ async def test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database(
         await execute(database.url, *three_letters("notification"))  # or there is nothing that it could change
     async with counted_round_trips(database) as through, running(through.database, aws, topology) as api:
         await eventually(lambda: is_ready(api), timeout=20)
-        with counted() as asked:
+        with count_calls() as counts:
             least = 1_000
             for _ in range(40):
                 before = through.round_trips
@@ -99,7 +99,7 @@ async def test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database(
                 # The loops beside it ask too, now and then: of many pages, the one that nobody disturbed.
                 least = min(least, through.round_trips - before)
         assert least <= 2
-        assert asked.aws["GetTopicAttributes"] + asked.aws["GetQueueAttributes"] <= 4, asked.aws
+        assert counts.aws["GetTopicAttributes"] + counts.aws["GetQueueAttributes"] <= 4, counts.aws
         # Whoever is connected can still write: the page says so all the same.
         await execute(database.url, f'ALTER DATABASE "{database.name}" SET default_transaction_read_only = on')
         await eventually(lambda: is_unready(api), timeout=10)

@@ -6,7 +6,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.support.command import Ran, event_trio
+from tests.support.command import CommandResult, event_trio
 from tests.support.databases import TestDatabase
 from tests.support.operators import publish_all, relay_app
 from tests.support.outbox import fill, query
@@ -57,7 +57,7 @@ async def test_a_replay_is_cancelled_once_under_its_key(relay_url: str, outbox_d
 
 
 async def test_the_command_cancels_a_replay(relay_url: str, outbox_database: TestDatabase) -> None:
-    async def outbox(*arguments: str, answer: str | None = None) -> Ran:
+    async def outbox(*arguments: str, answer: str | None = None) -> CommandResult:
         why = ("--reason", "because")
         return await event_trio("outbox", *arguments, *why, answer=answer, EVENT_TRIO_RELAY_URL=relay_url)
 

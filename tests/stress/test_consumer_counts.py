@@ -1,4 +1,4 @@
-"""What a consumer costs per event, compared with the baseline: counts, which do not drift with the machine."""
+"""The cost of a consumer per event, compared with the baseline, in counts that do not depend on the machine."""
 
 import logging
 import os
@@ -20,15 +20,15 @@ from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 
 GROUPS, EACH = 1000, 10
-# How much worse than the baseline a count may be. Calls depend a little on how fast the broker answers.
+# The factor by which a count may exceed the baseline. Calls depend slightly on the speed of the broker.
 TOLERANCE = {"receive_calls": 1.1, "delete_calls": 1.1, "aws_calls": 1.1}
-# Beside one commit for each event there are connections, and loops that look every second whether something is due.
-MOST = {"aws_calls": 0.25, "commits_beside": 200}
+# In addition to one commit for each event, connections and loops that poll every second commit.
+LIMITS = {"aws_calls": 0.25, "commits_beside": 200}
 
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """No line for each event: as text they take more than a third of the time."""
+    """Log no line for each event: formatting them takes more than a third of the time."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     yield
@@ -37,7 +37,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("quiet")
-async def test_the_consumer_costs_no_more_than_it_did(
+async def test_the_consumer_costs_no_more_than_the_baseline(
     notifications_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     payload = OrderConfirmed(order_id=uuid7(), customer_id="customer-1")
@@ -59,8 +59,8 @@ async def test_the_consumer_costs_no_more_than_it_did(
     assert dict(handled) == {group: list(range(1, EACH + 1)) for group in groups}
     if os.environ.get("KEEP_BASELINE"):
         keep("consumer", asdict(cost))
-    for name, most in MOST.items():
-        assert getattr(cost, name) <= most, f"{name}: {getattr(cost, name)}, at most {most}"
+    for name, limit in LIMITS.items():
+        assert getattr(cost, name) <= limit, f"{name}: {getattr(cost, name)}, at most {limit}"
     known = baseline("consumer")
     for name, factor in TOLERANCE.items():
         assert getattr(cost, name) <= known[name] * factor, f"{name}: {getattr(cost, name)}, was {known[name]}"

@@ -1,4 +1,4 @@
-"""What the relay costs per event, compared with the baseline: counts, which do not drift with the machine."""
+"""The cost of the relay per event, compared with the baseline, in counts that do not depend on the machine."""
 
 import os
 from dataclasses import asdict
@@ -14,13 +14,13 @@ from tests.support.outbox import fill
 from tests.support.relays import settings
 
 GROUPS, EACH = 1000, 10
-# How much worse than the baseline a count may be. Calls and statements depend a little on how fast the broker answers.
+# The factor by which a count may exceed the baseline. Calls and statements depend slightly on the speed of the broker.
 TOLERANCE = {"publish_calls": 1.10, "statements": 1.5, "transactions": 1.5, "wal_bytes": 1.25, "dead_tuples": 1.25}
-MOST = {"publish_calls": 0.11, "statements": 0.05}
+LIMITS = {"publish_calls": 0.11, "statements": 0.05}
 
 
 @pytest.mark.timeout(240)
-async def test_the_relay_costs_no_more_than_it_did(
+async def test_the_relay_costs_no_more_than_the_baseline(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await fill(outbox_database.url, GROUPS, each=EACH)
@@ -31,8 +31,8 @@ async def test_the_relay_costs_no_more_than_it_did(
     print(cost)  # noqa: T201 - shown when it fails, and with -s
     if os.environ.get("KEEP_BASELINE"):
         keep("relay", asdict(cost))
-    for name, most in MOST.items():
-        assert getattr(cost, name) <= most, f"{name}: {getattr(cost, name)} per event, at most {most}"
+    for name, limit in LIMITS.items():
+        assert getattr(cost, name) <= limit, f"{name}: {getattr(cost, name)} per event, at most {limit}"
     known = baseline("relay")
     for name, factor in TOLERANCE.items():
         assert getattr(cost, name) <= known[name] * factor, f"{name}: {getattr(cost, name)}, was {known[name]}"

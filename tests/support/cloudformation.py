@@ -1,4 +1,4 @@
-"""CloudFormation templates as plain values, for tests that assert what LocalStack does not enforce."""
+"""CloudFormation templates as plain values, for assertions about parts that LocalStack does not enforce."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

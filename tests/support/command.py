@@ -1,4 +1,4 @@
-"""Runs `event-trio` as a person or a script does: as a process."""
+"""Runs `event-trio` as a process."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a command did."""
+class CommandResult:
+    """The exit status and the output of a command."""
 
     status: int
     out: str
@@ -25,14 +25,14 @@ class Ran:
         return json.loads(self.out)
 
 
-async def event_trio(*arguments: str, answer: str | None = None, **environment: str) -> Ran:
-    """Run the command to its end; `answer` is what a person types, None that there is nobody."""
+async def event_trio(*arguments: str, answer: str | None = None, **environment: str) -> CommandResult:
+    """Run the command to its end; `answer` is the standard input, None for none."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("EVENT_TRIO_")}
     process = await asyncio.create_subprocess_exec(
         ROOT / "event-trio",
         *arguments,
         cwd="/",
-        # Wide enough that no table breaks a line, whatever terminal the tests run in; and patient, for a busy machine.
+        # A wide terminal, so that tables wrap no lines, and a long timeout for a busy machine.
         env={**inherited, "COLUMNS": "240", "EVENT_TRIO_TIMEOUT_SECONDS": "20", **environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -40,4 +40,4 @@ async def event_trio(*arguments: str, answer: str | None = None, **environment: 
     )
     async with asyncio.timeout(SECONDS):
         out, err = await process.communicate(f"{answer}\n".encode() if answer is not None else b"")
-    return Ran(process.returncode or 0, out.decode(), err.decode())
+    return CommandResult(process.returncode or 0, out.decode(), err.decode())

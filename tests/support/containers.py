@@ -1,4 +1,4 @@
-"""Postgres and LocalStack in containers, by the modules of testcontainers, where Docker answers."""
+"""Postgres and LocalStack in containers, with testcontainers."""
 
 import os
 import warnings
@@ -27,11 +27,11 @@ REQUIRED = "TEST_REQUIRE_CONTAINERS"
 
 
 class ContainersMissing(Exception):
-    """Containers were asked for and cannot be had."""
+    """Containers are required and not available."""
 
 
 def required() -> bool:
-    """Whether tests must run against containers, so that this road cannot break unseen."""
+    """Whether tests must use containers, so that their use is tested."""
     return os.environ.get(REQUIRED, "").strip() not in ("", "0")
 
 
@@ -40,7 +40,7 @@ def available() -> bool:
     """Whether a Docker daemon answers."""
     if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
         return False
-    import docker  # takes a third of a second, which a unit test run without Docker need not pay
+    import docker  # imported late, because it takes a third of a second
 
     try:
         client = docker.from_env(timeout=2)
@@ -55,7 +55,7 @@ def available() -> bool:
 
 
 def start_postgres() -> AbstractContextManager[str]:
-    """Start a server; the context manager gives its URL and stops it."""
+    """Start a server; the context manager returns its URL and stops it."""
     from testcontainers.community.postgres import PostgresContainer
 
     flags = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
@@ -68,14 +68,15 @@ def start_postgres() -> AbstractContextManager[str]:
 
 
 def start_localstack() -> AbstractContextManager[str]:
-    """Start a server; the context manager gives its endpoint URL and stops it."""
+    """Start a server; the context manager returns its endpoint URL and stops it."""
     from testcontainers.community.localstack import LocalStackContainer
 
-    port = free_port()  # known beforehand, for it is part of the queues' URLs
+    port = free_port()  # chosen here, because it is part of the URLs of queues
     container = (
         LocalStackContainer(LOCALSTACK_IMAGE, region_name="us-east-1")
         .with_services(*SERVICES)
         .with_env("LOCALSTACK_HOST", f"localhost:{port}")
+        .with_env("EAGER_SERVICE_LOADING", "1")
         .with_env("SQS_ENDPOINT_STRATEGY", "path")
         .with_env("SQS_ENABLE_MESSAGE_RETENTION_PERIOD", "1")
         .with_env("DISABLE_EVENTS", "1")
@@ -89,10 +90,10 @@ def start_localstack() -> AbstractContextManager[str]:
 def _started(
     container: "DockerContainer", url: Callable[[], str], ready: Callable[[str], Awaitable[bool]]
 ) -> AbstractContextManager[str]:
-    # Outside the context manager, so that a failure shows before it is entered.
+    # Outside of the context manager, so that a failure is raised before it is entered.
     try:
         with warnings.catch_warnings():
-            # LocalStack's module waits in a way that testcontainers itself calls outdated.
+            # The module for LocalStack uses a deprecated function of testcontainers.
             warnings.simplefilter("ignore", DeprecationWarning)
             container.start()
         address = url()

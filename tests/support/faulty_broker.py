@@ -1,4 +1,4 @@
-"""An HTTP proxy before the broker that plays what networks and brokers do: resets, silence, garbage, refusals."""
+"""An HTTP proxy of the broker that simulates failures: resets, silence, invalid answers, rejections."""
 
 import asyncio
 import struct
@@ -14,29 +14,29 @@ from tools.embedded.ports import LOOPBACK
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one call instead of an answer."""
+    """A failure of one call."""
 
     name: str
     passes: bool = False
-    """Whether the broker gets the request."""
+    """Whether the broker receives the request."""
     answer: Callable[[bytes], bytes | None] = lambda _: None
-    """From the broker's answer, the one that is given; None resets the connection. `b""` is no answer at all."""
+    """Maps the answer of the broker to the one that is returned; None resets the connection, `b""` sends nothing."""
     delay: float = 0.0
 
 
 @dataclass
 class FaultyBroker:
-    """`aws` leads through it. Calls pass unless a fault was planned for them."""
+    """The proxy, to which `aws` connects. Calls pass unless a fault is planned for them."""
 
     aws: Aws
     calls: list[str] = field(default_factory=list)
-    """The actions asked for, in order."""
+    """The actions of the calls, in order."""
     requests: list[bytes] = field(default_factory=list)
     """The heads of the requests, in order."""
     _planned: list[tuple[str, Fault]] = field(default_factory=list)
 
     def plan(self, action: str, fault: Fault, *, times: int = 1) -> None:
-        """The next `times` calls of this action meet the fault."""
+        """Let the next `times` calls of this action fail."""
         self._planned += [(action, fault)] * times
 
     @property
@@ -45,7 +45,7 @@ class FaultyBroker:
         return not self._planned
 
     def take(self, action: str) -> Fault | None:
-        """The fault that this call meets."""
+        """The fault that is planned for this call."""
         for index, (planned, fault) in enumerate(self._planned):
             if planned == action:
                 del self._planned[index]
@@ -55,7 +55,7 @@ class FaultyBroker:
 
 @asynccontextmanager
 async def faulty_broker(aws: Aws) -> AsyncIterator[FaultyBroker]:
-    """A proxy before this broker, on a port of its own."""
+    """A proxy of this broker."""
     upstream = urlsplit(aws.endpoint_url or "")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +87,7 @@ async def faulty_broker(aws: Aws) -> AsyncIterator[FaultyBroker]:
                 _reset(writer)
                 return
             if not answer:
-                await reader.read()  # silence, until the caller gives up
+                await reader.read()  # send nothing until the caller closes the connection
                 return
             writer.write(answer)
             await writer.drain()
@@ -107,7 +107,7 @@ async def faulty_broker(aws: Aws) -> AsyncIterator[FaultyBroker]:
 
 
 def answer_of(status: str, body: str, *, content_type: str = "text/xml", length: int | None = None) -> bytes:
-    """An HTTP answer; with another `length` than the body's it is cut off."""
+    """An HTTP answer; a `length` that differs from the body truncates it."""
     content = body.encode()
     size = len(content) if length is None else length
     head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
@@ -115,13 +115,13 @@ def answer_of(status: str, body: str, *, content_type: str = "text/xml", length:
 
 
 def refusal(status: str, code: str) -> bytes:
-    """How SNS refuses a call; SQS is told by its header."""
+    """A rejection by SNS."""
     body = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
     return answer_of(status, body)
 
 
 def json_refusal(status: str, code: str) -> bytes:
-    """How SQS refuses a call."""
+    """A rejection by SQS."""
     return answer_of(status, f'{{"__type": "{code}", "message": "no"}}', content_type="application/x-amz-json-1.0")
 
 
@@ -136,7 +136,7 @@ async def _forward(host: str | None, port: int | None, head: bytes, body: bytes)
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
-    # The caller's connection stays open: one that has gone stale is a fault of its own.
+    # The connection of the caller stays open; a stale connection is a separate fault.
     return answer.replace(b"onnection: close\r\n", b"onnection: keep-alive\r\n", 1)
 
 

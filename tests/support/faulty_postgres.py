@@ -1,4 +1,4 @@
-"""A TCP proxy before Postgres that loses the answer to a COMMIT, or turns connections into black holes."""
+"""A TCP proxy of Postgres that loses the answer to a COMMIT, or stops forwarding."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,32 +6,32 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.support.databases import TestDatabase
-from tests.support.proxies import CHUNK, Way, proxied
+from tests.support.proxies import CHUNK, Direction, proxied
 
 
 @dataclass
 class FaultyPostgres:
-    """`database` leads through it."""
+    """The proxy, to which `database` connects."""
 
     database: TestDatabase
     commits_to_lose: int = 0
-    """So many of the next commits happen, and their clients are cut off before they hear of it."""
+    """The number of next commits that are applied, but whose answer is lost with the connection."""
     _passing: set[asyncio.Event] = field(default_factory=set)
 
     def freeze(self) -> None:
-        """On every connection that is open now nothing passes any more, and nobody is told; new ones are well."""
+        """Stop forwarding on all open connections without closing them; new connections work."""
         for passing in self._passing:
             passing.clear()
 
     def connected(self) -> asyncio.Event:
-        """A new connection: what it sends passes while the event is set."""
+        """Register a connection; data is forwarded while the event is set."""
         passing = asyncio.Event()
         passing.set()
         self._passing.add(passing)
         return passing
 
     def takes_commit(self, sent: bytes) -> bool:
-        """Whether this is the COMMIT of which the client shall not hear."""
+        """Whether this is a COMMIT whose answer is to be lost."""
         if self.commits_to_lose == 0 or b"COMMIT" not in sent:
             return False
         self.commits_to_lose -= 1
@@ -40,7 +40,7 @@ class FaultyPostgres:
 
 @asynccontextmanager
 async def faulty_postgres(database: TestDatabase) -> AsyncIterator[FaultyPostgres]:
-    """A proxy before this database, on a port of its own."""
+    """A proxy of this database."""
     proxy = FaultyPostgres(database)
 
     def carry(
@@ -48,7 +48,7 @@ async def faulty_postgres(database: TestDatabase) -> AsyncIterator[FaultyPostgre
         to_client: asyncio.StreamWriter,
         server: asyncio.StreamReader,
         to_server: asyncio.StreamWriter,
-    ) -> tuple[Way, Way]:
+    ) -> tuple[Direction, Direction]:
         passing, committing = proxy.connected(), asyncio.Event()
 
         async def forth() -> None:

@@ -1,4 +1,4 @@
-"""A FIFO queue of a test's own, written to directly: what a consumer does is seen without a topic before it."""
+"""A FIFO queue for one test, to which it sends directly, without a topic."""
 
 import json
 import secrets
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.literals import QueueAttributeNameType
 
-FIRST_CALL_SECONDS = 30.0
 ATTRIBUTES: "dict[QueueAttributeNameType, str]" = {
     "FifoQueue": "true",
     "DeduplicationScope": "messageGroup",
@@ -36,12 +35,12 @@ class FifoQueue:
         return Queue(self.client, self.name)
 
     async def send(self, event: Envelope, *, again: int = 0) -> None:
-        """Send an event as the relay does; `again` counts its repetitions, which must not be taken for duplicates."""
+        """Send an event like the relay; `again` counts repetitions, which must not be dropped as duplicates."""
         deduplication_id = f"{event.id}.{again}" if again else str(event.id)
         await self.send_body(event.to_bytes().decode(), group=event.partitionkey, deduplication_id=deduplication_id)
 
     async def send_body(self, body: str, *, group: str = "group-1", deduplication_id: str | None = None) -> str:
-        """Send whatever it is; returns the broker's id of it."""
+        """Send any body; returns the message id of the broker."""
         answer = await self.client.send_message(
             QueueUrl=self.url,
             MessageBody=body,
@@ -51,7 +50,7 @@ class FifoQueue:
         return answer["MessageId"]
 
     async def is_empty(self) -> bool:
-        """Whether nothing is left in the queue, neither visible nor in flight."""
+        """Whether the queue has no messages, neither visible nor in flight."""
         answer = await self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         return not any(int(answer["Attributes"][name]) for name in names)  # type: ignore[index]
@@ -59,10 +58,9 @@ class FifoQueue:
 
 @asynccontextmanager
 async def fifo_queue(aws: Aws, name: str | None = None, *, max_receives: int | None = None) -> AsyncIterator[FifoQueue]:
-    """Create a queue, and delete it at the end; after `max_receives` a message goes to a queue of dead letters."""
+    """Create a queue, and delete it at the end; with `max_receives`, it has a dead-letter queue."""
     name = name or f"t{secrets.token_hex(6)}.fifo"
-    # LocalStack loads SQS at the first call for it, which takes longer than a call may elsewhere.
-    async with sqs(aws, call_seconds=FIRST_CALL_SECONDS) as client:
+    async with sqs(aws) as client:
         attributes = dict(ATTRIBUTES)
         made = []
         if max_receives is not None:

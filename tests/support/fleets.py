@@ -1,4 +1,4 @@
-"""Relays as processes that can be killed, stopped in mid-call and asked to leave, as often as one likes."""
+"""Relays as processes that can be killed, suspended and stopped."""
 
 import os
 import signal
@@ -9,17 +9,14 @@ from pathlib import Path
 import httpx
 
 from tests.support.process_table import children
-from tests.support.processes import child
-from tests.support.waiting import eventually
+from tests.support.processes import child, wait_until_alive
 from tools.embedded.ports import LOOPBACK, free_port
 from tools.embedded.process import ChildProcess
-
-START_SECONDS = 60.0
 
 
 @dataclass
 class FleetRelay:
-    """One relay process; `pid` is its own, not that of the reaper that holds it."""
+    """A relay process; `pid` is its own, not that of its reaper."""
 
     process: ChildProcess
     port: int
@@ -59,7 +56,8 @@ class Fleet:
             made.append(FleetRelay(process, port))
         self.relays += made
         for relay in made:
-            await self._answers(relay)
+            async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{relay.port}", timeout=5.0) as api:
+                await wait_until_alive(relay.process, api)
         return made
 
     async def remove(self, relay: FleetRelay, number: signal.Signals) -> int:
@@ -73,7 +71,7 @@ class Fleet:
         """Wait until a relay has ended; returns its exit status."""
         self.relays.remove(relay)
         status = await relay.process.wait(30.0)
-        await relay.process.stop()  # lets go of the reaper
+        await relay.process.stop()  # ends the reaper
         return status
 
     async def close(self) -> None:
@@ -82,17 +80,3 @@ class Fleet:
             if relay.stopped:
                 relay.signal(signal.SIGCONT)
             await relay.process.stop()
-
-    @staticmethod
-    async def _answers(relay: FleetRelay) -> None:
-        async with httpx.AsyncClient(timeout=5.0) as http:
-
-            async def alive() -> bool:
-                if relay.process.status is not None:
-                    raise relay.process.failure("ended before it answered")
-                try:
-                    return (await http.get(f"http://{LOOPBACK}:{relay.port}/livez")).is_success
-                except httpx.TransportError:
-                    return False
-
-            await eventually(alive, timeout=START_SECONDS)

@@ -1,4 +1,4 @@
-"""A way to a service on which answers get lost: what was asked for is done, and then the connection breaks."""
+"""A proxy of a service that loses responses: the request is processed, then the connection is closed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,13 +11,13 @@ CHUNK = 65_536
 
 @asynccontextmanager
 async def losing(url: str, *, answers: int) -> AsyncIterator[str]:
-    """An address behind which the service is; the first `answers` answers to a POST never arrive."""
+    """The URL of the proxy; the first `answers` responses to a POST are lost."""
     address = httpx.URL(url)
-    left = answers
+    remaining = answers
     carrying: set[asyncio.Task[None] | None] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal left
+        nonlocal remaining
         carrying.add(asyncio.current_task())
         back, there = await asyncio.open_connection(address.host, address.port)
         changes = False
@@ -31,8 +31,8 @@ async def losing(url: str, *, answers: int) -> AsyncIterator[str]:
         asking = asyncio.create_task(ask())
         try:
             while answered := await back.read(CHUNK):
-                if changes and left:
-                    left -= 1
+                if changes and remaining:
+                    remaining -= 1
                     return
                 writer.write(answered)
         finally:

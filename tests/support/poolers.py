@@ -1,4 +1,4 @@
-"""A real pgbouncer in transaction mode, before the test's Postgres."""
+"""A real pgbouncer in transaction mode between a test and its Postgres."""
 
 import os
 import shutil
@@ -29,17 +29,17 @@ ignore_startup_parameters = extra_float_digits
 
 
 def installed() -> bool:
-    """Whether there is a pgbouncer on this machine."""
+    """Whether pgbouncer is installed."""
     return shutil.which("pgbouncer") is not None
 
 
 @asynccontextmanager
 async def pooled(url: str, folder: Path) -> AsyncIterator[str]:
-    """A URL that leads to the same database through a pooler with two server connections."""
+    """The URL of the same database through a pooler with two server connections."""
     parts, listen = urlsplit(url), free_port()
     folder.chmod(0o755)
     for above in folder.parents[:3]:
-        # As root it runs as nobody, who has to get here.
+        # As root, it runs as the user nobody, who needs access.
         if os.geteuid() == 0 and not above.stat().st_mode & 0o005:
             above.chmod(0o755)
     users, settings = folder / "users.txt", folder / "pgbouncer.ini"

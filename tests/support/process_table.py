@@ -1,4 +1,4 @@
-"""What the system says of processes: from /proc, or by `ps` where there is none (macOS); slim images have no `ps`."""
+"""Queries processes in /proc, or with `ps` where it does not exist (macOS); slim images have no `ps`."""
 
 import subprocess
 from pathlib import Path
@@ -7,12 +7,12 @@ PROC = Path("/proc")
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process; a zombie whose new parent has not looked yet is gone."""
+    """Whether the process exists; a zombie counts as ended."""
     return _state(pid) not in ("", "Z")
 
 
 def children(parent: int) -> list[int]:
-    """The processes that it has started."""
+    """The child processes."""
     if not (PROC / "self").exists():
         found = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout
         return [int(pid) for pid in found.split()]
@@ -28,7 +28,7 @@ def _state(pid: int) -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """State, parent and so on: what stands behind the name, which may have blanks and brackets in it."""
+    """The fields after the name, which may contain spaces and brackets: state, parent and so on."""
     try:
         return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""A service as a process of its own, as it runs in production."""
+"""Services as processes, as in production."""
 
 import asyncio
 import sys
@@ -19,14 +19,14 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """A running service, and a client of it."""
+    """A running service and a client of it."""
 
     process: ChildProcess
     api: httpx.AsyncClient
 
 
 def child(module: str, environment: Mapping[str, str], folder: Path) -> ChildProcess:
-    """`python -m module`, not yet started, with this environment and nothing of ours; its output is in `folder`."""
+    """`python -m module` with this environment only, not started yet; its log is in `folder`."""
     return ChildProcess(
         Command(
             name=module,
@@ -48,26 +48,31 @@ async def service_process(
     process.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=10.0) as api:
-
-            async def alive() -> bool:
-                if process.status is not None:
-                    raise process.failure("ended before it answered")
-                try:
-                    return (await api.get("/livez")).is_success
-                except httpx.TransportError:
-                    return False
-
-            await eventually(alive, timeout=START_SECONDS)
+            await wait_until_alive(process, api)
             yield ServiceProcess(process, api)
     finally:
         await process.stop()
+
+
+async def wait_until_alive(process: ChildProcess, api: httpx.AsyncClient) -> None:
+    """Wait until the service answers. Raises EmbeddedServerFailed when its process ends."""
+
+    async def is_alive() -> bool:
+        if process.status is not None:
+            raise process.failure("ended before it answered")
+        try:
+            return (await api.get("/livez")).is_success
+        except httpx.TransportError:
+            return False
+
+    await eventually(is_alive, timeout=START_SECONDS)
 
 
 @asynccontextmanager
 async def together(
     *processes: AbstractAsyncContextManager[ServiceProcess],
 ) -> AsyncIterator[tuple[ServiceProcess, ...]]:
-    """Start services side by side, and stop them side by side: most of either is waiting."""
+    """Start services concurrently, and stop them concurrently."""
     begun = await asyncio.gather(*(process.__aenter__() for process in processes), return_exceptions=True)
     try:
         for found in begun:

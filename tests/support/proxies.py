@@ -1,4 +1,4 @@
-"""A TCP proxy before a database, on a port of its own; each connection is served as the caller says."""
+"""A TCP proxy of a database, whose forwarding the caller defines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,28 +10,29 @@ from tests.support.databases import TestDatabase
 from tools.embedded.ports import LOOPBACK
 
 CHUNK = 65_536
-Way: TypeAlias = Coroutine[object, object, None]
-Ways: TypeAlias = Callable[
-    [asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter], tuple[Way, Way]
+Direction: TypeAlias = Coroutine[object, object, None]
+Forward: TypeAlias = Callable[
+    [asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter],
+    tuple[Direction, Direction],
 ]
-"""From a client's reader and writer and the server's: what carries forth, and what carries back."""
+"""Creates the two directions from the reader and writer of the client and those of the server."""
 
 
 @asynccontextmanager
-async def proxied(database: TestDatabase, carry: Ways) -> AsyncIterator[TestDatabase]:
-    """The same database by way of the proxy; a connection ends when either of its two ways does."""
+async def proxied(database: TestDatabase, forward: Forward) -> AsyncIterator[TestDatabase]:
+    """The database behind the proxy; a connection ends when one of its directions ends."""
     behind = urlsplit(database.url)
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(behind.hostname, behind.port)
-        ways = {asyncio.create_task(way) for way in carry(client, to_client, server, to_server)}
+        directions = {asyncio.create_task(direction) for direction in forward(client, to_client, server, to_server)}
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
             for writer in (to_client, to_server):
                 writer.close()
                 with suppress(ConnectionError):

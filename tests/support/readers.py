@@ -1,4 +1,4 @@
-"""Reads a subscriber's queue as a subscriber would, to see what arrived and in which order."""
+"""Reads the queue of a subscriber, to assert which events arrived in which order."""
 
 import asyncio
 from collections import defaultdict

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.support.databases import TestDatabase
-from tests.support.proxies import CHUNK, Way, proxied
+from tests.support.proxies import CHUNK, Direction, proxied
 
 READY = b"Z\x00\x00\x00\x05"
 """ReadyForQuery: the server has answered all, and waits."""
@@ -35,7 +35,7 @@ async def counted_round_trips(database: TestDatabase) -> AsyncIterator[CountedDa
         to_client: asyncio.StreamWriter,
         server: asyncio.StreamReader,
         to_server: asyncio.StreamWriter,
-    ) -> tuple[Way, Way]:
+    ) -> tuple[Direction, Direction]:
         return pass_on(client, to_server, counts=False), pass_on(server, to_client, counts=True)
 
     async with proxied(database, carry) as counted.database:

@@ -1,9 +1,10 @@
-"""The Postgres and the LocalStack that tests run against: given by the environment, in containers, or embedded."""
+"""The Postgres and the LocalStack of the tests: from the environment, in containers, or embedded."""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -16,8 +17,10 @@ from tools.embedded import installation, localstack
 from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
+from tools.embedded.server import EmbeddedServer
 
 Notice = Callable[[str], None]
+Server = TypeVar("Server", bound=EmbeddedServer)
 LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
 DATABASE_VARIABLE = "TEST_DATABASE_URL"
 AWS_VARIABLE = "TEST_AWS_ENDPOINT_URL"
@@ -25,7 +28,7 @@ AWS_VARIABLE = "TEST_AWS_ENDPOINT_URL"
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A server that tests may make databases on."""
+    """A server on which tests may create databases."""
 
     admin_url: str
     """URL of the database `postgres` as a superuser."""
@@ -41,12 +44,8 @@ def postgres_server(notice: Notice) -> Iterator[PostgresServer]:
         with container as admin_url:
             yield PostgresServer(admin_url)
         return
-    embedded = EmbeddedPostgres()
-    run(embedded.start())
-    try:
-        yield PostgresServer(embedded.admin_url)
-    finally:
-        run(embedded.stop())
+    with _embedded(EmbeddedPostgres()) as server:
+        yield PostgresServer(server.admin_url)
 
 
 @contextmanager
@@ -59,18 +58,23 @@ def localstack_server(notice: Notice) -> Iterator[str]:
         with container as endpoint_url:
             yield endpoint_url
         return
-    embedded = EmbeddedLocalStack()
-    run(embedded.start())
+    with _embedded(EmbeddedLocalStack()) as server:
+        yield server.endpoint_url
+
+
+@contextmanager
+def _embedded(server: Server) -> Iterator[Server]:
+    run(server.start())
     try:
-        yield embedded.endpoint_url
+        yield server
     finally:
-        run(embedded.stop())
+        run(server.stop())
 
 
 def _container(
     name: str, start: Callable[[], AbstractContextManager[str]], notice: Notice
 ) -> AbstractContextManager[str] | None:
-    """A server in a container; None where there is none and none is required. Raises ContainersMissing."""
+    """A server in a container; None when Docker is not available. Raises ContainersMissing when it is required."""
     if not containers.available():
         if containers.required():
             raise containers.ContainersMissing(
@@ -84,29 +88,29 @@ def _container(
             raise containers.ContainersMissing(
                 f"{containers.REQUIRED} is set, and there is no {name} in a container: {error}"
             ) from error
-        # An image that cannot be had must not stop the tests.
+        # The tests run without the image too.
         notice(f"no {name} in a container ({error}): using the embedded one")
         return None
 
 
 def given_url(variable: str) -> str | None:
-    """The URL in `variable`; tests drop databases and delete queues, so only a server on this machine will do."""
+    """The URL in `variable`, which must be on this machine, because tests drop databases and delete queues."""
     url = os.environ.get(variable)
     if not url:
         return None
     if containers.required():
-        raise pytest.UsageError(f"{variable} and {containers.REQUIRED} are set: unset the one that is not meant")
+        raise pytest.UsageError(f"{variable} and {containers.REQUIRED} are set: unset one of them")
     host = urlsplit(url).hostname
     if host not in LOOPBACK_NAMES and os.environ.get("TEST_ALLOW_REMOTE") != "1":
         raise pytest.UsageError(
-            f"{variable} names {host}, which is not this machine. The tests create and delete databases and queues "
-            "there: set TEST_ALLOW_REMOTE=1 if that is what you want."
+            f"{variable} contains {host}, which is not this machine. The tests create and delete databases and queues "
+            "there; set TEST_ALLOW_REMOTE=1 to allow it."
         )
     return url
 
 
 def describe() -> list[str]:
-    """A line each, kind and version, without starting anything."""
+    """A line about each server with its kind and version; no server is started."""
     in_docker = containers.available() or containers.required()
     if url := given_url(DATABASE_VARIABLE):
         postgres = f"{DATABASE_VARIABLE} ({urlsplit(url).hostname}:{urlsplit(url).port}), {run(_version(url))}"

@@ -1,4 +1,4 @@
-"""A FastAPI application of this process, on a real port."""
+"""Serves a FastAPI application of this process on a port."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The application's address; it is started before and stopped after."""
+    """The URL of the application, which runs until the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="on"))
         task = asyncio.create_task(server.serve(sockets=[listening]))

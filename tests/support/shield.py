@@ -1,4 +1,4 @@
-"""Keeps the variables of whoever runs the tests from them: a profile for AWS, a proxy, settings of a service."""
+"""Removes variables that would affect the tests: an AWS profile, a proxy, settings of a service."""
 
 import os
 import re
@@ -14,7 +14,7 @@ PREFIX = "GIVEN_TO_TESTS_"
 
 
 def shield() -> None:
-    """Forget them, and what Postgres' clients find in files below the home."""
+    """Remove the variables, and make Postgres clients ignore files in the home folder."""
     settings = {name.upper() for found in settings_classes() for name in found.model_fields}
     for name in list(os.environ):
         if name.startswith(PREFIXES) or name.upper().endswith("_PROXY") or name.upper() in {*WHOLE, *settings}:
@@ -23,7 +23,7 @@ def shield() -> None:
                 os.environ[PREFIX + name] = value
     os.environ["PGPASSFILE"] = "/nowhere/.pgpass"
     if os.environ.get("TEST_ALLOW_REMOTE") != "1":
-        # On this machine nothing is gained by TLS, and somebody's client certificate might be found.
+        # TLS is not needed on this machine, and a client certificate of the user could be found.
         os.environ["PGSSLMODE"] = "disable"
 
 

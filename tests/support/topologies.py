@@ -1,4 +1,4 @@
-"""A topology of its own for every test: the project's templates, deployed under a prefix that nobody else uses."""
+"""A topology for one test: the templates of the project, deployed with a unique prefix."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from event_trio.broker.names import BrokerNames
 @asynccontextmanager
 async def deployed(aws: Aws) -> AsyncIterator[BrokerNames]:
     """Deploy all templates, and delete the stacks at the end."""
-    from infra.deploy import delete, deploy  # only tests that ask for a topology need CloudFormation's client
+    from infra.deploy import delete, deploy  # only tests with a topology need the client of CloudFormation
 
     prefix = f"t{secrets.token_hex(4)}-"
     try:

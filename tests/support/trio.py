@@ -1,4 +1,4 @@
-"""The whole system as processes of its own, on a test's own databases and topology."""
+"""The whole system as processes, with the databases and the topology of a test."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,7 +20,7 @@ READY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class SystemEnvironment:
-    """What the processes stand on."""
+    """The databases, broker and topology that the processes use."""
 
     orders: TestDatabase
     notifications: TestDatabase
@@ -37,7 +37,7 @@ class SystemEnvironment:
             "AWS_ENDPOINT_URL": self.aws.endpoint_url or "",
             "TOPOLOGY_PREFIX": self.topology.prefix,
             "DRAIN_SECONDS": "8",
-            # A service that stops lets its last receive end.
+            # A service that stops waits for its last receive call.
             "QUEUE_WAIT_SECONDS": "1",
             "PUBLISH_CHECK_WAIT_SECONDS": "1",
             **more,
@@ -46,7 +46,7 @@ class SystemEnvironment:
 
 @dataclass(frozen=True)
 class Trio:
-    """The order and the notification service, with what a person would ask of them."""
+    """The order and the notification service, and the requests of a user."""
 
     ground: SystemEnvironment
     order: httpx.AsyncClient

@@ -1,4 +1,4 @@
-"""An event loop whose time passes when everybody waits: an hour of work in seconds, and the same every time."""
+"""An event loop with virtual time, which advances when all tasks wait: deterministic, and an hour takes seconds."""
 
 import asyncio
 import selectors
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Does not wait: the time that it was to wait is over at once."""
+    """Advances the virtual time instead of waiting."""
 
     now = 1000.0
 
@@ -18,15 +18,15 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("nobody waits for anything that could still happen")
+                raise RuntimeError("all tasks wait for events that cannot happen")
             self.now += max(0.0, timeout)
-        # A turn of the loop takes a moment, or who waits for less than a float can tell would wait for ever.
+        # Each iteration takes some time: a wait below the precision of a float would never end.
         self.now += 1e-6
         return ready
 
 
 class VirtualClock:
-    """The time of the loop that runs."""
+    """The time of the running loop."""
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.monotonic(), UTC)
@@ -36,7 +36,7 @@ class VirtualClock:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end in virtual time. It may wait for time and for tasks, not for the network."""
+    """Run a coroutine in virtual time. It may wait for time and tasks, but not for the network."""
     selector = _Selector()
 
     def make() -> asyncio.AbstractEventLoop:
@@ -49,5 +49,5 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def pass_time(seconds: float) -> None:
-    """Let time pass, which takes none."""
+    """Advance the virtual time."""
     await asyncio.sleep(seconds)

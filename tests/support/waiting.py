@@ -1,4 +1,4 @@
-"""Wait for something to become so, instead of sleeping for a time that is too short on a busy machine."""
+"""Waits for conditions, instead of sleeping for a time that is too short on a busy machine."""
 
 import asyncio
 import time
@@ -12,12 +12,10 @@ LONGEST_PAUSE = 0.1
 
 
 async def eventually(check: Callable[[], Awaitable[T]], *, timeout: float = 10.0) -> T:
-    """Call `check` until what it returns is true, and return that.
+    """Call `check` until its result is true, and return the result.
 
-    An AssertionError that it raises counts as "not yet", so that a check may consist of assertions.
-
-    Raises:
-        AssertionError: it did not become true in `timeout` seconds; the message has what was seen last.
+    An AssertionError counts as false, so that a check may consist of assertions. Raises AssertionError, with the last
+    result, after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     pause = FIRST_PAUSE
@@ -32,12 +30,12 @@ async def eventually(check: Callable[[], Awaitable[T]], *, timeout: float = 10.0
         except AssertionError as error:
             failure, seen = error, error
         if time.monotonic() >= deadline:
-            raise AssertionError(f"not so after {timeout:g} s; last seen: {seen!r}") from failure
+            raise AssertionError(f"not true after {timeout:g} s; last result: {seen!r}") from failure
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 1.5)
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end from synchronous code, whether or not this thread has a running loop."""
+    """Run a coroutine from synchronous code, even if a loop runs in this thread."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()

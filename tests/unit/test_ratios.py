@@ -1,11 +1,11 @@
-"""What pairs of runs say together, and how surely."""
+"""The summary of ratios of runs."""
 
 import pytest
 
 from benchmarks.ratios import compare
 
 
-def test_the_interval_holds_the_median_and_is_the_same_every_time() -> None:
+def test_the_interval_contains_the_median_and_is_deterministic() -> None:
     ratios = [0.9, 1.0, 1.1, 1.2, 5.0]
     found = compare(ratios)
     assert found.median == 1.1
@@ -14,6 +14,6 @@ def test_the_interval_holds_the_median_and_is_the_same_every_time() -> None:
     assert str(compare([2.0, 2.0])) == "2.000 [2.000, 2.000] of 2 pairs"
 
 
-def test_no_pair_says_nothing() -> None:
+def test_no_ratios_are_an_error() -> None:
     with pytest.raises(ValueError, match="no pair"):
         compare([])

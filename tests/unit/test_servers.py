@@ -1,4 +1,4 @@
-"""Which servers tests run against, and that the road through containers cannot break unseen where it is asked for."""
+"""Which servers the tests use, and that required containers are not replaced by embedded servers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ KINDS = pytest.mark.parametrize(
 
 
 class Embedded:
-    """Stands in for both of the embedded servers."""
+    """Replaces both embedded servers."""
 
     admin_url = endpoint_url = "embedded"
 
@@ -28,7 +28,7 @@ class Embedded:
 
 
 @pytest.fixture(autouse=True)
-def nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (servers.DATABASE_VARIABLE, servers.AWS_VARIABLE, containers.REQUIRED):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(servers, "EmbeddedPostgres", Embedded)
@@ -51,7 +51,7 @@ def container() -> Iterator[str]:
 
 @KINDS
 @pytest.mark.parametrize("required", ["", "1"])
-def test_a_container_is_used_where_docker_answers(
+def test_a_container_is_used_when_docker_answers(
     server: Callable[[servers.Notice], object], start: str, required: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(containers.REQUIRED, required)
@@ -63,7 +63,7 @@ def test_a_container_is_used_where_docker_answers(
 @KINDS
 @pytest.mark.parametrize(("docker", "noted"), [(False, 0), (True, 1)])
 @pytest.mark.parametrize("required", ["", "0"])
-def test_without_containers_the_embedded_servers_do(
+def test_embedded_servers_are_used_without_containers(
     server: Callable[[servers.Notice], object],
     start: str,
     docker: bool,
@@ -80,19 +80,19 @@ def test_without_containers_the_embedded_servers_do(
 
 
 @KINDS
-@pytest.mark.parametrize(("docker", "said"), [(False, "no Docker daemon answers"), (True, "no such image")])
-def test_where_containers_are_required_nothing_else_does(
-    server: Callable[[servers.Notice], object], start: str, docker: bool, said: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("docker", "message"), [(False, "no Docker daemon answers"), (True, "no such image")])
+def test_required_containers_are_not_replaced(
+    server: Callable[[servers.Notice], object], start: str, docker: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(containers.REQUIRED, "1")
     monkeypatch.setattr(containers, "available", lambda: docker)
     monkeypatch.setattr(containers, start, no_image)
-    with pytest.raises(ContainersMissing, match=f"TEST_REQUIRE_CONTAINERS is set.*{said}"):
+    with pytest.raises(ContainersMissing, match=f"TEST_REQUIRE_CONTAINERS is set.*{message}"):
         used(server, [])
 
 
-def test_a_server_that_is_given_is_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_server_is_rejected_when_containers_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(containers.REQUIRED, "1")
     monkeypatch.setenv(servers.DATABASE_VARIABLE, "postgresql://postgres@127.0.0.1/postgres")
-    with pytest.raises(pytest.UsageError, match="unset the one that is not meant"):
+    with pytest.raises(pytest.UsageError, match="unset one of them"):
         used(servers.postgres_server, [])

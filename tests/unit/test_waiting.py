@@ -18,7 +18,7 @@ async def test_says_what_it_saw_last() -> None:
     async def check() -> list[str]:
         return []
 
-    with pytest.raises(AssertionError, match=r"not so after 0.02 s; last seen: \[\]"):
+    with pytest.raises(AssertionError, match=r"not true after 0.02 s; last result: \[\]"):
         await eventually(check, timeout=0.02)
 
 
