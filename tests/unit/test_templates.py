@@ -1,4 +1,4 @@
-"""What the templates promise on AWS: LocalStack enforces neither policies nor scopes, so they are read here."""
+"""The templates declare the policies and scopes that AWS enforces and LocalStack does not."""
 
 import itertools
 
@@ -51,7 +51,7 @@ def test_there_are_templates_of_every_kind() -> None:
 
 
 @every_template
-def test_everything_is_fifo_and_deduplicated_by_the_id_that_the_sender_gives(template: Template) -> None:
+def test_every_topic_and_queue_is_fifo_and_deduplicates_by_the_id_of_the_sender(template: Template) -> None:
     found = resolved(template)
     for _, topic in found.resources("SNS::Topic"):
         assert (topic["FifoTopic"], topic["ContentBasedDeduplication"]) == (True, False)
@@ -66,7 +66,7 @@ def test_everything_is_fifo_and_deduplicated_by_the_id_that_the_sender_gives(tem
     ("throughput", "expected"),
     [("high", {"MessageGroup", "messageGroup", "perMessageGroupId"}), ("standard", {"Topic", "queue", "perQueue"})],
 )
-def test_one_setting_puts_all_scopes_together(throughput: str, expected: set[str]) -> None:
+def test_one_parameter_sets_all_scopes(throughput: str, expected: set[str]) -> None:
     templates = [resolved(template, throughput) for template in ALL]
     topics = itertools.chain.from_iterable(template.resources("SNS::Topic") for template in templates)
     queues = itertools.chain.from_iterable(template.resources("SQS::Queue") for template in templates)
@@ -75,10 +75,10 @@ def test_one_setting_puts_all_scopes_together(throughput: str, expected: set[str
     assert scopes == expected
 
 
-def test_the_parameters_are_the_same_everywhere() -> None:
+def test_all_templates_have_the_same_parameters() -> None:
     parameters = {template: resolved(template).document["Parameters"] for template in ALL}
     for template, found in parameters.items():
-        # The limit is the topic's; its queues take the most that there is.
+        # The topic limits the size of messages; its queues have the maximum.
         assert ("MessageBytes" in found) == (template.kind is TemplateKind.TOPIC)
     first, *others = [{k: v for k, v in found.items() if k != "MessageBytes"} for found in parameters.values()]
     assert all(other == first for other in others)
@@ -86,20 +86,20 @@ def test_the_parameters_are_the_same_everywhere() -> None:
 
 
 @every_template
-def test_no_queue_refuses_what_its_topic_takes(template: Template) -> None:
+def test_queues_do_not_limit_the_size_of_messages(template: Template) -> None:
     for _, queue in resolved(template).resources("SQS::Queue"):
         assert queue["MaximumMessageSize"] == LARGEST_BYTES
 
 
 @every_topic
-def test_the_limit_of_messages_is_the_one_that_events_are_held_to(template: Template) -> None:
+def test_the_default_limit_of_messages_is_that_of_events(template: Template) -> None:
     parameter = resolved(template).document["Parameters"]["MessageBytes"]
     assert int(parameter["Default"]) == DEFAULT_BYTES
     assert int(resolved(template, MessageBytes="300000").only("SNS::Topic")["MaximumMessageSize"]) == 300000
 
 
 @every_template
-def test_every_queue_is_encrypted_and_refuses_what_is_not_tls(template: Template) -> None:
+def test_every_queue_is_encrypted_and_requires_tls(template: Template) -> None:
     found = resolved(template)
     for logical_id, queue in found.resources("SQS::Queue"):
         assert queue["SqsManagedSseEnabled"] is True
@@ -110,7 +110,7 @@ def test_every_queue_is_encrypted_and_refuses_what_is_not_tls(template: Template
 
 
 @every_topic
-def test_the_topic_has_its_name_and_refuses_what_is_not_tls(template: Template) -> None:
+def test_the_topic_has_its_name_and_requires_tls(template: Template) -> None:
     found = resolved(template)
     assert found.only("SNS::Topic")["TopicName"] == NAMES.topic(template.topic)
     refused = found.statements("SNS::TopicPolicy", "Topic")["TlsOnly"]
@@ -119,7 +119,7 @@ def test_the_topic_has_its_name_and_refuses_what_is_not_tls(template: Template) 
 
 
 @with_subscription
-def test_a_queue_lets_in_its_own_topic_and_nobody_else(template: Template) -> None:
+def test_only_the_topic_may_send_to_a_queue(template: Template) -> None:
     found = resolved(template)
     for logical_id, queue in found.resources("SQS::Queue"):
         allowed = [
@@ -128,7 +128,7 @@ def test_a_queue_lets_in_its_own_topic_and_nobody_else(template: Template) -> No
             if statement["Effect"] == "Allow"
         ]
         if queue["QueueName"].endswith("-dlq.fifo"):
-            assert allowed == []  # SQS itself moves what lands here
+            assert allowed == []  # SQS itself moves messages here
             continue
         (statement,) = allowed
         assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
@@ -137,7 +137,7 @@ def test_a_queue_lets_in_its_own_topic_and_nobody_else(template: Template) -> No
 
 
 @with_subscription
-def test_the_subscription_is_raw_and_comes_after_the_policies(template: Template) -> None:
+def test_the_subscription_is_raw_and_created_after_the_policies(template: Template) -> None:
     found = resolved(template)
     subscription = found.only("SNS::Subscription")
     assert subscription["RawMessageDelivery"] is True
@@ -148,7 +148,7 @@ def test_the_subscription_is_raw_and_comes_after_the_policies(template: Template
 
 
 @every_subscriber
-def test_a_subscriber_has_two_nets(template: Template) -> None:
+def test_a_subscriber_has_two_dead_letter_queues(template: Template) -> None:
     found = resolved(template)
     queues = dict(found.resources("SQS::Queue"))
     name = queues["Queue"]["QueueName"]
@@ -164,12 +164,12 @@ def test_a_subscriber_has_two_nets(template: Template) -> None:
     }
     subscription = found.only("SNS::Subscription")
     assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": "Undelivered.Arn"}
-    for net in ("DeadLetters", "Undelivered"):
-        assert queues[net]["MessageRetentionPeriod"] == 14 * DAY
-        assert "RedrivePolicy" not in queues[net]
+    for queue in ("DeadLetters", "Undelivered"):
+        assert queues[queue]["MessageRetentionPeriod"] == 14 * DAY
+        assert "RedrivePolicy" not in queues[queue]
 
 
-def test_notification_receives_what_customers_are_told_about() -> None:
+def test_notification_receives_the_events_that_it_notifies() -> None:
     (template,) = [template for template in ALL if template.name == "notification-order-events"]
     found = resolved(template)
     assert dict(found.resources("SQS::Queue"))["Queue"]["QueueName"] == NAMES.queue("notification", "order-events")
@@ -181,7 +181,7 @@ def test_notification_receives_what_customers_are_told_about() -> None:
 
 
 @every_check
-def test_everything_comes_back_through_the_publish_check(template: Template) -> None:
+def test_the_publish_check_receives_every_event(template: Template) -> None:
     found = resolved(template)
     assert found.only("SQS::Queue")["QueueName"] == NAMES.publish_check(template.topic)
     assert "RedrivePolicy" not in found.only("SQS::Queue")
@@ -190,19 +190,19 @@ def test_everything_comes_back_through_the_publish_check(template: Template) -> 
 
 
 @every_subscriber
-def test_the_outbox_keeps_events_as_long_as_the_queues_keep_messages(template: Template) -> None:
+def test_the_outbox_keeps_events_as_long_as_queues_keep_messages(template: Template) -> None:
     queues = dict(resolved(template).resources("SQS::Queue"))
     kept_hours = RelaySettings.model_fields["retention_hours"].default
     assert queues["Queue"]["MessageRetentionPeriod"] <= kept_hours * 3600
 
 
 @every_check
-def test_a_confirmation_waits_for_its_relay_as_long_as_a_queue_can_keep_it(template: Template) -> None:
+def test_the_publish_check_keeps_confirmations_as_long_as_possible(template: Template) -> None:
     assert resolved(template).only("SQS::Queue")["MessageRetentionPeriod"] == 14 * DAY
 
 
 @every_template
-def test_everything_says_whose_it_is(template: Template) -> None:
+def test_every_resource_has_tags(template: Template) -> None:
     found = resolved(template)
     for _, resource in [*found.resources("SNS::Topic"), *found.resources("SQS::Queue")]:
         tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}

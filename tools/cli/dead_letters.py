@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tools.cli.formats import timestamp
-from tools.cli.message_changes import MessageChange, change_all
+from tools.cli.message_changes import ChangeRequest, change_all
 from tools.cli.message_queries import find_messages, list_items, show_message
 from tools.cli.options import (
     CONSUMER_URL,
@@ -108,7 +108,7 @@ def redrive(
 ) -> None:  # fmt: skip
     """Process dead letters again, in the order of their groups, with the same handlers."""
     body = {**_selection(event_id, type, group, failure, all), "reason": reason, "per_second": rate, "limit": limit}
-    change = MessageChange("redrive", body, follow_seconds=wait_seconds if wait else None)
+    change = ChangeRequest("redrive", body, follow_seconds=wait_seconds if wait else None)
     with open_sessions(context, url, token, json) as sessions:
         change_all(sessions, change, dry_run=dry_run, yes=yes)
 
@@ -122,7 +122,7 @@ def discard(
     """Discard dead letters permanently; later events of their groups are processed."""
     body = {**_selection(event_id, type, group, failure, all), "reason": reason, "limit": limit}
     with open_sessions(context, url, token, json) as sessions:
-        change_all(sessions, MessageChange("discard", body), dry_run=dry_run, yes=yes)
+        change_all(sessions, ChangeRequest("discard", body), dry_run=dry_run, yes=yes)
 
 
 def _selection(

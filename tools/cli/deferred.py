@@ -10,7 +10,7 @@ import typer
 
 from tools.cli import times
 from tools.cli.formats import timestamp
-from tools.cli.message_changes import MessageChange, change_all
+from tools.cli.message_changes import ChangeRequest, change_all
 from tools.cli.message_queries import find_messages, list_items, show_message
 from tools.cli.options import (
     CONSUMER_URL,
@@ -132,11 +132,11 @@ def _times(since: str | None, until: str | None) -> dict[str, object]:
     return {"since": since and times.parse(since), "until": until and times.parse(until)}
 
 
-def _change(verb: str, body: Mapping[str, object]) -> MessageChange:
+def _change(verb: str, body: Mapping[str, object]) -> ChangeRequest:
     """Raises typer.BadParameter when the body selects no events."""
     if not any(body.get(name) for name in SELECTORS):
         raise typer.BadParameter(
             "select events: give an event id, --type, --group, --failure, --since or --until, or --all"
         )
     missing = "is not deferred at {services}: it is unknown, processed, discarded or dead-lettered"
-    return MessageChange(verb, body, at=PATH, noun="deferred event", missing=missing)
+    return ChangeRequest(verb, body, at=PATH, noun="deferred event", missing=missing)

@@ -25,7 +25,7 @@ UNFINISHED = {"dead again", "waiting", "unknown"}
 
 
 @dataclass(frozen=True)
-class MessageChange:
+class ChangeRequest:
     """A change and the messages that it selects; `follow_seconds` is how long to wait for their outcomes."""
 
     verb: str
@@ -40,7 +40,7 @@ class MessageChange:
         return BatchChange(session, self.verb, self.body, at=self.at)
 
 
-def change_all(group: SessionGroup, change: MessageChange, *, dry_run: bool, yes: bool) -> None:
+def change_all(group: SessionGroup, change: ChangeRequest, *, dry_run: bool, yes: bool) -> None:
     """Apply the change at every service that has matching messages.
 
     Raises CommandFailed, saying how many were changed, when it stops early.
@@ -68,11 +68,11 @@ def change_all(group: SessionGroup, change: MessageChange, *, dry_run: bool, yes
 def change_at_one(session: Session, verb: str, body: Mapping[str, object], *, dry_run: bool, yes: bool) -> None:
     """Apply a change to dead letters at one service."""
     group = SessionGroup(session.output, [session], [], explicit=True)
-    change_all(group, MessageChange(verb, {"event_id": None, **body}), dry_run=dry_run, yes=yes)
+    change_all(group, ChangeRequest(verb, {"event_id": None, **body}), dry_run=dry_run, yes=yes)
 
 
 def _ensure_wanted(
-    group: SessionGroup, change: MessageChange, matching: Sequence[tuple[Session, Sequence[Answer]]], *, yes: bool
+    group: SessionGroup, change: ChangeRequest, matching: Sequence[tuple[Session, Sequence[Answer]]], *, yes: bool
 ) -> None:
     """Raises CommandFailed unless the change is confirmed and its services are selected."""
     targets = ", ".join(f"{plural(len(items), change.noun)} at {session.label}" for session, items in matching)
@@ -83,7 +83,7 @@ def _ensure_wanted(
 
 
 def _apply(
-    group: SessionGroup, change: MessageChange, matching: Sequence[tuple[Session, Sequence[Answer]]]
+    group: SessionGroup, change: ChangeRequest, matching: Sequence[tuple[Session, Sequence[Answer]]]
 ) -> list[tuple[Session, list[Answer]]]:
     """Apply the change at one service after the other; shows what was changed when one fails."""
     changed: list[tuple[Session, list[Answer]]] = []

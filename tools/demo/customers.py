@@ -13,7 +13,7 @@ from tools.demo.errors import DemoFailed
 
 
 @dataclass(frozen=True)
-class Customer:
+class DemoCustomer:
     """A customer and what they order."""
 
     name: str
@@ -32,10 +32,10 @@ class PlacedOrder:
 
 
 CUSTOMERS = (
-    Customer("ada", "en", "EUR", "TEA-EARL-GREY-100", "12.50"),
-    Customer("mina", "ko", "KRW", "SEAWEED-SNACK-20", "9000"),
-    Customer("alan", "en", "GBP", "CHESS-SET-OAK", "49.90"),
-    Customer("jisoo", "ko", "KRW", "NOTEBOOK-A5", "4500"),
+    DemoCustomer("ada", "en", "EUR", "TEA-EARL-GREY-100", "12.50"),
+    DemoCustomer("mina", "ko", "KRW", "SEAWEED-SNACK-20", "9000"),
+    DemoCustomer("alan", "en", "GBP", "CHESS-SET-OAK", "49.90"),
+    DemoCustomer("jisoo", "ko", "KRW", "NOTEBOOK-A5", "4500"),
 )
 # The transitions of an order after it is placed.
 DELIVERED = ("confirm", "ship", "deliver")
@@ -54,7 +54,7 @@ class Shop:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def place(self, customer: Customer) -> PlacedOrder:
+    async def place(self, customer: DemoCustomer) -> PlacedOrder:
         """Place an order. Raises DemoFailed when it is not accepted."""
         body = {
             "customer_id": customer.name,
