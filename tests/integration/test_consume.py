@@ -1,0 +1,137 @@
+"""One call consumes a queue that nothing else of this project knows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trio.broker.aws import Aws
+from event_trio.consumer import ConsumerOptions, Event, EventPayload, Router, consume
+from event_trio.database.connections import create_engine
+from event_trio.inbox import install_tables
+from event_trio.signals import Signals
+from event_trio.testing.queue_suite import event
+from tests.support.databases import TestDatabase, database, execute, fetch
+from tests.support.fifo import FifoQueue, fifo_queue
+from tests.support.servers import PostgresServer
+
+OPTIONS = ConsumerOptions(concurrency=2, queue_wait_seconds=1, drain_seconds=10)
+SETTINGS = """
+INSERT INTO seen (lock_timeout, idle_timeout, isolation)
+SELECT current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'),
+       current_setting('transaction_isolation')
+"""
+ACKNOWLEDGED = "consumer.acknowledged"
+SEEN = "SELECT lock_timeout, idle_timeout, isolation FROM seen"
+
+
+class Counted(EventPayload):
+    """The event of the tests of queues."""
+
+    type: ClassVar[str] = "test.counted"
+    number: int
+
+
+@pytest.fixture
+async def inbox(postgres: PostgresServer) -> AsyncIterator[TestDatabase]:
+    async with database(postgres.admin_url) as made:
+        connection = await asyncpg.connect(made.url)
+        await install_tables(connection)
+        await connection.close()
+        await execute(made.url, "CREATE TABLE seen (lock_timeout text, idle_timeout text, isolation text)")
+        yield made
+
+
+@pytest.fixture
+async def queue(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FifoQueue]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", str(aws.endpoint_url))
+    async with fifo_queue(aws) as made:
+        yield made
+
+
+def router() -> Router:
+    """A handler that writes down what its connection is set to."""
+
+    async def record(session: AsyncSession, received: Event[Counted], _: Any) -> None:
+        await session.execute(text(SETTINGS))
+
+    made = Router()
+    made.handle(Counted, record)
+    return made
+
+
+@asynccontextmanager
+async def consuming(start: Callable[[Signals, asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[Signals]:
+    """A consumer that is stopped at the end; what it raised is raised."""
+    signals, stopping = Signals(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(start(signals, stopping))
+        try:
+            yield signals
+        finally:
+            stopping.set()
+
+
+async def test_an_event_takes_effect_once_on_connections_with_limits(inbox: TestDatabase, queue: FifoQueue) -> None:
+    await execute(inbox.url, f'ALTER DATABASE "{inbox.name}" SET default_transaction_isolation = "repeatable read"')
+    sent = event("a", 1)
+    async with consuming(
+        lambda signals, stopping: consume(
+            queue=queue.name,
+            router=router(),
+            database=inbox.url,
+            options=OPTIONS,
+            signals=signals,
+            stopping=stopping,
+        )
+    ) as signals:
+        await queue.send(sent)
+        await queue.send(sent, again=1)
+        await signals.wait(ACKNOWLEDGED, count=2, timeout=60)
+    assert [tuple(row) for row in await fetch(inbox.url, SEEN)] == [("5s", "30s", "read committed")]
+    assert [row["consumer"] for row in await fetch(inbox.url, "SELECT consumer FROM processed_message")] == [
+        queue.name.removesuffix(".fifo")
+    ]
+
+
+async def test_a_queue_by_its_url_and_an_engine_of_the_caller_s(inbox: TestDatabase, queue: FifoQueue) -> None:
+    engine = create_engine(inbox.url, application_name="test")
+    async with consuming(
+        lambda signals, stopping: consume(
+            queue=queue.url,
+            router=router(),
+            database=engine,
+            consumer="mailer",
+            options=OPTIONS,
+            signals=signals,
+            stopping=stopping,
+        )
+    ) as signals:
+        await queue.send(event("a", 1))
+        await signals.wait(ACKNOWLEDGED, timeout=60)
+    async with engine.connect() as connection:
+        consumers = await connection.execute(text("SELECT consumer FROM processed_message"))
+        assert consumers.scalars().all() == ["mailer"]
+    await engine.dispose()
+
+
+async def test_a_stricter_limit_of_the_role_stays(inbox: TestDatabase, queue: FifoQueue) -> None:
+    await execute(inbox.url, f"ALTER DATABASE \"{inbox.name}\" SET lock_timeout = '2s'")
+    async with consuming(
+        lambda signals, stopping: consume(
+            queue=queue.name,
+            router=router(),
+            database=inbox.url,
+            options=OPTIONS,
+            signals=signals,
+            stopping=stopping,
+        )
+    ) as signals:
+        await queue.send(event("a", 1))
+        await signals.wait(ACKNOWLEDGED, timeout=60)
+    assert [tuple(row) for row in await fetch(inbox.url, SEEN)] == [("2s", "30s", "read committed")]
