@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from event_trio import setting_types as types
 from event_trio.consumer.settings import ConsumerSettings
+from event_trio.mailbox import MailAddress
 from event_trio.migrate import MigrationSettings
 from event_trio.outbox.settings import PublisherSettings
 
@@ -32,9 +33,7 @@ class NotificationSettings(ConsumerSettings, PublisherSettings):
     sender: Literal["log", "smtp"] = Field("log", description="How customers are notified; `log` sends nothing.")
     smtp_host: types.Host | None = Field(None, description="The host of the mail server; required with SENDER=smtp.")
     smtp_port: int = Field(587, ge=1, le=65535, description="The port of the mail server.")
-    smtp_from: types.MailAddress | None = Field(
-        None, description="The sender address of mails; required with SENDER=smtp."
-    )
+    smtp_from: MailAddress | None = Field(None, description="The sender address of mails; required with SENDER=smtp.")
     smtp_security: Literal["none", "starttls", "tls"] = Field("starttls", description="How the connection is secured.")
     smtp_username: str | None = Field(
         None, description="The user name for the mail server, if it requires authentication."

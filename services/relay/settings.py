@@ -18,7 +18,7 @@ class RelaySettings(ServiceSettings, PublisherSettings):
 
     http_port: int = Field(8002, ge=0, le=65535, description="The port that the service listens on.")
     topic: str = Field(
-        pattern=r"^[a-z0-9-]{1,60}$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$",
         description="The domain whose events it carries, such as `order-events`.",
     )
     next_event_after: NextEventAfter = Field(

@@ -12,7 +12,7 @@ from .broker.names import BrokerNames
 from .consumer.build import Consuming, Subscription, consumer_engine, consuming
 from .consumer.router import Router
 from .consumer.settings import ConsumerSettings
-from .database.connections import create_engine
+from .database.connections import create_engine, limit_waits
 from .http.application import create_app
 from .http.authorization import authenticator
 from .http.database import database_checks
@@ -59,7 +59,7 @@ class EventService:
         self._after_commit = _nothing
         self.signals = signals or Signals()
         self.registry = new_registry()
-        self._engine = create_engine(self._url, application_name=f"{name}-api", pool_size=pool_size)
+        self._engine = limit_waits(create_engine(self._url, application_name=f"{name}-api", pool_size=pool_size))
         self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(self._engine, expire_on_commit=False)
         """Sessions of the API."""
         # A separate engine: the API answers even while every connection of the handlers is in use.

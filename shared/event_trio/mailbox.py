@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from email.headerregistry import Address, Group, HeaderRegistry
+from typing import Annotated, Any
 
 import idna
+from pydantic import AfterValidator
 
 from .errors import EventTrioError
 
@@ -79,6 +83,43 @@ def mailbox(address: str) -> Mailbox:
     if len(_octets(str(found))) > MOST_OCTETS:
         raise NotMailable(f"an e-mail address has at most {MOST_OCTETS} octets, with its domain in ASCII")
     return found
+
+
+def parse_sender(value: str) -> Address:
+    """The sender address of mails, with its display name; raises ValueError with the reason.
+
+    It must be ASCII before the @, because not every mail server supports SMTPUTF8.
+    """
+    groups: Sequence[Group] = []
+    try:
+        header: Any = HeaderRegistry()("From", value)
+        if value.isprintable() and not header.defects:
+            groups = list(header.groups)
+    except Exception:  # noqa: BLE001 - the parser raises many kinds of errors for an invalid address
+        groups = []
+    # A plain address is a group without a name.
+    if len(groups) != 1 or groups[0].display_name is not None or len(groups[0].addresses) != 1:
+        raise ValueError("it cannot be parsed as one address")
+    found = groups[0].addresses[0]
+    try:
+        address = mailbox(found.addr_spec)
+    except NotMailable as error:
+        raise ValueError(str(error)) from None
+    if not address.is_ascii:
+        raise ValueError("the part before the @ must be ASCII, because not every mail server supports SMTPUTF8")
+    return Address(found.display_name, address.local, address.domain)
+
+
+def _mail_address(value: str) -> str:
+    try:
+        parse_sender(value)
+    except ValueError as error:
+        raise ValueError(f"must be one mail address: shop@example.com, or Shop <shop@example.com>; {error}") from None
+    return value
+
+
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+"""The type of a setting with a sender address."""
 
 
 def _is_blank(character: str) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from email.headerregistry import HeaderRegistry
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr, StringConstraints
 
-from .urls import LONGEST_REGION, REGION, host, http_url, is_host
+from .urls import LONGEST_REGION, REGION, host, http_url
 
 
 def _header(value: SecretStr) -> SecretStr:
@@ -24,20 +23,8 @@ def _role_password(value: SecretStr) -> SecretStr:
     return value
 
 
-def _mail_address(value: str) -> str:
-    try:
-        found: Any = HeaderRegistry()("From", value)
-        domains = [address.domain for address in found.addresses if value.isprintable() and not found.defects]
-    except Exception:  # noqa: BLE001 - the parser raises many kinds of errors for an invalid address
-        domains = []
-    if len(domains) != 1 or not is_host(domains[0]):
-        raise ValueError("must be one mail address: shop@example.com, or Shop <shop@example.com>")
-    return value
-
-
 Host = Annotated[str, AfterValidator(host)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 Region = Annotated[str, StringConstraints(pattern=REGION, max_length=LONGEST_REGION)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header)]
 RolePassword = Annotated[SecretStr, AfterValidator(_role_password)]
-MailAddress = Annotated[str, AfterValidator(_mail_address)]

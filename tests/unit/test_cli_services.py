@@ -33,8 +33,8 @@ def test_the_services_of_the_variable_replace_those_of_the_project() -> None:
     }
     assert project.items() <= {address.name: address.url for address in load({VARIABLE: ""})}.items()
     assert [address.name for address in load({VARIABLE: EXAMPLE})] == ["order", "order-relay"]
-    mine = load({VARIABLE: "billing=http://b:1/, billing-relay=https://b:2\n"})
-    assert mine == [Address("billing", "http://b:1"), Address("billing-relay", "https://b:2")]
+    mine = load({VARIABLE: "billing=http://b:1/, billing-relay=HTTPS://b:2\n"})
+    assert mine == [Address("billing", "http://b:1"), Address("billing-relay", "HTTPS://b:2")]
     assert publisher_of(mine[1], mine) == mine[0]
     assert publisher_of(mine[0], mine) is None
     assert (mine[1].is_relay, mine[1].domain) == (True, "billing-events")

@@ -45,7 +45,7 @@ def load(environment: Mapping[str, str] = os.environ) -> list[Address]:
     found: dict[str, Address] = {}
     for entry in entries:
         name, equals, url = entry.partition("=")
-        if not (name and equals and url.startswith(("http://", "https://"))):
+        if not (name and equals and url.lower().startswith(("http://", "https://"))):
             raise typer.BadParameter(
                 f"{VARIABLE} contains {entry!r}, which is not name=http://address; example: {EXAMPLE}"
             )

@@ -16,7 +16,7 @@ from uuid import UUID
 import aiosmtplib
 
 from event_trio.errors import ConfigurationError
-from event_trio.mailbox import Mailbox, NotMailable, mailbox
+from event_trio.mailbox import Mailbox, NotMailable, mailbox, parse_sender
 
 from ..domain import OutboundMessage
 from .sender import LEAST_SECONDS, SenderUnavailable, SendRejected
@@ -57,7 +57,7 @@ class SmtpSender:
         self._smtp = smtp
         self._step_seconds = step_seconds
         self._mail_seconds = mail_seconds
-        self._from = _parsed(smtp.sender)
+        self._from = _sender_address(smtp.sender)
 
     async def send(self, message: OutboundMessage) -> None:
         try:
@@ -149,19 +149,11 @@ def _is_whole(mail: EmailMessage, to: Mailbox) -> bool:
     return _FOLD.sub("", written).replace(" ", "") == f"To:{to}\r\n"
 
 
-def _parsed(sender: str) -> Address:
+def _sender_address(text: str) -> Address:
     try:
-        mail = EmailMessage()
-        mail["From"] = sender
-        (found,) = mail["From"].addresses
-        address = mailbox(found.addr_spec)
-    except Exception as error:
-        raise ConfigurationError(
-            "SMTP_FROM must be one e-mail address: shop@example.com, or Shop <shop@example.com>"
-        ) from error
-    if not address.is_ascii:
-        raise ConfigurationError("SMTP_FROM must be ASCII before the @: not every mail server supports SMTPUTF8")
-    return Address(found.display_name, address.local, address.domain)
+        return parse_sender(text)
+    except ValueError as error:
+        raise ConfigurationError(f"SMTP_FROM cannot be used: {error}") from None
 
 
 def message_id(key: UUID, sender: str) -> str:

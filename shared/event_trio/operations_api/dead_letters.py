@@ -14,7 +14,7 @@ from ..inbox.dead_letters import DeadLetterNotFound, DeadLetters
 from ..inbox.selection import By
 from .messages import (
     ChangedMessageList,
-    MessageChange,
+    MessageChangeRequest,
     MessageDetails,
     MessageView,
     SelectionDep,
@@ -51,7 +51,7 @@ class DeadLetterDetails(MessageDetails, DeadLetterView):
     """A dead letter with its envelope, attributes and operators' actions."""
 
 
-class RedriveRequest(MessageChange):
+class RedriveRequest(MessageChangeRequest):
     """Which dead letters to redrive, and why."""
 
     per_second: float | None = Field(None, gt=0, le=1000, description="At most this many per second.")
@@ -92,7 +92,7 @@ async def redrive_dead_letters(
 
 @router.post("/discard", summary="Discard dead letters", responses=CHANGE, response_model=ChangedMessageList)
 async def discard_dead_letters(
-    body: MessageChange, caller: Operator, letters: DeadLettersDep, request: IdempotentRequestDep
+    body: MessageChangeRequest, caller: Operator, letters: DeadLettersDep, request: IdempotentRequestDep
 ) -> ChangedMessageList | Response:
     """They are never handled. Messages that wait for them continue."""
     if body.dry_run:

@@ -17,7 +17,7 @@ from ..inbox.deferred_messages import DeferredMessageNotFound, DeferredMessages
 from ..inbox.selection import By, Selection
 from .messages import (
     ChangedMessageList,
-    MessageChange,
+    MessageChangeRequest,
     MessageDetails,
     MessageView,
     SelectionDep,
@@ -61,7 +61,7 @@ class DeferredMessageDetails(MessageDetails, DeferredMessageView):
     """A deferred message with its envelope, attributes and operators' actions."""
 
 
-class DeferredMessageChange(MessageChange):
+class DeferredMessageChangeRequest(MessageChangeRequest):
     """Which deferred messages to change, and why: one by its event id, those that match a filter, or `all`."""
 
     status: Pending | None = Field(None, description=STATUS)
@@ -100,7 +100,7 @@ async def read_deferred_message(
 
 @router.post("/run", summary="Run deferred messages now", responses=RUN, response_model=ChangedMessageList)
 async def run_deferred_messages(
-    body: DeferredMessageChange, caller: Operator, messages: DeferredMessagesDep, request: IdempotentRequestDep
+    body: DeferredMessageChangeRequest, caller: Operator, messages: DeferredMessagesDep, request: IdempotentRequestDep
 ) -> ChangedMessageList | Response:
     """Runs the first of each group; the rest follow in order. It counts as one more attempt of the failure policy."""
     with conflicts_as_problems():
@@ -112,7 +112,7 @@ async def run_deferred_messages(
 
 @router.post("/discard", summary="Discard deferred messages", responses=CHANGE, response_model=ChangedMessageList)
 async def discard_deferred_messages(
-    body: DeferredMessageChange, caller: Operator, messages: DeferredMessagesDep, request: IdempotentRequestDep
+    body: DeferredMessageChangeRequest, caller: Operator, messages: DeferredMessagesDep, request: IdempotentRequestDep
 ) -> ChangedMessageList | Response:
     """They are never handled. Messages that wait for them continue."""
     with conflicts_as_problems():

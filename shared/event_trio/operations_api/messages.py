@@ -65,7 +65,7 @@ class MessageDetails(BaseModel):
 View = TypeVar("View", bound=MessageView)
 
 
-class MessageChange(RequestBody):
+class MessageChangeRequest(RequestBody):
     """Which messages to change, and why: one by its event id, those that match a filter, or `all`."""
 
     model_config = ConfigDict(
@@ -89,7 +89,7 @@ class MessageChange(RequestBody):
     dry_run: bool = Field(False, description="Only list the messages that would be changed.")
 
     @model_validator(mode="after")
-    def _restricts(self) -> MessageChange:
+    def _restricts(self) -> MessageChangeRequest:
         if not self.all and not any((self.event_id, self.type, self.group, self.failure, self.since, self.until)):
             raise ValueError("give at least one of event_id, type, group, failure, since and until, or all")
         return self
