@@ -1,4 +1,4 @@
-"""Two live services, and events that carry no payload: the subscriber reads them where their publisher keeps them."""
+"""Two live services and events without payload, which the subscriber reads from their publisher."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,14 +15,14 @@ from tools.embedded.ports import LOOPBACK, free_port
 
 @asynccontextmanager
 async def order_service(ground: SystemEnvironment, port: int, zero_payload: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The order service at a known address; it takes orders, and answers for the events that it recorded."""
+    """The order service at a known address, which accepts orders and serves their payloads."""
     given = {"ZERO_PAYLOAD_EVENTS": zero_payload, "PUBLIC_URL": f"http://{LOOPBACK}:{port}", "CONSUMING": "false"}
     environment = ground.environment(ground.orders, "order_api", **given)
     async with service_process("services.order.main", environment, ground.folder, port=port) as process:
         yield process.api
 
 
-async def test_a_notification_of_an_event_without_payload_says_the_same_even_if_its_publisher_was_away(
+async def test_a_zero_payload_event_gives_the_same_notification_even_after_an_outage_of_its_publisher(
     ground: SystemEnvironment,
 ) -> None:
     port = free_port()

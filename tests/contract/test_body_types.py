@@ -1,4 +1,4 @@
-"""Every field of every request body takes the types of JSON that the OpenAPI document says, and no others."""
+"""Every field of every request body accepts exactly the JSON types of the OpenAPI document."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -14,7 +14,7 @@ VALUES: tuple[object, ...] = (None, True, False, 0, 1, 2.0, 0.5, "", "1", "true"
 
 
 def bodies() -> dict[str, type[BaseModel]]:
-    """The models of all request bodies, those inside of others included."""
+    """The models of all request bodies, including nested ones."""
     found: dict[str, type[BaseModel]] = {}
     for app in applications().values():
         for context in iter_route_contexts(app.routes):
@@ -36,19 +36,19 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
 BODIES = bodies()
 
 
-def test_there_are_bodies() -> None:
+def test_request_bodies_are_found() -> None:
     assert {"PlaceOrder", "LineRequest", "ReplayRequest", "RedriveRequest"} <= set(BODIES)
 
 
 @pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
-def test_a_body_is_strict_and_knows_its_fields(model: type[BaseModel]) -> None:
+def test_a_body_is_strict_and_rejects_unknown_fields(model: type[BaseModel]) -> None:
     assert issubclass(model, RequestBody)
     assert model.model_config["strict"] is True
     assert model.model_config["extra"] == "forbid"
 
 
 @pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
-def test_its_fields_take_no_other_types(model: type[BaseModel]) -> None:
+def test_fields_reject_other_json_types(model: type[BaseModel]) -> None:
     schema = model.model_json_schema()
     taken: list[tuple[str, object]] = []
     for name, field in schema["properties"].items():
@@ -60,12 +60,12 @@ def test_its_fields_take_no_other_types(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
 def test_the_schema_has_every_bound(model: type[BaseModel]) -> None:
-    """A bound that pydantic writes under a name of its own tells no caller."""
+    """No bound is written under a name that only pydantic knows."""
     assert not {"ge", "gt", "le", "lt"} & set(_keys(model.model_json_schema()))
 
 
 @pytest.mark.parametrize("model", BODIES.values(), ids=list(BODIES))
-def test_whole_numbers_may_be_written_with_a_point(model: type[BaseModel]) -> None:
+def test_integers_may_have_a_zero_fraction(model: type[BaseModel]) -> None:
     schema = model.model_json_schema()
     for name, field in schema["properties"].items():
         if "integer" in _types(field, schema.get("$defs", {})):

@@ -1,4 +1,4 @@
-"""The pages that show an OpenAPI document need nothing but the service itself."""
+"""The pages that show an OpenAPI document work offline."""
 
 import re
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_a_page_loads_everything_from_its_own_service(api: httpx.AsyncClient, path: str) -> None:
+async def test_documentation_pages_load_only_local_files(api: httpx.AsyncClient, path: str) -> None:
     page = await api.get(path)
     assert page.status_code == 200
     assert page.headers["Content-Type"].startswith("text/html")
@@ -36,6 +36,6 @@ async def test_a_page_loads_everything_from_its_own_service(api: httpx.AsyncClie
     assert '"/openapi.json"' in page.text or "'/openapi.json'" in page.text
 
 
-async def test_nothing_else_of_the_package_is_served(api: httpx.AsyncClient) -> None:
+async def test_no_other_files_of_the_package_are_served(api: httpx.AsyncClient) -> None:
     for path in ("/docs/static/../core.py", "/docs/static/%2e%2e/core.py", "/docs/static/"):
         assert (await api.get(path)).status_code == 404

@@ -1,4 +1,4 @@
-"""The envelope, held against the official CloudEvents SDK and against bodies that are none."""
+"""The envelope, compared with the official CloudEvents SDK, and malformed bodies."""
 
 from datetime import UTC, datetime
 
@@ -63,7 +63,7 @@ def test_we_read_what_the_official_sdk_writes() -> None:
     assert Envelope.parse(JSONFormat().write(theirs)).data == ours.data
 
 
-def test_a_round_trip_changes_nothing_not_even_a_byte() -> None:
+def test_a_round_trip_preserves_every_byte() -> None:
     body = envelope().to_bytes()
     assert Envelope.parse(body).to_bytes() == body
 
@@ -72,13 +72,13 @@ def test_time_is_utc_with_microseconds() -> None:
     assert b'"time":"2026-01-02T03:04:05.678901Z"' in envelope().to_bytes()
 
 
-def test_what_is_absent_is_left_out_but_a_null_inside_the_payload_stays() -> None:
+def test_absent_attributes_are_omitted_and_nulls_in_the_payload_kept() -> None:
     body = envelope(traceparent=None).to_bytes()
     assert b"traceparent" not in body
     assert b'"note":null' in body
 
 
-def test_extensions_of_others_survive() -> None:
+def test_unknown_extensions_are_preserved() -> None:
     assert b'"region":"eu"' in envelope(region="eu").to_bytes()
 
 
@@ -92,13 +92,13 @@ def test_the_major_version_is_at_the_end_of_the_schema(schema: str, version: int
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"[]", b"{}", b"\xff\xfe", envelope().to_bytes().replace(b'"1.0"', b'"0.3"')]
 )
-def test_bytes_that_are_no_event_are_refused_without_showing_them(body: bytes) -> None:
+def test_malformed_envelopes_are_rejected_without_quoting_them(body: bytes) -> None:
     with pytest.raises(MalformedEnvelope) as refused:
         Envelope.parse(body)
     assert "hello" not in str(refused.value)
 
 
-def test_an_event_without_data_says_where_it_is() -> None:
+def test_an_event_without_data_has_a_dataref() -> None:
     assert envelope(data=None, dataref="https://orders.example.com/v1/x").data is None
     with pytest.raises(ValueError, match="dataref"):
         envelope(data=None)

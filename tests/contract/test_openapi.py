@@ -1,4 +1,4 @@
-"""The OpenAPI documents: what is committed is complete, and a client generator makes a client of it that works."""
+"""The OpenAPI documents are complete, and a client generator creates a working client."""
 
 import asyncio
 import importlib
@@ -39,7 +39,7 @@ def operations(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 @each
-def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(name: str) -> None:
+def test_every_operation_has_a_unique_name_and_a_description(name: str) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(name)]
     assert len(ids) == len(set(ids))
     assert [id for id in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", id)] == []
@@ -55,7 +55,7 @@ def test_every_error_is_a_problem(name: str) -> None:
 
 
 @each
-def test_whoever_needs_a_token_is_told(name: str) -> None:
+def test_security_is_documented_for_routes_that_need_a_token(name: str) -> None:
     for path, method, operation in operations(name):
         assert ("security" in operation) is (path not in OPEN), (path, method)
         expected = {"401", "403", "429", "500"} if path not in OPEN else {"500"}
@@ -63,7 +63,7 @@ def test_whoever_needs_a_token_is_told(name: str) -> None:
         assert path not in OPEN or "429" not in operation["responses"]
 
 
-def test_every_change_of_an_order_takes_a_key_and_every_change_of_one_that_exists_a_version() -> None:
+def test_changes_of_orders_accept_idempotency_keys_and_if_match() -> None:
     for path, method, operation in operations("order"):
         if not path.startswith("/v1/orders"):
             continue
@@ -75,7 +75,7 @@ def test_every_change_of_an_order_takes_a_key_and_every_change_of_one_that_exist
 
 
 @each
-def test_every_change_takes_a_key(name: str) -> None:
+def test_every_change_accepts_an_idempotency_key(name: str) -> None:
     changes = [(path, operation) for path, method, operation in operations(name) if method == "post"]
     assert changes
     for path, operation in changes:
@@ -83,7 +83,7 @@ def test_every_change_takes_a_key(name: str) -> None:
         assert {"409", "422"} <= operation["responses"].keys(), path
 
 
-def test_what_is_sent_has_an_example() -> None:
+def test_request_fields_have_examples() -> None:
     schemas = document("order")["components"]["schemas"]
     for name in ("PlaceOrder", "LineRequest", "ChangeReason", "OrderView", "Problem"):
         fields = schemas[name]["properties"].values()
@@ -96,7 +96,7 @@ def test_what_is_sent_has_an_example() -> None:
 
 
 async def generate(name: str, folder: Path) -> None:
-    """Run the generator; anything that it cannot make something of fails."""
+    """Run the generator; every warning is an error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning", "--meta", "none"),
         *("--path", str(FOLDER / f"{name}.json"), "--output-path", str(folder / f"{name}_client")),
@@ -109,7 +109,7 @@ async def generate(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["notification", "relay"])
-async def test_a_generator_takes_the_document(name: str, tmp_path: Path) -> None:
+async def test_client_generators_accept_the_document(name: str, tmp_path: Path) -> None:
     await generate(name, tmp_path)
     made = {path.stem for path in (tmp_path / f"{name}_client" / "api").glob("*/*.py")}
     assert {operation["operationId"] for _, _, operation in operations(name)} <= made

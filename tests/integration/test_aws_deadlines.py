@@ -1,4 +1,4 @@
-"""A broker that takes a call and never answers costs as long as that kind of call may take, and no longer."""
+"""A call to a broker that does not respond ends at its deadline."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ async def queue(aws: Aws) -> AsyncIterator[FifoQueue]:
         ("ReceiveMessage", lambda queue: queue.receive(wait_seconds=1, visibility_seconds=30)),
     ],
 )
-async def test_a_call_that_is_never_answered_ends(
+async def test_a_call_without_response_ends_at_its_deadline(
     action: str, call: Callable[[Queue], Awaitable[object]], aws: Aws, queue: FifoQueue
 ) -> None:
     async with faulty_broker(aws) as broker, sqs(broker.aws, call_seconds=CALL_SECONDS) as client:
@@ -49,15 +49,15 @@ async def test_a_call_that_is_never_answered_ends(
         assert broker.is_over
 
 
-async def test_a_poll_may_take_as_long_as_it_waits(aws: Aws, queue: FifoQueue) -> None:
+async def test_the_deadline_of_a_receive_includes_its_wait(aws: Aws, queue: FifoQueue) -> None:
     async with sqs(aws, call_seconds=1.0) as client:
         began = time.monotonic()
         assert await Queue(client, queue.name).receive(wait_seconds=2, visibility_seconds=30) == []
         assert time.monotonic() - began > 1.5
 
 
-async def test_an_answer_that_drips_ends_as_well(aws: Aws) -> None:
-    """Each byte comes in time for a read timeout, and the answer never ends."""
+async def test_a_slow_response_ends_at_the_deadline(aws: Aws) -> None:
+    """Each byte arrives within the read timeout, and the response never ends."""
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

@@ -182,7 +182,7 @@ async def test_a_handler_can_ask_for_later(policy: FailurePolicy, database: Test
         await tested.settled(event.id, "handled")
 
 
-async def test_an_outage_is_nobodys_attempt(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_an_outage_is_not_counted_as_an_attempt(database: TestDatabase, queue: FifoQueue) -> None:
     (event,) = stream("failing", 1)
     handler = Patient(error=DependencyUnavailable(120, "the carrier is down"))
     once = Retry(attempts=1, delay=1)

@@ -1,4 +1,4 @@
-"""Postgres restarts at once, goes silent, or never says whether it committed: nothing is lost, nothing is doubled."""
+"""Restarts and outages of Postgres, and lost responses to commits: nothing is lost or duplicated."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from tools.embedded.postgres import EmbeddedPostgres
 
 
 class Customer:
-    """Places and confirms orders, and asks again with the same key until there is an answer."""
+    """Places and confirms orders, and retries with the same key until there is a response."""
 
     def __init__(self, api: httpx.AsyncClient) -> None:
         self._api = api
@@ -58,7 +58,7 @@ class Customer:
 async def system(
     orders: TestDatabase, carried: TestDatabase, notifications: TestDatabase, aws: Aws, topology: BrokerNames
 ) -> AsyncIterator[tuple[Customer, NotificationService]]:
-    """Order service, relay and notification service, each on its own way to its database."""
+    """The order service, relay and notification service, each with its own proxy to its database."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(order_service(orders))
         await stack.enter_async_context(
@@ -73,7 +73,7 @@ async def system(
 
 
 async def ensure_each_once(customer: Customer, orders: TestDatabase, notifications: TestDatabase) -> None:
-    """Every order that was acknowledged is there, with its two events, each handled once and in order; and no other."""
+    """Every acknowledged order exists with its two events, each handled once and in order, and no other order does."""
 
     async def all_handled() -> bool:
         rows = await fetch(orders.url, "SELECT count(*) FROM outbox_event WHERE published_at IS NULL")
@@ -101,12 +101,12 @@ async def ensure_each_once(customer: Customer, orders: TestDatabase, notificatio
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
-    """A Postgres that this test may shoot: nobody else uses it."""
+    """A Postgres for this test only, which it may stop."""
     async with EmbeddedPostgres(tmp_path / "postgres", port=free_port()) as server:
         yield server
 
 
-async def test_a_postgres_that_restarts_at_once_loses_nothing_and_doubles_nothing(
+async def test_an_immediate_restart_of_postgres_loses_and_duplicates_nothing(
     cluster: EmbeddedPostgres, aws: Aws, topology: BrokerNames
 ) -> None:
     orders, notifications = await migrated(cluster)
@@ -143,7 +143,7 @@ async def migrated(cluster: EmbeddedPostgres) -> tuple[TestDatabase, TestDatabas
 
 
 async def shoot(cluster: EmbeddedPostgres) -> None:
-    """What `pg_ctl stop -m immediate` does: no checkpoint, nobody is asked, recovery at the next start."""
+    """Like `pg_ctl stop -m immediate`: without a checkpoint, with recovery at the next start."""
     (row,) = await fetch(cluster.admin_url, "SHOW data_directory")
     os.kill(int((Path(row[0]) / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
 
@@ -161,7 +161,7 @@ async def system_behind_proxies(
         yield customer, notified, [ordering, carrying, notifying]
 
 
-async def test_whether_it_was_committed_is_found_out_where_the_answer_is_lost(
+async def test_a_retry_with_its_key_shows_whether_a_change_with_a_lost_response_was_committed(
     orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: BrokerNames
 ) -> None:
     async with system_behind_proxies(orders_database, notifications_database, aws, topology) as (
@@ -185,7 +185,7 @@ async def test_whether_it_was_committed_is_found_out_where_the_answer_is_lost(
         assert carrying.commits_to_lose == 0
 
 
-async def test_connections_that_went_dead_unnoticed_are_given_up_in_time(
+async def test_dead_connections_are_closed_in_time(
     orders_database: TestDatabase,
     notifications_database: TestDatabase,
     aws: Aws,

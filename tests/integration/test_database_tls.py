@@ -1,4 +1,4 @@
-"""TLS to Postgres as `sslmode` asks for it, alike for every kind of connection."""
+"""TLS to Postgres according to `sslmode`, for every kind of connection."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
 class TlsFront:
-    """Speaks TLS before a Postgres that was built without, as the protocol has it: asked first, then upgraded."""
+    """A TLS proxy for a Postgres that was built without TLS, with the protocol's SSLRequest."""
 
     def __init__(self, admin_url: str, context: ssl.SSLContext) -> None:
         self._target = urlsplit(admin_url)
@@ -56,7 +56,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = generate_private_key(SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     now = dt.datetime.now(dt.UTC)
@@ -89,7 +89,7 @@ async def front(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple
 
 
 async def use(url: str) -> None:
-    """Ask something by each of the ways to connect."""
+    """Run a query through each kind of connection."""
     connection = await connect(url)
     await connection.close()
     async with create_pool(url, application_name="tls") as pool:
@@ -100,7 +100,7 @@ async def use(url: str) -> None:
     await engine.dispose()
 
 
-async def test_every_mode_does_what_it_says(front: tuple[str, Path, TlsFront]) -> None:
+async def test_every_sslmode_behaves_as_documented(front: tuple[str, Path, TlsFront]) -> None:
     url, authority, made = front
     elsewhere = url.replace("127.0.0.1", "localhost")
     vouched = f"sslrootcert={authority}"

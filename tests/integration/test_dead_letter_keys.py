@@ -1,4 +1,4 @@
-"""What operators do about dead letters comes again under its key: done once, answered alike, with one trace."""
+"""Idempotent requests for dead letters: made once, with the same response and one audit row."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Dead letters are redriven in their group's order, through the same handler, or given up; the nets are emptied."""
+"""Dead letters are redriven in the order of their group or discarded; dead-letter queues are drained."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def database(notifications_database: TestDatabase) -> TestDatabase:
 
 
 class Switch:
-    """A handler that fails for the given sequences while it is off."""
+    """A handler that fails for the given sequences while it is disabled."""
 
     def __init__(self, *failing: int) -> None:
         self.on = False
@@ -59,7 +59,7 @@ async def sent(tested: TestedConsumer, queue: FifoQueue, *events: tuple[Envelope
         await tested.settled(event.id, outcome)
 
 
-async def test_redrive_runs_a_group_in_order_while_new_events_of_it_flow(
+async def test_redrive_keeps_the_order_of_a_group_while_new_events_arrive(
     database: TestDatabase, queue: FifoQueue
 ) -> None:
     switch = Switch(1, 2, 3)
@@ -83,7 +83,7 @@ async def test_redrive_runs_a_group_in_order_while_new_events_of_it_flow(
     assert traced == [(str(event.id), "redrive", "olga", BY.reason, 1) for event in events[:3]]
 
 
-async def test_what_fails_again_is_a_dead_letter_again(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_message_that_fails_again_is_a_dead_letter_again(database: TestDatabase, queue: FifoQueue) -> None:
     (event,) = stream("a", 1)
     async with consumer_of(database, queue.reader(), act=Switch(1), policy=DEAD) as tested:
         await sent(tested, queue, (event, "dead_letter"))
@@ -95,7 +95,7 @@ async def test_what_fails_again_is_a_dead_letter_again(database: TestDatabase, q
     assert await rows(database, "SELECT outcome FROM processed_message") == [("dead_letter",)]
 
 
-async def test_a_redrive_is_filtered_bounded_and_paced(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_redrive_has_a_filter_a_limit_and_a_rate(database: TestDatabase, queue: FifoQueue) -> None:
     events = [*stream("a", 4), *stream("b", 2)]
     async with consumer_of(database, queue.reader(), act=Switch(1, 2, 3, 4), policy=DEAD) as tested:
         await sent(tested, queue, *((event, "dead_letter") for event in events))
@@ -112,7 +112,7 @@ async def test_a_redrive_is_filtered_bounded_and_paced(database: TestDatabase, q
     assert await rows(database, "SELECT count(*) FROM operator_action") == [(3,)]
 
 
-async def test_a_discard_lets_go_what_waits_behind_it(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_discard_unblocks_the_messages_that_wait_for_it(database: TestDatabase, queue: FifoQueue) -> None:
     first, second, third = stream("a", 3)
     holding = DeadLetter(Rest.WAIT)
     async with consumer_of(database, queue.reader(), act=Switch(1), policy=holding) as tested:
@@ -127,7 +127,7 @@ async def test_a_discard_lets_go_what_waits_behind_it(database: TestDatabase, qu
     assert await rows(database, "SELECT action, attempts FROM operator_action") == [("discard", 1)]
 
 
-async def test_the_nets_under_a_queue_are_taken_into_the_same_table(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_dead_letter_queues_are_drained_into_the_same_table(database: TestDatabase, queue: FifoQueue) -> None:
     known, lost = stream("a", 2)
     async with consumer_of(database, queue.reader()) as tested:
         await sent(tested, queue, (known, "handled"))
@@ -155,7 +155,7 @@ async def test_the_nets_under_a_queue_are_taken_into_the_same_table(database: Te
     assert await effects(database) == [("a", 1)]
 
 
-async def test_count_and_age_are_figures(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_count_and_age_are_metrics(database: TestDatabase, queue: FifoQueue) -> None:
     async with consumer_of(database, queue.reader(), act=Switch(1), policy=DEAD) as tested:
         (event,) = stream("a", 1)
         await sent(tested, queue, (event, "dead_letter"))

@@ -1,4 +1,4 @@
-"""What waits can be seen, run now and given up, over HTTP, the same in every service that consumes."""
+"""Deferred messages are listed, run now and discarded over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ BLOCKED, BUSY = "urn:problem-type:message-blocked", "urn:problem-type:message-bu
 
 @dataclass(frozen=True)
 class Service:
-    """A running service with messages that wait."""
+    """A running service with deferred messages."""
 
     api: httpx.AsyncClient
     url: str
@@ -58,7 +58,7 @@ class Service:
 
 @pytest.fixture
 async def service(orders_database: TestDatabase) -> AsyncIterator[Service]:
-    """Its loops do not run, so that nothing but an operator changes what waits."""
+    """Its loops do not run, so that only operators change messages."""
     await execute(orders_database.url, *waiting("order"))
     async with order_service(orders_database) as api:
         yield Service(api, orders_database.url)
@@ -78,7 +78,7 @@ async def test_every_consumer_has_the_routes(notifications_database: TestDatabas
         assert await found.changed("discard", event_id="a-2") == ["a-2"]
 
 
-async def test_what_waits_is_listed_newest_first_and_narrowed(service: Service) -> None:
+async def test_deferred_messages_are_listed_newest_first_and_filtered(service: Service) -> None:
     assert await service.listed() == ["c-2", "b-1", "a-3", "a-2", "a-1"]
     assert await service.listed(status="waiting") == ["b-1", "a-1"]
     assert await service.listed(status="blocked", group="a") == ["a-3", "a-2"]
@@ -98,7 +98,7 @@ async def test_what_waits_is_listed_newest_first_and_narrowed(service: Service) 
     assert "envelope" not in first
 
 
-async def test_one_is_shown_with_what_operators_did(service: Service) -> None:
+async def test_a_message_is_shown_with_the_operators_actions(service: Service) -> None:
     await service.changed("run", event_id="a-1")
     shown = (await service.api.get(f"{PATH}/a-1")).json()
     assert (shown["envelope"], shown["actions"][0]["action"]) == ("{}", "run_now")
@@ -116,7 +116,7 @@ async def test_the_first_of_a_group_is_run_now(service: Service) -> None:
     assert await service.traces() == [("a-1", "run_now", "local", "why", 2)]
 
 
-async def test_all_are_run_as_far_as_they_are_first(service: Service) -> None:
+async def test_running_all_runs_the_first_of_each_group(service: Service) -> None:
     assert await service.changed("run", all=True) == ["a-1", "b-1"]
     assert await service.changed("run", all=True) == [], "they are due already"
     assert await service.changed("run", event_id="unheard") == []
@@ -126,7 +126,7 @@ async def test_all_are_run_as_far_as_they_are_first(service: Service) -> None:
     ("event", "first", "todo"),
     [("a-3", ("a-1", "waiting"), "run that one now"), ("c-2", ("c-1", "dead"), "redrive or discard")],
 )
-async def test_one_behind_another_is_not_run_and_it_is_said_what_to_do(
+async def test_a_blocked_message_is_not_run_and_the_problem_names_the_blocking_one(
     event: str, first: tuple[str, str], todo: str, service: Service
 ) -> None:
     for dry_run in (True, False):
@@ -140,7 +140,7 @@ async def test_one_behind_another_is_not_run_and_it_is_said_what_to_do(
 
 
 @pytest.mark.parametrize("verb", ["run", "discard"])
-async def test_one_that_is_being_handled_is_left_alone(verb: str, service: Service) -> None:
+async def test_a_message_in_progress_is_not_changed(verb: str, service: Service) -> None:
     await execute(
         service.url, "UPDATE deferred_message SET taken_until = now() + interval '1 min' WHERE event_id = 'a-1'"
     )
@@ -152,7 +152,9 @@ async def test_one_that_is_being_handled_is_left_alone(verb: str, service: Servi
     assert await service.changed(verb, event_id="a-1") == ["a-1"]
 
 
-async def test_a_discard_of_the_first_lets_the_next_one_go_on_and_one_behind_is_just_settled(service: Service) -> None:
+async def test_a_discard_of_the_first_message_unblocks_the_next(
+    service: Service,
+) -> None:
     assert await service.changed("discard", event_id="a-2") == ["a-2"]
     assert [row for row in await service.state() if row[0].startswith("a")] == [
         ("a-1", "waiting", False),
@@ -167,7 +169,7 @@ async def test_a_discard_of_the_first_lets_the_next_one_go_on_and_one_behind_is_
     ]
 
 
-async def test_a_discard_by_filter_takes_no_dead_letter_and_frees_nothing_that_one_holds(service: Service) -> None:
+async def test_a_discard_by_filter_does_not_affect_dead_letters(service: Service) -> None:
     assert await service.changed("discard", all=True, status="blocked", limit=2) == ["a-2", "a-3"]
     assert await service.changed("discard", all=True) == ["a-1", "b-1", "c-2"]
     assert await service.state() == [("c-1", "dead", None)]
@@ -184,7 +186,7 @@ async def test_a_change_is_made_once_under_its_key(verb: str, service: Service) 
     assert (reused.status_code, reused.json()["type"]) == (422, "urn:problem-type:idempotency-key-reused")
 
 
-async def test_a_refused_change_is_judged_anew_under_its_key(service: Service) -> None:
+async def test_a_rejected_change_may_be_retried_with_its_key(service: Service) -> None:
     assert (await service.ask("run", "k-1", event_id="a-2")).status_code == 409
     await service.changed("discard", event_id="a-1")
     assert (await service.ask("run", "k-1", event_id="a-2")).status_code == 200
@@ -193,5 +195,5 @@ async def test_a_refused_change_is_judged_anew_under_its_key(service: Service) -
 @pytest.mark.parametrize(
     "body", [{}, {"reason": "why"}, {"all": True}, {"all": True, "reason": "why", "status": "dead"}]
 )
-async def test_a_change_says_which_and_why(body: dict[str, Any], service: Service) -> None:
+async def test_a_change_requires_a_selection_and_a_reason(body: dict[str, Any], service: Service) -> None:
     assert (await service.api.post(f"{PATH}/run", json=body)).status_code == 422

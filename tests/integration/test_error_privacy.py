@@ -1,4 +1,4 @@
-"""What a failed handler leaves behind tells what failed and where, and quotes no personal data."""
+"""Rows and log lines of a failed handler contain the error and its place, but no personal data."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -52,7 +52,7 @@ async def reject(session: AsyncSession) -> None:
 
 
 async def run(database: TestDatabase, failing: Failing, policy: FailurePolicy, outcome: str) -> str:
-    """The error that the row keeps, if there is one."""
+    """The error in the row, if there is one."""
     await execute(
         database.url,
         "CREATE TABLE lettered (email text CONSTRAINT lettered_nobody CHECK (email = 'nobody'))",
@@ -87,7 +87,7 @@ async def run(database: TestDatabase, failing: Failing, policy: FailurePolicy, o
     ],
 )
 @pytest.mark.parametrize("outcome", ["dead_letter", "retry"])
-async def test_row_and_log_say_what_failed_and_where(
+async def test_row_and_log_contain_the_error_and_its_place(
     notifications_database: TestDatabase, capsys: pytest.CaptureFixture[str], failing: Failing, said: str, outcome: str
 ) -> None:
     if failing is reject and outcome == "retry":

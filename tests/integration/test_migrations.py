@@ -1,4 +1,4 @@
-"""What the code takes the tables for is what the migrations make, and migrations do not race."""
+"""The tables of the code are those of the migrations, and concurrent migrations do not conflict."""
 
 import asyncio
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ async def test_two_that_start_at_once_migrate_once(postgres: PostgresServer, nam
 
 
 def _is_modelled(_: object, name: str | None, kind: str, reflected: bool, match: object) -> bool:
-    """Indexes are the migrations' own; the relay's tables and the keys have statements only, and no model."""
+    """Indexes are defined by migrations only; the relay's tables and the idempotency keys have no model."""
     unmodelled = (name or "").startswith("outbox_") or name == idempotency.TABLE
     only_statements = kind == "table" and reflected and match is None and unmodelled
     return kind not in {"index", "unique_constraint"} and not only_statements

@@ -1,4 +1,4 @@
-"""Who may see what: callers of the REST face, and roles of the database."""
+"""Access to notifications: callers of the REST API, and roles of the database."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -73,7 +73,7 @@ async def test_customers_see_their_own_notifications_and_no_messages(
         ("notification_relay", "UPDATE outbox_event SET envelope = ''"),
     ],
 )
-async def test_a_role_may_do_what_it_needs_and_no_more(
+async def test_a_role_has_exactly_the_grants_that_it_needs(
     role: str, statement: str, notifications_database: TestDatabase
 ) -> None:
     connection = await asyncpg.connect(notifications_database.url_for(role))
@@ -85,9 +85,7 @@ async def test_a_role_may_do_what_it_needs_and_no_more(
 
 
 @pytest.mark.parametrize("role", ["notification_api", "notification_relay"])
-async def test_a_role_waits_for_no_lock_and_idles_in_no_transaction_for_long(
-    role: str, notifications_database: TestDatabase
-) -> None:
+async def test_a_role_has_lock_and_idle_timeouts(role: str, notifications_database: TestDatabase) -> None:
     connection = await asyncpg.connect(notifications_database.url_for(role))
     try:
         for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):

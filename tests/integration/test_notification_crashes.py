@@ -1,4 +1,4 @@
-"""The service's process is killed on either side of its lines; another one takes over."""
+"""The process of the service is killed before and after its commit; another one takes over."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def queue(aws: Aws, prefix: str) -> AsyncIterator[FifoQueue]:
 @pytest.mark.parametrize(
     ("failpoint", "mails"), [("consumer.after_act", 2), ("consumer.before_commit", 2), ("consumer.after_commit", 1)]
 )
-async def test_a_killed_process_loses_nothing_and_nothing_is_kept_twice(
+async def test_a_killed_process_loses_and_duplicates_nothing(
     failpoint: str,
     mails: int,
     notifications_database: TestDatabase,
@@ -44,7 +44,7 @@ async def test_a_killed_process_loses_nothing_and_nothing_is_kept_twice(
     queue: FifoQueue,
     tmp_path: Path,
 ) -> None:
-    """Before the commit the mail is sent again, and recognisably so; after it, not even that."""
+    """A crash before the commit sends the mail again with the same Message-ID; one after it does not."""
     order = Order()
     events = [order.placed(), order.event(OrderConfirmed)]
     with mail_server() as server:

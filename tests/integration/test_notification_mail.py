@@ -1,4 +1,4 @@
-"""Mails through a real SMTP server, and what its refusals lead to."""
+"""Mails over a real SMTP server, and the consequences of its rejections."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ def by_mail(port: int) -> dict[str, Any]:
     return {"sender": "smtp", "smtp_host": LOOPBACK, "smtp_port": port, "smtp_from": FROM, "smtp_security": "none"}
 
 
-async def test_a_mail_arrives_and_the_same_notice_has_the_same_id(server: MailServer) -> None:
+async def test_a_repeated_mail_has_the_same_message_id(server: MailServer) -> None:
     sent = notice()
     await sender(server.port).send(sent)
     await sender(server.port).send(sent)
@@ -80,7 +80,7 @@ async def test_a_mail_arrives_and_the_same_notice_has_the_same_id(server: MailSe
         ([], ["452 4.3.1 the disk is full"], SenderUnavailable),
     ],
 )
-async def test_a_refusal_is_for_good_or_for_now_or_no_refusal_of_this_mail(
+async def test_rejections_are_permanent_or_temporary_or_of_the_server(
     recipients: list[str], mails: list[str], raised: type[Exception], server: MailServer
 ) -> None:
     server.to_recipients, server.to_mails = recipients, mails
@@ -91,19 +91,19 @@ async def test_a_refusal_is_for_good_or_for_now_or_no_refusal_of_this_mail(
 
 
 @pytest.mark.parametrize("address", ["nobody", "a@b\r\nBcc: c@d", "", "a b@c", "x@y@z", "a@[b", "a\x00@b", "a@b." * 99])
-async def test_what_is_no_address_is_refused_before_it_is_sent(address: str, server: MailServer) -> None:
+async def test_an_invalid_address_is_rejected_before_the_connection(address: str, server: MailServer) -> None:
     with pytest.raises(SendRejected):
         await sender(server.port).send(notice(address))
     assert server.mails == []
 
 
-async def test_an_international_domain_needs_nothing_of_the_server(server: MailServer) -> None:
+async def test_an_international_domain_needs_no_smtputf8(server: MailServer) -> None:
     await sender(server.port).send(notice("ada@예시.com"))
     assert server.recipients == ["ada@xn--vv4b11d.com"]
     assert server.mails[0]["To"] == "ada@xn--vv4b11d.com"
 
 
-async def test_a_server_without_international_mail_refuses_that_recipient_and_no_other() -> None:
+async def test_without_smtputf8_only_international_recipients_are_rejected() -> None:
     with mail_server(utf8=False) as plain:
         guarded = CircuitBreakingSender(sender(plain.port), SystemClock())
         for _ in range(6):
@@ -114,14 +114,14 @@ async def test_a_server_without_international_mail_refuses_that_recipient_and_no
     assert plain.recipients == [RECIPIENT, "ada@xn--vv4b11d.com"]
 
 
-async def test_a_server_with_international_mail_takes_that_recipient(server: MailServer) -> None:
+async def test_with_smtputf8_international_recipients_are_accepted(server: MailServer) -> None:
     await sender(server.port).send(notice("주문@예시.com"))
     assert server.recipients == ["주문@xn--vv4b11d.com"]
 
 
 @pytest.mark.parametrize("text", ["a\r\nBcc: all@example.com", "\ud800", "\x00 control \x1b", "x" * 5000, "한" * 2000])
-async def test_no_subject_harms_the_mails_of_others(text: str, server: MailServer) -> None:
-    """Such a mail is sent, or refused for good; it adds no header."""
+async def test_no_subject_affects_other_mails(text: str, server: MailServer) -> None:
+    """Such a mail is sent or permanently rejected, and contains no additional header."""
     guarded = CircuitBreakingSender(sender(server.port), SystemClock())
     for _ in range(6):
         with contextlib.suppress(SendRejected):
@@ -131,17 +131,17 @@ async def test_no_subject_harms_the_mails_of_others(text: str, server: MailServe
     assert set(server.recipients) == {RECIPIENT}
 
 
-async def test_a_server_that_is_away_is_down() -> None:
+async def test_an_unreachable_server_is_unavailable() -> None:
     with pytest.raises(SenderUnavailable, match="cannot be used"):
         await sender(free_port()).send(notice())
 
 
 @pytest.mark.parametrize("greeting", [b"", b"421 busy\r\n", b"554 no mail here\r\n", b"what?\r\n", b"220 hi\r\n"])
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])
-async def test_a_server_that_takes_the_connection_and_no_more_is_down(
+async def test_a_server_that_closes_the_connection_is_unavailable(
     greeting: bytes, security: Literal["none", "starttls", "tls"]
 ) -> None:
-    """It says nothing more, or hangs up: within the time that a mail may take."""
+    """It sends nothing more, or closes the connection, within the timeout of a mail."""
 
     class Greeting(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,7 +162,7 @@ async def test_a_server_that_takes_the_connection_and_no_more_is_down(
         ({"smtp_username": "shop", "smtp_password": "wrong"}, "SMTPException"),
     ],
 )
-async def test_a_server_that_lacks_what_the_settings_ask_for_is_down(
+async def test_a_server_without_the_configured_security_is_unavailable(
     more: dict[str, str], told: str, server: MailServer
 ) -> None:
     asked = {name.removeprefix("smtp_"): value for name, value in more.items()}
@@ -171,7 +171,7 @@ async def test_a_server_that_lacks_what_the_settings_ask_for_is_down(
         await wanting.send(notice())
 
 
-async def test_a_slow_server_is_down_before_its_handler_runs_out_of_time(server: MailServer) -> None:
+async def test_a_slow_server_is_unavailable_before_the_handler_times_out(server: MailServer) -> None:
     slow = SmtpSender(SmtpOptions(LOOPBACK, server.port, FROM, "none"), mail_seconds=0.3)
     server.takes_seconds = 1.0
     with pytest.raises(SenderUnavailable, match="longer than") as caught:
@@ -182,18 +182,18 @@ async def test_a_slow_server_is_down_before_its_handler_runs_out_of_time(server:
 @pytest.mark.parametrize(
     "address", ["", "shop", "a@b, c@d", "shop@[b", "shop@example.com\r\nBcc: a@b", "가게@example.com"]
 )
-def test_a_wrong_address_of_the_sender_is_told_at_the_start(address: str) -> None:
+def test_an_invalid_sender_address_is_reported_at_startup(address: str) -> None:
     with pytest.raises(ConfigurationError, match="SMTP_FROM"):
         SmtpSender(SmtpOptions(LOOPBACK, 25, address))
 
 
-async def test_the_sender_may_have_a_name(server: MailServer) -> None:
+async def test_the_sender_may_have_a_display_name(server: MailServer) -> None:
     named = SmtpSender(SmtpOptions(LOOPBACK, server.port, "Tee & Co <shop@예시.com>", "none"))
     await named.send(notice())
     assert server.mails[0]["From"] == '"Tee & Co" <shop@xn--vv4b11d.com>' or "xn--vv4b11d" in server.mails[0]["From"]
 
 
-async def test_a_flaky_server_costs_attempts_and_no_mail(
+async def test_a_flaky_server_costs_attempts_and_loses_no_mail(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, server: MailServer
 ) -> None:
     server.to_recipients = ["450 later", "421 closing"]
@@ -210,7 +210,7 @@ async def test_a_flaky_server_costs_attempts_and_no_mail(
 async def test_an_outage_of_the_mail_server_costs_no_attempt(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue
 ) -> None:
-    """Each of its failures is a repetition of the only event, which has one attempt."""
+    """Each failure is a retry of the only event, whose policy has one attempt."""
     placed, port = Order().placed(), free_port()
     chosen = {**by_mail(port), "failure_policies": policies("retry(attempts=1) then dead_letter")}
     async with notification_service(notifications_database, aws, prefix, **chosen) as service:
@@ -222,10 +222,10 @@ async def test_an_outage_of_the_mail_server_costs_no_attempt(
     assert len(server.mails) == 1
 
 
-async def test_orders_that_cannot_be_mailed_are_told_and_keep_no_other_waiting(
+async def test_permanently_rejected_mails_publish_a_failure_and_block_no_other_order(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, server: MailServer
 ) -> None:
-    """As the order service took them before it knew what can be mailed: more of them than open a circuit breaker."""
+    """Recipients that were accepted before addresses were validated: more than the failures that open the breaker."""
     bad = [Order().placed(recipient=address) for address in ["a@[b"] * 6 + ["a@b_c.de", '"a b"@c.de']]
     good = Order().placed(recipient="ada@예시.com")
     chosen = {**by_mail(server.port), "failure_policies": policies("retry(attempts=3) then publish_failure")}
@@ -238,7 +238,7 @@ async def test_orders_that_cannot_be_mailed_are_told_and_keep_no_other_waiting(
     assert server.recipients == ["ada@xn--vv4b11d.com"]
 
 
-async def test_a_recipient_refused_for_good_and_an_outage_end_as_dead_letters(
+async def test_rejected_recipients_and_long_outages_end_as_dead_letters(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, server: MailServer
 ) -> None:
     server.to_recipients = ["550 no such user", *["450 later"] * 50]

@@ -1,4 +1,4 @@
-"""Who may see what of the notification service: every route, every role, and whose notification it is."""
+"""Access to the notification service: every route, every role, and other customers."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ MATRIX: list[tuple[str, str, dict[str, str] | None, dict[str, int]]] = [
 
 
 def settings(database: TestDatabase, **given: Any) -> NotificationSettings:
-    """The service as it is while the broker is away: what it shows does not depend on that."""
+    """The service without a broker: its REST API does not depend on it."""
     return NotificationSettings(
         database_url=SecretStr(database.url_for("notification_api")),
         aws_endpoint_url=NO_BROKER.endpoint_url,
@@ -67,9 +67,7 @@ async def test_every_route_for_every_caller(notified: TestDatabase, tmp_path: Pa
                 assert answer.status_code == expected[caller], (caller, method, path, answer.text)
 
 
-async def test_a_customer_lists_their_own_notifications_whatever_they_ask_for(
-    notified: TestDatabase, tmp_path: Path
-) -> None:
+async def test_customers_list_only_their_own_notifications(notified: TestDatabase, tmp_path: Path) -> None:
     issuer, auth = authenticated(tmp_path)
     who = callers(issuer)
     async with client(build(settings(notified, **auth))) as api:

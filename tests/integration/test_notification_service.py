@@ -1,4 +1,4 @@
-"""Each order event becomes one notice, kept and stated in one transaction."""
+"""Each order event results in one notification, recorded and published in one transaction."""
 
 import asyncio
 import secrets
@@ -37,7 +37,7 @@ async def stated(database: TestDatabase) -> list[Envelope]:
     return [Envelope.parse(envelope) for (envelope,) in await rows(database, OUTBOX)]
 
 
-async def test_an_order_becomes_a_notification_and_an_event_of_its_own(
+async def test_an_order_results_in_a_notification_and_an_event(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue, capsys: pytest.CaptureFixture[str]
 ) -> None:
     placed = Order(locale="ko-KR").placed(traceparent=TRACE)
@@ -95,7 +95,7 @@ async def test_the_events_of_an_order_are_notified_in_order_and_counted(
     assert [event.causationid for event in found] == [str(event.id) for event in events]
 
 
-async def test_without_a_known_recipient_there_is_a_dead_letter_that_says_so(
+async def test_an_unknown_recipient_is_a_dead_letter(
     notifications_database: TestDatabase, aws: Aws, prefix: str, queue: FifoQueue
 ) -> None:
     lone = Order().event(OrderConfirmed)
@@ -115,7 +115,9 @@ async def test_without_a_known_recipient_there_is_a_dead_letter_that_says_so(
     assert await stated(notifications_database) == []
 
 
-async def test_it_waits_for_its_queue_and_says_so(notifications_database: TestDatabase, aws: Aws, prefix: str) -> None:
+async def test_a_missing_queue_is_reported_and_waited_for(
+    notifications_database: TestDatabase, aws: Aws, prefix: str
+) -> None:
     placed = Order().placed()
     async with notification_service(notifications_database, aws, prefix) as service:
 
@@ -161,7 +163,7 @@ async def test_the_relay_is_woken_after_the_commit(
         ("/v1/dead-letters?cursor=x", "cursor"),
     ],
 )
-async def test_bad_input_is_told_by_its_field(
+async def test_invalid_input_is_reported_by_field(
     path: str, field: str, notifications_database: TestDatabase, aws: Aws, prefix: str
 ) -> None:
     async with notification_service(notifications_database, aws, prefix) as service:

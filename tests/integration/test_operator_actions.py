@@ -1,4 +1,4 @@
-"""What operators did about messages can be read, and what has become of the messages."""
+"""Operators' actions on messages, and the current state of messages."""
 
 from collections.abc import AsyncIterator
 
@@ -25,7 +25,7 @@ async def api(orders_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]
         yield found
 
 
-async def test_actions_are_listed_newest_first_in_pages_and_by_what_they_concern(api: httpx.AsyncClient) -> None:
+async def test_actions_are_listed_newest_first_in_pages_and_filtered(api: httpx.AsyncClient) -> None:
     first = (await api.get("/v1/operator-actions", params={"limit": 2})).json()
     assert [item["event_id"] for item in first["items"]] == ["e-3", "e-2"]
     rest = (await api.get("/v1/operator-actions", params={"cursor": first["next_cursor"]})).json()
@@ -37,9 +37,7 @@ async def test_actions_are_listed_newest_first_in_pages_and_by_what_they_concern
     assert (await api.get("/v1/operator-actions", params={"actor": "nobody"})).json()["items"] == []
 
 
-async def test_fates_are_those_of_the_messages_that_are_known(
-    api: httpx.AsyncClient, orders_database: TestDatabase
-) -> None:
+async def test_states_are_those_of_known_messages(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
     await execute(
         orders_database.url,
         "UPDATE deferred_message SET status = 'waiting', due_at = now() + interval '1 day', attempts = 2 "
@@ -53,5 +51,5 @@ async def test_fates_are_those_of_the_messages_that_are_known(
 
 
 @pytest.mark.parametrize("query", ["", "event_id=%00", "event_id=", "&".join(f"event_id={n}" for n in range(101))])
-async def test_what_cannot_be_asked_is_refused(api: httpx.AsyncClient, query: str) -> None:
+async def test_invalid_queries_are_rejected(api: httpx.AsyncClient, query: str) -> None:
     assert (await api.get(f"/v1/message-states?{query}")).status_code == 422

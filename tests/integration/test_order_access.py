@@ -1,4 +1,4 @@
-"""Who may do what with orders: every route, every role, and whose order it is."""
+"""Access to orders: every route, every role, and other customers."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -79,12 +79,14 @@ async def test_every_route_for_every_caller(
         ("nobody", "customer-1", 401),
     ],
 )
-async def test_who_places_for_whom(access: Access, caller: str, customer: str, status: int) -> None:
+async def test_customers_place_orders_for_themselves_only(
+    access: Access, caller: str, customer: str, status: int
+) -> None:
     body = {**ORDER, "customer_id": customer}
     assert (await access.api.post("/v1/orders", json=body, headers=access.callers[caller])).status_code == status
 
 
-async def test_a_customer_lists_their_own_orders_whatever_they_ask_for(access: Access) -> None:
+async def test_customers_list_only_their_own_orders(access: Access) -> None:
     for params in ({}, {"customer_id": "customer-1"}):
         answer = await access.api.get("/v1/orders", params=params, headers=access.callers["other"])
         assert answer.json()["items"] == []

@@ -1,4 +1,4 @@
-"""The order service's REST face on a real database."""
+"""The REST API of the order service with a real database."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,7 +42,7 @@ async def test_placing_an_order_records_its_event(api: httpx.AsyncClient, orders
     assert (event.data["total"], event.data["lines"]) == ("25.00", [LINE])
 
 
-async def test_an_order_s_whole_life(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
+async def test_all_transitions_of_an_order(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
     order = await place(api)
     steps: list[tuple[str, dict[str, str] | None, str]] = [
         ("hold", {"reason": "stock"}, "held"),
@@ -64,7 +64,7 @@ async def test_an_order_s_whole_life(api: httpx.AsyncClient, orders_database: Te
     assert "ada@example.com" not in str([event.data for event in events[1:]])
 
 
-async def test_what_the_state_does_not_allow_is_a_conflict(
+async def test_a_transition_that_the_state_does_not_allow_is_a_conflict(
     api: httpx.AsyncClient, orders_database: TestDatabase
 ) -> None:
     order = await place(api)
@@ -102,7 +102,7 @@ async def test_what_the_state_does_not_allow_is_a_conflict(
         ({"surprise": 1}, "surprise"),
     ],
 )
-async def test_a_bad_order_is_422_with_the_field(
+async def test_an_invalid_order_is_422_with_the_field(
     api: httpx.AsyncClient, orders_database: TestDatabase, changed: dict[str, Any], field: str
 ) -> None:
     answer = await api.post("/v1/orders", json={**ORDER, **changed})
@@ -111,7 +111,7 @@ async def test_a_bad_order_is_422_with_the_field(
     assert await envelopes(orders_database) == []
 
 
-async def test_an_event_that_the_broker_would_refuse_is_refused_with_its_change(
+async def test_a_change_whose_event_the_broker_would_reject_is_rejected(
     api: httpx.AsyncClient, orders_database: TestDatabase
 ) -> None:
     order = await place(api)
@@ -124,7 +124,7 @@ async def test_an_event_that_the_broker_would_refuse_is_refused_with_its_change(
     assert len(await envelopes(orders_database)) == 1
 
 
-async def test_what_does_not_exist_is_404(api: httpx.AsyncClient) -> None:
+async def test_unknown_orders_are_404(api: httpx.AsyncClient) -> None:
     order = await place(api)
     nobody = "00000000-0000-7000-8000-000000000000"
     for method, path in [
@@ -139,7 +139,7 @@ async def test_what_does_not_exist_is_404(api: httpx.AsyncClient) -> None:
         assert answer.json()["type"] == "urn:problem-type:not-found"
 
 
-async def test_an_address_that_cannot_be_mailed_is_told_in_a_sentence(api: httpx.AsyncClient) -> None:
+async def test_an_invalid_address_is_rejected_with_the_reason(api: httpx.AsyncClient) -> None:
     answer = await api.post("/v1/orders", json={**ORDER, "recipient": "ada@-example.com"})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
@@ -148,5 +148,5 @@ async def test_an_address_that_cannot_be_mailed_is_told_in_a_sentence(api: httpx
 
 
 @pytest.mark.parametrize("address", ["ada@예시.com", "주문@예시.com", "o'neil+tea@example.com"])
-async def test_an_international_address_is_taken_as_it_was_given(address: str, api: httpx.AsyncClient) -> None:
+async def test_an_international_address_is_stored_as_given(address: str, api: httpx.AsyncClient) -> None:
     assert (await place(api, recipient=address))["recipient"] == address

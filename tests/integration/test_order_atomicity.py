@@ -1,4 +1,4 @@
-"""An event exists if and only if its change was committed, wherever the process dies."""
+"""An event exists if and only if its change was committed, wherever the process crashes."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def environment(database: TestDatabase, failpoint: str, kind: str = "local") -> 
 
 
 async def versions(database: TestDatabase) -> list[tuple[str, int]]:
-    """Each order's state and version, after checking that history and outbox say exactly as much."""
+    """Each order's state and version, after checking that history and outbox agree."""
     orders = await fetch(database.url, "SELECT id, state, version FROM orders")
     expected = sorted((str(row["id"]), number) for row in orders for number in range(1, row["version"] + 1))
     history = await fetch(database.url, "SELECT order_id, version FROM order_history")
@@ -67,7 +67,7 @@ async def test_a_failpoint_does_nothing_in_production(orders_database: TestDatab
     assert await versions(orders_database) == [("placed", 1)]
 
 
-async def test_an_order_that_cannot_be_recorded_is_not_there(orders_database: TestDatabase) -> None:
+async def test_an_order_whose_event_cannot_be_recorded_is_not_created(orders_database: TestDatabase) -> None:
     async with order_service(orders_database) as api:
         await place(api)
         await execute(orders_database.url, "REVOKE INSERT ON outbox_event FROM order_api")

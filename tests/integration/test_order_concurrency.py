@@ -1,4 +1,4 @@
-"""Changes of one order at the same time: one after the other, each with a number of its own."""
+"""Concurrent changes of one order are serialized, and have consecutive versions."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ async def sequence(database: TestDatabase) -> list[int]:
 
 @asynccontextmanager
 async def locked_orders(database: TestDatabase) -> AsyncIterator[None]:
-    """Hold the lock of every order's row, so that whoever comes meanwhile meets the others at it."""
+    """Hold the row lock of every order, so that concurrent requests queue for it."""
     connection = await asyncpg.connect(database.url)
     try:
         async with connection.transaction():
@@ -43,7 +43,7 @@ async def both_wait(database: TestDatabase) -> bool:
 
 
 @pytest.mark.parametrize(("action", "body"), [("confirm", None), ("cancel", {"reason": "changed my mind"})])
-async def test_two_at_once_make_one_event(
+async def test_concurrent_changes_record_one_event(
     apis: tuple[httpx.AsyncClient, httpx.AsyncClient],
     orders_database: TestDatabase,
     action: str,

@@ -1,4 +1,4 @@
-"""Orders under conditions: changed only as they were seen, sent only when they are new."""
+"""Conditional requests for orders: If-Match and If-None-Match."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ async def api(orders_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]
     ("if_match", "status"),
     [('"1"', 200), ("*", 200), ('"7", "1"', 200), ('"2"', 412), ('W/"1"', 412), ('"one"', 412), ("1", 422)],
 )
-async def test_a_change_of_what_was_seen(
+async def test_a_change_with_a_matching_if_match_is_made(
     api: httpx.AsyncClient, orders_database: TestDatabase, if_match: str, status: int
 ) -> None:
     order = await place(api)
@@ -33,7 +33,7 @@ async def test_a_change_of_what_was_seen(
     assert len(events) == (2 if status == 200 else 1)
 
 
-async def test_of_two_who_saw_the_same_one_changes_it(api: httpx.AsyncClient) -> None:
+async def test_of_two_changes_of_one_version_one_is_made(api: httpx.AsyncClient) -> None:
     order = await place(api)
     path = f"/v1/orders/{order['id']}"
     held, confirmed = await asyncio.gather(
@@ -43,12 +43,12 @@ async def test_of_two_who_saw_the_same_one_changes_it(api: httpx.AsyncClient) ->
     assert sorted((held.status_code, confirmed.status_code)) == [200, 412]
 
 
-async def test_what_is_not_there_is_not_found_whatever_was_expected(api: httpx.AsyncClient) -> None:
+async def test_an_unknown_order_is_404_whatever_the_if_match(api: httpx.AsyncClient) -> None:
     nobody = "00000000-0000-7000-8000-000000000000"
     assert (await api.post(f"/v1/orders/{nobody}/confirm", headers={"If-Match": '"1"'})).status_code == 404
 
 
-async def test_everything_that_is_read_is_sent_once(api: httpx.AsyncClient) -> None:
+async def test_reads_return_304_for_a_current_etag(api: httpx.AsyncClient) -> None:
     order = await place(api)
     one = f"/v1/orders/{order['id']}"
     for path in (one, "/v1/orders", f"{one}/events", f"{one}/events/1"):

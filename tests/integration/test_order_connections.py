@@ -1,4 +1,4 @@
-"""Whatever the order service's consumer waits for, its API has connections of its own."""
+"""The API of the order service has connections of its own, whatever its consumer waits for."""
 
 import asyncio
 from uuid import uuid4
@@ -17,7 +17,7 @@ BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_eve
 HANDLERS = 8
 
 
-async def test_handlers_that_wait_for_a_lock_keep_no_connection_from_a_request(orders_database: TestDatabase) -> None:
+async def test_waiting_handlers_do_not_take_connections_from_requests(orders_database: TestDatabase) -> None:
     # Longer than a request waits for a connection, so that it cannot get one of theirs.
     patient = f"ALTER ROLE order_api IN DATABASE {orders_database.name} SET lock_timeout = '60s'"
     await execute(orders_database.url, patient)

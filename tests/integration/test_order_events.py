@@ -1,4 +1,4 @@
-"""An order's events over REST: from its history, with what the outbox says of each."""
+"""An order's events over REST: from its history, with their progress in the outbox."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +25,7 @@ async def first(api: httpx.AsyncClient, order: dict[str, Any]) -> dict[str, Any]
     return found
 
 
-async def test_an_event_shows_what_it_states(api: httpx.AsyncClient) -> None:
+async def test_an_event_shows_its_payload(api: httpx.AsyncClient) -> None:
     order = await place(api, headers={"X-Correlation-ID": "c-9"})
     event = await first(api, order)
     assert (event["type"], event["sequence"], event["state"]) == ("order.placed", 1, "placed")
@@ -44,7 +44,7 @@ async def test_an_event_shows_what_it_states(api: httpx.AsyncClient) -> None:
         ("DELETE FROM outbox_event", "published"),
     ],
 )
-async def test_an_event_shows_how_far_it_came(
+async def test_an_event_shows_its_progress(
     api: httpx.AsyncClient, orders_database: TestDatabase, statement: str, status: str
 ) -> None:
     order = await place(api)
@@ -66,7 +66,7 @@ async def test_events_are_listed_in_pages_by_sequence(api: httpx.AsyncClient) ->
     assert rest["next_cursor"] is None
 
 
-async def test_an_event_says_that_it_went_again_and_whether_too_late(
+async def test_a_republished_event_shows_count_and_staleness(
     api: httpx.AsyncClient, orders_database: TestDatabase
 ) -> None:
     order = await place(api)
@@ -88,14 +88,14 @@ async def test_an_event_says_that_it_went_again_and_whether_too_late(
     assert await marks() == [(0, False), (0, False)]
 
 
-async def test_a_held_event_says_since_when(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
+async def test_a_held_event_shows_its_time(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
     order = await place(api)
     assert (await first(api, order))["held_at"] is None
     await execute(orders_database.url, "UPDATE outbox_event SET held_at = '2026-01-02T03:04:05Z'")
     assert (await first(api, order))["held_at"] == "2026-01-02T03:04:05Z"
 
 
-async def test_an_event_links_to_what_became_of_it(orders_database: TestDatabase, tmp_path: Path) -> None:
+async def test_an_event_links_to_the_notification_service(orders_database: TestDatabase, tmp_path: Path) -> None:
     issuer = Issuer()
     auth: dict[str, Any] = {
         "auth_jwks": issuer.write_key_set(tmp_path),
@@ -115,12 +115,12 @@ async def test_an_event_links_to_what_became_of_it(orders_database: TestDatabase
         assert list((await api.get(path, headers=customer)).json()["links"]) == ["notifications"]
 
 
-async def test_without_an_address_there_are_no_links(api: httpx.AsyncClient) -> None:
+async def test_without_a_notification_url_there_are_no_links(api: httpx.AsyncClient) -> None:
     assert (await first(api, await place(api)))["links"] == {}
 
 
-async def test_what_an_operator_discarded_is_not_called_published(orders_database: TestDatabase) -> None:
-    """Neither is in the outbox any more; only one of them was seen to come back from the broker."""
+async def test_a_discarded_event_is_not_shown_as_published(orders_database: TestDatabase) -> None:
+    """Neither is in the outbox any more; only one of them was confirmed."""
     async with order_service(orders_database) as api:
         order = await place(api)
         await api.post(f"/v1/orders/{order['id']}/confirm")

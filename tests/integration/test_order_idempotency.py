@@ -1,4 +1,4 @@
-"""Requests that come again under their key: one change, one event, one answer."""
+"""Idempotent requests for orders: one change, one event, one response."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def count(database: TestDatabase, table: str) -> int:
 
 
 def same(first: httpx.Response, second: httpx.Response) -> bool:
-    """Whether nothing but the correlation id tells them apart."""
+    """Whether the responses differ only in the correlation id."""
     headers = [
         {name: value for name, value in answer.headers.items() if name != "x-correlation-id"}
         for answer in (first, second)
@@ -44,7 +44,7 @@ def same(first: httpx.Response, second: httpx.Response) -> bool:
     return (first.status_code, first.content, headers[0]) == (second.status_code, second.content, headers[1])
 
 
-async def test_fifty_at_once_make_one_order_and_one_event(orders_database: TestDatabase) -> None:
+async def test_fifty_concurrent_requests_with_one_key_place_one_order(orders_database: TestDatabase) -> None:
     async with order_service(orders_database) as one, order_service(orders_database) as two:
         requests = [api.post("/v1/orders", json=ORDER, headers=KEY) for api in (one, two) * 25]
         answers = await asyncio.gather(*requests)
@@ -53,7 +53,7 @@ async def test_fifty_at_once_make_one_order_and_one_event(orders_database: TestD
     assert [await count(orders_database, table) for table in ("orders", "order_history", "outbox_event")] == [1, 1, 1]
 
 
-async def test_a_change_comes_again_after_the_next_one_and_after_its_version(api: httpx.AsyncClient) -> None:
+async def test_a_repeated_change_returns_its_response_even_after_later_changes(api: httpx.AsyncClient) -> None:
     order = await place(api)
     path = f"/v1/orders/{order['id']}"
     first = await api.post(f"{path}/confirm", headers={**KEY, "If-Match": '"1"'})
@@ -82,7 +82,7 @@ async def test_a_key_belongs_to_one_request(api: httpx.AsyncClient, orders_datab
     assert await count(orders_database, "outbox_event") == 1
 
 
-async def test_what_changed_nothing_is_judged_anew(api: httpx.AsyncClient) -> None:
+async def test_a_rejected_request_is_processed_again(api: httpx.AsyncClient) -> None:
     order = await place(api)
     path = f"/v1/orders/{order['id']}"
     assert (await api.post(f"{path}/ship", headers=KEY)).status_code == 409
@@ -113,7 +113,7 @@ async def test_callers_do_not_share_keys(orders_database: TestDatabase, tmp_path
 
 @asynccontextmanager
 async def first_under_way(database: TestDatabase) -> AsyncIterator[None]:
-    """Keep the order's row from whoever holds the key, so that its answer is long in coming."""
+    """Lock the order's row, so that the request that holds the key takes long."""
     connection = await asyncpg.connect(database.url)
     try:
         async with connection.transaction():
@@ -128,7 +128,7 @@ async def waiting(database: TestDatabase, event: str) -> bool:
     return len(await fetch(database.url, query, database.name, event)) == 1
 
 
-async def test_the_second_waits_for_the_first_one_s_answer(
+async def test_a_concurrent_request_waits_for_the_first_response(
     api: httpx.AsyncClient, orders_database: TestDatabase
 ) -> None:
     order = await place(api)
@@ -143,7 +143,7 @@ async def test_the_second_waits_for_the_first_one_s_answer(
     assert await count(orders_database, "outbox_event") == 2
 
 
-async def test_the_second_waits_no_longer_than_five_seconds(
+async def test_a_concurrent_request_waits_at_most_five_seconds(
     api: httpx.AsyncClient, orders_database: TestDatabase
 ) -> None:
     holder = await asyncpg.connect(orders_database.url)
@@ -163,7 +163,7 @@ async def test_the_second_waits_no_longer_than_five_seconds(
 
 
 @pytest.mark.parametrize("failpoint", ["order.before_commit", "order.after_commit"])
-async def test_the_answer_is_there_after_a_crash_if_the_change_is(
+async def test_response_and_change_are_committed_together(
     orders_database: TestDatabase, tmp_path: Path, failpoint: str
 ) -> None:
     environment = {

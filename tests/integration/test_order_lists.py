@@ -1,4 +1,4 @@
-"""Lists of orders: pages that stay put, filters, limits."""
+"""Lists of orders: stable pages, filters and limits."""
 
 from collections.abc import AsyncIterator
 from itertools import count
@@ -16,7 +16,7 @@ async def api(orders_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]
         yield found
 
 
-async def test_pages_stay_put_while_orders_come_in(api: httpx.AsyncClient) -> None:
+async def test_new_orders_do_not_shift_the_pages(api: httpx.AsyncClient) -> None:
     placed = [(await place(api))["id"] for _ in range(5)]
     seen: list[str] = []
     cursor: str | None = None
@@ -53,13 +53,13 @@ async def test_lists_are_filtered_by_customer_and_state(api: httpx.AsyncClient) 
     + [({"placed_from": bad}, "placed_from") for bad in ("x", "2026-01-01T00:00:00", "0.5")]
     + [({"cursor": bad}, "cursor") for bad in ("x", "W10", "bnVsbA", "ö", "WzEsMl0", "eyJhIjoxfQ")],
 )
-async def test_bad_list_parameters_are_422(api: httpx.AsyncClient, params: dict[str, str], field: str) -> None:
+async def test_invalid_list_parameters_are_422(api: httpx.AsyncClient, params: dict[str, str], field: str) -> None:
     answer = await api.get("/v1/orders", params=params)
     assert answer.status_code == 422
     assert [(error["location"], error["field"]) for error in answer.json()["errors"]] == [("query", field)]
 
 
-async def test_orders_of_one_moment_are_neither_skipped_nor_repeated(
+async def test_orders_with_equal_times_are_neither_skipped_nor_repeated(
     api: httpx.AsyncClient, orders_database: TestDatabase
 ) -> None:
     placed = {(await place(api))["id"] for _ in range(5)}
@@ -73,7 +73,7 @@ async def test_orders_of_one_moment_are_neither_skipped_nor_repeated(
     assert (len(seen), set(seen)) == (5, placed)
 
 
-async def test_a_list_is_restricted_to_a_time(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
+async def test_a_list_is_filtered_by_time(api: httpx.AsyncClient, orders_database: TestDatabase) -> None:
     placed = [(await place(api))["id"] for _ in range(3)]
     for day, id in zip(count(1), placed, strict=False):
         await execute(

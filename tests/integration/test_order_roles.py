@@ -1,4 +1,4 @@
-"""The database roles of the order service: each can do its own work, and nothing beside it."""
+"""The database roles of the order service have exactly the privileges that they need."""
 
 import base64
 import secrets
@@ -35,7 +35,7 @@ from tests.support.servers import PostgresServer
         "SET ROLE order_relay",
     ],
 )
-async def test_what_the_api_may_not_do(orders_database: TestDatabase, statement: str) -> None:
+async def test_the_api_role_lacks_other_privileges(orders_database: TestDatabase, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await execute(orders_database.url_for("order_api"), statement)
 
@@ -54,12 +54,12 @@ async def test_what_the_api_may_not_do(orders_database: TestDatabase, statement:
         "CREATE TABLE mine ()",
     ],
 )
-async def test_what_the_relay_may_not_do(orders_database: TestDatabase, statement: str) -> None:
+async def test_the_relay_role_lacks_other_privileges(orders_database: TestDatabase, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await execute(orders_database.url_for("order_relay"), statement)
 
 
-async def test_what_the_relay_may_do(orders_database: TestDatabase) -> None:
+async def test_the_relay_role_has_its_privileges(orders_database: TestDatabase) -> None:
     async with order_service(orders_database) as api:
         await place(api)
     relay = orders_database.url_for("order_relay")
@@ -68,7 +68,7 @@ async def test_what_the_relay_may_do(orders_database: TestDatabase) -> None:
 
 
 @pytest.mark.parametrize("role", ["order_api", "order_relay"])
-async def test_a_role_never_waits_for_ever(orders_database: TestDatabase, role: str) -> None:
+async def test_a_role_has_timeouts(orders_database: TestDatabase, role: str) -> None:
     connection = await asyncpg.connect(orders_database.url_for(role))
     try:
         assert await connection.fetchval("SHOW lock_timeout") == "5s"
@@ -85,7 +85,7 @@ async def test_only_the_service_s_roles_may_connect(postgres: PostgresServer) ->
         assert await fetch(found.url_for("order_api"), "SELECT 1 FROM orders") == []
 
 
-async def test_a_password_is_stored_as_postgres_itself_would(postgres: PostgresServer) -> None:
+async def test_the_scram_verifier_is_that_of_postgres(postgres: PostgresServer) -> None:
     role, password = f"test_{secrets.token_hex(6)}", 'it\'s a "secret" \\ one'
     await execute(postgres.admin_url, f"CREATE ROLE {role} LOGIN")
     try:
@@ -103,7 +103,7 @@ async def test_a_password_is_stored_as_postgres_itself_would(postgres: PostgresS
 
 
 @pytest.mark.parametrize("password", ["pässword", "tab\tbed"])
-def test_a_password_that_needs_preparing_is_refused(password: str) -> None:
+def test_a_non_ascii_role_password_is_rejected(password: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         scram_verifier(password)
 

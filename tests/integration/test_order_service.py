@@ -1,4 +1,4 @@
-"""The order service as a whole: how it starts, when it is ready, and what its database must be."""
+"""The order service as a process: startup, readiness, and its database."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ async def checks(api: httpx.AsyncClient) -> tuple[int, dict[str, str | None]]:
     return answer.status_code, {name: found["detail"] for name, found in answer.json()["checks"].items()}
 
 
-async def test_a_database_that_is_behind_is_not_ready_and_says_so(postgres: PostgresServer) -> None:
+async def test_missing_migrations_are_reported_as_not_ready(postgres: PostgresServer) -> None:
     async with database(postgres.admin_url, purpose="behind") as empty:
         await migrate(empty.url)
         async with order_service(empty) as api:

@@ -1,5 +1,4 @@
-"""The readiness pages tell the truth within seconds, cost next to nothing however often they are asked, and show
-nothing of what is inside."""
+"""Readiness is accurate within seconds, uses few calls, and shows no internal details."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -83,7 +82,7 @@ async def is_unready(api: httpx.AsyncClient) -> bool:
 
 
 @pytest.mark.parametrize(("name", "running"), SERVICES, ids=[name for name, _ in SERVICES])
-async def test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database(
+async def test_readiness_uses_few_calls_and_reports_a_read_only_database(
     databases: dict[str, TestDatabase], aws: Aws, topology: BrokerNames, name: str, running: Running
 ) -> None:
     database = databases[name]
@@ -111,7 +110,7 @@ async def test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database(
 
 @pytest.mark.parametrize(("name", "running"), SERVICES, ids=[name for name, _ in SERVICES])
 @pytest.mark.parametrize("way", ["missing", "nowhere"])
-async def test_a_database_that_is_not_there_is_503_and_names_nothing(
+async def test_an_unavailable_database_is_503_without_details(
     databases: dict[str, TestDatabase], aws: Aws, name: str, running: Running, way: str
 ) -> None:
     url = databases[name].url

@@ -1,4 +1,4 @@
-"""Requests that wait for the same thing hold no connections with which others could be served."""
+"""Requests that wait for the same lock do not take the connections of others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def holder(orders_database: TestDatabase) -> AsyncIterator[asyncpg.Connect
 
 
 @pytest.mark.parametrize("keys", ["one", "many", "none"])
-async def test_repeats_on_a_locked_order_leave_the_others_their_connections(
+async def test_repeated_requests_for_a_locked_order_leave_connections_for_others(
     orders_database: TestDatabase, holder: asyncpg.Connection[asyncpg.Record], keys: str
 ) -> None:
     async with order_service(orders_database) as api:
@@ -51,7 +51,7 @@ async def test_repeats_on_a_locked_order_leave_the_others_their_connections(
         assert set(answers) <= {200, 409}
 
 
-async def test_who_waits_too_long_is_told_and_leaves_nothing_behind() -> None:
+async def test_a_request_that_waits_too_long_fails_and_releases_everything() -> None:
     turns = KeyedSemaphore()
     async with turns.acquire("a", seconds=1), turns.acquire("a", seconds=1), turns.acquire("b", seconds=1):
         with pytest.raises(KeyedSemaphoreTimeout):

@@ -1,4 +1,4 @@
-"""An event may carry no payload: it is read where its publisher keeps it, and the handler cannot tell."""
+"""Events without payload: it is read from the publisher, and the handler sees no difference."""
 
 import gzip
 from collections.abc import AsyncIterator, Callable
@@ -98,10 +98,10 @@ async def test_full_and_zero_payload_go_through_the_same_handler(database: TestD
         ),
     ],
 )
-async def test_what_the_publisher_answers_decides(
+async def test_the_response_of_the_publisher_decides_on_the_outcome(
     answer: Answer, outcome: str, row: list[tuple[str, str, int]], database: TestDatabase, queue: FifoQueue
 ) -> None:
-    """Erased on purpose is an answer; not found is tried again, here after an hour."""
+    """Erased is a final response; not found is retried, here after an hour."""
     event = bare()
     async with consumer_of(database, queue.reader(), policy=HOURLY, payloads=reader(answer)) as tested:
         await queue.send(event)
@@ -110,7 +110,7 @@ async def test_what_the_publisher_answers_decides(
     assert await effects(database) == []
 
 
-async def test_an_outage_is_nobodys_attempt(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_an_outage_is_not_counted_as_an_attempt(database: TestDatabase, queue: FifoQueue) -> None:
     event = bare()
     once = Retry(attempts=1)
     async with consumer_of(
@@ -122,7 +122,7 @@ async def test_an_outage_is_nobodys_attempt(database: TestDatabase, queue: FifoQ
     assert await rows(database, "SELECT 1 FROM processed_message") == []
 
 
-async def test_a_missing_payload_is_a_dead_letter_in_the_end(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_payload_that_stays_missing_is_a_dead_letter(database: TestDatabase, queue: FifoQueue) -> None:
     event = bare()
     missing = reader(lambda request: httpx.Response(404))
     async with consumer_of(database, queue.reader(), policy=DeadLetter(), payloads=missing) as tested:
@@ -131,7 +131,7 @@ async def test_a_missing_payload_is_a_dead_letter_in_the_end(database: TestDatab
     assert await rows(database, "SELECT reason, attempts FROM deferred_message") == [("failed", 1)]
 
 
-async def test_an_outage_opens_the_breaker_and_nobody_is_asked_meanwhile() -> None:
+async def test_an_outage_opens_the_circuit_breaker() -> None:
     asked: list[httpx.Request] = []
 
     def down(request: httpx.Request) -> httpx.Response:
@@ -145,14 +145,14 @@ async def test_an_outage_opens_the_breaker_and_nobody_is_asked_meanwhile() -> No
     assert len(asked) == 6, "two calls of three attempts each, then the breaker was open"
 
 
-async def test_only_declared_publishers_are_asked() -> None:
+async def test_only_declared_origins_are_requested() -> None:
     found = reader(lambda request: pytest.fail("asked"))
     for origin in ("http://169.254.169.254", f"{ORIGIN}.evil.example"):
         with pytest.raises(Exception, match="no publisher was declared"):
             await found.read(bare(origin=origin))
 
 
-async def test_the_order_service_keeps_the_payload_and_says_where(orders_database: TestDatabase) -> None:
+async def test_the_order_service_publishes_the_payload_s_url(orders_database: TestDatabase) -> None:
     async with order_service(orders_database, zero_payload_events="order.placed", public_url=ORIGIN) as api:
         order = await place(api)
         await api.post(f"/v1/orders/{order['id']}/confirm")
@@ -175,6 +175,8 @@ async def test_the_order_service_keeps_the_payload_and_says_where(orders_databas
         ({"zero_payload_events": "order.placed"}, "PUBLIC_URL must be"),
     ],
 )
-def test_a_wrong_setting_is_told_at_the_start(orders_database: TestDatabase, given: dict[str, str], told: str) -> None:
+def test_an_invalid_setting_is_reported_at_startup(
+    orders_database: TestDatabase, given: dict[str, str], told: str
+) -> None:
     with pytest.raises(ConfigurationError, match=told):
         build_order(settings(orders_database, **given))

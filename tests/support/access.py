@@ -1,4 +1,4 @@
-"""Who calls, and what an application asks of them."""
+"""Callers with each role, and the routes of an application with their authentication."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Callers = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Route:
-    """A method and a path, and whether it asks who calls."""
+    """A method and a path, and whether it requires authentication."""
 
     method: str
     path: str
@@ -35,14 +35,14 @@ class Route:
 
 
 def authenticated(folder: Path) -> tuple[Issuer, dict[str, Any]]:
-    """An issuer, and the settings of a service that takes its tokens."""
+    """An issuer, and the settings of a service that accepts its tokens."""
     issuer = Issuer()
     path = issuer.write_key_set(folder)
     return issuer, {"auth_jwks": path, "auth_issuer": ISSUER, "auth_audience": AUDIENCE, "http_host": "0.0.0.0"}
 
 
 def callers(issuer: Issuer) -> Callers:
-    """The headers of everyone who may come: `owner` is customer-1, `other` another customer."""
+    """The headers of every kind of caller: `owner` is customer-1, `other` another customer."""
     return {
         "nobody": {},
         "stranger": issuer.bearer("someone"),
@@ -66,12 +66,12 @@ def routes_of(app: FastAPI) -> list[Route]:
 
 
 def guarded(app: FastAPI) -> set[tuple[str, str]]:
-    """Method and path of every route that asks who calls."""
+    """Method and path of every route that requires authentication."""
     return {(route.method, route.path) for route in routes_of(app) if route.asks}
 
 
 def own(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The routes without those that every consumer has, which are tested for all of them together."""
+    """The routes without those of every consumer, which have common tests."""
     return {(method, path) for method, path in routes if not path.startswith(OF_CONSUMERS)}
 
 

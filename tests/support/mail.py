@@ -1,4 +1,4 @@
-"""A mail server of a test's own, which takes, refuses or puts off mails as it is told."""
+"""A mail server for tests, which accepts or rejects mails as configured."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tools.embedded.ports import LOOPBACK, free_port
 
 @dataclass
 class MailServer:
-    """What came in, and what to answer next; an empty list of answers means that mails are taken."""
+    """The received mails and the next replies; without replies mails are accepted."""
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
@@ -43,7 +43,7 @@ class MailServer:
 
 @contextmanager
 def mail_server(*, port: int | None = None, utf8: bool = True) -> Iterator[MailServer]:
-    """Start a server, with the extension SMTPUTF8 or without it, and stop it at the end."""
+    """Run a server, with or without the extension SMTPUTF8."""
     server = MailServer(port or free_port())
     controller = Controller(server, hostname=LOOPBACK, port=server.port, enable_SMTPUTF8=utf8)
     controller.start()

@@ -1,4 +1,4 @@
-"""The notification service in this process, on a test's own database and queue."""
+"""The notification service in this process, with the test's database and queue."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ def queue_name(prefix: str) -> str:
 
 
 def environment(database: TestDatabase, aws: Aws, prefix: str) -> dict[str, str]:
-    """What a process of the service needs to know."""
+    """The environment of a process of the service."""
     return {
         "ENVIRONMENT": "local",
         "DATABASE_URL": database.url_for("notification_api"),
@@ -59,7 +59,7 @@ class NotificationService:
     signals: Signals
 
     async def settled(self, event: Envelope, outcome: str = "handled") -> None:
-        """Wait until the event came to that outcome."""
+        """Wait until the event has that outcome."""
         wanted = {"event_id": str(event.id), "outcome": outcome}
         await self.signals.wait("consumer.completed", where=lambda facts: dict(facts) == wanted, timeout=30.0)
 
@@ -92,7 +92,7 @@ async def notification_service(
 
 
 class Order:
-    """An order, and the events that its service states about it."""
+    """An order, and the events that its service publishes about it."""
 
     def __init__(self, *, customer_id: str = "customer-1", locale: str = "en") -> None:
         self.id: UUID = uuid7()

@@ -71,10 +71,10 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
                  "integration/test_consumer_acknowledgements.py::test_a_delete_that_fails_is_repeated"),
         Code("It ends after five seconds", aws.CALL_SECONDS),
         Measured("about a second after it is back", "integration/test_database_faults.py::"
-                 "test_a_postgres_that_restarts_at_once_loses_nothing_and_doubles_nothing"),
+                 "test_an_immediate_restart_of_postgres_loses_and_duplicates_nothing"),
         Code("no answer for 15 seconds", database.STATEMENT_SECONDS),
         Measured("not ready within ten seconds", "integration/test_readiness.py::"
-                 "test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database"),
+                 "test_readiness_uses_few_calls_and_reports_a_read_only_database"),
         Code("At most fifty messages in one transaction", STEP),
         Code("After thirty times", PUT_OFF_MOST),
         Code("The next wait for five seconds", database.CONNECT_SECONDS),

@@ -14,7 +14,7 @@ from tools.cli.probe import LOCAL_SECONDS, REMOTE_SECONDS
 
 SUBSCRIBER, TOPIC, CHECK = "notification-order-events", "order-events", "order-events-publish-check"
 FILTERS = "Amazon SNS Developer Guide, message filtering for FIFO topics"
-READINESS = "integration/test_readiness.py::test_a_page_costs_next_to_nothing_and_tells_of_a_read_only_database"
+READINESS = "integration/test_readiness.py::test_readiness_uses_few_calls_and_reports_a_read_only_database"
 
 OPERATIONS: dict[str, tuple[Entry, ...]] = {
     "docs/how-to/operate-the-outbox.md": (

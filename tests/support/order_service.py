@@ -1,4 +1,4 @@
-"""The order service in this process, on a test's own database."""
+"""The order service in this process, with the test's database."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ ORDER: dict[str, Any] = {
 
 
 def settings(database: TestDatabase, **given: object) -> OrderSettings:
-    """Settings for a service in this process; without authentication unless told."""
+    """Settings of a service in this process, by default without authentication."""
     url = SecretStr(database.url_for("order_api"))
     given = {"drain_seconds": 2, "consuming": False, **given}
     return OrderSettings(database_url=url, **given)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A token issuer of the tests' own: a key pair, its key set, and the tokens it signs."""
+"""A token issuer for tests: a key pair, its key set, and signed tokens."""
 
 import json
 import time
@@ -30,13 +30,13 @@ class Issuer:
         return json.dumps({"keys": [{**public, "kid": self.key_id, "use": "sig", "alg": "ES256"}]})
 
     def write_key_set(self, folder: Path) -> str:
-        """Path of a file that holds the key set."""
+        """The path of a file with the key set."""
         path = folder / "jwks.json"
         path.write_text(self.key_set())
         return str(path)
 
     def token(self, subject: str, *roles: str, **claims: object) -> str:
-        """A token that is good for an hour, unless `claims` say otherwise; a claim of None is left out."""
+        """A token that is valid for an hour, unless `claims` say otherwise; a claim of None is omitted."""
         body = {
             "sub": subject,
             "roles": list(roles),
@@ -49,5 +49,5 @@ class Issuer:
         return jwt.encode(present, self.key, algorithm="ES256", headers={"kid": self.key_id})
 
     def bearer(self, subject: str, *roles: str) -> Mapping[str, str]:
-        """The header that a request carries."""
+        """The Authorization header of a request."""
         return {"Authorization": f"Bearer {self.token(subject, *roles)}"}

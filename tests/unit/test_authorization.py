@@ -1,4 +1,4 @@
-"""When a service may run without authentication, and what a route's roles mean."""
+"""When a service may run without authentication, and the roles of routes."""
 
 from errno import EACCES
 from pathlib import Path
@@ -27,12 +27,12 @@ def test_authentication_may_be_off_in_a_local_environment() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "orders.example.com"])
-def test_elsewhere_it_may_not_be_off(host: str) -> None:
+def test_authentication_is_required_on_other_addresses(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"AUTH_JWKS is not set.*HTTP_HOST.*ENVIRONMENT=local"):
         authenticator(settings(http_host=host))
 
 
-def test_a_key_set_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+def test_a_missing_key_set_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="neither a file nor a URL"):
         authenticator(settings(auth_jwks=str(tmp_path / "no"), auth_issuer=ISSUER, auth_audience=AUDIENCE))
 
@@ -46,7 +46,7 @@ def test_tokens_need_an_issuer_and_an_audience(tmp_path: Path, issuer: str | Non
 
 @pytest.mark.parametrize("given", [{"auth_issuer": ISSUER}, {"auth_audience": AUDIENCE}])
 @pytest.mark.parametrize("surroundings", [{}, {"environment": "local"}, {"http_host": "0.0.0.0"}])
-def test_authentication_is_not_off_where_it_was_meant_to_be_on(
+def test_issuer_or_audience_without_key_set_is_a_configuration_error(
     given: dict[str, str], surroundings: dict[str, str]
 ) -> None:
     (name,) = given
@@ -54,7 +54,7 @@ def test_authentication_is_not_off_where_it_was_meant_to_be_on(
         authenticator(settings(**given, **surroundings))
 
 
-async def test_a_full_configuration_checks_tokens(tmp_path: Path) -> None:
+async def test_a_complete_configuration_verifies_tokens(tmp_path: Path) -> None:
     issuer = Issuer()
     path = issuer.write_key_set(tmp_path)
     known = authenticator(settings(http_host="0.0.0.0", auth_jwks=path, auth_issuer=ISSUER, auth_audience=AUDIENCE))
@@ -62,7 +62,7 @@ async def test_a_full_configuration_checks_tokens(tmp_path: Path) -> None:
     assert (await known.authenticate(issuer.token("c", "service"))).roles == {Role.SERVICE}
 
 
-def test_a_route_names_at_least_one_role() -> None:
+def test_a_route_requires_at_least_one_role() -> None:
     with pytest.raises(ValueError, match="at least one role"):
         RequireRole()
 
@@ -84,7 +84,7 @@ def test_a_route_names_at_least_one_role() -> None:
         ("HTTP://keys.example:0/jwks", None, "AUTH_JWKS is wrong"),
     ],
 )
-def test_a_key_set_that_cannot_be_read_is_said_at_start(
+def test_an_unreadable_key_set_is_reported_at_startup(
     source: str, content: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -94,7 +94,7 @@ def test_a_key_set_that_cannot_be_read_is_said_at_start(
         authenticator(settings(auth_jwks=source, auth_issuer="i", auth_audience="a"))
 
 
-def test_the_key_set_s_proxy_and_certificates_are_looked_at_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_and_certificates_of_the_key_set_are_validated_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     given = settings(auth_jwks="https://keys.example/jwks?p=1", auth_issuer="i", auth_audience="a")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy:1")
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY is not a usable proxy"):
@@ -106,7 +106,7 @@ def test_the_key_set_s_proxy_and_certificates_are_looked_at_at_start(monkeypatch
         authenticator(given)
 
 
-def test_a_key_set_in_a_folder_that_may_not_be_searched_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_set_in_an_inaccessible_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> bool:
         raise PermissionError(EACCES, "Permission denied", str(path))
 

@@ -1,4 +1,4 @@
-"""The AWS SDK: deaf to the surroundings where it speaks to LocalStack, and as they say on AWS."""
+"""The AWS SDK's session: independent of the environment for LocalStack, configured by it on AWS."""
 
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ CONFIG = f"[default]\nca_bundle = {NOWHERE}\nregion = mars-1\ncredential_process
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user with every variable set, and files that are wrong."""
+    """A user with every variable set, and with invalid files."""
     aws_session._local_session.cache_clear()
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".aws").mkdir()
@@ -59,7 +59,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def made(endpoint_url: str | None) -> Any:
-    """What the SDK would send with, and where to, and as whom."""
+    """The configuration, endpoint and credentials that the SDK would use."""
     async with sqs(Aws(endpoint_url=endpoint_url)) as client:
         found: Any = client
         credentials = await found._request_signer._credentials.get_frozen_credentials()
@@ -67,7 +67,7 @@ async def made(endpoint_url: str | None) -> Any:
 
 
 @pytest.mark.parametrize("endpoint_url", LOCAL)
-async def test_localstack_is_reached_whatever_files_and_variables_say(
+async def test_localstack_ignores_the_sdk_s_files_and_variables(
     endpoint_url: str, hostile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variables in ({}, HOSTILE):
@@ -84,7 +84,7 @@ async def test_localstack_is_reached_whatever_files_and_variables_say(
     ("key", "secret", "used"),
     [("", "", "test"), ("", "x", "test"), ("x", "", "test"), ("111122223333", "x", "111122223333")],
 )
-async def test_localstack_s_account_may_be_chosen_with_a_whole_key(
+async def test_localstack_s_account_is_chosen_by_the_access_key(
     key: str, secret: str, used: str, hostile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
@@ -93,7 +93,7 @@ async def test_localstack_s_account_may_be_chosen_with_a_whole_key(
 
 
 @pytest.mark.parametrize("endpoint_url", [None, "https://vpce-1.sqs.us-east-1.vpce.amazonaws.com"])
-async def test_on_aws_the_surroundings_count(endpoint_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_on_aws_the_environment_applies(endpoint_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
@@ -106,7 +106,7 @@ async def test_on_aws_the_surroundings_count(endpoint_url: str | None, monkeypat
 @pytest.mark.parametrize(
     ("name", "value"), [("AWS_PROFILE", "work"), ("AWS_CA_BUNDLE", NOWHERE), ("AWS_MAX_ATTEMPTS", "many")]
 )
-async def test_on_aws_what_cannot_be_used_is_a_sentence(
+async def test_on_aws_an_unusable_configuration_is_reported(
     name: str, value: str, hostile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -116,9 +116,7 @@ async def test_on_aws_what_cannot_be_used_is_a_sentence(
     await ensure_usable(Aws(endpoint_url=LOCAL[0]))
 
 
-async def test_certificates_are_looked_at_before_the_first_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_certificates_are_loaded_before_the_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     aws_session._configured_session.cache_clear()
     await ensure_usable(Aws())

@@ -1,4 +1,4 @@
-"""Backoff, signals, settings, names and the supervisor: what everything else stands on."""
+"""Backoff, signals, settings, names and the supervisor."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ def test_backoff_grows_to_its_cap_and_jitter_only_shortens() -> None:
     assert backoff.delay(3, 0.999) == pytest.approx(2.002)
 
 
-def test_a_backoff_draws_its_jitter_itself() -> None:
+def test_a_backoff_draws_its_own_random_numbers() -> None:
     backoff = Backoff(first=1, factor=2, cap=10, jitter=0.5)
     waits = [backoff.delay(1) for _ in range(100)]
     assert len(set(waits)) > 50
@@ -30,12 +30,12 @@ def test_a_backoff_draws_its_jitter_itself() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"first": 0}, {"cap": 0.01}, {"factor": 0.5}, {"jitter": 2}])
-def test_backoff_checks_its_own_knobs(wrong: dict[str, Any]) -> None:
+def test_backoff_validates_its_parameters(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Backoff(**wrong)
 
 
-def test_an_error_without_words_says_what_its_docstring_says() -> None:
+def test_an_error_without_message_uses_its_docstring() -> None:
     assert str(EventRejected()) == "The event exceeds a limit of the broker, so it was not recorded."
     assert issubclass(EventRejected, EventTrioError)
 
@@ -49,7 +49,7 @@ def test_names_of_topics_and_queues() -> None:
     assert undelivered("q.fifo") == "q-undelivered.fifo"
 
 
-def test_a_missing_setting_ends_the_process_and_says_which(
+def test_a_missing_setting_ends_the_process_and_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -77,11 +77,11 @@ def test_what_counts_as_loopback(host: str, loopback: bool) -> None:
     assert settings.listens_on_loopback is loopback
 
 
-def test_a_misspelt_name_is_answered_with_what_was_meant() -> None:
+def test_a_misspelt_name_gets_a_suggestion() -> None:
     assert suggest("order.plced", ["order.placed", "order.shipped"]) == "did you mean 'order.placed'?"
 
 
-async def test_a_wait_sees_signals_from_before_it_began_and_from_after() -> None:
+async def test_a_wait_sees_earlier_and_later_signals() -> None:
     signals = Signals()
     signals.emit("done", number=1)
     waiting = asyncio.create_task(signals.wait("done", count=2))
@@ -91,7 +91,7 @@ async def test_a_wait_sees_signals_from_before_it_began_and_from_after() -> None
     assert (await waiting)["number"] == 2
 
 
-async def test_a_wait_that_fails_says_what_was_seen() -> None:
+async def test_a_failed_wait_names_the_signals_that_were_seen() -> None:
     signals = Signals()
     signals.emit("other")
     with pytest.raises(TimeoutError, match="other"):
@@ -115,7 +115,7 @@ class Faulty:
         await stopping.wait()
 
 
-async def test_a_loop_that_raises_or_returns_is_started_again_and_is_not_silent() -> None:
+async def test_a_loop_that_raises_or_returns_is_restarted_and_logged() -> None:
     loop, signals = Faulty(), Signals()
     supervisor = Supervisor([loop], signals=signals)
     await supervisor.start()
@@ -133,7 +133,7 @@ async def test_a_loop_that_raises_or_returns_is_started_again_and_is_not_silent(
     assert loop.runs == 3
 
 
-async def test_a_loop_that_does_not_stop_is_cancelled_when_the_budget_is_spent() -> None:
+async def test_a_loop_that_exceeds_the_drain_is_cancelled() -> None:
     class Stubborn:
         name = "stubborn"
 

@@ -1,4 +1,4 @@
-"""A breaker opens at the failures that it was told, lets one call try, and closes at the first success."""
+"""A circuit breaker opens after failures, allows a probe, and closes after a success."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def breaker(failures: int = 1) -> CircuitBreaker:
     return CircuitBreaker(CircuitBreakerOptions(failures, Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)))
 
 
-def test_it_opens_at_the_last_of_the_failures_in_a_row_and_says_why() -> None:
+def test_it_opens_after_consecutive_failures_with_the_last_reason() -> None:
     tested = breaker(failures=2)
     assert not tested.record_failure(0.0, "first")
     assert tested.state(0.0) is CircuitState.CLOSED
@@ -18,7 +18,7 @@ def test_it_opens_at_the_last_of_the_failures_in_a_row_and_says_why() -> None:
     assert (tested.state(0.5), tested.reason, tested.try_call(0.5)) == (CircuitState.OPEN, "second", False)
 
 
-def test_one_call_tries_and_its_success_closes() -> None:
+def test_a_successful_probe_closes_it() -> None:
     tested = breaker()
     tested.record_failure(0.0, "away")
     assert tested.next_probe_at == 1.0
@@ -30,7 +30,7 @@ def test_one_call_tries_and_its_success_closes() -> None:
     assert not tested.record_success()
 
 
-def test_each_failed_try_doubles_the_wait_up_to_its_cap() -> None:
+def test_each_failed_probe_doubles_the_wait_up_to_its_cap() -> None:
     tested, now, waits = breaker(), 0.0, []
     tested.record_failure(now, "away")
     for _ in range(4):
@@ -50,7 +50,7 @@ def test_calls_that_fail_together_are_one_failure() -> None:
     assert tested.next_probe_at == 1.0
 
 
-def test_a_try_without_outcome_lets_the_next_one_try() -> None:
+def test_an_inconclusive_probe_allows_the_next_one() -> None:
     tested = breaker()
     tested.record_failure(0.0, "away")
     assert tested.try_call(1.0)
@@ -59,6 +59,6 @@ def test_a_try_without_outcome_lets_the_next_one_try() -> None:
     assert tested.try_call(1.0)
 
 
-def test_a_trip_needs_a_failure() -> None:
+def test_options_require_at_least_one_failure() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         CircuitBreakerOptions(0)

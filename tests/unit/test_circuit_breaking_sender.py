@@ -1,4 +1,4 @@
-"""An outage of the sender costs no notice an attempt, and one notice does not close the sender for the others."""
+"""An outage of the sender costs no attempt, and one message does not stop the others."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from services.notification.senders.sender import SenderUnavailable, SendFailed, 
 
 
 class Time:
-    """A clock that goes on when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -29,7 +29,7 @@ class Time:
 
 
 class Scripted:
-    """A sender that raises what it is told to."""
+    """A sender that raises the errors of the test."""
 
     channel = "scripted"
 
@@ -49,8 +49,8 @@ def notice(address: str = "ada@example.com") -> OutboundMessage:
 
 
 @pytest.mark.parametrize("may_be_message", [False, True])
-async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(may_be_message: bool) -> None:
-    """At low traffic each repetition is a probe: the notice comes again whenever it is told to."""
+async def test_a_long_outage_costs_the_only_message_no_attempt(may_be_message: bool) -> None:
+    """At low traffic each retry is a probe: the message is sent again after the wait that the error names."""
     time, sender = Time(), Scripted(lambda _: SenderUnavailable(1.0, "down", may_be_message=may_be_message))
     guarded, only, asked = CircuitBreakingSender(sender, time), notice(), 0
     while time.seconds < 18 * 60:
@@ -66,7 +66,7 @@ async def test_an_outage_of_eighteen_minutes_costs_the_only_notice_no_attempt(ma
 
 
 @pytest.mark.parametrize("error", [SendRejected("never"), SendFailed("not now")])
-async def test_what_is_said_about_one_notice_closes_the_sender_for_nobody(error: Exception) -> None:
+async def test_rejections_of_one_message_do_not_open_the_breaker(error: Exception) -> None:
     time, bad = Time(), "a@[b"
     sender = Scripted(lambda sent: error if sent.address == bad else None)
     guarded = CircuitBreakingSender(sender, time)
@@ -77,8 +77,8 @@ async def test_what_is_said_about_one_notice_closes_the_sender_for_nobody(error:
     assert len(sender.sent) == 1
 
 
-async def test_a_notice_over_which_the_sender_fails_while_others_go_through_pays_for_it_itself() -> None:
-    """A server that hangs up over one mail is not down; that one must come to an end, and leave the rest alone."""
+async def test_repeated_failures_of_one_message_are_attributed_to_it() -> None:
+    """A server that closes the connection for one mail is available; the mail fails, and does not stop others."""
     time, bad = Time(), notice("poison@example.com")
     sender = Scripted(lambda sent: SenderUnavailable(1.0, "hung up", may_be_message=True) if sent == bad else None)
     guarded = CircuitBreakingSender(sender, time)
@@ -94,7 +94,7 @@ async def test_a_notice_over_which_the_sender_fails_while_others_go_through_pays
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), ssl.SSLError(1, "no")])
-async def test_a_connection_that_fails_is_an_outage_whoever_tells_it(error: OSError) -> None:
+async def test_a_failed_connection_is_an_outage(error: OSError) -> None:
     guarded = CircuitBreakingSender(Scripted(lambda _: error), Time())
     for _ in range(6):
         with pytest.raises(SenderUnavailable) as caught:
@@ -102,7 +102,7 @@ async def test_a_connection_that_fails_is_an_outage_whoever_tells_it(error: OSEr
     assert caught.value.seconds >= 1.0
 
 
-async def test_an_answer_about_a_notice_ends_the_outage() -> None:
+async def test_a_response_about_a_message_closes_the_breaker() -> None:
     time, sender = Time(), Scripted(lambda _: SenderUnavailable(1.0, "down"))
     guarded = CircuitBreakingSender(sender, time)
     for _ in range(6):
@@ -117,7 +117,7 @@ async def test_an_answer_about_a_notice_ends_the_outage() -> None:
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), RuntimeError("a mistake")])
-async def test_a_call_that_comes_to_nothing_says_nothing_and_leaves_the_probe_to_the_next(error: BaseException) -> None:
+async def test_a_cancelled_call_leaves_the_probe_to_the_next_call(error: BaseException) -> None:
     time, sender = Time(), Scripted(lambda _: error)
     guarded = CircuitBreakingSender(sender, time)
     for _ in range(20):

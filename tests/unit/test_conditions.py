@@ -1,4 +1,4 @@
-"""Conditional requests: the forms of If-Match and If-None-Match, and what is answered to them."""
+"""Conditional requests: the forms of If-Match and If-None-Match, and their responses."""
 
 import re
 from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ async def api() -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
-async def test_what_the_caller_has_is_not_sent_again(api: httpx.AsyncClient) -> None:
+async def test_a_current_etag_is_answered_with_304(api: httpx.AsyncClient) -> None:
     first = await api.get("/v1/thing")
     assert re.fullmatch(r'"[0-9a-f]{32}"', first.headers["ETag"])
     assert first.headers["Cache-Control"] == "private, no-cache"
@@ -92,7 +92,7 @@ async def test_what_the_caller_has_is_not_sent_again(api: httpx.AsyncClient) -> 
     assert (other.status_code, other.content) == (200, first.content)
 
 
-async def test_a_route_s_own_tag_is_kept(api: httpx.AsyncClient) -> None:
+async def test_a_route_s_own_etag_is_kept(api: httpx.AsyncClient) -> None:
     answer = await api.get("/v1/thing", params={"version": "7"}, headers={"If-None-Match": '"6"'})
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"7"')
     again = await api.get(
@@ -102,7 +102,7 @@ async def test_a_route_s_own_tag_is_kept(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/v1/stream", 200), ("/v1/error", 404), ("/elsewhere", 200)])
-async def test_only_what_is_read_whole_has_a_tag(api: httpx.AsyncClient, path: str, status: int) -> None:
+async def test_only_complete_reads_have_an_etag(api: httpx.AsyncClient, path: str, status: int) -> None:
     answer = await api.get(path, headers={"If-None-Match": "*"})
     assert answer.status_code == status
     assert "ETag" not in answer.headers
@@ -112,5 +112,5 @@ async def test_only_what_is_read_whole_has_a_tag(api: httpx.AsyncClient, path: s
 @pytest.mark.parametrize(
     ("value", "status"), [("*", 200), ('"1", W/"2"', 200), ("1", 422), ('"1', 422), ('*, "1"', 422)]
 )
-async def test_if_match_has_a_form(api: httpx.AsyncClient, value: str, status: int) -> None:
+async def test_the_form_of_if_match_is_validated(api: httpx.AsyncClient, value: str, status: int) -> None:
     assert (await api.post("/v1/thing", headers={"If-Match": value})).status_code == status

@@ -1,4 +1,4 @@
-"""Cursors: what is made is read again, and what was made elsewhere never reaches the database."""
+"""Cursors round-trip, and other texts never reach the database."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
@@ -16,12 +16,12 @@ ID = UUID(int=7)
 
 
 @given(MOMENTS, st.uuids())
-def test_a_position_survives(at: datetime, id: UUID) -> None:
+def test_a_position_round_trips(at: datetime, id: UUID) -> None:
     assert decode(encode(at, id)) == (at, id)
 
 
 @given(MOMENTS, st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=128))
-def test_a_position_with_a_text_survives(at: datetime, id: str) -> None:
+def test_a_position_with_a_text_round_trips(at: datetime, id: str) -> None:
     assert decode_text(encode_text(at, id)) == (at, id)
 
 
@@ -31,7 +31,7 @@ def test_another_time_zone_is_the_same_instant() -> None:
 
 
 @given(st.from_regex(PATTERN, fullmatch=True), st.from_regex(TEXT_PATTERN, fullmatch=True))
-def test_whatever_has_the_form_is_a_position(cursor: str, text: str) -> None:
+def test_every_text_of_the_form_is_a_position(cursor: str, text: str) -> None:
     assert decode(cursor.strip())[0].tzinfo is UTC
     assert decode_text(text.strip())[1].isprintable()
 
@@ -40,13 +40,13 @@ def test_whatever_has_the_form_is_a_position(cursor: str, text: str) -> None:
     "foreign",
     ["", "x", "ö", "0" * 45, "0" * 47, "0" * 46 + "\n", "A" * 46, "g" * 46, "W10", "-" + "0" * 45, "٣" * 46],
 )
-def test_what_was_not_made_here_is_refused(foreign: str) -> None:
+def test_other_texts_are_rejected(foreign: str) -> None:
     with pytest.raises(ValueError, match="not a cursor of this list"):
         decode(foreign)
 
 
 @pytest.mark.parametrize("id", ["00", "1f", "7f", "c3a4", "4", ""])
-def test_a_text_that_the_database_might_refuse_is_refused(id: str) -> None:
+def test_texts_that_the_database_might_reject_are_rejected(id: str) -> None:
     with pytest.raises(ValueError, match="not a cursor of this list"):
         decode_text("0" * 14 + id)
 

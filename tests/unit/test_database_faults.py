@@ -1,4 +1,4 @@
-"""One table says whose fault an error of the database is, however it is wrapped and wherever it comes from."""
+"""One table classifies the errors of the database, however they are wrapped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ NOBODYS = {asyncpg.InterfaceWarning, asyncpg.pgproto.pgproto.BufferError}
 
 
 def adapted(error: Exception) -> Exception:
-    """As SQLAlchemy's adapter raises it, before an engine wraps it."""
+    """The error as SQLAlchemy's adapter raises it, before an engine wraps it."""
     with pytest.raises(AsyncAdapt_asyncpg_dbapi.Error) as caught:
         AsyncAdapt_asyncpg_connection._handle_exception_no_connection(DRIVER, error)
     return caught.value
@@ -72,13 +72,13 @@ def wrapped(state: str | None, cause: BaseException | None = None, *, lost: bool
 
 
 @pytest.mark.parametrize(("state", "fault"), STATES)
-def test_each_state_has_one_meaning_bare_and_wrapped(state: str, fault: Fault) -> None:
+def test_each_sqlstate_has_one_fault_raw_and_wrapped(state: str, fault: Fault) -> None:
     bare = asyncpg.PostgresError.new({"C": state, "M": "text"})
     assert [fault_of(error) for error in (bare, wrapped(state, bare), adapted(bare))] == [fault] * 3
 
 
 @pytest.mark.parametrize(("kind", "text", "fault"), SAID)
-def test_what_the_driver_says_itself_has_one_meaning_too(kind: type[Exception], text: str, fault: Fault) -> None:
+def test_each_driver_error_has_one_fault(kind: type[Exception], text: str, fault: Fault) -> None:
     bare = kind(text)
     between = adapted(bare)
     whole = DBAPIError.instance("SELECT 1", None, between, AsyncAdapt_asyncpg_dbapi.Error)
@@ -86,13 +86,13 @@ def test_what_the_driver_says_itself_has_one_meaning_too(kind: type[Exception], 
     assert isinstance(bare, DATABASE_FAULTS)
 
 
-def test_what_follows_on_a_connection_that_is_ending_hides_nothing() -> None:
+def test_errors_on_a_closing_connection_are_recognised() -> None:
     hidden = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
     hidden.__context__ = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
     assert fault_of(hidden) is Fault.UNAVAILABLE
 
 
-def test_no_class_of_the_driver_is_forgotten() -> None:
+def test_every_driver_error_class_is_covered() -> None:
     spoken = {kind for kind in kinds() if kind.__module__.split(".")[0] == "asyncpg" and kind.__name__[0] != "_"}
     assert {kind for kind in spoken if not issubclass(kind, SERVERS)} == {*CLIENT, *NOBODYS}
     assert {fault_of(kind("x")) for kind in NOBODYS} == {None}
@@ -113,16 +113,16 @@ def test_no_class_of_the_driver_is_forgotten() -> None:
         (KeyboardInterrupt(), None),
     ],
 )
-def test_what_has_no_state_is_told_apart_too(error: BaseException, fault: Fault | None) -> None:
+def test_errors_without_sqlstate_are_classified(error: BaseException, fault: Fault | None) -> None:
     assert fault_of(error) is fault
 
 
-def test_a_missing_file_is_not_the_databases() -> None:
+def test_a_missing_file_is_not_a_database_fault() -> None:
     with pytest.raises(OSError) as caught:
         Path("/nowhere/template.txt").read_text()
     assert fault_of(caught.value) is None
 
 
-def test_a_lock_is_told_by_its_state() -> None:
+def test_a_lock_timeout_is_recognised() -> None:
     assert lock_not_available(wrapped("55P03"))
     assert not lock_not_available(wrapped("40P01"))

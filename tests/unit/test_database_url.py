@@ -1,4 +1,4 @@
-"""The database URL: what is taken, what is refused and how, and that nothing else has a say in a connection."""
+"""The database URL: accepted and rejected forms, and nothing else affects a connection."""
 
 import ssl
 from pathlib import Path
@@ -16,7 +16,7 @@ ODD = ["p@ss", "a#b", "a/b", "a?b", "100%", "%41", "a:b", "[x]", "a b", "ü비�
 
 
 def understood(url: str, password: str | None = None) -> Any:
-    """What the driver makes of it, in full: addresses and parameters."""
+    """The addresses and parameters of the driver."""
     given = {"dsn": None, "passfile": None, "service": None, "servicefile": None, "krbsrvname": None}
     return _parse_connect_dsn_and_args(**given, **parse(url, password).arguments(), server_settings=None)
 
@@ -29,7 +29,7 @@ def test_the_parts_of_a_url() -> None:
 
 
 @pytest.mark.parametrize("password", ODD)
-def test_any_password_encoded_or_apart(password: str) -> None:
+def test_any_password_encoded_or_separate(password: str) -> None:
     encoded = f"postgresql://role:{quote(password, safe='')}@h/d"
     assert understood(encoded)[1].password == password
     assert understood("postgresql://role@h/d", password)[1].password == password
@@ -56,7 +56,7 @@ def test_hosts(url: str, address: object) -> None:
     assert understood(str(parse(url)))[0] == [address]
 
 
-def test_several_hosts_with_what_is_sought_among_them() -> None:
+def test_several_hosts_with_target_session_attrs() -> None:
     addresses, found = understood("postgresql://r@a,b:2/d?target_session_attrs=read-write")
     assert addresses == [("a", 5432), ("b", 2)]
     assert found.target_session_attrs.value == "read-write"
@@ -101,13 +101,13 @@ def test_several_hosts_with_what_is_sought_among_them() -> None:
         ("postgresql://r@h/d?host=/tmp", "another one"),
     ],
 )
-def test_what_is_not_taken_is_said_without_the_password(url: str, said: str) -> None:
+def test_invalid_urls_are_reported_without_the_password(url: str, said: str) -> None:
     with pytest.raises(InvalidDatabaseUrl, match=f"(?s){said}") as refused:
         parse(url.replace("r:", "r:hunter2", 1) if "r:" in url else url)
     assert "hunter2" not in str(refused.value)
 
 
-def test_two_passwords_that_differ_are_one_too_many() -> None:
+def test_two_different_passwords_are_rejected() -> None:
     with pytest.raises(InvalidDatabaseUrl, match="remove one of them"):
         parse(URL, "another")
     assert parse(URL, "secret").password == "secret"
@@ -133,7 +133,7 @@ def test_modes_that_fall_back(mode: str) -> None:
     assert understood("postgresql://r@127.0.0.1/d")[1].sslmode is SSLMode.disable
 
 
-def test_nothing_of_the_user_s_has_a_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_variable_or_file_of_the_user_applies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = ("HOST", "PORT", "USER", "PASSWORD", "DATABASE", "SSLROOTCERT", "SSLCERT", "SSLKEY", "SSLCRL", "SERVICE")
     for name in (*names, "SSLMODE", "SSLNEGOTIATION", "SSLMINPROTOCOLVERSION", "TARGETSESSIONATTRS", "GSSLIB"):
         monkeypatch.setenv(f"PG{name}", "/nowhere")
@@ -147,6 +147,6 @@ def test_nothing_of_the_user_s_has_a_say(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert (addresses, found.user, found.password, found.database) == ([("h", 5432)], "r", "", "d")
 
 
-async def test_the_driver_takes_what_it_is_given() -> None:
+async def test_the_driver_accepts_the_arguments() -> None:
     with pytest.raises(OSError):
         await asyncpg.connect(**parse("postgresql://r@127.0.0.1:1/d?sslmode=prefer").arguments(), timeout=5)

@@ -1,4 +1,4 @@
-"""What may be said of an error: kinds, codes and lines of code, and never what its text quotes."""
+"""Errors are described by type, code and line of code, and their texts are not quoted."""
 
 import asyncio
 import io
@@ -39,7 +39,7 @@ def from_driver() -> asyncpg.PostgresError:
 
 
 def wrapped() -> DBAPIError:
-    """As SQLAlchemy wraps it: with the statement and the driver's text in its own."""
+    """An error wrapped by SQLAlchemy, which quotes the statement and the driver's text."""
     adapted = type("CheckViolationError", (Exception,), {"sqlstate": "23514"})(f"{CANARY}")
     adapted.__cause__ = from_driver()
     error = IntegrityError(f"INSERT INTO orders VALUES ('{CANARY}')", {"a": CANARY}, adapted)
@@ -66,30 +66,30 @@ ERRORS: list[tuple[Callable[[], BaseException], str]] = [
 
 
 @pytest.mark.parametrize(("make", "said"), ERRORS)
-def test_kinds_and_codes_are_told_and_no_text(make: Callable[[], BaseException], said: str) -> None:
+def test_errors_of_others_are_described_by_type_and_code(make: Callable[[], BaseException], said: str) -> None:
     assert describe(make()).startswith(said)
     assert CANARY not in describe(make())
 
 
-def test_ours_say_what_they_say() -> None:
+def test_errors_of_this_library_keep_their_text() -> None:
     assert describe(Reject("for a reason")) == "Reject: for a reason"
     assert operator_text(Reject("for a reason")) == "for a reason"
 
 
-def test_the_row_beside_an_event_says_what_its_handler_said_and_not_what_a_library_quotes() -> None:
+def test_operators_see_the_text_of_the_handler_but_not_of_libraries() -> None:
     assert operator_text(RuntimeError("never")) == "RuntimeError: never"
     assert operator_text(RuntimeError()) == "RuntimeError"
     for make in (from_driver, wrapped, invalid, ERRORS[3][0], ERRORS[5][0]):
         assert CANARY not in operator_text(make())
 
 
-def test_the_input_names_no_field() -> None:
+def test_field_paths_do_not_quote_the_input() -> None:
     assert field_path(["lines", 0, "quantity"]) == "lines.0.quantity"
     assert field_path([CANARY, "x" * 100, ""]) == "?.?.?"
     assert field_path([]) == "data"
 
 
-def test_the_place_is_in_our_own_code_as_near_as_can_be() -> None:
+def test_the_place_is_the_innermost_frame_of_own_code() -> None:
     with pytest.raises(ValueError) as caught:
         json.loads("{")
     assert (raised_at(caught.value) or "").startswith(f"{__name__}:")
@@ -98,7 +98,7 @@ def test_the_place_is_in_our_own_code_as_near_as_can_be() -> None:
 
 @pytest.fixture(params=["json", "console"])
 def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """What the process writes, in both formats."""
+    """The log lines in both formats."""
     root, stream = stdlib_logging.getLogger(), io.StringIO()
     handlers, level, filters = root.handlers[:], root.level, stdlib_logging.getLogger("asyncio").filters[:]
     logging.configure("tested", "debug", request.param, stream)
@@ -128,7 +128,7 @@ def test_no_log_line_quotes_an_error(make: Callable[[], BaseException], lines: i
     assert CANARY not in said
 
 
-async def test_a_task_that_nobody_waited_for_is_not_quoted_either(lines: io.StringIO) -> None:
+async def test_an_unawaited_task_is_not_quoted(lines: io.StringIO) -> None:
     async def fail() -> None:
         raise from_driver()
 
@@ -141,7 +141,7 @@ async def test_a_task_that_nobody_waited_for_is_not_quoted_either(lines: io.Stri
     assert CANARY not in lines.getvalue()
 
 
-def test_an_error_that_quotes_the_one_before_it_is_not_quoted(lines: io.StringIO) -> None:
+def test_an_error_that_quotes_its_cause_is_not_quoted(lines: io.StringIO) -> None:
     def fail() -> None:
         try:
             raise from_driver()
@@ -155,7 +155,7 @@ def test_an_error_that_quotes_the_one_before_it_is_not_quoted(lines: io.StringIO
     assert CANARY not in lines.getvalue()
 
 
-def test_an_error_in_the_words_of_our_own_code_is_quoted(lines: io.StringIO) -> None:
+def test_an_error_with_a_text_of_own_code_is_quoted(lines: io.StringIO) -> None:
     try:
         raise RuntimeError("the carrier is unknown")
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Readiness: what is required, what only degrades, and what happens when a check hangs or raises."""
+"""Readiness: required and optional checks, and checks that hang or raise."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def hanging() -> str | None:
     return None
 
 
-async def test_all_fine_is_ready() -> None:
+async def test_passing_checks_are_ready() -> None:
     assert (await assess([HealthCheck("a", fine), HealthCheck("b", fine, required=False)])).status == "ready"
 
 
@@ -52,7 +52,7 @@ async def test_a_check_that_hangs_fails_in_time(monkeypatch: pytest.MonkeyPatch)
     assert (found.checks["a"].ok, found.checks["b"].ok) == (False, True)
 
 
-async def test_who_asks_at_one_time_shares_one_look() -> None:
+async def test_concurrent_requests_share_one_run_of_the_checks() -> None:
     looks, release = [], asyncio.Event()
 
     async def look() -> str | None:
@@ -72,7 +72,7 @@ async def test_who_asks_at_one_time_shares_one_look() -> None:
     assert len(looks) == 2, "an answer is not kept unless that was asked for"
 
 
-async def test_a_look_that_costs_serves_for_some_seconds() -> None:
+async def test_expensive_checks_are_cached() -> None:
     looks: list[float] = []
     now = [0.0]
 
@@ -103,7 +103,7 @@ async def test_a_look_that_costs_serves_for_some_seconds() -> None:
         "x" * 301,
     ],
 )
-async def test_what_looks_like_the_inside_stays_in_the_log(detail: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_internal_details_are_only_logged(detail: str, capsys: pytest.CaptureFixture[str]) -> None:
     async def leaking() -> str | None:
         return detail
 
@@ -129,7 +129,7 @@ async def test_what_looks_like_the_inside_stays_in_the_log(detail: str, capsys: 
         ("cannot find queue a.fifo: EndpointConnectionError", "cannot find queue a.fifo: EndpointConnectionError"),
     ],
 )
-async def test_the_relay_tells_of_an_outage_by_its_code(outage: str | None, said: str | None) -> None:
+async def test_the_relay_reports_an_outage_by_its_code(outage: str | None, said: str | None) -> None:
     async def fine() -> str | None:
         return None
 

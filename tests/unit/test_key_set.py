@@ -1,4 +1,4 @@
-"""A key set is read beside the requests: who names a known key never waits, and nobody can make it a flood."""
+"""The key set is refreshed in the background: known keys never wait, and unknown ones cannot flood the source."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ ISSUED_BY = Issuer()
 
 
 class HangingSource:
-    """Answers only when told to."""
+    """A source that responds when the test says so."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -38,12 +38,12 @@ class Watch:
 
 
 async def at_once(keys: KeySet, key_id: str = ISSUED_BY.key_id) -> jwt.PyJWK:
-    """Without waiting for anything outside."""
+    """Run pending callbacks only."""
     async with asyncio.timeout(0.5):
         return await keys.find(key_id)
 
 
-async def test_who_names_a_known_key_does_not_wait_for_a_source_that_hangs() -> None:
+async def test_a_known_key_does_not_wait_for_a_hanging_source() -> None:
     source, watch = HangingSource(), Watch()
     keys = KeySet(source, watch)
     await keys.find(ISSUED_BY.key_id)
@@ -55,7 +55,7 @@ async def test_who_names_a_known_key_does_not_wait_for_a_source_that_hangs() -> 
     source.answers.set()
 
 
-async def test_a_stranger_waits_alone() -> None:
+async def test_only_tokens_with_an_unknown_key_wait() -> None:
     source, watch = HangingSource(), Watch()
     keys = KeySet(source, watch)
     await keys.find(ISSUED_BY.key_id)
@@ -74,7 +74,7 @@ async def test_a_stranger_waits_alone() -> None:
     assert source.asked == 2
 
 
-async def test_who_stops_waiting_does_not_end_the_reading_for_the_others() -> None:
+async def test_a_cancelled_request_does_not_cancel_the_refresh() -> None:
     source = HangingSource()
     source.answers.clear()
     keys = KeySet(source)
@@ -86,7 +86,7 @@ async def test_who_stops_waiting_does_not_end_the_reading_for_the_others() -> No
     assert (await second).algorithm_name == "ES256"
 
 
-async def test_a_source_that_hangs_from_the_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_source_that_hangs_from_the_start_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_set, "FETCH_SECONDS", 0.05)
     source = HangingSource()
     source.answers.clear()
@@ -101,7 +101,7 @@ async def test_a_source_that_hangs_from_the_start_is_given_up(monkeypatch: pytes
 @pytest.mark.parametrize(
     "odd", [None, 7, [], {}, {"kid": 7}, {"kid": "a"}, {"kid": "a", "kty": ["EC"]}, {"kid": "a", "kty": "EC", "x": 1}]
 )
-async def test_a_key_that_cannot_be_read_does_not_make_the_others_useless(odd: object) -> None:
+async def test_an_invalid_key_does_not_invalidate_the_others(odd: object) -> None:
     source = HangingSource()
     source.text = json.dumps({"keys": [odd, *json.loads(ISSUED_BY.key_set())["keys"]]})
     assert await KeySet(source).find(ISSUED_BY.key_id)

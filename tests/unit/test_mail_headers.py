@@ -1,4 +1,4 @@
-"""What a mail's headers are made of cannot become other headers."""
+"""No value of a mail header can add another header."""
 
 from email.message import EmailMessage
 from uuid import UUID
@@ -13,7 +13,7 @@ from services.notification.senders.smtp import SmtpOptions, SmtpSender
 
 KEY = UUID(int=7)
 INJECTION = "=?utf-8?b?DQpCY2M6IHhAeS56DQpYOiA=?="
-"""Decodes to a line end, a header Bcc, and another one."""
+"""Decodes to a line end, a Bcc header, and another header."""
 LONG_DOMAIN = ".".join(["b" * 60] * 3)
 
 
@@ -23,12 +23,12 @@ def composed(to: Mailbox, *, subject: str = "Your order", locale: str = "en") ->
 
 
 @pytest.mark.parametrize("local", [INJECTION, "=?us-ascii?q?x=0D=0ASubject:_y=0D=0A=0D=0Abody?=", "=?utf-8?q?eve?="])
-def test_a_recipient_that_the_standard_library_decodes_is_refused_at_the_last(local: str) -> None:
+def test_an_address_with_an_encoded_word_is_rejected_when_composing(local: str) -> None:
     with pytest.raises(SendRejected, match="a header would differ from its value"):
         composed(Mailbox(local, "b.co"))
 
 
-async def test_a_recipient_of_before_is_refused_without_a_connection() -> None:
+async def test_an_invalid_stored_recipient_is_rejected_without_a_connection() -> None:
     notice = OutboundMessage(KEY, f"{INJECTION}@b.co", MessageText("en", "Your order", "Hello."))
     with pytest.raises(SendRejected, match="the recipient's address cannot be used") as caught:
         await SmtpSender(SmtpOptions("127.0.0.1", 1, "shop@example.com")).send(notice)
@@ -38,7 +38,7 @@ async def test_a_recipient_of_before_is_refused_without_a_connection() -> None:
 @pytest.mark.parametrize(
     "texts", [{"subject": f"Order {INJECTION} x"}, {"locale": INJECTION}, {"subject": "a\r\nBcc: b"}]
 )
-def test_no_text_makes_a_header(texts: dict[str, str]) -> None:
+def test_no_text_adds_a_header(texts: dict[str, str]) -> None:
     with pytest.raises(SendRejected):
         composed(mailbox("ada@example.com"), **texts)
 
@@ -53,7 +53,7 @@ def test_no_text_makes_a_header(texts: dict[str, str]) -> None:
         f"{'가' * 21}@{LONG_DOMAIN}",
     ],
 )
-def test_a_mail_is_to_its_recipient(address: str) -> None:
+def test_a_mail_is_addressed_to_its_recipient(address: str) -> None:
     to = mailbox(address)
     written = flatten_message(composed(to, subject="주문 접수 " * 30), utf8=not to.is_ascii)
     assert f"\r\nTo: {to}\r\n" in written.replace(b"\r\n ", b" ").replace(b"  ", b" ").decode()

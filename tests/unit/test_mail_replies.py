@@ -1,4 +1,4 @@
-"""Whose failure it is when a mail is not taken: the server's, which is no attempt, or the recipient's or the mail's."""
+"""SMTP errors are attributed to the server, which counts as no attempt, or to the recipient or the mail."""
 
 import inspect
 import ssl
@@ -54,7 +54,7 @@ MEANINGS: dict[type[aiosmtplib.SMTPException], tuple[aiosmtplib.SMTPException, t
         if issubclass(found, aiosmtplib.SMTPException)
     ],
 )
-def test_every_exception_of_the_library_has_a_meaning(kind: type[aiosmtplib.SMTPException]) -> None:
+def test_every_error_of_aiosmtplib_is_classified(kind: type[aiosmtplib.SMTPException]) -> None:
     error, meaning = MEANINGS[kind]
     found = classify_error(error)
     assert type(found) is meaning
@@ -97,13 +97,11 @@ def test_every_exception_of_the_library_has_a_meaning(kind: type[aiosmtplib.SMTP
         (IndexError("ada"), Refused),
     ],
 )
-def test_only_an_answer_about_the_recipient_or_the_mail_is_an_attempt(
-    error: Exception, meaning: type[Exception]
-) -> None:
+def test_only_replies_about_recipient_or_mail_count_as_attempts(error: Exception, meaning: type[Exception]) -> None:
     found = classify_error(error)
     assert type(found) is meaning
     assert "ada" not in str(found)
 
 
-def test_a_mistake_in_the_code_is_nobodys_answer() -> None:
+def test_a_programming_error_is_not_classified() -> None:
     assert classify_error(RuntimeError("no")) is None

@@ -1,4 +1,4 @@
-"""Which addresses can be mailed, and in which form they go over the wire."""
+"""Valid e-mail addresses, and the form in which they are sent."""
 
 import re
 
@@ -71,7 +71,7 @@ def test_a_domain_is_sent_in_ascii(address: str, sent_to: str, is_ascii: bool) -
         ),
     ],
 )
-def test_what_cannot_be_mailed_is_told_without_quoting_it(address: str) -> None:
+def test_invalid_addresses_are_rejected_without_quoting_them(address: str) -> None:
     with pytest.raises(NotMailable) as caught:
         mailbox(address)
     assert "e-mail address" in str(caught.value)
@@ -89,5 +89,5 @@ def test_what_cannot_be_mailed_is_told_without_quoting_it(address: str) -> None:
         ),
     ],
 )
-def test_the_pattern_of_the_api_refuses_blanks_and_encoded_words_too(address: str, fits: bool) -> None:
+def test_the_pattern_of_the_api_rejects_whitespace_and_encoded_words(address: str, fits: bool) -> None:
     assert bool(re.search(PATTERN, address)) is fits

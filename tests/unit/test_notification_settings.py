@@ -1,4 +1,4 @@
-"""A service started with wrong settings says which one, and ends."""
+"""A service with invalid settings names them and exits."""
 
 import pytest
 
@@ -20,7 +20,7 @@ URL = "postgresql://notification_api@127.0.0.1/notifications"
         ({"DATABASE_URL": URL, "FAILURE_POLICIES": "order.placed: ignroe"}, "did you mean 'ignore'"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(
+def test_missing_or_invalid_settings_are_named(
     given: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -32,7 +32,7 @@ def test_what_is_missing_or_wrong_is_named(
     assert told in capsys.readouterr().err
 
 
-def test_the_defaults_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults_are_consistent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     settings = load(NotificationSettings)
     assert settings.sender == "log"

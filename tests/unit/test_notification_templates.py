@@ -1,4 +1,4 @@
-"""What customers are told, in their language."""
+"""The texts of notifications, by language."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_every_handled_event_has_a_text_in_every_language(payload: type[OrderEve
     assert any(ord(character) > 0x1100 for character in text.body) == (locale == "ko")
 
 
-def test_no_template_is_left_over() -> None:
+def test_every_template_has_an_event() -> None:
     wanted = {f"{payload.type}.txt" for payload in HANDLED}
     for language in Templates().languages:
         assert {found.name for found in (FOLDER / language).iterdir()} == wanted
@@ -48,7 +48,7 @@ def test_no_template_is_left_over() -> None:
 @pytest.mark.parametrize(
     ("locale", "used"), [("ko-KR", "ko"), ("KO", "ko"), ("en-GB", "en"), ("fr", "en"), ("", "en"), ("../en", "en")]
 )
-def test_an_unknown_locale_is_written_in_english(locale: str, used: str) -> None:
+def test_an_unknown_locale_falls_back_to_english(locale: str, used: str) -> None:
     confirmed = OrderConfirmed(order_id=ORDER, customer_id="customer-1")
     assert Templates().render(confirmed, locale).locale == used
 
@@ -61,7 +61,7 @@ def test_the_order_is_listed_and_text_is_not_escaped() -> None:
 @pytest.mark.parametrize(
     "template", [None, "Order {{ event.nothing }}", "Order {% if", "{{ event.order_id / 2 }}", "{{ event.order_id() }}"]
 )
-def test_a_template_that_cannot_be_used_is_told_without_quoting_the_event(template: str | None, tmp_path: Path) -> None:
+def test_a_broken_template_is_reported_without_quoting_the_event(template: str | None, tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     if template is not None:
         (tmp_path / "en" / "order.placed.txt").write_text(template)
@@ -70,7 +70,7 @@ def test_a_template_that_cannot_be_used_is_told_without_quoting_the_event(templa
     assert str(ORDER) not in str(caught.value)
 
 
-def test_a_template_that_is_no_text_cannot_be_used(tmp_path: Path) -> None:
+def test_a_binary_template_is_reported(tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "order.placed.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(RenderingFailed):

@@ -1,4 +1,4 @@
-"""What may happen to an order: every transition, and every order of them."""
+"""The rules of an order: every transition, in every sequence."""
 
 import itertools
 from dataclasses import replace
@@ -77,11 +77,11 @@ def test_a_release_returns_to_the_state_before_the_hold(state: OrderState) -> No
     assert (released.state, released.held_from) == (state, None)
 
 
-def test_a_cancelled_hold_forgets_where_it_came_from() -> None:
+def test_cancelling_a_held_order_clears_its_previous_state() -> None:
     assert act(order(OrderState.HELD), Action.CANCEL, LATER).held_from is None
 
 
-def test_a_clock_set_back_makes_no_order_older() -> None:
+def test_updated_at_never_decreases() -> None:
     assert act(order(), Action.CONFIRM, NOON - timedelta(hours=1)).updated_at == NOON
 
 
@@ -99,7 +99,7 @@ def test_no_interleaving_breaks_the_version_sequence(actions: list[Action]) -> N
     assert versions == list(range(1, len(versions) + 1))
 
 
-def test_money_is_exact_and_in_the_currencys_digits() -> None:
+def test_amounts_are_exact_in_the_currency_s_decimal_places() -> None:
     placed = order(lines=(OrderLine("a", 3, Decimal("0.1")), OrderLine("b", 1, Decimal("19"))))
     assert [str(line.unit_price) for line in placed.lines] == ["0.10", "19.00"]
     assert str(placed.total) == "19.30"
@@ -116,11 +116,11 @@ def test_money_is_exact_and_in_the_currencys_digits() -> None:
         ("KRW", (OrderLine("tea", 1, Decimal("0.5")),), "lines.0.unit_price"),
     ],
 )
-def test_what_cannot_be_an_order_is_refused_by_field(currency: str, lines: tuple[OrderLine, ...], field: str) -> None:
+def test_invalid_orders_are_rejected_by_field(currency: str, lines: tuple[OrderLine, ...], field: str) -> None:
     with pytest.raises(InvalidOrder) as refused:
         order(currency=currency, lines=lines)
     assert refused.value.field == field
 
 
-def test_three_digits_where_the_currency_has_them() -> None:
+def test_three_decimal_places_where_the_currency_has_them() -> None:
     assert str(order(currency="KWD", lines=(OrderLine("tea", 1, Decimal("1.005")),)).total) == "1.005"

@@ -1,4 +1,4 @@
-"""HTTP clients take of the surroundings what their addresses need, and nothing else."""
+"""HTTP clients use the proxy and certificates that their addresses need, and nothing else."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("proxy", [PROXY, *BAD_PROXIES])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", "orders.localhost", "0.0.0.0"])
-def test_no_proxy_stands_before_this_machine(name: str, proxy: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used_for_this_machine(name: str, proxy: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, proxy)
     assert network_route(f"http://{host}:8000").proxy is None
 
@@ -46,7 +46,7 @@ def test_no_proxy_stands_before_this_machine(name: str, proxy: str, host: str, m
         ({"HTTP_PROXY": ""}, "http://orders.example", None),
     ],
 )
-def test_a_real_proxy_still_serves_the_world(
+def test_a_proxy_is_used_for_other_addresses(
     variables: dict[str, str], url: str, through: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
@@ -56,7 +56,7 @@ def test_a_real_proxy_still_serves_the_world(
 
 
 @pytest.mark.parametrize("proxy", BAD_PROXIES)
-def test_a_proxy_that_is_needed_and_none_is_a_sentence(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_proxy_is_reported(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY is not a usable proxy .* keys\.example to NO_PROXY"):
         network_route("https://keys.example/jwks")
@@ -75,7 +75,7 @@ def test_certificates_are_read_for_tls_only(
         network_route("https://orders.example")
 
 
-async def test_a_client_asks_directly_and_through_the_proxy_as_its_addresses_need(
+async def test_a_client_uses_a_proxy_per_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

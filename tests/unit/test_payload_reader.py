@@ -1,4 +1,4 @@
-"""Which answers of a publisher are its outage, and which are about the event alone."""
+"""Which responses of a publisher are an outage, and which concern the event only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 class Time:
-    """A clock that goes on when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -104,14 +104,14 @@ async def test_what_is_no_json_is_a_failed_attempt(garbled: bytes) -> None:
 
 
 async def test_an_answer_that_cannot_be_unpacked_is_a_failed_attempt() -> None:
-    """Streamed, so that it is the reader who unpacks it."""
+    """Streamed, so that the reader decompresses it."""
     answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Streamed())
     with pytest.raises(PayloadRefused, match="DecodingError"):
         await reader(lambda _: answer).read(bare())
 
 
 class Streamed(httpx.AsyncByteStream):
-    """A body that says that it is packed."""
+    """A body with a Content-Encoding."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"no gzip"

@@ -1,4 +1,4 @@
-"""Every error is a problem document with a correlation id, and none shows what is inside."""
+"""Every error is a problem with a correlation id and without internal details."""
 
 import json
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ class Body(BaseModel):
 
 
 class OurError(Exception):
-    """The domain's own."""
+    """An error of the domain."""
 
 
 def application() -> FastAPI:
@@ -124,7 +124,7 @@ def problem(answer: httpx.Response) -> dict[str, object]:
         ('"\\ud800"', ""),
     ],
 )
-async def test_a_bad_body_is_422_with_the_field(api: httpx.AsyncClient, content: str, field: str) -> None:
+async def test_an_invalid_body_is_422_with_the_field(api: httpx.AsyncClient, content: str, field: str) -> None:
     answer = await api.post("/bodies", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     errors = problem(answer)["errors"]
@@ -156,7 +156,7 @@ async def test_exceptions_become_problems(api: httpx.AsyncClient, what: str, sta
 
 @pytest.mark.parametrize("wrapped", ["bare", "wrapped"])
 @pytest.mark.parametrize(("state", "status"), STATES.items())
-async def test_a_database_that_refuses_is_no_mistake_of_ours(
+async def test_database_errors_are_503_unless_the_statement_is_wrong(
     api: httpx.AsyncClient, wrapped: str, state: str, status: int
 ) -> None:
     answer = await api.get(f"/raise/{wrapped}-{state}")
@@ -165,12 +165,12 @@ async def test_a_database_that_refuses_is_no_mistake_of_ours(
     assert ("Retry-After" in answer.headers) == (status == 503)
 
 
-async def test_a_problem_has_members_of_its_own(api: httpx.AsyncClient) -> None:
+async def test_a_problem_may_have_additional_members(api: httpx.AsyncClient) -> None:
     body = problem(await api.get("/raise/ours"))
     assert (body["title"], body["detail"], body["state"]) == ("Ours", "because", "held")
 
 
-async def test_the_framework_s_refusals_are_problems_too(api: httpx.AsyncClient) -> None:
+async def test_errors_of_the_framework_are_problems(api: httpx.AsyncClient) -> None:
     assert problem(await api.get("/nowhere"))["status"] == 404
     wrong_method = await api.delete("/bodies")
     assert problem(wrong_method)["status"] == 405

@@ -1,4 +1,4 @@
-"""How often a caller may ask."""
+"""The rate limit of callers."""
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ class Watch:
 
 
 def taken(limit: RateLimit, caller: str = "ada") -> int:
-    """How many requests go through now."""
+    """The number of requests that are allowed now."""
     for number in range(1000):
         try:
             limit.take(caller)
@@ -32,7 +32,7 @@ def taken(limit: RateLimit, caller: str = "ada") -> int:
     return 1000
 
 
-def test_a_minute_s_requests_may_come_at_once_and_no_more() -> None:
+def test_a_burst_of_one_minute_s_requests_is_allowed() -> None:
     watch = Watch()
     limit = RateLimit(6, watch)
     assert taken(limit) == 6
@@ -44,7 +44,7 @@ def test_a_minute_s_requests_may_come_at_once_and_no_more() -> None:
     assert taken(limit) == 6
 
 
-def test_the_wait_that_is_told_is_long_enough_and_no_longer() -> None:
+def test_retry_after_is_exact() -> None:
     watch = Watch()
     limit = RateLimit(7, watch)
     assert taken(limit) == 7
@@ -55,7 +55,7 @@ def test_the_wait_that_is_told_is_long_enough_and_no_longer() -> None:
     assert taken(limit) == 1
 
 
-def test_callers_do_not_use_up_each_other_s() -> None:
+def test_callers_have_separate_limits() -> None:
     limit = RateLimit(2, Watch())
     assert [taken(limit, name) for name in ("ada", "bob", "ada")] == [2, 2, 0]
 
@@ -72,12 +72,12 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(limit._due) == ["last"]
 
 
-def test_there_is_no_limit_below_one() -> None:
+def test_a_limit_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least one"):
         RateLimit(0)
 
 
-async def test_too_many_requests_are_a_problem_with_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_requests_are_429_with_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ServiceSettings(database_url=SecretStr("postgresql://u@x/d"), rate_limit_per_minute=2)
     router = APIRouter()
 

@@ -1,4 +1,4 @@
-"""The correlation id and the trace of a request: taken if valid, made if not, and seen by what runs inside."""
+"""The correlation id and the trace of a request: used if valid, otherwise generated."""
 
 import json
 import logging as stdlib_logging
@@ -59,21 +59,21 @@ def read(lines: StringIO) -> dict[str, dict[str, object]]:
     return {entry["action"]: entry for entry in map(json.loads, lines.getvalue().splitlines())}
 
 
-async def test_what_the_caller_gives_is_kept(api: httpx.AsyncClient) -> None:
+async def test_valid_values_of_the_caller_are_kept(api: httpx.AsyncClient) -> None:
     answer = await api.get("/context/1", headers={"X-Correlation-ID": "a.b:c_d-1", "traceparent": TRACE})
     assert answer.json() == {"correlation_id": "a.b:c_d-1", "traceparent": TRACE}
     assert answer.headers["X-Correlation-ID"] == "a.b:c_d-1"
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "a" * 129, 'x"y', "a\u00e9"])
-async def test_what_is_not_valid_is_replaced(api: httpx.AsyncClient, bad: str) -> None:
+async def test_invalid_values_are_replaced(api: httpx.AsyncClient, bad: str) -> None:
     headers = {b"X-Correlation-ID": bad.encode("latin-1"), b"traceparent": b"garbage"}
     answer = (await api.get("/context/1", headers=headers)).json()
     assert answer["correlation_id"] not in ("", bad)
     assert Traceparent.parse(answer["traceparent"]) is not None
 
 
-def test_outside_of_a_request_there_is_a_new_context() -> None:
+def test_outside_a_request_the_context_is_new() -> None:
     assert current_context() != current_context()
     assert RequestContext.new("given", TRACE) == RequestContext("given", TRACE)
 
@@ -112,7 +112,7 @@ async def test_requests_are_measured_by_route(api: httpx.AsyncClient) -> None:
     assert 'http_response_status_code="200"' in metrics
 
 
-def test_a_console_line_is_for_people(lines: StringIO) -> None:
+def test_console_lines_are_readable(lines: StringIO) -> None:
     stream = StringIO()
     logging.configure("test", "info", "console", stream)
     structlog.get_logger("x").info("hello", action="test.hello")
@@ -123,7 +123,7 @@ def test_a_console_line_is_for_people(lines: StringIO) -> None:
     assert "library.uvicorn" in second
 
 
-def test_a_traceback_for_people_shows_no_local_variables(lines: StringIO) -> None:
+def test_console_tracebacks_show_no_local_variables(lines: StringIO) -> None:
     stream = StringIO()
     logging.configure("test", "info", "console", stream)
     try:

@@ -1,4 +1,4 @@
-"""Numbers that no calendar can hold, or that would let a loop spin, are refused at start."""
+"""Numbers out of bounds are rejected at startup."""
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -27,7 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         *((NotificationSettings, "DRAIN_SECONDS", value) for value in ("0", "1e-300", "301")),
     ],
 )
-def test_a_number_out_of_bounds_is_a_sentence(
+def test_a_number_out_of_bounds_is_reported(
     settings: type[BaseSettings],
     name: str,
     value: str,
@@ -45,6 +45,6 @@ def test_a_number_out_of_bounds_is_a_sentence(
 @pytest.mark.parametrize(
     ("name", "value"), [("AUDIT_RETENTION_DAYS", "3650"), ("SWEEP_SECONDS", "0.01"), ("POLL_IDLE_SECONDS", "0.01")]
 )
-def test_the_bounds_themselves_are_taken(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_are_inclusive(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(load(RelaySettings), name.lower()) == float(value)

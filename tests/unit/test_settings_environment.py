@@ -1,4 +1,4 @@
-"""Settings from the environment: empty is unset, and what cannot be used is a sentence at start, for every process."""
+"""Settings from the environment: empty is unset, and invalid values are reported at startup."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def needed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def told(settings: type[BaseSettings], capsys: pytest.CaptureFixture[str], **given: str) -> str:
-    """What is said to a setting that is not taken."""
+    """The message for an invalid setting."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
             patch.setenv(name, value)
@@ -70,7 +70,7 @@ def test_an_empty_variable_that_is_needed_is_missing(
 
 @every_class
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", "many", "-1"])
-def test_no_number_is_none_or_infinite(
+def test_nan_and_infinity_are_rejected(
     settings: type[BaseSettings], number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     numbers = [name.upper() for name, field in settings.model_fields.items() if field.annotation in (int, float)]
@@ -79,7 +79,7 @@ def test_no_number_is_none_or_infinite(
         assert [name for name in numbers if f"{name} is wrong" not in said] == []
 
 
-def test_what_a_file_or_a_shell_puts_around_a_value_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surrounding_whitespace_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f" {NEEDED['DATABASE_URL']}\n")
     monkeypatch.setenv("DATABASE_PASSWORD", " p@ss \n")
     monkeypatch.setenv("TOPIC", "order-events ")
@@ -89,7 +89,7 @@ def test_what_a_file_or_a_shell_puts_around_a_value_is_not_part_of_it(monkeypatc
 
 
 @pytest.mark.parametrize(("settings", "name"), [(RelaySettings, "LISTENER_DATABASE_URL"), (OrderSettings, None)])
-def test_a_password_is_given_apart_from_every_url_of_the_role(
+def test_a_password_may_be_separate_from_the_url(
     settings: type[Any], name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", "a#b")
@@ -101,7 +101,7 @@ def test_a_password_is_given_apart_from_every_url_of_the_role(
     assert "a#b" not in repr(found)
 
 
-def test_the_owner_s_password_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_owner_s_password_may_be_separate_from_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIGRATION_DATABASE_PASSWORD", "a/b")
     url = load(OrderMigrationSettings).migration_database_url.get_secret_value()
     assert url == "postgresql://u:a%2Fb@127.0.0.1:5432/d"
@@ -140,7 +140,7 @@ def test_the_owner_s_password_too(monkeypatch: pytest.MonkeyPatch) -> None:
         (NotificationSettings, "SMTP_USERNAME", ["alone"]),
     ],
 )
-def test_what_cannot_be_used_is_said_at_start(
+def test_invalid_values_are_reported_at_startup(
     settings: type[BaseSettings], name: str, values: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for value in values:
@@ -148,12 +148,12 @@ def test_what_cannot_be_used_is_said_at_start(
 
 
 @pytest.mark.parametrize("sender", ["shop@example.com", "Shop <shop@example.com>", '"The Shop" <shop@localhost>'])
-def test_a_sender_with_and_without_a_name(sender: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sender_may_have_a_display_name(sender: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMTP_FROM", sender)
     assert load(NotificationSettings).smtp_from == sender
 
 
-def test_to_libraries_an_empty_variable_counts_as_unset_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variables_are_unset_for_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "PGSSLMODE"):

@@ -1,4 +1,4 @@
-"""Settings of which each is right and which do not go together are refused at the start, in a sentence."""
+"""Settings that are inconsistent with each other are rejected at startup."""
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -33,7 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (RelaySettings, {"DRAIN_SECONDS": "8", "CALL_SECONDS": "9", "LEASE_SECONDS": "60"}, "CALL_SECONDS"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_inconsistent_settings_are_rejected(
     settings: type[BaseSettings],
     given: dict[str, str],
     told: str,
@@ -62,7 +62,7 @@ def test_what_does_not_go_together_is_refused(
         (RelaySettings, {"DRAIN_SECONDS": "5", "PUBLISH_CHECK_WAIT_SECONDS": "1"}),
     ],
 )
-def test_what_goes_together_is_taken(
+def test_consistent_settings_are_accepted(
     settings: type[BaseSettings], given: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in given.items():

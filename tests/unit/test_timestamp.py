@@ -1,4 +1,4 @@
-"""Moments as callers write them."""
+"""Timestamps in requests."""
 
 from datetime import UTC, datetime
 
@@ -21,12 +21,12 @@ MOMENT: TypeAdapter[datetime] = TypeAdapter(Timestamp)
         ("9999-12-31T23:59:59-10:00", datetime.max.replace(tzinfo=UTC)),
     ],
 )
-def test_a_moment_is_taken_in_utc(text: str, moment: datetime) -> None:
+def test_a_timestamp_is_converted_to_utc(text: str, moment: datetime) -> None:
     assert MOMENT.validate_python(text) == moment
 
 
 @given(st.datetimes(timezones=st.timezones()))
-def test_every_moment_that_can_be_written_is_taken(moment: datetime) -> None:
+def test_every_valid_timestamp_is_accepted(moment: datetime) -> None:
     text = moment.isoformat()
     if len(text.rpartition("T")[2]) <= len("00:00:00.000000+00:00"):
         assert MOMENT.validate_python(text).tzinfo is UTC
@@ -35,6 +35,6 @@ def test_every_moment_that_can_be_written_is_taken(moment: datetime) -> None:
 @pytest.mark.parametrize(
     "other", ["0", "0.5", 0, "x", "2026-01-31", "2026-01-31T09:00:00", "2026-02-30T09:00:00Z", None]
 )
-def test_nothing_else_is_taken_for_one(other: object) -> None:
+def test_other_forms_are_rejected(other: object) -> None:
     with pytest.raises(ValidationError):
         MOMENT.validate_python(other)

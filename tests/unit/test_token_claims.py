@@ -1,4 +1,4 @@
-"""Whatever a signed token says is checked before it is used: it names a caller, or it is refused."""
+"""Every claim of a signed token is validated before it is used."""
 
 import asyncio
 from typing import Any
@@ -32,7 +32,7 @@ def verifier() -> TokenVerifier:
 
 
 def token(claims: dict[str, Any], **header: Any) -> str:
-    """Signed as it is, whatever it says: the library checks some of it before it signs."""
+    """Sign any claims: the library validates some of them before it signs."""
     import json
 
     return jwt.api_jws.encode(
@@ -84,7 +84,7 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong)[:40])
-async def test_a_request_with_an_odd_claim_is_401(wrong: dict[str, Any]) -> None:
+async def test_a_malformed_claim_is_401(wrong: dict[str, Any]) -> None:
     router = APIRouter()
 
     @router.get("/mine")
@@ -115,7 +115,7 @@ NAMES = st.sampled_from(["sub", "roles", "exp", "nbf", "iat", "iss", "aud", "jti
 
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 @examples(max_examples=150, deadline=None)
-def test_any_claims_name_a_caller_or_are_refused(changed: dict[str, Any]) -> None:
+def test_any_claims_result_in_a_principal_or_a_rejection(changed: dict[str, Any]) -> None:
     async def verify() -> Principal | None:
         try:
             return await verifier().verify(token(claims(**changed)))
@@ -130,7 +130,7 @@ def test_any_claims_name_a_caller_or_are_refused(changed: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("header", [{"kid": 7}, {"kid": None}, {"kid": ["a"]}, {"kid": {}}])
-async def test_an_odd_header_is_refused(header: dict[str, Any]) -> None:
+async def test_a_malformed_header_is_rejected(header: dict[str, Any]) -> None:
     good = token(claims())
     import base64
     import json
@@ -140,7 +140,7 @@ async def test_an_odd_header_is_refused(header: dict[str, Any]) -> None:
         await verifier().verify(f"{odd}.{good.partition('.')[2]}")
 
 
-async def test_neither_depth_nor_length_matters() -> None:
+async def test_deep_and_long_tokens_are_rejected() -> None:
     deep: Any = []
     for _ in range(500):
         deep = [deep]

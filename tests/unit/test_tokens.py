@@ -1,4 +1,4 @@
-"""Bearer tokens: which are taken, which are refused, and what the key set's outages do."""
+"""Bearer tokens: accepted and rejected ones, and outages of the key set."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 
 class Source:
-    """A key set's source that can be changed, broken, and counts how often it is asked."""
+    """A source of a key set that can be changed and broken, and counts its requests."""
 
     def __init__(self, text: str) -> None:
         self.text: str | None = text
@@ -45,7 +45,7 @@ def verifier(source: Source, watch: Watch | None = None) -> TokenVerifier:
     return TokenVerifier(KeySet(source, watch or Watch()), issuer=ISSUER, audience=AUDIENCE)
 
 
-async def test_a_good_token_names_the_caller(issuer: Issuer) -> None:
+async def test_a_valid_token_gives_the_principal(issuer: Issuer) -> None:
     token = issuer.token("customer-1", "customer", "admiral")
     found = await verifier(Source(issuer.key_set())).verify(token)
     assert found == Principal("customer-1", frozenset({Role.CUSTOMER}))
@@ -65,23 +65,23 @@ async def test_a_good_token_names_the_caller(issuer: Issuer) -> None:
         ({"sub": 7}, "not valid"),
     ],
 )
-async def test_claims_that_are_refused(issuer: Issuer, claims: dict[str, object], reason: str) -> None:
+async def test_invalid_claims_are_rejected(issuer: Issuer, claims: dict[str, object], reason: str) -> None:
     with pytest.raises(TokenRejected, match=reason):
         await verifier(Source(issuer.key_set())).verify(issuer.token("c", "operator", **claims))
 
 
-async def test_another_key_of_the_same_name_is_refused(issuer: Issuer) -> None:
+async def test_a_different_key_with_the_same_id_is_rejected(issuer: Issuer) -> None:
     with pytest.raises(TokenRejected, match="not valid"):
         await verifier(Source(issuer.key_set())).verify(Issuer().token("c", "operator"))
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", "Bearer"])
-async def test_garbage_is_refused(issuer: Issuer, token: str) -> None:
+async def test_malformed_tokens_are_rejected(issuer: Issuer, token: str) -> None:
     with pytest.raises(TokenRejected):
         await verifier(Source(issuer.key_set())).verify(token)
 
 
-async def test_an_unsigned_token_is_refused(issuer: Issuer) -> None:
+async def test_an_unsigned_token_is_rejected(issuer: Issuer) -> None:
     header, body, _ = issuer.token("c", "operator").split(".")
     unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": issuer.key_id}).encode()).decode().rstrip("=")
     with pytest.raises(TokenRejected, match="not valid"):
@@ -89,7 +89,7 @@ async def test_an_unsigned_token_is_refused(issuer: Issuer) -> None:
     assert header != unsigned
 
 
-async def test_a_shared_secret_in_the_key_set_is_never_a_key(issuer: Issuer) -> None:
+async def test_symmetric_keys_in_the_key_set_are_ignored(issuer: Issuer) -> None:
     secret = b"0123456789abcdef0123456789abcdef"
     encoded = base64.urlsafe_b64encode(secret).decode().rstrip("=")
     keys = json.loads(issuer.key_set())["keys"]
@@ -100,7 +100,7 @@ async def test_a_shared_secret_in_the_key_set_is_never_a_key(issuer: Issuer) -> 
         await verifier(source).verify(forged)
 
 
-async def test_a_rotated_key_is_found_and_unknown_ones_do_not_flood_the_source(issuer: Issuer) -> None:
+async def test_rotation_is_followed_and_unknown_keys_do_not_flood_the_source(issuer: Issuer) -> None:
     source, watch = Source(issuer.key_set()), Watch()
     known = verifier(source, watch)
     await known.verify(issuer.token("c"))
@@ -115,7 +115,7 @@ async def test_a_rotated_key_is_found_and_unknown_ones_do_not_flood_the_source(i
     assert source.asked == 2
 
 
-async def test_an_outage_of_the_source_is_survived_with_the_keys_at_hand(issuer: Issuer) -> None:
+async def test_cached_keys_are_used_during_an_outage_of_the_source(issuer: Issuer) -> None:
     source, watch = Source(issuer.key_set()), Watch()
     known = verifier(source, watch)
     await known.verify(issuer.token("c"))
@@ -125,7 +125,7 @@ async def test_an_outage_of_the_source_is_survived_with_the_keys_at_hand(issuer:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"keys": []}', '{"keys": [{"kid": "a", "kty": "EC"}]}'])
-async def test_without_any_keys_nobody_is_refused_or_let_in(issuer: Issuer, text: str) -> None:
+async def test_without_keys_tokens_are_neither_accepted_nor_rejected(issuer: Issuer, text: str) -> None:
     with pytest.raises(KeysUnavailable):
         await verifier(Source(text)).verify(issuer.token("c"))
 
@@ -140,11 +140,11 @@ class KeySetPage(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_message(self, *_: object) -> None:
-        """Nothing on standard error."""
+        """Write nothing to standard error."""
 
 
 @pytest.mark.parametrize(("scheme", "up"), [("http", True), ("HTTP", True), ("http", False)])
-async def test_a_key_set_from_an_address(issuer: Issuer, scheme: str, up: bool) -> None:
+async def test_a_key_set_from_a_url(issuer: Issuer, scheme: str, up: bool) -> None:
     with HTTPServer(("127.0.0.1", 0), KeySetPage) as server:
         server.text = issuer.key_set() if up else ""  # type: ignore[attr-defined]
         thread = Thread(target=server.handle_request)

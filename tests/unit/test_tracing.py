@@ -1,4 +1,4 @@
-"""The W3C traceparent: what is taken, what is refused, and what is made."""
+"""The W3C traceparent: parsed, rejected and generated."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from event_trio.observability.tracing import Traceparent
 VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def test_reads_what_it_writes() -> None:
+def test_traceparents_round_trip() -> None:
     parsed = Traceparent.parse(VALID)
     assert parsed == Traceparent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1)
     assert str(parsed) == VALID
@@ -29,11 +29,11 @@ def test_reads_what_it_writes() -> None:
         "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
     ],
 )
-def test_refuses_what_the_standard_refuses(text: str | None) -> None:
+def test_invalid_traceparents_are_rejected(text: str | None) -> None:
     assert Traceparent.parse(text) is None
 
 
-def test_takes_a_later_version_with_more_fields() -> None:
+def test_a_later_version_with_more_fields_is_accepted() -> None:
     later = Traceparent.parse("cc" + VALID[2:] + "-what-the-future-brings")
     assert later is not None
     assert later.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"

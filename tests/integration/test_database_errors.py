@@ -1,4 +1,4 @@
-"""What Postgres really says when it refuses: each refusal is met on the way in and told apart."""
+"""The errors of a real Postgres are classified, with and without SQLAlchemy."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ LAST_MESSAGE = b"E" + (len(LAST_WORD) + 4).to_bytes(4, "big") + LAST_WORD
 
 
 async def caught(url: str, *statements: str) -> list[Fault | None]:
-    """What the same work meets through SQLAlchemy and through asyncpg alone."""
+    """The faults of the same work through SQLAlchemy and through asyncpg."""
     found = []
     engine = create_engine(url, application_name="tested")
     try:
@@ -82,7 +82,7 @@ SHUT = {
 
 @asynccontextmanager
 async def shut(postgres: PostgresServer, state: str) -> AsyncIterator[str]:
-    """The URL of a database that cannot be entered, so that the server answers with that state."""
+    """The URL of a database that rejects connections with that SQLSTATE."""
     async with role(postgres.admin_url, "LOGIN") as name, empty_database(postgres.admin_url) as made:
         await execute(postgres.admin_url, SHUT[state].format(role=name, database=made.name))
         try:
@@ -110,7 +110,7 @@ async def test_readiness_says_that_the_way_in_is_shut(postgres: PostgresServer, 
 
 
 async def lacking(url: str) -> tuple[str | None, list[str]]:
-    """What both looks of a relay at its outbox say, and what they log."""
+    """The results of both checks of a relay's outbox, and their log lines."""
     async with create_pool(url, application_name="tested") as pool:
         with capture_logs() as logs:
             said = await find_outbox(pool)
