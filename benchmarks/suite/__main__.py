@@ -19,7 +19,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from benchmarks.suite import chain, consumer, orders, page, relay, relay_latency
+from benchmarks.suite import chain, consumer, localstack, orders, page, relay, relay_latency, start
 from benchmarks.suite.bench import Bench
 from benchmarks.suite.databases import SERVER
 from benchmarks.suite.results import Section
@@ -34,6 +34,8 @@ PARTS: dict[str, Callable[[Bench], Awaitable[Section]]] = {
     "consumer": consumer.measure,
     "orders": orders.measure,
     "chain": chain.measure,
+    "start": start.measure,
+    "localstack": localstack.measure,
     "rivals": relay.measure_rivals,
 }
 SIZES = {"quick": QUICK, "full": FULL, "tiny": TINY}

@@ -111,7 +111,7 @@ async def measure(bench: Bench) -> Section:
         NumberFound("round trips with a key", "1/order", [with_key], Goal(1)),
     ]
     section.latencies += [
-        LatencyFound(f"POST, {IN_FLIGHT} at a time", runs.latencies[ORDER], None, "orders"),
-        LatencyFound(f"POST, {IN_FLIGHT} at a time, without outbox", runs.latencies[WITHOUT], None, "orders"),
+        LatencyFound(f"POST, {IN_FLIGHT} at a time", runs.latencies[ORDER], plot="orders"),
+        LatencyFound(f"POST, {IN_FLIGHT} at a time, without outbox", runs.latencies[WITHOUT], plot="orders"),
     ]
     return section

@@ -73,7 +73,7 @@ def _section(section: Section) -> list[str]:
         lines += ["| Number | Unit | Median | Least | Most | Goal | Met |", "|---|---|---|---|---|---|---|"]
         lines += [*(_number_row(found) for found in section.numbers if found.values), ""]
     if section.latencies:
-        lines += ["| Latency, ms | n | p50 | p90 | p99 | p99.9 | Most | Goal (p50) | Met |", "|---" * 9 + "|"]
+        lines += ["| Latency, ms | n | p50 | p90 | p99 | p99.9 | Most | Goal p50, p99 | Met |", "|---" * 9 + "|"]
         lines += [*(_latency_row(found) for found in section.latencies if found.samples), ""]
     for name in _plotted(section):
         lines += [f"![The share of events that were done within a time]({name})", ""]
@@ -105,8 +105,12 @@ def _number_row(found: NumberFound) -> str:
 
 def _latency_row(found: LatencyFound) -> str:
     quantiles = " | ".join(f"{found.quantile(share):.1f}" for _, share in QUANTILES)
-    judged = _judged(found.goal, found.quantile(0.5))
-    return f"| {found.name} | {len(found.samples)} | {quantiles} | {judged} |"
+    judged = [
+        (goal, goal.met(found.quantile(share))) for goal, share in ((found.goal, 0.5), (found.goal_p99, 0.99)) if goal
+    ]
+    goals = ", ".join(str(goal) for goal, _ in judged) or "–"
+    met = ", ".join("yes" if met else "no" for _, met in judged) or "–"
+    return f"| {found.name} | {len(found.samples)} | {quantiles} | {goals} | {met} |"
 
 
 def _judged(goal: Goal | None, value: float) -> str:

@@ -40,12 +40,20 @@ class Measured:
 
     def cpu_seconds(self) -> float:
         """Processor time of the process itself; 0 where the system does not tell (no /proc)."""
-        return sum(_cpu_seconds(pid) for pid in _children(self.process.reaper_pid))
+        return sum(_cpu_seconds(pid) for pid in self._pids())
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the process itself; 0 where the system does not tell."""
+        pages = sum(int((_stat(PROC / str(pid) / "stat") or ["0"] * 22)[21]) for pid in self._pids())
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def ensure_running(self) -> None:
         """Raise EmbeddedServerFailed, with the end of the log, if it has ended."""
         if self.process.status is not None:
             raise self.process.failure("ended by itself")
+
+    def _pids(self) -> list[int]:
+        return _children(self.process.reaper_pid)
 
 
 def command(name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Command:

@@ -52,6 +52,7 @@ class LatencyFound:
     samples: Sequence[float]
     goal: Goal | None = None
     """For the median."""
+    goal_p99: Goal | None = None
     plot: str = ""
     """The plot that it is drawn in, if any."""
 

@@ -64,13 +64,16 @@ def test_the_page_and_its_plots_are_written(tmp_path: Path) -> None:
         conditions=["10 events."],
         ratios=[RatioFound("a & b", compare([2.0, 2.2]), Ratio(1.0, 0.9, 1.1, 2), Goal(2.5, at_least=True))],
         numbers=[NumberFound("calls", "1/event", [0.1]), NumberFound("none", "1/event", [])],
-        latencies=[LatencyFound("taken <all>", [1.0, 5.0, 100.0], None, "chain"), LatencyFound("nothing", [])],
+        latencies=[
+            LatencyFound("taken <all>", [1.0, 5.0, 100.0], Goal(5), Goal(50), "chain"),
+            LatencyFound("nothing", []),
+        ],
     )
     written = page.write(tmp_path, [section], ["one core"], "make bench")
     assert {path.name for path in written} == {"results.md", "ratios.svg", "latencies-chain.svg"}
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "| a & b | 2.1 | 2 to 2.2 | 1 (0.9 to 1.1) | 2 | ≥ 2.5 | no |" in text
-    assert "| taken <all> | 3 | 5.0 | 100.0 | 100.0 | 100.0 | 100.0 | – | – |" in text
+    assert "| taken <all> | 3 | 5.0 | 100.0 | 100.0 | 100.0 | 100.0 | ≤ 5, ≤ 50 | yes, no |" in text
     for plot in ("ratios.svg", "latencies-chain.svg"):
         ElementTree.fromstring((tmp_path / plot).read_text(encoding="utf-8"))
     assert page.summary(section)[0] == "Part <one>:"

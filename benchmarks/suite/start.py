@@ -1,0 +1,80 @@
+"""What a service costs before it has done anything: time and processor time to ready, and at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from benchmarks.stub_broker.process import stub_broker
+from benchmarks.suite import databases
+from benchmarks.suite.bench import Bench
+from benchmarks.suite.interleaving import Measures, Run, interleaved
+from benchmarks.suite.processes import service
+from benchmarks.suite.relay import CHECK, TOPIC, relay_environment
+from benchmarks.suite.results import Goal, NumberFound, Section
+
+SERVICES = ("order", "relay", "notification")
+MOST_ROUNDS = 5
+REST_SHARE = 0.25
+"""The time at rest, as a share of a step of the open loops."""
+
+
+async def measure(bench: Bench) -> Section:
+    """Each service, alone, with nothing to do."""
+    sizes = bench.sizes
+    rest = sizes.step_seconds * REST_SHARE
+    queues = [f"{name}.fifo" for name in ("notification-order-events", "order-notification-events")]
+    nets = [f"{queue[:-5]}-{kind}.fifo" for queue in queues for kind in ("dlq", "undelivered")]
+    subscriptions = [
+        f"{TOPIC}={queues[0]}",
+        f"{TOPIC}={CHECK}",
+        f"notification-events.fifo={queues[1]}",
+    ]
+    async with stub_broker(bench.folder, subscriptions=subscriptions, queues=nets, latency_ms=sizes.latency_ms) as stub:
+
+        def run(name: str) -> Run:
+            return lambda: _run(bench, name, stub.url, rest)
+
+        series = await interleaved(
+            "start",
+            {name: run(name) for name in SERVICES},
+            rounds=min(sizes.rounds, MOST_ROUNDS),
+            most_seconds=sizes.most_seconds,
+            show="start CPU s",
+        )
+    section = Section("Start and rest")
+    section.conditions += [
+        "Each service alone, with an empty database and empty queues; compiled modules are in place after the first "
+        "round.",
+        f"At rest is the {rest:g} s after it was ready. Memory is resident memory at the end.",
+    ]
+    for name in SERVICES:
+        section.numbers += [
+            NumberFound(f"{name}, start to ready", "s", series.values(name, "start s")),
+            NumberFound(f"{name}, CPU to ready", "s", series.values(name, "start CPU s"), Goal(0.7)),
+            NumberFound(f"{name}, CPU at rest", "ms/s", series.values(name, "rest CPU ms/s")),
+            NumberFound(f"{name}, memory", "MB", series.values(name, "memory MB"), Goal(90)),
+        ]
+    return section
+
+
+async def _run(bench: Bench, name: str, endpoint: str, rest: float) -> Measures:
+    seed = "notification" if name == "notification" else "order"
+    async with databases.copied(bench.admin_url, await bench.seed(seed)) as url:
+        began = time.monotonic()
+        async with service(f"services.{name}.main", _environment(bench, name, url, endpoint), bench.folder) as measured:
+            ready, cpu = time.monotonic() - began, measured.cpu_seconds()
+            await asyncio.sleep(rest)
+            return {
+                "start s": ready,
+                "start CPU s": cpu,
+                "rest CPU ms/s": (measured.cpu_seconds() - cpu) / rest * 1000,
+                "memory MB": measured.resident_bytes() / 1e6,
+            }
+
+
+def _environment(bench: Bench, name: str, url: str, endpoint: str) -> Mapping[str, str]:
+    if name == "relay":
+        return relay_environment(url, endpoint, in_flight=bench.sizes.in_flight)
+    return {"DATABASE_URL": databases.as_role(url, f"{name}_api"), "AWS_ENDPOINT_URL": endpoint, "LOG_FORMAT": "json"}
