@@ -71,7 +71,7 @@ class CustomerNotifier:
         async with self._sessions() as session:
             recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)
-        await self._sender.send(OutboundMessage(key=event.id, address=recipient.address, text=text))
+        await self._sender.send(OutboundMessage(key=event.envelope.id, address=recipient.address, text=text))
         return SentNotification(recipient, text, self._clock.now())
 
     async def record(self, session: AsyncSession, event: Event[E], sent: SentNotification) -> None:
@@ -159,7 +159,7 @@ class CustomerNotifier:
         return Notification(
             id=NotificationId(uuid7()),
             order_id=recipient.order_id,
-            event_id=event.id,
+            event_id=event.envelope.id,
             event_type=event.envelope.type,
             channel=self._sender.channel,
             recipient=recipient.address,

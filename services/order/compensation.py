@@ -58,7 +58,7 @@ class Compensator:
             await self._compensate(session, order, event)
         await OrderReportRepository(session).add(
             OrderReport(
-                event_id=event.id,
+                event_id=event.envelope.id,
                 order_id=order.id,
                 type=event.envelope.type,
                 cause_type=failure.cause_type,

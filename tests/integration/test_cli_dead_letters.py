@@ -11,12 +11,11 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from event_trio.contracts.orders import OrderConfirmed
 from event_trio.database.connections import create_engine
 from event_trio.envelope import uuid7
-from event_trio.inbox.arrival import Arrival
-from event_trio.inbox.deferred import DeferredState, Status
-from event_trio.inbox.guard import Identity
+from event_trio.inbox.states import DeferredState, Status
 from services.notification.main import NAME, build
 from services.notification.settings import NotificationSettings
 from tests.support.command import CommandResult, event_trio
+from tests.support.consuming import delivery_of
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.events import envelope_of
 from tests.support.serving import serving
@@ -38,8 +37,9 @@ async def letters(notifications_database: TestDatabase) -> list[str]:
         for group, sequence in (("a", 2), ("a", 3), ("b", 2)):
             payload = OrderConfirmed(order_id=uuid7(), customer_id="c-1")
             event = envelope_of(payload, subject=group, sequence=sequence, source="/services/order")
-            arrival = Arrival(Identity.of(NAME, event, message_id="m", group=group), event.to_bytes(), {})
-            await arrival.defer(session, DeferredState(Status.DEAD, "rejected", "no such address", attempts=1))
+            await delivery_of(event, NAME).defer(
+                session, DeferredState(Status.DEAD, "rejected", "no such address", attempts=1)
+            )
             ids.append(str(event.id))
     await engine.dispose()
     return ids

@@ -54,7 +54,7 @@ async def test_a_handler_that_used_up_its_time_cannot_blame_the_database(
     loop = asyncio.get_running_loop()
 
     async def take_nearly_all(event: Event[Counted]) -> None:
-        acted.append(event.id)
+        acted.append(event.envelope.id)
         if len(acted) == 1:
             group = f"{CONSUMER}\x1f{event.envelope.partitionkey}"
             await blocker.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", group)
@@ -100,7 +100,7 @@ async def test_what_fails_for_too_long_is_a_dead_letter_and_its_group_goes_on(
     first, second = stream("order-1", 2)
 
     async def fail_first(event: Event[Counted]) -> None:
-        if event.id == first.id:
+        if event.envelope.id == first.id:
             raise RuntimeError("never")
 
     async with consumer_of(database, queue.reader(), after=fail_first, policy=BRIEF) as tested:
@@ -125,7 +125,7 @@ async def test_a_handler_can_reject_and_can_take_too_long(database: TestDatabase
     rejected, slow = *stream("a", 1), *stream("b", 1)
 
     async def judge(event: Event[Counted]) -> None:
-        if event.id == rejected.id:
+        if event.envelope.id == rejected.id:
             raise Reject("not for me")
         await asyncio.Event().wait()
 
@@ -153,17 +153,17 @@ def unreadable(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "error"),
     [
-        "no json",
-        "no event",
-        "a character that Postgres cannot keep",
-        "a sequence that Postgres cannot keep",
-        "a time that is none in UTC",
+        ("no json", "not an event envelope"),
+        ("no event", "not an event envelope"),
+        ("a character that Postgres cannot keep", "the character U+0000 "),
+        ("a sequence that Postgres cannot keep", "the sequence is too l"),
+        ("a time that is none in UTC", "the time cannot be ex"),
     ],
 )
 async def test_an_unreadable_body_is_a_dead_letter_and_blocks_nothing(
-    name: str, database: TestDatabase, queue: FifoQueue
+    name: str, error: str, database: TestDatabase, queue: FifoQueue
 ) -> None:
     event = envelope_of(Counted(), subject="group-1")
     async with consumer_of(database, queue.reader()) as tested:
@@ -175,7 +175,7 @@ async def test_an_unreadable_body_is_a_dead_letter_and_blocks_nothing(
     assert await rows(database, DEAD) == [(message_id, message_id, "group-1", None, None, "dead", "unreadable", 0)]
     [(envelope,)] = await rows(database, "SELECT envelope FROM deferred_message")
     assert envelope.decode() == unreadable(name) or name.startswith("a ")
-    assert ("not an event envelope",) in await rows(database, "SELECT left(error, 21) FROM deferred_message")
+    assert (error,) in await rows(database, "SELECT left(error, 21) FROM deferred_message")
 
 
 @pytest.mark.parametrize(

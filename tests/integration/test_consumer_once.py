@@ -54,7 +54,7 @@ async def test_two_instances_with_the_same_event_at_once_handle_it_once(
     acted: list[object] = []
 
     async def act(event: Event[Counted]) -> None:
-        acted.append(event.id)
+        acted.append(event.envelope.id)
         await both.wait()
 
     async with (
@@ -67,7 +67,7 @@ async def test_two_instances_with_the_same_event_at_once_handle_it_once(
         await eventually(queue.is_empty)
         await eventually(other.is_empty)
         assert first.count("handled") + second.count("handled") == 1
-        assert first.count("duplicate") + second.count("settled") == 1
+        assert first.count("duplicate") + second.count("duplicate") == 1
     assert acted == [event.id, event.id]
     assert await effects(database) == [("subject-1", 1)]
 
@@ -80,7 +80,7 @@ async def test_a_crash_between_act_and_commit_repeats_the_act_and_commits_once(
     written = asyncio.Event()
 
     async def act(event: Event[Counted]) -> None:
-        acted.append(event.id)
+        acted.append(event.envelope.id)
 
     async def hang(event: Event[Counted]) -> None:
         written.set()

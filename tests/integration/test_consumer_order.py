@@ -72,7 +72,7 @@ async def test_where_the_latest_state_wins_a_stale_event_is_skipped(database: Te
     acted: list[object] = []
 
     async def act(event: Event[Counted]) -> None:
-        acted.append(event.id)
+        acted.append(event.envelope.id)
 
     async with consumer_of(database, queue.reader(), act=act, stale=Stale.SKIP) as tested:
         await queue.send(early)
@@ -90,7 +90,7 @@ async def test_a_dead_letter_makes_nothing_stale(database: TestDatabase, queue: 
     late, defer = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
 
     async def reject(event: Event[Counted]) -> None:
-        if event.id == defer.id:
+        if event.envelope.id == defer.id:
             raise Reject("no")
 
     async with consumer_of(database, queue.reader(), act=reject) as tested:

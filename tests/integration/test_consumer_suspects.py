@@ -90,7 +90,7 @@ async def test_what_was_handled_elsewhere_meanwhile_is_settled_and_its_mark_forg
         await tested.settled(event.id, "handled")
         await leave_mark(database, event, 1)
         send_third(queue, event)
-        await tested.settled(event.id, "settled")
+        await tested.settled(event.id, "duplicate")
     assert await rows(database, MARKS) == []
 
 

@@ -146,7 +146,7 @@ async def test_dead_letter_queues_are_drained_into_the_same_table(database: Test
         await queue.send(lost)
         unreadable = await queue.send_body("{not json", group="b")
         while not await queue.is_empty():
-            await net.take_in()
+            await net.drain()
     found = await rows(database, "SELECT event_id, message_group, status, reason FROM deferred_message ORDER BY 2")
     assert found == [
         (str(lost.id), "a", "dead", "received_too_often"),

@@ -105,7 +105,7 @@ async def test_long_groups_take_turns_with_those_that_find_no_worker(database: T
     hot = [event for number in range(10) for event in events_of(f"hot-{number}", 20)]
     await defer(database, [*hot, *events_of("late", 1)])
     async with consumer_of(database, MemoryQueue(), policy=HOURLY) as tested:
-        tested.deferrals._pace = DeferredOptions(poll_seconds=0.05, burst=3)
+        tested.deferred._options = DeferredOptions(poll_seconds=0.05, burst=3)
         await eventually(lambda: ran(database, "late"), timeout=40)
         [(left,)] = await rows(database, "SELECT count(*) FROM deferred_message")
     assert left > 0, "it waited for all the others"
@@ -122,7 +122,7 @@ async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_mess
 
     await defer(database, [*events_of("broken", 1), *events_of("sound", 1)])
     async with consumer_of(database, MemoryQueue(), act=act, policy=HOURLY, timeout=60) as tested:
-        handle = tested.deferrals._pipeline.handle
+        handle = tested.deferred._pipeline.process
 
         async def break_one(work: object) -> object:
             if getattr(work, "identity").subject == "broken":  # noqa: B009
@@ -130,7 +130,7 @@ async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_mess
                 raise LookupError("a mistake of this code")
             return await handle(work)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(tested.deferrals._pipeline, "handle", break_one)
+        monkeypatch.setattr(tested.deferred._pipeline, "process", break_one)
         given_back = "SELECT 1 FROM deferred_message WHERE subject = 'broken' AND starts = 0 AND taken_until IS NULL"
         await asyncio.wait_for(running.wait(), 20)
         await eventually(lambda: found(database, given_back))

@@ -42,7 +42,7 @@ async def test_old_rows_go_and_those_of_unresolved_messages_stay(database: TestD
     old, young, dead = (envelope_of(Counted(), subject=name) for name in ("old", "young", "dead"))
 
     async def fail(event: Event[Counted]) -> None:
-        if event.id == dead.id:
+        if event.envelope.id == dead.id:
             raise RuntimeError("never")
 
     async with consumer_of(database, queue.reader(), act=fail, policy=DeadLetter()) as tested:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trio.consumer.event import Event
-from event_trio.consumer.pipeline import failure_classifier as judgement
+from event_trio.consumer.pipeline import failures
 from event_trio.consumer.policies import DeadLetter
 from event_trio.consumer.router import Router
 from event_trio.testing import MemoryQueue
@@ -105,7 +105,7 @@ async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
 async def test_what_never_gets_through_comes_to_an_end(
     database: TestDatabase, subject: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judgement, "PUT_OFF_MOST", 2)
+    monkeypatch.setattr(failures, "UNCOUNTED_FAILURES", 2)
     holder = await asyncpg.connect(database.url)
     try:
         async with holder.transaction(), consuming(database) as (tested, queue):

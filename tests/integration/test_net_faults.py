@@ -56,7 +56,7 @@ async def test_what_cannot_be_stored_stays_and_the_others_are_taken(notification
     await execute(notifications_database.url, "ALTER TABLE deferred_message ADD CHECK (message_id <> 'odd')")
     parts = Parts(notifications_database)
     for _ in range(2):
-        await parts.net.take_in()
+        await parts.net.drain()
     assert list(parts.queue.messages) == ["odd"]
     taken = await rows(notifications_database, "SELECT message_id FROM deferred_message ORDER BY id")
     assert taken == [("first",), ("last",)]
@@ -75,6 +75,6 @@ async def test_what_was_stored_before_the_database_failed_is_deleted(notificatio
         " WHEN (NEW.message_id = 'odd') EXECUTE FUNCTION away()",
     )
     with pytest.raises(SQLAlchemyError):
-        await parts.net.take_in()
+        await parts.net.drain()
     assert list(parts.queue.messages) == ["odd", "last"]
     await parts.engine.dispose()

@@ -10,8 +10,9 @@ from event_trio.broker.names import BrokerNames, dead_letters, undelivered
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import create_engine
 from event_trio.envelope import Envelope
-from event_trio.inbox.guard import Identity, claim
+from event_trio.inbox.claim import claim
 from services.notification.main import NAME
+from tests.support.consuming import delivery_of
 from tests.support.databases import TestDatabase, fetch
 from tests.support.fifo import FifoQueue
 from tests.support.notification_service import NotificationService, Order, notification_service
@@ -32,7 +33,7 @@ async def exhaust(queue: Queue) -> None:
 async def note_as_handled(database: TestDatabase, event: Envelope) -> None:
     engine = create_engine(database.url_for("notification_api"), application_name="test")
     async with async_sessionmaker(engine).begin() as session:
-        await claim(session, Identity.of(NAME, event, message_id="before", group=event.partitionkey))
+        await claim(session, delivery_of(event, NAME))
     await engine.dispose()
 
 

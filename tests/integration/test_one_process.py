@@ -8,11 +8,10 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.delivery import QueueDelivery
 from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.pipeline.intake import Intake
 from event_trio.consumer.pipeline.pipeline import Pipeline
 from event_trio.consumer.router import Router
-from event_trio.consumer.sources.delivery import Delivery
 from event_trio.consumer.telemetry import Telemetry
 from event_trio.database.connections import create_engine
 from event_trio.outbox.writer import OutboxWriter
@@ -46,8 +45,7 @@ class Switchboard:
         """Handle what is new; returns how many events that were."""
         clock, breaker = SystemClock(), DatabaseBreaker(self.sessions)
         telemetry = Telemetry(router, ConsumerMetrics(CollectorRegistry()), Signals(), clock)
-        pipeline = Pipeline(router, self.sessions, breaker, telemetry, clock)
-        intake = Intake(self._name, self.sessions, pipeline, telemetry, clock)
+        pipeline = Pipeline(self._name, router, self.sessions, breaker, telemetry, clock)
         query = "SELECT id, envelope FROM outbox_event WHERE published_at IS NULL ORDER BY subject, sequence"
         rows = await fetch(self._recorded.url, query)
         queue = MemoryQueue()
@@ -56,7 +54,7 @@ class Switchboard:
                 queue.send_body(row["envelope"])
         while messages := await queue.receive(wait_seconds=0, visibility_seconds=60):
             for message in messages:
-                await intake.process(Delivery(message, 0.0, 1e9))
+                await pipeline.process(QueueDelivery.of(message, self._name))
             await queue.delete(messages)
         done = "UPDATE outbox_event SET sent_at = now(), published_at = now() WHERE id = ANY ($1) RETURNING id"
         await fetch(self._recorded.url, done, [row["id"] for row in rows])

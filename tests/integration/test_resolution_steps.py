@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trio.database.connections import create_engine
+from event_trio.inbox.claim import lock_group
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
 from event_trio.inbox.deferred_messages import DeferredMessages
-from event_trio.inbox.guard import lock_group
 from event_trio.inbox.resolution import STEP, MessageBusy
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import letters

@@ -13,16 +13,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trio.backoff import Backoff
-from event_trio.broker.queue import Queue
+from event_trio.broker.queue import Message, Queue
 from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.decoders import Decoder, cloud_events, decode
+from event_trio.consumer.delivery import QueueDelivery
 from event_trio.consumer.event import Event
 from event_trio.consumer.isolation import Isolation
 from event_trio.consumer.metrics import ConsumerMetrics
 from event_trio.consumer.payloads import PayloadReader
-from event_trio.consumer.pipeline.intake import Intake
 from event_trio.consumer.pipeline.pipeline import Pipeline
-from event_trio.consumer.policies import FailurePolicy, RetryInPlace
+from event_trio.consumer.policies import FailurePolicy, RetryInPlace, UnknownTypes
 from event_trio.consumer.router import RecordFailure, Router, Stale
 from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
 from event_trio.consumer.sources.poller import Polling
@@ -30,6 +31,7 @@ from event_trio.consumer.sources.worker import Consumer, Limits
 from event_trio.consumer.telemetry import Telemetry
 from event_trio.contracts.payload import EventPayload
 from event_trio.database.connections import create_engine
+from event_trio.envelope import Envelope
 from event_trio.signals import Signals
 from tests.support.databases import TestDatabase, execute
 
@@ -56,7 +58,7 @@ class TestedConsumer:
     __test__: ClassVar[bool] = False
 
     consumer: Consumer
-    deferrals: DeferredWorker
+    deferred: DeferredWorker
     signals: Signals
     registry: CollectorRegistry
     sessions: async_sessionmaker[AsyncSession]
@@ -68,7 +70,7 @@ class TestedConsumer:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        deferring = asyncio.create_task(self.deferrals.run(self.stopping))
+        deferring = asyncio.create_task(self.deferred.run(self.stopping))
         try:
             await self.consumer.run(self.stopping)
         finally:
@@ -96,6 +98,15 @@ class TestedConsumer:
         """How often that outcome was counted, for events of the tests' type."""
         labels = {"type": Counted.type, "outcome": outcome}
         return self.registry.get_sample_value("consumer_events_total", labels) or 0.0
+
+
+def delivery_of(event: Envelope, consumer: str = CONSUMER) -> QueueDelivery:
+    """A delivery of the event, decoded."""
+    body = event.to_bytes().decode()
+    message = Message("message", "receipt", body, event.partitionkey, str(event.id), "1", 1, event.time)
+    delivery = QueueDelivery.of(message, consumer)
+    delivery.accept(decode(cloud_events, delivery))
+    return delivery
 
 
 @asynccontextmanager
@@ -151,6 +162,8 @@ async def consumer_with(
     payloads: PayloadReader | None = None,
     retention_hours: float | None = None,
     poll_seconds: float = 0.05,
+    decoder: Decoder = cloud_events,
+    unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
 ) -> AsyncIterator[TestedConsumer]:
     """A consumer of these handlers."""
     engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
@@ -158,12 +171,22 @@ async def consumer_with(
     registry, signals, clock = CollectorRegistry(), Signals(), SystemClock()
     metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
     telemetry = Telemetry(router, metrics, signals, clock)
-    pipeline = Pipeline(router, sessions, breaker, telemetry, clock, payloads=payloads)
-    intake = Intake(CONSUMER, sessions, pipeline, telemetry, clock, retention_hours=retention_hours)
-    isolation, pace = Isolation(), DeferredOptions(poll_seconds=poll_seconds)
-    consumer = Consumer("tested", queue, intake, breaker, metrics, clock, signals, limits, isolation)
-    deferrals = DeferredWorker(CONSUMER, sessions, pipeline, breaker, telemetry, signals, pace, isolation)
-    tested = TestedConsumer(consumer, deferrals, signals, registry, sessions)
+    pipeline = Pipeline(
+        CONSUMER,
+        router,
+        sessions,
+        breaker,
+        telemetry,
+        clock,
+        decoder=decoder,
+        unknown_types=unknown_types,
+        payloads=payloads,
+        retention_hours=retention_hours,
+    )
+    isolation, options = Isolation(), DeferredOptions(poll_seconds=poll_seconds)
+    consumer = Consumer("tested", queue, pipeline, breaker, metrics, clock, signals, limits, isolation)
+    deferred = DeferredWorker(sessions, pipeline, breaker, signals, options, isolation)
+    tested = TestedConsumer(consumer, deferred, signals, registry, sessions)
     tested.start()
     try:
         yield tested

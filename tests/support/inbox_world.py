@@ -11,17 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from event_trio.broker.queue import Message
 from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
+from event_trio.consumer.delivery import QueueDelivery
 from event_trio.consumer.event import Event
 from event_trio.consumer.maintenance import InboxMaintenance
 from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.outcome import Retry as RetryAfter
-from event_trio.consumer.outcome import Unavailable
-from event_trio.consumer.pipeline.intake import Intake
+from event_trio.consumer.outcome import RetryScheduled, Unavailable
 from event_trio.consumer.pipeline.pipeline import Pipeline
 from event_trio.consumer.policies import FailurePolicy
 from event_trio.consumer.router import Router
 from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
-from event_trio.consumer.sources.delivery import Delivery
 from event_trio.consumer.telemetry import Telemetry
 from event_trio.envelope import Envelope
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
@@ -69,12 +67,11 @@ class World:
         router.handle(Counted, self._record, policy=self.policy)
         metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(self.sessions)
         telemetry = Telemetry(router, metrics, signals, self.clock)
-        pipeline = Pipeline(router, self.sessions, breaker, telemetry, self.clock)
-        self.intake = Intake(CONSUMER, self.sessions, pipeline, telemetry, self.clock, retention_hours=RETENTION_HOURS)
-        self.deferrals = DeferredWorker(
-            CONSUMER, self.sessions, pipeline, breaker, telemetry, signals, DeferredOptions(concurrency=2)
+        self.pipeline = Pipeline(
+            CONSUMER, router, self.sessions, breaker, telemetry, self.clock, retention_hours=RETENTION_HOURS
         )
-        self.upkeep = InboxMaintenance(CONSUMER, self.sessions, metrics, signals, retention_hours=RETENTION_HOURS)
+        self.deferred = DeferredWorker(self.sessions, self.pipeline, breaker, signals, DeferredOptions(concurrency=2))
+        self.maintenance = InboxMaintenance(CONSUMER, self.sessions, metrics, signals, retention_hours=RETENTION_HOURS)
         self.letters = DeadLetters(self.sessions, CONSUMER)
 
     async def clear(self) -> None:
@@ -103,19 +100,19 @@ class World:
         message = Message("m", "r", event.to_bytes().decode(), group, str(event.id), "1", 1, self.clock.now())
         self.crash = crash
         try:
-            outcome = await self.intake.process(Delivery(message, 0.0, 1e9), in_place=False)
+            outcome = await self.pipeline.process(QueueDelivery.of(message, CONSUMER))
         except Crash:
             return
         finally:
             self.crash = False
-        if not lose_acknowledgement and not isinstance(outcome, RetryAfter | Unavailable):
+        if not lose_acknowledgement and not isinstance(outcome, RetryScheduled | Unavailable):
             self.queues[group].pop(0)
 
     async def run_due(self, *, crash: bool) -> None:
         """One pass over what is due."""
         self.crash = crash
         try:
-            await self.deferrals.run_due()
+            await self.deferred.run_due()
         except Crash:
             pass
         finally:
@@ -145,7 +142,7 @@ class World:
 
     async def prune(self) -> None:
         """The inbox forgets."""
-        self.pruned = await self.upkeep.prune() > 0 or self.pruned
+        self.pruned = await self.maintenance.prune() > 0 or self.pruned
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         """What the owner sees."""
@@ -162,7 +159,7 @@ class World:
             await self.redrive(group)
         for _ in range(200):
             await self.pass_hours(10)
-            if not await self.deferrals.run_due():
+            if not await self.deferred.run_due():
                 return
         raise AssertionError("what is put aside never comes to an end")
 

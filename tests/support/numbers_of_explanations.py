@@ -1,11 +1,11 @@
 """The numbers in the prose of the explanations."""
 
 from event_trio.broker import aws, queue
-from event_trio.consumer import isolation
-from event_trio.consumer.pipeline import intake
-from event_trio.consumer.pipeline.failure_classifier import PUT_OFF_MOST
+from event_trio.consumer import delivery, isolation
+from event_trio.consumer.pipeline.failures import UNCOUNTED_FAILURES
+from event_trio.consumer.pipeline.pipeline import UNFINISHED_ATTEMPTS
 from event_trio.consumer.policies import IN_PLACE_SECONDS
-from event_trio.consumer.sources import acknowledgements, delivery
+from event_trio.consumer.sources import acknowledgements
 from event_trio.consumer.sources.deferred import DeferredOptions
 from event_trio.database import connections as database
 from event_trio.inbox.resolution import STEP
@@ -38,7 +38,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
     "docs/explanation/consumer-and-inbox.md": (
         Code("receives ten messages at a time", queue.BATCH),
         Code("in place for at most a minute", IN_PLACE_SECONDS),
-        Code("died over the same message three times", intake.STARTS_WITHOUT_END),
+        Code("died over the same message three times", UNFINISHED_ATTEMPTS),
         Code("up to 1,000 with one call", MOST),
         Code("at most 50 messages", STEP),
         Code("up to eight groups side by side, and after 100 messages", PACE.concurrency, PACE.burst),
@@ -50,9 +50,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Example("a policy of five attempts is five attempts", "a policy as it may be"),
         Code("With delays above a minute", IN_PLACE_SECONDS),
         Code("an event costs 0.2 calls", round(cost("consumer", "aws_calls"), 1)),
-        Code("from the third delivery on", delivery.SUSPECT_FROM),
-        Code("The fourth start is not made", intake.STARTS_WITHOUT_END + 1),
-        Code("from the second such start on", isolation.ALONE_FROM),
+        Code("from the third delivery on", delivery.POSSIBLY_POISONOUS_FROM),
+        Code("The fourth start is not made", UNFINISHED_ATTEMPTS + 1),
+        Code("from the second such start on", isolation.ISOLATED_FROM),
         Code("at most every 50 ms", GAP_SECONDS),
     ),
     "docs/explanation/faults.md": (
@@ -76,7 +76,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Measured("not ready within ten seconds", "integration/test_readiness.py::"
                  "test_readiness_uses_few_calls_and_reports_a_read_only_database"),
         Code("At most fifty messages in one transaction", STEP),
-        Code("After thirty times", PUT_OFF_MOST),
+        Code("After thirty times", UNCOUNTED_FAILURES),
         Code("The next wait for five seconds", database.CONNECT_SECONDS),
     ),
     "docs/explanation/message-groups.md": (

@@ -4,8 +4,8 @@ import json
 from inspect import signature
 
 from event_trio.broker.queue import BATCH
-from event_trio.consumer.build import NET_WAIT_SECONDS
-from event_trio.consumer.pipeline.failure_classifier import PUT_OFF_MOST
+from event_trio.consumer.build import DEAD_LETTER_WAIT_SECONDS
+from event_trio.consumer.pipeline.failures import UNCOUNTED_FAILURES
 from event_trio.consumer.router import LONGEST_TIMEOUT
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.http.body_limit import DEFAULT_BYTES as LARGEST_BODY
@@ -26,7 +26,7 @@ MONTH = 30 * 86_400
 CHECKS = MONTH / default(RelaySettings, "publish_check_wait_seconds")
 QUEUE = "notification-order-events"
 KEPT = attribute(QUEUE, "Queue", "MessageRetentionPeriod")
-DRAIN_EVERY = NET_WAIT_SECONDS + signature(DeadLetterQueueDrain).parameters["idle_seconds"].default
+DRAIN_EVERY = DEAD_LETTER_WAIT_SECONDS + signature(DeadLetterQueueDrain).parameters["idle_seconds"].default
 PRICE_OF_PUBLISHES, PRICE_OF_REQUESTS = 0.30, 0.50
 RUN = "times of one run, which its page says"
 QUOTAS = "Amazon SNS Developer Guide, quotas; Amazon SQS Developer Guide, quotas of messages"
@@ -97,7 +97,7 @@ GUIDES: dict[str, tuple[Entry, ...]] = {
     ),
     "docs/how-to/run-the-demo.md": (Code("places 200 orders at 20 a second", ORDERS, ORDERS_PER_SECOND),),
     "docs/how-to/write-a-consumer.md": (
-        Code("After thirty times in a row", PUT_OFF_MOST),
+        Code("After thirty times in a row", UNCOUNTED_FAILURES),
         Code("at most 240 seconds", LONGEST_TIMEOUT),
     ),
 }  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from event_trio.broker.queue import Message, Queue, RejectedMessage
+from event_trio.consumer.delivery import QueueDelivery
 from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.sources.delivery import Delivery
 from event_trio.consumer.sources.visibility import SAFETY_SECONDS, Heartbeat
 from event_trio.errors import BrokerUnavailable
 from event_trio.testing import FakeClock
@@ -35,9 +35,11 @@ class FakeQueue(Queue):
         return [message for message in asked if message.message_id in self.refuse]
 
 
-def delivery(name: str, *, received_at: float = 0.0) -> Delivery:
+def delivery(name: str, *, received_at: float = 0.0) -> QueueDelivery:
     message = Message(name, f"handle-{name}", "{}", "group", name, "1", 1, datetime.now(UTC))
-    return Delivery(message, received_at=received_at, visible_at=received_at + SECONDS - SAFETY_SECONDS)
+    return QueueDelivery.of(
+        message, "tested", received_at=received_at, visible_at=received_at + SECONDS - SAFETY_SECONDS
+    )
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ async def test_it_is_bounded(heartbeat: Heartbeat, queue: FakeQueue, clock: Fake
     while clock.seconds < LIMIT + SECONDS:
         await heartbeat.beat([held])
         clock.seconds += heartbeat.interval
-    assert held.is_lost(clock.seconds)
+    assert held.is_expired(clock.seconds)
     assert len(queue.extended) <= LIMIT / heartbeat.interval
 
 
@@ -87,7 +89,7 @@ async def test_it_ends_with_the_handlers_task(heartbeat: Heartbeat, queue: FakeQ
     assert queue.extended == []
 
 
-async def test_two_beats_may_fail_before_a_message_is_lost(
+async def test_two_beats_may_fail_before_a_message_expires(
     heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock
 ) -> None:
     held = delivery("held")
@@ -95,23 +97,25 @@ async def test_two_beats_may_fail_before_a_message_is_lost(
     for _ in range(2):
         clock.seconds += heartbeat.interval
         await heartbeat.beat([held])
-    assert not held.is_lost(clock.seconds)
+    assert not held.is_expired(clock.seconds)
     queue.fails = False
     await heartbeat.beat([held])
     assert queue.extended == ["held"]
     clock.seconds += SECONDS
-    assert held.is_lost(clock.seconds)
+    assert held.is_expired(clock.seconds)
     await heartbeat.beat([held])
     assert queue.extended == ["held"]
 
 
-async def test_what_the_broker_refuses_is_lost(heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock) -> None:
+async def test_a_message_whose_extension_is_rejected_has_expired(
+    heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock
+) -> None:
     first, second = delivery("first"), delivery("second")
     queue.refuse = {"first"}
     clock.seconds = 15.0
     await heartbeat.beat([first, second])
-    assert first.is_lost(clock.seconds)
-    assert not second.is_lost(clock.seconds)
+    assert first.is_expired(clock.seconds)
+    assert not second.is_expired(clock.seconds)
 
 
 async def test_what_the_broker_refuses_for_now_is_asked_for_again(
@@ -128,7 +132,7 @@ async def test_what_the_broker_refuses_for_now_is_asked_for_again(
     clock.seconds = 15.0
     await heartbeat.beat([first, second])
     assert first.visible_at == SECONDS - SAFETY_SECONDS
-    assert second.is_lost(clock.seconds)
+    assert second.is_expired(clock.seconds)
     assert heartbeat.due([first]) == [first]
 
 
@@ -164,7 +168,7 @@ async def test_an_answer_about_an_old_receipt_handle_says_nothing_of_what_came_a
     await heartbeat.beat([refused, extended])
     assert [held.visible_at for held in (refused, extended)] == [heartbeat.visible_at(40.0)] * 2
     assert refused.message.receipt_handle == "new"
-    assert not refused.suspect, "the process that has it lives"
+    assert not refused.possibly_poisonous, "the process that has it has not ended"
 
 
 def test_a_visibility_too_short_to_extend_is_refused(queue: FakeQueue, clock: FakeClock) -> None:

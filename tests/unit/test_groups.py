@@ -14,11 +14,11 @@ CONCURRENCY = 3
 CAPACITY = 12
 
 
-def filled(*items: str, concurrency: int = 2, alone: frozenset[str] = frozenset()) -> InFlightMessages[str]:
+def filled(*items: str, concurrency: int = 2, isolated: frozenset[str] = frozenset()) -> InFlightMessages[str]:
     """Groups with items like `a1`, of group `a`."""
     groups = InFlightMessages[str](concurrency=concurrency, capacity=100)
     for item in items:
-        groups.add(item[0], item, alone=item in alone)
+        groups.add(item[0], item, isolated=item in isolated)
     return groups
 
 
@@ -51,7 +51,7 @@ def test_a_waiting_group_holds_no_slot_and_keeps_its_order() -> None:
 
 
 def test_a_message_alone_waits_for_the_others_and_is_not_overtaken() -> None:
-    groups = filled("a1", "b1", "c1", concurrency=3, alone=frozenset({"b1"}))
+    groups = filled("a1", "b1", "c1", concurrency=3, isolated=frozenset({"b1"}))
     assert groups.take() == ("a", "a1")
     assert groups.take() is None
     groups.finish("a")
@@ -81,7 +81,7 @@ def test_there_is_only_so_much_room() -> None:
     groups = InFlightMessages[str](concurrency=1, capacity=1)
     groups.add("a", "a1")
     assert groups.room == 0
-    with pytest.raises(ValueError, match="in hand"):
+    with pytest.raises(ValueError, match="in memory"):
         groups.add("b", "b1")
     with pytest.raises(ValueError, match="capacity"):
         InFlightMessages[str](concurrency=2, capacity=1)
@@ -120,12 +120,12 @@ class GroupsMachine(RuleBasedStateMachine):
         self.number = 0
         self.now = 0.0
 
-    @rule(name=NAMES, alone=st.booleans())
-    def add(self, name: str, alone: bool) -> None:
+    @rule(name=NAMES, isolated=st.booleans())
+    def add(self, name: str, isolated: bool) -> None:
         if self.groups.room:
             self.number += 1
-            self.queues[name].append((name, self.number, alone))
-            self.groups.add(name, (name, self.number, alone), alone=alone)
+            self.queues[name].append((name, self.number, isolated))
+            self.groups.add(name, (name, self.number, isolated), isolated=isolated)
 
     @rule()
     def take(self) -> None:

@@ -12,7 +12,7 @@ async def test_handlers_run_beside_each_other() -> None:
     isolation, both = Isolation(), asyncio.Barrier(2)
 
     async def run() -> None:
-        async with isolation.beside():
+        async with isolation.shared():
             await both.wait()
 
     await asyncio.wait_for(asyncio.gather(run(), run()), 10)
@@ -22,16 +22,16 @@ async def test_nobody_overtakes_what_waits_to_run_alone() -> None:
     isolation, order, release = Isolation(), list[str](), asyncio.Event()
 
     async def first() -> None:
-        async with isolation.beside():
+        async with isolation.shared():
             await release.wait()
         order.append("first")
 
     async def alone() -> None:
-        async with isolation.alone():
+        async with isolation.isolated():
             order.append("alone")
 
     async def late() -> None:
-        async with isolation.beside():
+        async with isolation.shared():
             order.append("late")
 
     tasks = []
@@ -48,11 +48,11 @@ async def test_who_gives_up_waiting_holds_up_nobody() -> None:
     isolation, release = Isolation(), asyncio.Event()
 
     async def hold() -> None:
-        async with isolation.beside():
+        async with isolation.shared():
             await release.wait()
 
     async def alone() -> None:
-        async with isolation.alone():
+        async with isolation.isolated():
             raise AssertionError("it was not its turn")
 
     holding = asyncio.create_task(hold())
@@ -62,7 +62,7 @@ async def test_who_gives_up_waiting_holds_up_nobody() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(10), isolation.beside():
+    async with asyncio.timeout(10), isolation.shared():
         release.set()
     await holding
 
@@ -72,7 +72,7 @@ async def test_whatever_comes_and_is_cancelled_alone_is_alone_and_all_end() -> N
     chance = random.Random(7)
 
     async def run(how: str) -> None:
-        async with isolation.alone() if how == "alone" else isolation.beside():
+        async with isolation.isolated() if how == "alone" else isolation.shared():
             running.append(how)
             assert running == ["alone"] or "alone" not in running
             for _ in range(chance.randrange(4)):
@@ -89,5 +89,5 @@ async def test_whatever_comes_and_is_cancelled_alone_is_alone_and_all_end() -> N
     async with asyncio.timeout(10):
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert [error for error in ended if error is not None and not isinstance(error, asyncio.CancelledError)] == []
-    async with asyncio.timeout(10), isolation.alone():
+    async with asyncio.timeout(10), isolation.isolated():
         assert running == []

@@ -10,7 +10,6 @@ from event_trio.clock import SystemClock
 from event_trio.consumer.database_breaker import DatabaseBreaker
 from event_trio.consumer.event import Event
 from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.pipeline.intake import Intake
 from event_trio.consumer.pipeline.pipeline import Pipeline
 from event_trio.consumer.policies import RetryInPlace
 from event_trio.consumer.router import COMMIT_SECONDS, LONGEST_TIMEOUT, NoRoute, Route, Router, Stale
@@ -18,11 +17,10 @@ from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
 from event_trio.consumer.sources.worker import Consumer, Limits
 from event_trio.consumer.telemetry import Telemetry
 from event_trio.contracts.payload import EventPayload
-from event_trio.envelope import Envelope
 from event_trio.errors import ConfigurationError
+from event_trio.inbox.delivery import DecodedMessage
 from event_trio.signals import Signals
 from event_trio.testing import MemoryQueue
-from tests.support.events import envelope_of
 
 
 class Counted(EventPayload):
@@ -38,8 +36,8 @@ async def record(session: AsyncSession, event: Event[Any], acted: Any) -> None:
     """Nothing."""
 
 
-def of(event_type: str, version: int) -> Envelope:
-    return envelope_of(Counted(), dataschema=f"https://schemas.example.com/{event_type}/{version}", type=event_type)
+def of(event_type: str, version: int) -> DecodedMessage:
+    return DecodedMessage(id="1", type=event_type, version=version)
 
 
 def test_a_handler_is_found_by_type_and_major_version() -> None:
@@ -96,11 +94,10 @@ def test_a_consumer_that_keeps_messages_for_less_than_a_handler_may_take_is_refu
         Signals(),
     )
     telemetry = Telemetry(router, metrics, signals, clock)
-    pipeline = Pipeline(router, sessions, breaker, telemetry, clock)
-    intake = Intake("tested", sessions, pipeline, telemetry, clock)
+    pipeline = Pipeline("tested", router, sessions, breaker, telemetry, clock)
     with pytest.raises(ConfigurationError, match="20 s"):
-        DeferredWorker("tested", sessions, pipeline, breaker, telemetry, signals, DeferredOptions(lease_seconds=30.0))
-    DeferredWorker("tested", sessions, pipeline, breaker, telemetry, signals, DeferredOptions(lease_seconds=50.0))
+        DeferredWorker(sessions, pipeline, breaker, signals, DeferredOptions(lease_seconds=30.0))
+    DeferredWorker(sessions, pipeline, breaker, signals, DeferredOptions(lease_seconds=50.0))
     limits = Limits(hold_seconds=30.0)
     with pytest.raises(ConfigurationError, match="20 s"):
-        Consumer("tested", MemoryQueue(), intake, breaker, metrics, clock, signals, limits)
+        Consumer("tested", MemoryQueue(), pipeline, breaker, metrics, clock, signals, limits)

@@ -19,14 +19,15 @@ from ..http_client.client import async_client, network_route
 from ..lifecycle import Loop
 from ..signals import Signals
 from .database_breaker import DatabaseBreaker
+from .decoders import Decoder, cloud_events
 from .deployment_check import DeploymentCheck
 from .isolation import Isolation
 from .maintenance import InboxMaintenance
 from .metrics import ConsumerMetrics
 from .options import ConsumerOptions
 from .payloads import PayloadOptions, PayloadReader
-from .pipeline.intake import Intake
 from .pipeline.pipeline import Pipeline
+from .policies import UnknownTypes
 from .router import Router
 from .settings import ConsumerSettings
 from .sources.dead_letter_queues import DeadLetterQueueDrain
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
 
-PACE = DeferredOptions()
+DEFERRED = DeferredOptions()
 OTHER_LOOPS = 6
-"""Connections at the same time besides those of handlers: what is due is looked for, the database probed, the inbox
-kept, the nets emptied, marks taken back."""
-NET_WAIT_SECONDS = 1
-"""The nets are nearly always empty: they are looked into now and then, without a long poll."""
+"""Connections besides those of handlers: to look for due messages, probe the database, maintain the inbox, drain the
+dead-letter queues, and remove unfinished attempts."""
+DEAD_LETTER_WAIT_SECONDS = 1
+"""Dead-letter queues are nearly always empty, so they are read now and then, without a long poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def engine_for(url: str, options: ConsumerOptions, *, application_name: str) -> 
         application_name=application_name,
         # Kept, or connections come and go with every event of a backlog.
         pool_size=options.concurrency,
-        overflow=PACE.concurrency + OTHER_LOOPS,
+        overflow=DEFERRED.concurrency + OTHER_LOOPS,
     )
     return limit_waits(engine)
 
@@ -136,11 +137,25 @@ async def connected(
     signals: Signals,
     *,
     after_commit: Callable[[], None],
+    decoder: Decoder = cloud_events,
+    unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
 ) -> AsyncIterator[Consuming]:
     """The consumer of any queue, with the connections to the broker that it needs."""
     async with sqs(aws) as client, sns(aws) as topics, _payloads(options) as payloads:
         yield _wire(
-            subscription, source, router, options, sessions, registry, signals, client, topics, payloads, after_commit
+            subscription,
+            source,
+            router,
+            options,
+            sessions,
+            registry,
+            signals,
+            client,
+            topics,
+            payloads,
+            after_commit,
+            decoder,
+            unknown_types,
         )
 
 
@@ -163,13 +178,26 @@ def _wire(
     topics: SNSClient,
     payloads: PayloadReader | None,
     after_commit: Callable[[], None],
+    decoder: Decoder,
+    unknown_types: UnknownTypes,
 ) -> Consuming:
     clock = SystemClock()
     metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
     telemetry = Telemetry(router, metrics, signals, clock, subject_name=subscription.subject_name)
-    pipeline = Pipeline(router, sessions, breaker, telemetry, clock, after_commit=after_commit, payloads=payloads)
     hours = options.inbox_retention_days * 24
-    intake = Intake(subscription.consumer, sessions, pipeline, telemetry, clock, retention_hours=hours)
+    pipeline = Pipeline(
+        subscription.consumer,
+        router,
+        sessions,
+        breaker,
+        telemetry,
+        clock,
+        decoder=decoder,
+        unknown_types=unknown_types,
+        payloads=payloads,
+        retention_hours=hours,
+        after_commit=after_commit,
+    )
     queue = _queue(client, source.queue)
     limits = Limits(
         concurrency=options.concurrency,
@@ -179,20 +207,30 @@ def _wire(
         polling=Polling(wait_seconds=options.queue_wait_seconds, visibility_seconds=options.visibility_seconds),
     )
     isolation = Isolation()
-    consumer = Consumer("consumer", queue, intake, breaker, metrics, clock, signals, limits, isolation)
+    consumer = Consumer("consumer", queue, pipeline, breaker, metrics, clock, signals, limits, isolation)
     name = subscription.consumer
-    deferrals = DeferredWorker(name, sessions, pipeline, breaker, telemetry, signals, PACE, isolation)
-    upkeep = InboxMaintenance(name, sessions, metrics, signals, retention_hours=hours)
-    wait = min(options.queue_wait_seconds, NET_WAIT_SECONDS)
-    loops: list[Loop] = [consumer, deferrals, upkeep]
+    deferred = DeferredWorker(sessions, pipeline, breaker, signals, DEFERRED, isolation)
+    maintenance = InboxMaintenance(name, sessions, metrics, signals, retention_hours=hours)
+    wait = min(options.queue_wait_seconds, DEAD_LETTER_WAIT_SECONDS)
+    loops: list[Loop] = [consumer, deferred, maintenance]
     for loop, where, reason in (
         ("received-too-often", source.dead_letter_queue, "received_too_often"),
         ("undelivered", source.undelivered_queue, "undelivered"),
     ):
         if where is not None:
-            net = _queue(client, where)
+            dead_letter_queue = _queue(client, where)
             loops.append(
-                DeadLetterQueueDrain(loop, name, net, sessions, metrics, signals, reason=reason, wait_seconds=wait)
+                DeadLetterQueueDrain(
+                    loop,
+                    name,
+                    dead_letter_queue,
+                    sessions,
+                    metrics,
+                    signals,
+                    reason=reason,
+                    wait_seconds=wait,
+                    decoder=decoder,
+                )
             )
     if source.topic is not None and source.dead_letter_queue is not None:
         check = DeploymentCheck(

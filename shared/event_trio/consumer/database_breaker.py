@@ -1,4 +1,4 @@
-"""Closed while the database is down: nothing is received and nothing is started until it takes writes again."""
+"""The circuit breaker of the database: while it is open, nothing is received and no handler is started."""
 
 from __future__ import annotations
 
@@ -18,67 +18,71 @@ log = structlog.get_logger(__name__)
 PROBE = Backoff(first=0.1, factor=2.0, cap=5.0, jitter=0.5)
 PROBE_SECONDS = 5.5  # a little more than connecting may take, and waiting for a connection of the pool
 FLAPS_SECONDS = 10.0
-"""Closed again within so long after it opened, it does not begin to probe anew, but goes on where it was."""
+"""If it opens again this soon after it closed, the delays between probes continue to grow."""
 
 
 class DatabaseBreaker:
-    """Whether the database can be worked with. It is closed by whoever meets a failure, and opens by itself."""
+    """Opens at the first failure of the database as a whole, and closes when a probe can write.
+
+    Unlike `CircuitBreaker` it needs no count of failures, for a failure is confirmed by a probe, and no traffic probes
+    it: `run` does.
+    """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
         self._sessions = sessions
-        self._opened = asyncio.Event()
-        self._opened.set()
         self._closed = asyncio.Event()
-        self._error: str | None = None
+        self._closed.set()
+        self._opened = asyncio.Event()
+        self._reason: str | None = None
         self._probing: asyncio.Task[bool] | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether messages may be received and started."""
-        return self._opened.is_set()
+    def is_closed(self) -> bool:
+        """Whether messages may be received and handlers started."""
+        return self._closed.is_set()
 
     @property
-    def trouble(self) -> str | None:
-        """Why the breaker is closed, or None."""
-        return self._error
+    def reason(self) -> str | None:
+        """Why the breaker is open, or None."""
+        return self._reason
 
-    def close(self, error: str) -> None:
-        """The database failed."""
-        if self.is_open:
-            log.warning("the database fails; waiting for it", action="consumer.database_unavailable", error=error)
-        self._error = error
-        self._opened.clear()
-        self._closed.set()
+    def record_failure(self, reason: str) -> None:
+        """The database as a whole failed."""
+        if self.is_closed:
+            log.warning("the database is unavailable", action="consumer.database_unavailable", error=reason)
+        self._reason = reason
+        self._closed.clear()
+        self._opened.set()
 
-    async def opened(self) -> None:
-        """Wait until the breaker is open."""
-        await self._opened.wait()
+    async def closed(self) -> None:
+        """Wait until the breaker is closed."""
+        await self._closed.wait()
 
-    async def run(self, on_open: Callable[[], None]) -> None:
-        """Probe the database whenever the breaker is closed, until cancelled; `on_open` is told when it opens."""
-        failures, opened_at = 0, -FLAPS_SECONDS
+    async def run(self, on_close: Callable[[], None]) -> None:
+        """Probe the database whenever the breaker is open, until cancelled; call `on_close` when it closes."""
+        failures, closed_at = 0, -FLAPS_SECONDS
         while True:
-            await self._closed.wait()
-            flaps = time.monotonic() - opened_at < FLAPS_SECONDS
+            await self._opened.wait()
+            flaps = time.monotonic() - closed_at < FLAPS_SECONDS
             failures = failures + 1 if flaps else 0
             if flaps:
-                await _wait(failures)
+                await asyncio.sleep(PROBE.delay(failures))
             while not await self.answers():
                 failures += 1
-                await _wait(failures)
-            opened_at = time.monotonic()
+                await asyncio.sleep(PROBE.delay(failures))
+            closed_at = time.monotonic()
             if failures:
-                log.info("the database answers again", action="consumer.database_available", probes=failures + 1)
-            self._error = None
-            self._closed.clear()
-            self._opened.set()
-            on_open()
+                log.info("the database is available", action="consumer.database_available", probes=failures + 1)
+            self._reason = None
+            self._opened.clear()
+            self._closed.set()
+            on_close()
 
     async def answers(self) -> bool:
-        """Whether the database takes a write right now; who asks at one time shares one attempt.
+        """Whether the database accepts a write now. Concurrent callers share one probe.
 
-        A write, for a standby, a full disk and a read-only database answer questions well. It is rolled back, and of
-        the inbox's own tables, without which nothing can be handled.
+        The probe writes, because a standby, a full disk and a read-only database answer queries. It writes to a table
+        of the inbox, without which nothing can be handled, and is rolled back.
         """
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe())
@@ -88,11 +92,7 @@ class DatabaseBreaker:
         try:
             async with asyncio.timeout(PROBE_SECONDS), self._sessions() as session:
                 await unfinished_attempts.try_to_write(session)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it was not written
-            # A lock that somebody holds on the table is no outage: the database says so.
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was written
+            # A lock on the table is not an outage: the database answered.
             return fault_of(error) is Fault.TRANSIENT
         return True
-
-
-async def _wait(failures: int) -> None:
-    await asyncio.sleep(PROBE.delay(failures))

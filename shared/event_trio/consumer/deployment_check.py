@@ -1,4 +1,4 @@
-"""Compares what was deployed with what the code expects: the subscription's filter, and how long things are kept."""
+"""Compares the deployment with what the code expects: the subscription's filter, and the retention."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DAY = 86_400.0
 
 
 class DeploymentCheck:
-    """A loop for the supervisor: at the start, and every ten minutes. What differs is a warning and a figure."""
+    """A loop for the supervisor: at the start, and every ten minutes. A difference is a warning and a metric."""
 
     name = "deployment-check"
 
@@ -36,7 +36,7 @@ class DeploymentCheck:
         client: SNSClient,
         topic: str,
         queue: Queue,
-        net: Queue,
+        dead_letter_queue: Queue,
         router: Router,
         metrics: ConsumerMetrics,
         signals: Signals,
@@ -47,7 +47,7 @@ class DeploymentCheck:
         self._client = client
         self._topic = topic
         self._queue = queue
-        self._net = net
+        self._dead_letter_queue = dead_letter_queue
         self._router = router
         self._metrics = metrics
         self._signals = signals
@@ -69,19 +69,22 @@ class DeploymentCheck:
             await pause(stopping, AGAIN_SECONDS)
 
     async def check(self) -> None:
-        """Look once; raises BrokerUnavailable."""
+        """Check once; raises BrokerUnavailable."""
         attributes = await self._queue.attributes()
         filtered = await filtered_types(self._client, topic=self._topic, queue_arn=attributes["QueueArn"])
         kept = float(attributes["MessageRetentionPeriod"]) / DAY
-        kept_dead = float((await self._net.attributes())["MessageRetentionPeriod"]) / DAY
+        kept_as_dead_letter = float((await self._dead_letter_queue.attributes())["MessageRetentionPeriod"]) / DAY
         self._compare_filter(filtered)
-        self._compare_retention(kept + kept_dead)
+        self._compare_retention(kept + kept_as_dead_letter)
         self._signals.emit("deployment.checked")
 
     def _compare_filter(self, filtered: frozenset[str] | None) -> None:
         handled = self._router.types
-        unhandled, unheard = (filtered or frozenset()) - handled, handled - (handled if filtered is None else filtered)
-        differs = filtered is None or bool(unhandled or unheard)
+        unhandled, undelivered = (
+            (filtered or frozenset()) - handled,
+            handled - (handled if filtered is None else filtered),
+        )
+        differs = filtered is None or bool(unhandled or undelivered)
         self._metrics.deployment_differs.labels("filter").set(differs)
         if differs:
             log.warning(
@@ -90,7 +93,7 @@ class DeploymentCheck:
                 topic=self._topic,
                 filters=filtered is not None,
                 without_handler=sorted(unhandled),
-                never_delivered=sorted(unheard),
+                never_delivered=sorted(undelivered),
             )
 
     def _compare_retention(self, queues: float) -> None:
@@ -99,7 +102,7 @@ class DeploymentCheck:
         self._metrics.deployment_differs.labels("retention").set(short)
         if short:
             log.error(
-                "the inbox forgets before the last repetition can come: raise INBOX_RETENTION_DAYS",
+                "inbox rows are pruned before the last repetition can arrive: raise INBOX_RETENTION_DAYS",
                 action="deployment.retention_short",
                 days=self._inbox_days,
                 needed=round(needed, 2),

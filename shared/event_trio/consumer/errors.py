@@ -1,4 +1,4 @@
-"""What can go wrong around a handler, told apart: the event's fault, or the database's."""
+"""The errors of handlers and messages, and which errors say nothing about the event."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ class Reject(EventTrioError):
     """The handler will never accept this event: no attempt is left."""
 
 
+class MalformedMessage(EventTrioError):
+    """The message cannot be decoded."""
+
+
 class InvalidPayload(EventTrioError):
-    """The event's data are not what its type promises."""
+    """The payload does not match the schema of its type."""
 
 
 class RetryLater(EventTrioError):
-    """The handler asks to run again after so many seconds; that is a failed attempt."""
+    """The handler asks to run again after so many seconds. It counts as a failed attempt."""
 
     def __init__(self, seconds: float, message: str | None = None) -> None:
         super().__init__(message)
@@ -24,7 +28,7 @@ class RetryLater(EventTrioError):
 
 
 class DependencyUnavailable(EventTrioError):
-    """Something that the handler needs is down as a whole: nobody's attempt."""
+    """Something that the handler needs is unavailable. It is not counted as an attempt."""
 
     def __init__(self, seconds: float, message: str | None = None) -> None:
         super().__init__(message)
@@ -32,12 +36,17 @@ class DependencyUnavailable(EventTrioError):
 
 
 class HandlerTimeout(EventTrioError):
-    """The handler took longer than it may."""
+    """The handler exceeded its timeout."""
+
+
+class TransactionEnded(EventTrioError):
+    """The handler ended the transaction that it was given. Only its caller may commit or roll back."""
 
 
 def is_database_failure(error: BaseException) -> bool:
-    """Whether an error says nothing about the event: the database is away or refuses, or others were in the way.
+    """Whether an error says nothing about the event: the database is unavailable, or the transaction conflicted.
 
-    False for violated constraints, bad values, wrong SQL, missing grants, and for what the database did not raise.
+    False for violated constraints, invalid values, wrong SQL, missing grants, and errors that the database did not
+    raise.
     """
     return fault_of(error) in (Fault.UNAVAILABLE, Fault.TRANSIENT)

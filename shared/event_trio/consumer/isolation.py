@@ -1,4 +1,4 @@
-"""Lets what may kill the process run alone in it: what dies with it would look as guilty."""
+"""Runs a possibly poisonous message in isolation, so that no other one is running when the process ends."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-ALONE_FROM = 2
-"""Starts without an end from which on a message that was put aside runs alone. One end of the process says little: up
-to then it is enough that no other such message runs beside it."""
+ISOLATED_FROM = 2
+"""The unfinished starts from which on a deferred message runs in isolation. One end of the process is weak evidence: up
+to then it is enough that no other such message runs at the same time."""
 
 
 class Isolation:
-    """One for all loops of a process that run handlers. Handlers run beside each other, or one runs alone.
+    """Shared by all loops of a process that run handlers. Handlers run concurrently, or one runs in isolation.
 
-    Who waits to run alone is not overtaken, or a steady stream of others would keep it waiting.
+    A handler that waits to run in isolation is not overtaken, or a steady stream of others would keep it waiting.
     """
 
     def __init__(self) -> None:
         self._running = 0
-        self._alone: deque[asyncio.Event] = deque()
-        self._runs_alone = False
-        self._opened = asyncio.Event()
-        self._opened.set()
+        self._waiting: deque[asyncio.Event] = deque()
+        self._is_isolated = False
+        self._admits = asyncio.Event()
+        self._admits.set()
 
     @asynccontextmanager
-    async def beside(self) -> AsyncIterator[None]:
-        """Run beside others, once nobody runs alone or waits to."""
-        while not self._opened.is_set():
-            await self._opened.wait()
+    async def shared(self) -> AsyncIterator[None]:
+        """Run beside others, once nothing runs or waits to run in isolation."""
+        while not self._admits.is_set():
+            await self._admits.wait()
         self._running += 1
         try:
             yield
@@ -38,26 +38,26 @@ class Isolation:
             self._admit()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
+    async def isolated(self) -> AsyncIterator[None]:
         """Run while nothing else does."""
         turn = asyncio.Event()
-        self._alone.append(turn)
+        self._waiting.append(turn)
         self._admit()
         try:
             await turn.wait()
             yield
         finally:
             if turn.is_set():
-                self._runs_alone = False
+                self._is_isolated = False
             else:
-                self._alone.remove(turn)
+                self._waiting.remove(turn)
             self._admit()
 
     def _admit(self) -> None:
-        if self._alone and not self._running and not self._runs_alone:
-            self._runs_alone = True
-            self._alone.popleft().set()
-        if self._alone or self._runs_alone:
-            self._opened.clear()
+        if self._waiting and not self._running and not self._is_isolated:
+            self._is_isolated = True
+            self._waiting.popleft().set()
+        if self._waiting or self._is_isolated:
+            self._admits.clear()
         else:
-            self._opened.set()
+            self._admits.set()

@@ -1,4 +1,4 @@
-"""What a consumer's tables need from time to time: old inbox rows are forgotten, what is put aside is measured."""
+"""Maintains the inbox: old rows are pruned, deferred messages are counted."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class InboxMaintenance:
             except Exception as error:
                 if not is_database_failure(error):
                     raise
-                log.warning("the inbox cannot be kept", action="inbox_maintenance.failed", error=describe(error))
+                log.warning("the inbox cannot be maintained", action="inbox_maintenance.failed", error=describe(error))
             await pause(stopping, BETWEEN_STEPS_SECONDS if pruned == STEP else BETWEEN_ROUNDS_SECONDS)
 
     async def prune(self) -> int:
-        """One step; returns how many rows were forgotten."""
+        """Prune once; returns how many rows were deleted."""
         async with self._sessions.begin() as session:
             pruned = await prune(session, self._consumer, hours=self._hours, limit=STEP)
         self._metrics.pruned.inc(pruned)
@@ -63,7 +63,7 @@ class InboxMaintenance:
         return pruned
 
     async def measure(self) -> None:
-        """Say how much is put aside, and how old the oldest is."""
+        """Set the metrics of deferred messages."""
         async with self._sessions() as session:
             found = await measure(session, self._consumer)
         for status, (count, seconds) in found.items():

@@ -1,4 +1,4 @@
-"""The figures of a consumer, on the registry that the process owns."""
+"""The metrics of a consumer, on the registry of its process."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 
 
 class ConsumerMetrics:
-    """What a consumer counts. Labels never carry ids; a type that no handler was declared for is `unknown`."""
+    """The metrics. Labels never carry ids; a type that no handler was declared for is `unknown`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
             "consumer_events_total",
-            "Deliveries by event type and by what became of them.",
+            "Deliveries, by event type and outcome.",
             ["type", "outcome"],
             registry=registry,
         )
         self.latency = Histogram(
             "consumer_delivery_latency_seconds",
-            "From the time an event states to the commit of its handler.",
+            "From the time of an event to the commit of its handler.",
             ["type"],
             buckets=LATENCY_BUCKETS,
             registry=registry,
@@ -32,10 +32,10 @@ class ConsumerMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
-        self.messages = Gauge("consumer_messages", "Messages in hand, by state.", ["state"], registry=registry)
+        self.messages = Gauge("consumer_messages", "Messages in memory, by state.", ["state"], registry=registry)
         self.failed_calls = Counter(
             "consumer_failed_calls_total",
-            "Calls to the queue that failed, or entries refused.",
+            "Failed calls to the queue, and rejected entries of batches.",
             ["call"],
             registry=registry,
         )
@@ -44,7 +44,7 @@ class ConsumerMetrics:
         )
         self.unstorable = Counter(
             "consumer_unstorable_messages_total",
-            "Attempts to take in a message of a dead-letter queue that the database refuses; it stays there.",
+            "Attempts to store a message of a dead-letter queue that the database rejects; it stays in the queue.",
             ["reason"],
             registry=registry,
         )
@@ -52,11 +52,11 @@ class ConsumerMetrics:
             "consumer_receiving", "1 while the consumer can read its queue, else 0.", registry=registry
         )
         self.abandoned = Counter(
-            "consumer_abandoned_total", "Messages left to expire and to be delivered again.", registry=registry
+            "consumer_abandoned_total", "Messages left to expire, which are delivered again.", registry=registry
         )
         self.received_again = Counter(
             "consumer_received_again_total",
-            "Messages received again by the instance that has them in hand: its heartbeat came too late.",
+            "Messages received again by the instance that has them in memory: its heartbeat was late.",
             registry=registry,
         )
         self.deferred = Gauge(
@@ -67,14 +67,14 @@ class ConsumerMetrics:
         )
         self.oldest_deferred = Gauge(
             "consumer_deferred_oldest_seconds",
-            "How long ago the oldest of them was put aside.",
+            "Age of the oldest deferred message, by status.",
             ["status"],
             registry=registry,
         )
-        self.pruned = Counter("consumer_inbox_pruned_total", "Old inbox rows that were forgotten.", registry=registry)
+        self.pruned = Counter("consumer_inbox_pruned_total", "Old inbox rows that were pruned.", registry=registry)
         self.deployment_differs = Gauge(
             "consumer_deployment_differs",
-            "1 while what is deployed is not what the code expects, else 0: the filter, the retention.",
+            "1 while the deployment differs from what the code expects, else 0: the filter, the retention.",
             ["check"],
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""What became of a delivery: every way it can end, as one sum type."""
+"""The outcomes of a delivery, as one sum type."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class Handled:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """It had been processed before: nothing was done."""
+    """The event had been processed before; nothing was done."""
 
     name = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """It was stale, and its handler wants only the latest state: the inbox row alone is committed."""
+    """The event was stale, and its handler wants only the latest state; only the inbox row is committed."""
 
     name = "skipped_stale"
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Its handler failed, and its policy is to leave it at that: the inbox row alone is committed."""
+    """The event was not handled, by its policy; only the inbox row is committed."""
 
     reason: str
     error: str
@@ -43,7 +43,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class FailurePublished:
-    """Its handler failed; that it did is recorded as an event, in one transaction with the inbox row."""
+    """The handler failed, and an event that says so was recorded in one transaction with the inbox row."""
 
     reason: str
     error: str
@@ -53,7 +53,7 @@ class FailurePublished:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """It is put aside, to run again after so many seconds (or, with None, after those of its group before it)."""
+    """The message is deferred: it runs again after so many seconds; with None, after the earlier ones of its group."""
 
     after: float | None
     error: str
@@ -63,7 +63,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class DeadLettered:
-    """It will not be handled: the dead letter and the inbox row are committed."""
+    """The event will not be handled; the dead letter and the inbox row are committed."""
 
     reason: str
     error: str
@@ -72,8 +72,8 @@ class DeadLettered:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """The handler failed; it runs again after so many seconds, and its group waits for it."""
+class RetryScheduled:
+    """The handler failed. It runs again after so many seconds, and its group waits for it."""
 
     after: float
     error: str
@@ -83,8 +83,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The database failed: nobody's attempt. It runs again when the database is back, if that failed as a `whole`;
-    otherwise this transaction alone lost, to others or to a limit, and its group runs again a little later.
+    """The database failed, which is not counted as an attempt.
+
+    If it failed as a `whole`, the event runs again when the database accepts a write. Otherwise only this transaction
+    conflicted with others or met a limit, and the event's group runs again a little later.
     """
 
     error: str
@@ -95,8 +97,8 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class NeedsIsolation:
-    """It has not run: a process died over it, so it is to run while nothing else does."""
+    """The event has not run: a process ended while it was handled, so it must run while nothing else does."""
 
 
-Done: TypeAlias = Handled | Duplicate | Skipped | Ignored | FailurePublished | Deferred | DeadLettered
-Outcome: TypeAlias = Done | Retry | Unavailable
+Completed: TypeAlias = Handled | Duplicate | Skipped | Ignored | FailurePublished | Deferred | DeadLettered
+Outcome: TypeAlias = Completed | RetryScheduled | Unavailable

@@ -1,4 +1,4 @@
-"""Reads the payload of an event that carries none from where its publisher keeps it."""
+"""Reads the payload of an event from its publisher, when the event carries only a reference."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ log = structlog.get_logger(__name__)
 AGAIN = Backoff(first=0.1, factor=3.0, cap=1.0, jitter=0.5)
 LEAST_WAIT_SECONDS = 1.0
 OUTAGES = frozenset({401, 403, 408, 429})
-"""Beside all of 5xx, the answers that are not about the event: a token that is wrong, too many or too slow requests."""
+"""Responses that say nothing about the event, as all of 5xx: a wrong token, too many or too slow requests."""
 
 
 class PayloadMissing(EventTrioError):
-    """The publisher does not know the event (yet): it is asked again."""
+    """The publisher does not know the event yet; it is asked again."""
 
 
 class PayloadRefused(EventTrioError):
-    """The publisher gives no payload for this event; others it may give: a failed attempt of this one."""
+    """The publisher returned no payload for this event, which counts as a failed attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """The publisher has erased the payload on purpose, and says so."""
+    """The publisher has erased the payload on purpose (410)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadOptions:
-    """How payloads are read. Only addresses that begin with one of `origins` are asked: the rest is no publisher's."""
+    """How payloads are read. Only addresses that begin with one of `origins` are requested."""
 
     origins: Sequence[str]
     token: str | None = None
     timeout: float = 5.0
     attempts: int = 3
     largest: int = 4 * 1024 * 1024
-    """The largest answer that is read, in bytes when unpacked."""
+    """The largest response that is read, in bytes after decompression."""
     trip: CircuitBreakerOptions = field(
         default_factory=lambda: CircuitBreakerOptions(
             failures=3, backoff=Backoff(first=1.0, factor=2, cap=30.0, jitter=0.5)
@@ -58,7 +58,7 @@ class PayloadOptions:
 
 
 class PayloadReader:
-    """Asks publishers over HTTP. What is down as a whole opens a circuit breaker, and is nobody's attempt."""
+    """Reads payloads over HTTP. An outage opens a circuit breaker and is not counted as an attempt."""
 
     def __init__(self, options: PayloadOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._options = options
@@ -66,7 +66,7 @@ class PayloadReader:
         self._breaker = ItemCircuitBreaker(options.trip, clock, least_wait_seconds=LEAST_WAIT_SECONDS)
 
     async def read(self, envelope: Envelope, *, within: float | None = None) -> dict[str, Any] | Erased:
-        """What the event states, after at most so many seconds.
+        """The payload of the event, after at most so many seconds.
 
         Raises PayloadMissing or PayloadRefused, which are failed attempts; Reject when no attempt would help, and
         DependencyUnavailable.
@@ -82,7 +82,7 @@ class PayloadReader:
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise self._down(envelope, f"the publisher does not answer: {type(error).__name__}") from None
         except BaseException:
-            # However it ended, the call may have been the one that the breaker let through to see.
+            # However it ended, the call may have been the probe.
             self._breaker.record_inconclusive()
             raise
         status = answer.status_code
@@ -130,7 +130,7 @@ class PayloadReader:
         return PayloadRefused(reason)
 
     def _down(self, envelope: Envelope, reason: str) -> DependencyUnavailable | PayloadRefused:
-        """An outage, unless this event meets it again and again while others are read."""
+        """An outage, unless this event fails repeatedly while others are read."""
         attribution, opened = self._breaker.record_failure(envelope.id, reason)
         if attribution is Attribution.ITEM:
             return PayloadRefused(f"{reason}, while other payloads were read")
@@ -139,7 +139,7 @@ class PayloadReader:
         return self._outage(reason)
 
     def _outage(self, reason: str) -> DependencyUnavailable:
-        """Tried again as soon as the breaker lets somebody see."""
+        """The error with the time until the breaker admits the next probe."""
         return DependencyUnavailable(self._breaker.wait_seconds(), reason)
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:

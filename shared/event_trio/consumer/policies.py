@@ -1,4 +1,4 @@
-"""What happens to an event whose handler failed: declared beside the handler, decided here. Arithmetic only."""
+"""What happens to an event whose handler failed, or whose type has no handler. Arithmetic only."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import TypeAlias
 from ..backoff import GREATEST_FACTOR, Backoff
 
 IN_PLACE_SECONDS = 60.0
-"""How long a message may be retried while it stays in flight; its group waits for it as long."""
+"""How long a message may be retried in flight; its group waits meanwhile."""
 LONGEST_WAIT_SECONDS = 7 * 86_400.0
-"""No wait between two attempts is longer."""
+"""The longest delay between two attempts."""
 MOST_ATTEMPTS = 1000
-"""How often a handler may be run for one event."""
+"""The most attempts of a policy."""
 LATER_ATTEMPTS = 10
-"""How often a handler may say "later" under a policy that counts no attempts."""
+"""How often a handler may raise RetryLater under a policy that counts no attempts."""
 
 
 class Rest(StrEnum):
-    """What the rest of a group does while one of its messages is put aside."""
+    """What the later messages of a group do while one of its messages is deferred or dead."""
 
     WAIT = "wait"
-    """It waits behind it, in order."""
+    """They wait, in order."""
     PASS = "pass"  # noqa: S105 - no password
-    """It goes on; the message put aside comes late, and is stale."""
+    """They continue. The deferred message runs late, and is stale."""
 
 
 class Unit(Enum):
-    """What a delay counts, in seconds."""
+    """The unit of a delay, in seconds."""
 
     SECONDS = 1.0
     MINUTES = 60.0
@@ -37,19 +37,28 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Settle the event as if it had been handled; it is counted and logged."""
+    """Complete the event as if it had been handled; it is counted and logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Put the event aside as a dead letter, with the reason; its group goes on, or waits until somebody resolves it."""
+    """Make the event a dead letter. Its group continues, or waits until an operator resolves it."""
 
     rest: Rest = Rest.PASS
 
 
 @dataclass(frozen=True, slots=True)
 class PublishFailure:
-    """Record an event that says it failed, by what was declared with the handler; the publisher compensates."""
+    """Record the failure as an event, by the handler's `on_failure`. The publisher compensates."""
+
+
+class UnknownTypes(StrEnum):
+    """What happens to an event whose type has no handler. An unknown version of a known type is a dead letter."""
+
+    DEAD_LETTER = "dead_letter"
+    """It becomes a dead letter."""
+    IGNORE = "ignore"
+    """It is acknowledged, counted and logged; its inbox row has the outcome `ignored`."""
 
 
 FinalPolicy: TypeAlias = Ignore | DeadLetter | PublishFailure
@@ -58,7 +67,7 @@ FinalPolicy: TypeAlias = Ignore | DeadLetter | PublishFailure
 
 @dataclass(frozen=True, slots=True)
 class RetryInPlace:
-    """Run the handler again after a growing wait, for at most `within` seconds in all; then do the last thing."""
+    """Run the handler again after growing delays, for at most `within` seconds in all; then apply `then`."""
 
     within: float = IN_PLACE_SECONDS
     backoff: Backoff = field(default=Backoff(first=0.5, factor=2.0, cap=15.0, jitter=0.5))
@@ -71,10 +80,10 @@ class RetryInPlace:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Run the handler `attempts` times in all, after waits of `delay` units that grow by the factor `backoff`.
+    """Run the handler `attempts` times in all, after delays of `delay` units that grow by the factor `backoff`.
 
-    While the waits are short the message stays in flight; beyond that it is put aside, and the `rest` of its group
-    waits for it or passes it. After the last attempt the last thing is done.
+    While the delays are short the message stays in flight. Beyond that it is deferred, and the `rest` of its group
+    waits for it or passes it. After the last attempt `then` is applied.
     """
 
     attempts: int = 5
@@ -92,7 +101,7 @@ class Retry:
         if not 1 <= self.backoff <= GREATEST_FACTOR:
             raise ValueError(f"backoff must be from 1 to {GREATEST_FACTOR:g}, not {self.backoff:g}")
 
-    def wait(self, attempt: int, random: float) -> float:
+    def wait(self, attempt: int, random: float | None = None) -> float:
         """Seconds to wait after the given failed attempt."""
         first = self.delay * self.unit.value
         return Backoff(first=first, factor=self.backoff, cap=LONGEST_WAIT_SECONDS, jitter=0.1).delay(attempt, random)
@@ -103,37 +112,42 @@ FailurePolicy: TypeAlias = FinalPolicy | RetryInPlace | Retry
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Run the handler again after so many seconds, in place."""
+    """Run the handler again after so many seconds, in flight."""
 
     after: float
 
 
 @dataclass(frozen=True, slots=True)
 class DeferFor:
-    """Put the message aside, to run again after so many seconds."""
+    """Defer the message, to run again after so many seconds."""
 
     after: float
     rest: Rest
 
 
 def final_policy(policy: FailurePolicy) -> FinalPolicy:
-    """What the policy does when no attempt is left."""
+    """What the policy applies when no attempt is left."""
     return policy.then if isinstance(policy, RetryInPlace | Retry) else policy
 
 
 def rest_of(policy: FailurePolicy) -> Rest:
-    """What the rest of the group does while a message under this policy waits."""
+    """What the later messages of the group do while a message under this policy is deferred."""
     return policy.rest if isinstance(policy, Retry) else Rest.WAIT
 
 
 def next_step(
-    policy: FailurePolicy, *, attempts: int, spent: float | None, random: float, asked: float | None = None
+    policy: FailurePolicy,
+    *,
+    attempts: int,
+    spent: float | None,
+    asked: float | None = None,
+    random: float | None = None,
 ) -> RetryAfter | DeferFor | FinalPolicy:
     """What to do after a failed attempt.
 
     `attempts` counts the failed ones, this one included; `spent` is how many seconds they and the waits between them
-    took (an outage is not among them), or None when the message cannot stay in place; `random` is from [0, 1).
-    `asked` is the wait that the handler itself asked for.
+    took, or None when the message cannot wait in flight. `asked` is the delay that the handler asked for. `random`,
+    from [0, 1), replaces the backoff's own randomness in tests.
     """
     if isinstance(policy, RetryInPlace):
         after = policy.backoff.delay(attempts, random) if asked is None else asked
@@ -150,6 +164,6 @@ def next_step(
 
 
 def wait_for(after: float, *, spent: float | None, rest: Rest) -> RetryAfter | DeferFor:
-    """In place while that is short, put aside beyond."""
+    """In flight while the delay is short, deferred beyond that."""
     after = min(after, LONGEST_WAIT_SECONDS)
     return RetryAfter(after) if spent is not None and spent + after <= IN_PLACE_SECONDS else DeferFor(after, rest)

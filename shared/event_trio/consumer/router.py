@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..contracts.payload import EventPayload
-from ..envelope import Envelope
 from ..errors import ConfigurationError
+from ..inbox.delivery import DecodedMessage
 from .event import Event
 from .policies import FailurePolicy, PublishFailure, RetryInPlace, final_policy
 from .policy_settings import ensure_handled
@@ -123,18 +123,14 @@ class Router:
                 "are needed, or it would be run by somebody else meanwhile"
             )
 
-    def timeout(self, event_type: str | None) -> float:
-        """The longest that a handler of the type may take, in seconds."""
-        return max((route.timeout for (name, _), route in self._routes.items() if name == event_type), default=30.0)
-
-    def find(self, envelope: Envelope) -> AnyRoute | NoRoute:
+    def find(self, event: DecodedMessage) -> AnyRoute | NoRoute:
         """The handler for an event, or why there is none."""
-        route = self._routes.get((envelope.type, envelope.major_version))
+        route = self._routes.get((event.type or "", event.version))
         if route is not None:
             return route
-        if envelope.type in self.types:
-            return NoRoute("unknown_version", f"no handler for {envelope.type} version {envelope.major_version}")
-        return NoRoute("unknown_type", f"no handler for {envelope.type}")
+        if event.type in self.types:
+            return NoRoute("unknown_version", f"no handler for {event.type} version {event.version}")
+        return NoRoute("unknown_type", f"no handler for {event.type}")
 
 
 def _checked(route: AnyRoute) -> AnyRoute:

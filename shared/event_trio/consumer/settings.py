@@ -11,7 +11,7 @@ from ..broker.aws import LONGEST_WAIT_SECONDS, drain_for
 from ..settings import ServiceSettings
 from ..urls import http_url
 from .options import ConsumerOptions
-from .pipeline.intake import MARGIN_HOURS
+from .pipeline.pipeline import MARGIN_HOURS
 from .policies import FailurePolicy
 from .policy_settings import parse_policies
 

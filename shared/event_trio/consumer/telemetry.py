@@ -1,4 +1,4 @@
-"""Says what became of deliveries: in the log, in the figures, and to whoever waits for a signal."""
+"""Reports the outcomes of deliveries to logs, metrics and signals."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from contextlib import AbstractContextManager
 import structlog
 
 from ..clock import Clock
-from ..envelope import Envelope
 from ..error_text import describe, raised_at
-from ..inbox.guard import Identity
+from ..inbox.delivery import Delivery
 from ..signals import Signals
 from .metrics import ConsumerMetrics
-from .outcome import DeadLettered, Deferred, Done, Duplicate, FailurePublished, Ignored, Outcome, Retry, Unavailable
+from .outcome import (
+    Completed,
+    DeadLettered,
+    Deferred,
+    Duplicate,
+    FailurePublished,
+    Ignored,
+    Outcome,
+    RetryScheduled,
+    Unavailable,
+)
 from .router import Router
 
 log = structlog.get_logger(__name__)
 
 
 class Telemetry:
-    """Reports every outcome to logs, metrics and signals. `subject_name` is the log field of the event's subject."""
+    """Reports every outcome. `subject_name` is the log field of the event's subject."""
 
     def __init__(
         self, router: Router, metrics: ConsumerMetrics, signals: Signals, clock: Clock, *, subject_name: str = "subject"
@@ -30,44 +39,48 @@ class Telemetry:
         self._clock = clock
         self._subject_name = subject_name
 
-    def about(self, identity: Identity, envelope: Envelope | None = None) -> AbstractContextManager[object]:
-        """Every log line inside tells which event it is about."""
-        facts: dict[str, object] = {"event_id": identity.event_id, "message_id": identity.message_id}
-        if envelope is not None:
-            facts |= {
-                "type": identity.type,
-                self._subject_name: identity.subject,
-                "sequence": identity.sequence,
-                "correlation_id": envelope.correlationid,
+    def about(self, delivery: Delivery) -> AbstractContextManager[object]:
+        """Every log line in the context has the fields of the event."""
+        event = delivery.event
+        fields: dict[str, object] = {"event_id": event.id, "message_id": delivery.message_id}
+        if event.type is not None:
+            fields |= {
+                "type": event.type,
+                self._subject_name: event.subject,
+                "sequence": event.sequence,
+                "correlation_id": event.correlation_id,
             }
-        return structlog.contextvars.bound_contextvars(**facts)
+        return structlog.contextvars.bound_contextvars(**fields)
 
-    def finished(self, identity: Identity, envelope: Envelope, outcome: Done, seconds: float) -> None:
-        """An attempt went through; `seconds` is how long it took."""
-        label = self._label(identity)
+    def finished(self, delivery: Delivery, outcome: Completed, seconds: float) -> None:
+        """An attempt succeeded; `seconds` is how long it took."""
+        label, time = self._label(delivery), delivery.event.time
         self._metrics.process.labels(label).observe(seconds)
-        latency = max(0.0, (self._clock.now() - envelope.time).total_seconds())
+        if time is None:
+            self.completed(delivery, outcome)
+            return
+        latency = max(0.0, (self._clock.now() - time).total_seconds())
         if not isinstance(outcome, Duplicate | Deferred):
             self._metrics.latency.labels(label).observe(latency)
-        self.settled(identity, outcome, milliseconds=round(latency * 1000, 1))
+        self.completed(delivery, outcome, milliseconds=round(latency * 1000, 1))
 
-    def settled(
-        self, identity: Identity, outcome: Outcome, *, error: BaseException | None = None, **facts: object
+    def completed(
+        self, delivery: Delivery, outcome: Outcome, *, error: BaseException | None = None, **fields: object
     ) -> None:
-        """The outcome is committed (or was already); `error` is what brought it about."""
-        self._metrics.events.labels(self._label(identity), outcome.name).inc()
+        """The outcome is committed; `error` is its cause."""
+        self._metrics.events.labels(self._label(delivery), outcome.name).inc()
         at = raised_at(error) if error is not None else None
         if isinstance(outcome, DeadLettered):
             self._metrics.dead_letters.labels(outcome.reason).inc()
-            said = describe(error) if error is not None else None
-            log.error("event is a dead letter", action="consumer.dead_letter", reason=outcome.reason, error=said, at=at)
-        elif isinstance(outcome, Deferred):
-            log.warning(
-                "event put aside", action="consumer.deferred", seconds=outcome.after, error=outcome.error, at=at
+            cause = describe(error) if error is not None else None
+            log.error(
+                "event is a dead letter", action="consumer.dead_letter", reason=outcome.reason, error=cause, at=at
             )
+        elif isinstance(outcome, Deferred):
+            log.warning("event deferred", action="consumer.deferred", seconds=outcome.after, error=outcome.error, at=at)
         elif isinstance(outcome, Ignored | FailurePublished):
             log.warning(
-                "event settled without its handler",
+                "event completed without its handler",
                 action="consumer.completed_without_handler",
                 outcome=outcome.name,
                 reason=outcome.reason,
@@ -75,22 +88,22 @@ class Telemetry:
                 at=at,
             )
         else:
-            log.info("event settled", action="consumer.completed", outcome=outcome.name, **facts)
-        self._signals.emit("consumer.completed", event_id=identity.event_id, outcome=outcome.name)
+            log.info("event completed", action="consumer.completed", outcome=outcome.name, **fields)
+        self._signals.emit("consumer.completed", event_id=delivery.event.id, outcome=outcome.name)
 
     def postponed(
         self,
-        identity: Identity,
-        outcome: Retry | Unavailable,
+        delivery: Delivery,
+        outcome: RetryScheduled | Unavailable,
         *,
         attempt: int | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """It will run again."""
-        self._metrics.events.labels(self._label(identity), outcome.name).inc()
-        if isinstance(outcome, Retry):
+        """The event runs again."""
+        self._metrics.events.labels(self._label(delivery), outcome.name).inc()
+        if isinstance(outcome, RetryScheduled):
             log.warning(
-                "handler failed, it will run again",
+                "handler failed and runs again",
                 action="consumer.retry_scheduled",
                 attempt=attempt,
                 seconds=round(outcome.after, 2),
@@ -98,10 +111,12 @@ class Telemetry:
                 at=raised_at(error) if error is not None else None,
             )
         elif outcome.whole:
-            log.debug("put off until the database is back", action="consumer.waits_for_database", error=outcome.error)
+            log.debug("waiting for the database", action="consumer.waits_for_database", error=outcome.error)
         else:
-            log.info("put off: others were in the way", action="consumer.transaction_conflict", error=outcome.error)
-        self._signals.emit("consumer.postponed", event_id=identity.event_id, outcome=outcome.name, error=outcome.error)
+            log.info("transaction conflicted", action="consumer.transaction_conflict", error=outcome.error)
+        event_id = delivery.event.id
+        self._signals.emit("consumer.postponed", event_id=event_id, outcome=outcome.name, error=outcome.error)
 
-    def _label(self, identity: Identity) -> str:
-        return identity.type if identity.type is not None and identity.type in self._router.types else "unknown"
+    def _label(self, delivery: Delivery) -> str:
+        event_type = delivery.event.type
+        return event_type if event_type is not None and event_type in self._router.types else "unknown"

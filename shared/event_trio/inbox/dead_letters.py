@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
 from ..idempotency.guard import NO_GUARD, IdempotencyGuard
-from .deferred import Status, in_seconds
+from .deferred import in_seconds
 from .discarding import discarding
 from .resolution import Resolution, Task
 from .selection import DEAD, MOST, By, Rows, Selection
+from .states import Status
 from .table import deferred_message
 
 __all__ = ["MOST", "By", "DeadLetterNotFound", "DeadLetters", "Rows", "Selection", "measure"]

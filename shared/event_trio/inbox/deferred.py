@@ -1,11 +1,9 @@
-"""What it means that a message is put aside, and the row that says so."""
+"""The rows of deferred messages: how they are inserted, and which of a group is next."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -13,136 +11,96 @@ from sqlalchemy import (
     DateTime,
     FromClause,
     Interval,
+    Text,
+    cast,
     func,
     insert,
     literal,
     literal_column,
     select,
+    true,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .guard import Identity, InboxOutcome
+from .delivery import Delivery
+from .states import DeferredState, Status
 from .table import deferred_message
 
 ERROR_CHARACTERS = 2000
 
 
-class Status(StrEnum):
-    """Why a message was put aside."""
-
-    WAITING = "waiting"
-    """It runs again when it is due."""
-    BLOCKED = "blocked"
-    """It waits for those of its group that were put aside before it."""
-    DEAD = "dead"
-    """A dead letter: somebody must redrive or discard it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeferredState:
-    """How a message is put aside. `reason` is a stable name, `error` what happened this time."""
-
-    status: Status
-    reason: str
-    error: str
-    attempts: int = 0
-    due_in: float | None = None
-    """Seconds until it runs again, if it waits."""
-    blocks: bool = False
-    """Whether later messages of its group wait behind it."""
-
-    @property
-    def outcome(self) -> InboxOutcome:
-        """What the inbox says of it."""
-        return InboxOutcome.DEAD_LETTER if self.status is Status.DEAD else InboxOutcome.DEFERRED
-
-    def columns(self) -> dict[str, object]:
-        """The row's columns that depend on how it is put aside."""
-        return {
-            "status": self.status,
-            "due_at": None if self.due_in is None else in_seconds(self.due_in),
-            "reason": self.reason,
-            "error": storable(self.error)[:ERROR_CHARACTERS],
-            "attempts": self.attempts,
-            "blocks": self.blocks,
-        }
-
-
-BLOCKED = DeferredState(Status.BLOCKED, "blocked", "its group waits for an earlier message", blocks=True)
-
-
-async def add(
-    session: AsyncSession, identity: Identity, state: DeferredState, envelope: bytes, attributes: Mapping[str, str]
-) -> None:
-    """Insert the row of a message that is put aside; its inbox row is in the same transaction."""
+async def insert_row(session: AsyncSession, delivery: Delivery, state: DeferredState) -> None:
+    """Insert the row of a message that is deferred; its inbox row is in the same transaction."""
+    event = delivery.event
     await session.execute(
         insert(deferred_message).values(
-            consumer=identity.consumer,
-            event_id=identity.event_id,
-            message_id=identity.message_id,
-            message_group=identity.group,
-            source=identity.source,
-            subject=identity.subject,
-            sequence=identity.sequence,
-            type=identity.type,
-            envelope=envelope,
-            attributes={storable(name): storable(value) for name, value in attributes.items()},
-            **state.columns(),
+            consumer=delivery.consumer,
+            event_id=event.id,
+            message_id=delivery.message_id,
+            message_group=delivery.group,
+            source=event.source,
+            subject=event.subject,
+            sequence=event.sequence,
+            type=event.type,
+            envelope=delivery.body,
+            attributes={storable(name): storable(value) for name, value in delivery.attributes.items()},
+            **columns_of(state),
         )
     )
 
 
-# Written out, or no partial index would serve a statement that is planned once for all values.
+def columns_of(state: DeferredState) -> dict[str, object]:
+    """The columns of a row that is deferred like this."""
+    return {
+        "status": state.status,
+        "due_at": None if state.due_in is None else in_seconds(state.due_in),
+        "reason": state.reason,
+        "error": storable(state.error)[:ERROR_CHARACTERS],
+        "attempts": state.attempts,
+        "blocks": state.blocks,
+    }
+
+
+# Literals, not parameters: a statement that is planned once for all values can use no partial index.
 WAITING: ColumnElement[str] = literal_column(f"'{Status.WAITING}'")
 _BLOCKED: ColumnElement[str] = literal_column(f"'{Status.BLOCKED}'")
 
 
 def of_group(table: FromClause, group: ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The rows of a group, as a range: ordered by group and id they come by the group's index only, and the first is
-    found at once. Asked for by equality and ordered by id they may come by the primary key, past all other groups.
+    """The rows of a group, as a range, so that an ordering by group and id can use the group's index only.
+
+    With an equality and an ordering by id the planner may scan the primary key, past the rows of all other groups.
     """
     return table.c.message_group >= group, table.c.message_group <= group
 
 
-async def promote(session: AsyncSession, consumer: str, group: str) -> None:
-    """Let the oldest message behind run, if nothing is left that it waits for. The caller holds the group's lock."""
-    table = deferred_message.c
+async def unblock(session: AsyncSession, consumer: str, groups: Collection[str]) -> None:
+    """Make the oldest blocked message of each group due, unless another message still blocks the group.
+
+    The caller holds the locks of the groups.
+    """
+    group = func.unnest(cast(sorted(groups), ARRAY(Text))).table_valued("message_group").render_derived()
+    blocked, other = deferred_message.alias("blocked"), deferred_message.alias("other")
+    name = cast(group.c.message_group, Text)
     oldest = (
-        select(table.id)
-        .where(table.consumer == consumer, table.blocks, table.status == _BLOCKED)
-        .where(*of_group(deferred_message, literal(group)))
-        .order_by(table.message_group, table.id)
+        select(blocked.c.id)
+        .where(blocked.c.consumer == consumer, blocked.c.blocks, blocked.c.status == _BLOCKED)
+        .where(*of_group(blocked, name))
+        .order_by(blocked.c.message_group, blocked.c.id)
         .limit(1)
-        .scalar_subquery()
+        .lateral("oldest")
     )
-    mine = (table.consumer == consumer, table.message_group == group, table.blocks)
-    in_the_way = select(literal(1)).where(*mine, table.status != _BLOCKED).exists()
-    await session.execute(
-        update(deferred_message)
-        .where(table.id == oldest, ~in_the_way)
-        .values(status=Status.WAITING, due_at=func.clock_timestamp())
-    )
-
-
-async def promote_all(session: AsyncSession, consumer: str, groups: Collection[str]) -> None:
-    """The same for several groups at once. The caller holds the locks of all of them."""
-    behind, other = deferred_message.alias("behind"), deferred_message.alias("other")
-    in_the_way = (
+    still_blocked = (
         select(literal(1))
-        .where(other.c.consumer == behind.c.consumer, other.c.message_group == behind.c.message_group)
-        .where(other.c.blocks, other.c.status != Status.BLOCKED)
+        .where(other.c.consumer == consumer, other.c.message_group == name, other.c.blocks, other.c.status != _BLOCKED)
         .exists()
     )
-    oldest = (
-        select(func.min(behind.c.id))
-        .where(behind.c.consumer == consumer, behind.c.message_group.in_(groups), behind.c.blocks)
-        .where(behind.c.status == Status.BLOCKED, ~in_the_way)
-        .group_by(behind.c.message_group)
-    )
+    ready = select(oldest.c.id).select_from(group.join(oldest, true())).where(~still_blocked)
     await session.execute(
         update(deferred_message)
-        .where(deferred_message.c.id.in_(oldest))
+        .where(deferred_message.c.id.in_(ready))
         .values(status=Status.WAITING, due_at=func.clock_timestamp())
     )
 

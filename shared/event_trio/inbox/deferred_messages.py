@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
 from ..idempotency.guard import NO_GUARD, IdempotencyGuard
-from .deferred import Status
 from .discarding import discarding
 from .resolution import Condition, MessageBusy, Resolution, Task
 from .selection import MOST, PENDING, By, Rows, Selection
+from .states import Status
 from .table import deferred_message
 
 

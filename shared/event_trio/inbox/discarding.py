@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import delete, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .deferred import promote_all
-from .guard import InboxOutcome
+from .deferred import unblock
 from .resolution import Condition, Task
 from .selection import Rows
+from .states import InboxOutcome
 from .table import deferred_message, processed_message
 
 
@@ -29,7 +29,7 @@ def discarding(consumer: str, *only: Condition) -> Task:
                 .where(inbox.consumer == consumer, inbox.event_id.in_([row.event_id for row in discarded]))
                 .values(outcome=InboxOutcome.DISCARDED, processed_at=func.clock_timestamp())
             )
-            await promote_all(session, consumer, {row.message_group for row in discarded})
+            await unblock(session, consumer, {row.message_group for row in discarded})
         return discarded
 
     return Task("discard", discard, only)

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from ..errors import EventTrioError
 from ..idempotency.guard import IdempotencyGuard
 from ..idempotency.transactions import session_fetch
-from .deferred import Status
-from .guard import try_lock_groups
+from .claim import try_lock_groups
 from .selection import By, Rows, Selection
+from .states import Status
 from .table import deferred_message, operator_action
 
 STEP = 50

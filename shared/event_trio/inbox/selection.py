@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Text, literal
 
-from .deferred import Status
+from .states import Status
 from .table import deferred_message
 
 Rows: TypeAlias = Sequence[Any]

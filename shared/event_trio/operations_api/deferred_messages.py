@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field
 
 from ..http.idempotency import IdempotentRequestDep
 from ..http.problems import NOT_FOUND, HttpProblem
-from ..inbox.deferred import Status
 from ..inbox.deferred_messages import DeferredMessageNotFound, DeferredMessages
 from ..inbox.selection import By, Selection
+from ..inbox.states import Status
 from .messages import (
     ChangedMessageList,
     MessageChangeRequest,

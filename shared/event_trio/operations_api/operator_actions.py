@@ -8,8 +8,8 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
-from ..inbox.deferred import Status
 from ..inbox.operator_actions import About, OperatorActions
+from ..inbox.states import Status
 from .parameters import LIST, NEXT, Cursor, Limit, Reader, Text
 
 router = APIRouter(prefix="/v1", tags=["operator actions"])

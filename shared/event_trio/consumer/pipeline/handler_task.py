@@ -1,4 +1,4 @@
-"""Runs a handler in a task of its own, so that every way out of it is an answer or an error, and ends nothing else."""
+"""Runs a handler in a task of its own, so that whatever it raises concerns its event only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 GRACE_SECONDS = 5.0
-"""How long a handler that was cancelled may take to end; after that it is left to itself."""
+"""How long a cancelled handler may take to end; after that it is abandoned."""
 
 
 class HandlerCancelled(EventTrioError):
@@ -26,9 +26,11 @@ class HandlerExited(EventTrioError):
     """The handler tried to end the process or its own coroutine."""
 
 
-async def alone(handler: Callable[[], Awaitable[T]]) -> T:
-    """What the handler returns. Raises what it raises, as an Exception whatever it was; a CancelledError comes only out
-    of a cancellation of the caller, who waits until the handler has ended too.
+async def run_handler(handler: Callable[[], Awaitable[T]]) -> T:
+    """Return what the handler returns.
+
+    Whatever it raises is raised as an Exception. A CancelledError is only raised when the caller is cancelled, and
+    after the handler has ended.
     """
     task = asyncio.create_task(_run(handler))
     try:
@@ -37,9 +39,9 @@ async def alone(handler: Callable[[], Awaitable[T]]) -> T:
         task.cancel()
         _, running = await asyncio.wait([task], timeout=GRACE_SECONDS)
         if running:
-            log.error("a handler does not end when cancelled", action="consumer.handler_stuck")
+            log.error("a handler does not end when it is cancelled", action="consumer.handler_stuck")
         elif not task.cancelled():
-            task.exception()  # it is heard of: the cancellation is what counts
+            task.exception()  # retrieved, for the cancellation counts
         raise
     if task.cancelled():
         raise HandlerCancelled
@@ -52,5 +54,5 @@ async def _run(handler: Callable[[], Awaitable[T]]) -> T:
     except (Exception, asyncio.CancelledError):
         raise
     except BaseException as error:
-        # In a task of asyncio's some of these would end the process, and its other events with it.
+        # In a task of asyncio some of these would end the process, and its other events with it.
         raise HandlerExited(f"the handler raised {type(error).__name__}") from error

@@ -1,181 +1,260 @@
-"""Takes an event through route, payload, handler and inbox to an outcome, wherever the event comes from."""
+"""Takes a delivery from its bytes to its outcome: parse, deduplicate, act, record."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ... import failpoints
 from ...clock import Clock
 from ...contracts.payload import EventPayload
-from ...error_text import field_path
-from ...errors import EventRejected, EventTrioError
-from ...inbox.guard import ClaimResult, InboxOutcome
+from ...database.faults import Fault, fault_of
+from ...error_text import describe, field_path
+from ...errors import EventTrioError
+from ...inbox import unfinished_attempts
+from ...inbox.deferred_message import DeferredMessage
+from ...inbox.delivery import Delivery
+from ...inbox.states import ClaimResult, InboxOutcome
 from ..database_breaker import DatabaseBreaker
-from ..errors import DependencyUnavailable, HandlerTimeout, InvalidPayload, Reject, RetryLater, describe
+from ..decoders import Decoder, cloud_events, decode
+from ..delivery import QueueDelivery
+from ..errors import InvalidPayload, Reject, TransactionEnded
 from ..event import Event
-from ..outcome import Deferred, Done, Duplicate, Handled, Ignored, Outcome, Retry, Skipped
+from ..outcome import (
+    Completed,
+    Deferred,
+    Duplicate,
+    Handled,
+    Ignored,
+    NeedsIsolation,
+    Outcome,
+    RetryScheduled,
+    Skipped,
+    Unavailable,
+)
 from ..payloads import Erased, PayloadReader
-from ..policies import DeferFor, RetryAfter, final_policy, next_step, rest_of, wait_for
+from ..policies import UnknownTypes
 from ..router import AnyRoute, NoRoute, Router, Stale
 from ..telemetry import Telemetry
-from .failure import TerminalOutcomes
-from .failure_classifier import FailureClassifier, Progress
-from .handler_task import alone
-from .work import Work
+from .attempt import Attempt
+from .failures import Failures
+from .handler_task import run_handler
 
-AnyEvent: TypeAlias = Event[Any]
+log = structlog.get_logger(__name__)
 
-
-@dataclass(slots=True)
-class _Progress(Progress):
-    acted_for: float = 0.0
-    event: AnyEvent | None = None
-
-
-class TransactionEnded(EventTrioError):
-    """The handler ended the transaction that it was given: only its caller may commit or roll back."""
+UNFINISHED_ATTEMPTS = 3
+"""How many times a process may end while it handles a message before the message is a dead letter."""
+MARGIN_HOURS = 24.0
+"""An event is no longer handled this long before its inbox row could be pruned."""
 
 
 class Pipeline:
-    """Runs handlers. Outside the database `act` runs first, in no transaction; then one transaction holds the inbox
-    row, the handler's writes and the events that they cause. `after_commit` is told of every such commit.
+    """Handles the deliveries of one consumer. It keeps nothing between calls.
+
+    `act` of a handler runs first, outside any transaction. Then one transaction holds the inbox row, the handler's
+    writes and the events that they record. `after_commit` is called after every such commit. `retention_hours` is how
+    long inbox rows are kept: an event nearly as old may have been handled already, so it becomes a dead letter; None
+    means that rows are kept for ever.
     """
 
     def __init__(
         self,
+        consumer: str,
         router: Router,
         sessions: async_sessionmaker[AsyncSession],
         breaker: DatabaseBreaker,
         telemetry: Telemetry,
         clock: Clock,
         *,
-        after_commit: Callable[[], None] = lambda: None,
+        decoder: Decoder = cloud_events,
+        unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
         payloads: PayloadReader | None = None,
+        retention_hours: float | None = None,
+        after_commit: Callable[[], None] = lambda: None,
     ) -> None:
+        self.consumer = consumer
         self._router = router
         self._sessions = sessions
-        self._classifier = FailureClassifier(breaker)
         self._telemetry = telemetry
         self._clock = clock
-        self._after_commit = after_commit
+        self._decoder = decoder
+        self._unknown_types = unknown_types
         self._payloads = payloads
-        self.terminal = TerminalOutcomes(sessions, telemetry, self._classifier, after_commit=after_commit)
-
-    def timeout(self, event_type: str | None) -> float:
-        """The longest that a handler of the type may take, in seconds."""
-        return self._router.timeout(event_type)
+        self._oldest = None if retention_hours is None else timedelta(hours=retention_hours - MARGIN_HOURS)
+        self._after_commit = after_commit
+        self._failures = Failures(sessions, breaker, telemetry, after_commit=after_commit)
 
     def ensure_kept(self, seconds: float, *, how: str) -> None:
         """Raise ConfigurationError if a handler may take longer than its message is kept."""
         self._router.ensure_kept(seconds, how=how)
 
-    async def handle(self, work: Work) -> Outcome:
-        """Do what can be done now. Only a cancellation or a mistake in this code raises."""
-        route = self._router.find(work.envelope)
+    async def process(self, delivery: Delivery) -> Outcome | NeedsIsolation:
+        """Bring the delivery to an outcome. Only a cancellation or a mistake in this code raises."""
+        try:
+            delivery.accept(decode(self._decoder, delivery))
+        except EventTrioError as error:
+            with self._telemetry.about(delivery):
+                return await self._failures.dead_letter(delivery, "unreadable", error)
+        with self._telemetry.about(delivery):
+            if self._is_too_old(delivery):
+                old = Reject("older than the time for which the inbox knows what was handled")
+                return await self._failures.dead_letter(delivery, "too_old", old)
+            if (outcome := await self._begin(delivery)) is not None:
+                return outcome
+            return await self._end(delivery, await self._handle(delivery))
+
+    async def forget_attempt(self, delivery: QueueDelivery) -> None:
+        """Remove the record of an attempt that did not end the process."""
+        try:
+            async with self._sessions.begin() as session:
+                await unfinished_attempts.remove(session, delivery.consumer, delivery.event.id)
+            delivery.attempt_recorded = False
+        except Exception as error:  # noqa: BLE001 - one attempt too many is only a step towards a dead letter
+            log.warning("attempt not removed", action="consumer.attempt_not_cleared", error=describe(error))
+
+    def _is_too_old(self, delivery: Delivery) -> bool:
+        time = delivery.event.time
+        if self._oldest is None or time is None or delivery.is_recorded:
+            return False
+        return self._clock.now() - time > self._oldest
+
+    async def _begin(self, delivery: Delivery) -> Outcome | NeedsIsolation | None:
+        """Record the start of a delivery that may end the process; an outcome if it may not start."""
+        starts = 0
+        if isinstance(delivery, DeferredMessage):
+            starts = delivery.starts
+        elif isinstance(delivery, QueueDelivery) and delivery.possibly_poisonous and not delivery.attempt_recorded:
+            try:
+                async with self._sessions.begin() as session:
+                    found = await self._record_start(session, delivery)
+            except Exception as error:  # noqa: BLE001 - no handler has run, so only the database can have failed
+                whole = fault_of(error) in (Fault.UNAVAILABLE, Fault.NOT_MIGRATED)
+                unavailable = Unavailable(describe(error), whole=whole)
+                self._telemetry.postponed(delivery, unavailable)
+                return unavailable
+            if isinstance(found, NeedsIsolation):
+                return found
+            delivery.attempt_recorded = found > 0
+            starts = found
+        if starts <= UNFINISHED_ATTEMPTS:
+            return None
+        ended = Reject(f"the process ended {UNFINISHED_ATTEMPTS} times while it was handled")
+        return await self._end(delivery, await self._failures.dead_letter(delivery, "process_died", ended))
+
+    async def _record_start(self, session: AsyncSession, delivery: QueueDelivery) -> int | NeedsIsolation:
+        """How many attempts are unfinished, this one included."""
+        consumer, event_id = delivery.consumer, delivery.event.id
+        if await delivery.look(session) is ClaimResult.DUPLICATE:
+            await unfinished_attempts.clear(session, consumer, event_id)
+            return 0
+        if not delivery.isolated and await unfinished_attempts.count(session, consumer, event_id):
+            return NeedsIsolation()
+        return await unfinished_attempts.add(session, consumer, event_id)
+
+    async def _end(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        if isinstance(delivery, QueueDelivery) and delivery.attempt_recorded:
+            if isinstance(outcome, RetryScheduled):
+                # A process that ends while it waits does not end because of it.
+                await self.forget_attempt(delivery)
+            elif not isinstance(outcome, Unavailable):
+                delivery.attempt_recorded = False
+        return outcome
+
+    async def _handle(self, delivery: Delivery) -> Outcome:
+        route = self._router.find(delivery.event)
         if isinstance(route, NoRoute):
-            return await self.terminal.dead_letter(work.entry, route.reason, Reject(route.error))
+            if route.reason == "unknown_type" and self._unknown_types is UnknownTypes.IGNORE:
+                return await self._failures.ignore(delivery, route.reason, Reject(route.error))
+            return await self._failures.dead_letter(delivery, route.reason, Reject(route.error))
+        attempt = Attempt(delivery, route.timeout)
         started = self._clock.monotonic()
-        progress = _Progress()
         limit = asyncio.timeout(route.timeout)
         try:
             async with limit:
-                outcome = await self._run(work, route, progress)
+                outcome = await self._run(attempt, route)
         except (Exception, asyncio.CancelledError) as error:
             if _is_cancelled():
                 raise
-            if isinstance(error, InvalidPayload):
-                return await self.terminal.dead_letter(work.entry, "invalid_payload", error)
-            progress.late = limit.expired()
-            progress.used_up = progress.late and progress.acted_for > route.timeout / 2
-            if (unavailable := await self._classifier.outage(work.identity, error, progress)) is not None:
-                self._telemetry.postponed(work.identity, unavailable)
-                return unavailable
-            self._classifier.forget(work.identity)
-            spent = self._clock.monotonic() - started
-            if limit.expired():
-                late = HandlerTimeout(f"the handler took longer than {route.timeout} s")
-                return await self._failed(work, route, late, spent, "timeout", progress.event)
-            return await self._failed(work, route, error, spent, "failed", progress.event)
-        self._classifier.forget(work.identity)
-        self._telemetry.finished(work.identity, work.envelope, outcome, self._clock.monotonic() - started)
+            attempt.timed_out = limit.expired()
+            attempt.seconds = self._clock.monotonic() - started
+            return await self._failures.handle(attempt, route, error)
+        self._failures.forget(delivery)
+        self._telemetry.finished(delivery, outcome, self._clock.monotonic() - started)
         return outcome
 
-    async def _run(self, work: Work, route: AnyRoute, progress: _Progress) -> Done:
+    async def _run(self, attempt: Attempt, route: AnyRoute) -> Completed:
+        """Look into the inbox if there is anything to do before the transaction; act; record."""
+        delivery = attempt.delivery
         result = ClaimResult.NEW
-        if route.act is not None or work.envelope.data is None:
-            progress.in_database = True
-            result = await self._look(work)
-            progress.in_database = False
-            if result is ClaimResult.DUPLICATE:
-                return Duplicate()
-            if result is ClaimResult.BLOCKED:
-                return Deferred(None, "its group waits")
-        payload = await self._payload(work, route)
+        if route.act is not None or delivery.event.data is None:
+            attempt.in_database = True
+            result = await self._look(delivery)
+            attempt.in_database = False
+            if (outcome := _without_handler(result)) is not None:
+                return outcome
+        payload = await self._payload(delivery, route)
         if payload is None:
-            return await self._erased(work, progress)
+            return await self._erased(attempt)
         stale = result is ClaimResult.STALE
-        event: AnyEvent = Event(payload, work.envelope, stale=stale, attempt=work.effort.failures + 1)
-        progress.event = event
+        event: Event[Any] = Event(payload, delivery.event, stale=stale, attempt=delivery.failures + 1)
+        attempt.event = event
         acted: object = None
         if route.act is not None and not (stale and route.stale is Stale.SKIP):
-            began = self._clock.monotonic()
-            act = route.act
-            acted = await alone(lambda: act(event))
-            progress.acted_for = self._clock.monotonic() - began
+            began, act = self._clock.monotonic(), route.act
+            acted = await run_handler(lambda: act(event))
+            attempt.act_seconds = self._clock.monotonic() - began
             failpoints.hit("consumer.after_act")
-        progress.in_database = True
-        return await self._record(work, route, event, acted, progress)
+        attempt.in_database = True
+        return await self._record(attempt, route, event, acted)
 
-    async def _look(self, work: Work) -> ClaimResult:
-        """How it stands; if its group waits, it is put behind it."""
+    async def _look(self, delivery: Delivery) -> ClaimResult:
+        """What a claim would find; a blocked event is deferred."""
         async with self._sessions() as session:
-            result = await work.entry.look(session)
+            result = await delivery.look(session)
         if result is not ClaimResult.BLOCKED:
             return result
         async with self._sessions() as session:
-            handled = InboxOutcome.HANDLED
-            result = await work.entry.begin(session, new=handled, stale=handled)
-            # Anything else but BEHIND says that the group has stopped waiting meanwhile: then it runs.
+            result = await delivery.claim(session, new=InboxOutcome.HANDLED, stale=InboxOutcome.HANDLED)
+            # The group may have been unblocked in between; then the event is handled.
             await (session.commit() if result is ClaimResult.BLOCKED else session.rollback())
         return result
 
-    async def _record(self, work: Work, route: AnyRoute, event: AnyEvent, acted: object, progress: _Progress) -> Done:
+    async def _record(self, attempt: Attempt, route: AnyRoute, event: Event[Any], acted: object) -> Completed:
+        """Write the inbox row and what the handler writes, in one transaction."""
+        skip = route.stale is Stale.SKIP
+        stale = InboxOutcome.SKIPPED_STALE if skip else InboxOutcome.HANDLED_STALE
         async with self._sessions.begin() as session:
-            skip = route.stale is Stale.SKIP
-            said = InboxOutcome.SKIPPED_STALE if skip else InboxOutcome.HANDLED_STALE
-            result = await work.entry.begin(session, new=InboxOutcome.HANDLED, stale=said)
-            if result is ClaimResult.DUPLICATE:
-                return Duplicate()
-            if result is ClaimResult.BLOCKED:
-                return Deferred(None, "its group waits")
+            result = await attempt.delivery.claim(session, new=InboxOutcome.HANDLED, stale=stale)
+            if (outcome := _without_handler(result)) is not None:
+                return outcome
             if result is ClaimResult.STALE and skip:
                 return Skipped()
-            progress.in_handler = True
+            attempt.in_handler = True
             transaction = session.get_transaction()
-            told = replace(event, stale=result is ClaimResult.STALE)
-            await alone(lambda: route.record(session, told, acted))
+            claimed = replace(event, stale=result is ClaimResult.STALE)
+            await run_handler(lambda: route.record(session, claimed, acted))
             if session.get_transaction() is not transaction or transaction is None or not transaction.is_active:
                 raise TransactionEnded
-            progress.in_handler = False
+            attempt.in_handler = False
             failpoints.hit("consumer.before_commit")
         failpoints.hit("consumer.after_commit")
         self._after_commit()
         return Handled(stale=result is ClaimResult.STALE)
 
-    async def _payload(self, work: Work, route: AnyRoute) -> EventPayload | None:
-        """What the event says, wherever it is kept; None when its publisher has erased it on purpose."""
-        data = work.envelope.data
+    async def _payload(self, delivery: Delivery, route: AnyRoute) -> EventPayload | None:
+        """The validated payload, wherever it is kept; None if the publisher has erased it."""
+        data, envelope = delivery.event.data, delivery.event.envelope
         if data is None:
-            if self._payloads is None or work.envelope.dataref is None:
+            if self._payloads is None or envelope is None or envelope.dataref is None:
                 raise InvalidPayload("the event carries no data, and this consumer reads none elsewhere")
-            found = await self._payloads.read(work.envelope, within=route.timeout / 2)
+            found = await self._payloads.read(envelope, within=route.timeout / 2)
             if isinstance(found, Erased):
                 return None
             data = found
@@ -185,52 +264,23 @@ class Pipeline:
             raise InvalidPayload(_without_input(error)) from None
         return payload
 
-    async def _erased(self, work: Work, progress: _Progress) -> Done:
-        progress.in_database = True
+    async def _erased(self, attempt: Attempt) -> Completed:
+        attempt.in_database = True
         async with self._sessions.begin() as session:
             ignored = InboxOutcome.IGNORED
-            result = await work.entry.begin(session, new=ignored, stale=ignored)
-        if result is ClaimResult.BLOCKED:
-            return Deferred(None, "its group waits")
-        return (
-            Duplicate()
-            if result is ClaimResult.DUPLICATE
-            else Ignored("erased", "its publisher has erased the payload")
-        )
+            result = await attempt.delivery.claim(session, new=ignored, stale=ignored)
+        return _without_handler(result) or Ignored("erased", "its publisher has erased the payload")
 
-    async def _failed(
-        self, work: Work, route: AnyRoute, error: BaseException, spent: float, reason: str, event: AnyEvent | None
-    ) -> Outcome:
-        effort = work.effort
-        if isinstance(error, Reject | EventRejected):
-            last = final_policy(route.policy)
-            return await self.terminal.finish(work, last, "rejected", error, route=route, event=event)
-        if isinstance(error, DependencyUnavailable):
-            step: object = wait_for(error.seconds, spent=effort.spent, rest=rest_of(route.policy))
-            reason = "dependency_unavailable"
-        else:
-            effort.failures += 1
-            if effort.spent is not None:
-                effort.spent += spent
-            step = next_step(
-                route.policy,
-                attempts=effort.failures,
-                spent=effort.spent,
-                random=random.random(),  # noqa: S311 - jitter is no secret
-                asked=error.seconds if isinstance(error, RetryLater) else None,
-            )
-        if isinstance(step, RetryAfter) and effort.spent is not None:
-            effort.spent += step.after
-            outcome = Retry(step.after, describe(error))
-            self._telemetry.postponed(work.identity, outcome, attempt=effort.failures, error=error)
-            return outcome
-        if isinstance(step, DeferFor):
-            return await self.terminal.defer(work, step, reason, error)
-        return await self.terminal.finish(work, final_policy(route.policy), reason, error, route=route, event=event)
+
+def _without_handler(result: ClaimResult) -> Completed | None:
+    """The outcome if the handler must not run."""
+    if result is ClaimResult.DUPLICATE:
+        return Duplicate()
+    return Deferred(None, "its group waits") if result is ClaimResult.BLOCKED else None
 
 
 def _is_cancelled() -> bool:
-    """Whether this task is to end, as opposed to a handler that raises CancelledError of its own."""
+    """Whether this task is to end, as opposed to a handler that raises CancelledError itself."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,11 +1,10 @@
-"""Deletes settled messages from the queue after their commit, and again until they are gone."""
+"""Deletes completed messages from the queue, after the commit of their outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
-import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,17 +22,17 @@ from ..metrics import ConsumerMetrics
 log = structlog.get_logger(__name__)
 
 LINGER_SECONDS = 0.2
-"""How long a message waits at the most: for a call that is under way, or while busy for others to fill its batch."""
+"""The longest time that a message waits: for a call under way, or while busy for others to fill its batch."""
 AT_ONCE = 4
-"""Delete calls side by side."""
+"""Concurrent delete calls."""
 AGAIN = Backoff(first=0.1, factor=2.0, cap=5.0, jitter=0.5)
 
 
 @dataclass(slots=True)
-class _Settled:
+class _Completed:
     message: Message
     valid_until: float
-    """Until when its receipt handle holds, in monotonic seconds."""
+    """Until when its receipt handle is valid, in monotonic seconds."""
     added_at: float
     failures: int = 0
 
@@ -67,26 +66,26 @@ class Acknowledgements:
         self._busy = busy
         self._on_done = on_done
         self._deleting = 0
-        self._settled: deque[_Settled] = deque()
+        self._completed: deque[_Completed] = deque()
         self._urgent = False
-        self._later: list[tuple[float, int, _Settled]] = []
+        self._later: list[tuple[float, int, _Completed]] = []
         self._numbers = itertools.count()
         self._changed = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
 
     @property
     def pending(self) -> int:
-        """How many settled messages are still in memory: with a broker that hangs they must not grow without bound."""
-        return len(self._settled) + len(self._later) + self._deleting
+        """How many completed messages are in memory. They count against the capacity of the consumer."""
+        return len(self._completed) + len(self._later) + self._deleting
 
     def add(self, message: Message, *, valid_until: float, last: bool) -> None:
-        """Note that a message is settled: its outcome is committed. The `last` in hand of its group goes soon."""
-        self._settled.append(_Settled(message, valid_until, self._clock.monotonic()))
+        """Add a message whose outcome is committed. The `last` in memory of its group is deleted soon."""
+        self._completed.append(_Completed(message, valid_until, self._clock.monotonic()))
         self._urgent |= last
 
     def nudge(self) -> None:
-        """Whether more groups are ready than may run can be told now: what was freed by what settled is taken."""
-        if self._settled:
+        """Check again whether to delete: the slots that completed messages freed are taken."""
+        if self._completed:
             self._changed.set()
 
     async def run(self) -> None:
@@ -100,10 +99,10 @@ class Acknowledgements:
             await self._wait_for_change(now)
 
     async def flush(self, *, within: float) -> None:
-        """Delete all that was added; what fails is repeated for so many seconds, and whatever is left comes again."""
+        """Delete all that was added. Failed deletes are repeated for so many seconds; the rest is delivered again."""
         deadline = self._clock.monotonic() + within
-        while self._settled or self._calls or self._later:
-            while self._settled:
+        while self._completed or self._calls or self._later:
+            while self._completed:
                 self._begin_call()
             if self._calls:
                 await asyncio.wait(self._calls)
@@ -115,21 +114,21 @@ class Acknowledgements:
             self._take_what_is_due(due)
 
     def _may_call(self, now: float) -> bool:
-        if not self._settled or len(self._calls) >= AT_ONCE:
+        if not self._completed or len(self._calls) >= AT_ONCE:
             return False
-        if len(self._settled) >= BATCH or now >= self._settled[0].added_at + LINGER_SECONDS:
+        if len(self._completed) >= BATCH or now >= self._completed[0].added_at + LINGER_SECONDS:
             return True
         return self._urgent and not self._calls and not self._busy()
 
     def _take_what_is_due(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
-            self._settled.appendleft(heapq.heappop(self._later)[2])
+            self._completed.appendleft(heapq.heappop(self._later)[2])
             self._urgent = True
 
     async def _wait_for_change(self, now: float) -> None:
         times = [self._later[0][0]] if self._later else []
-        if self._settled and len(self._calls) < AT_ONCE:
-            times.append(self._settled[0].added_at + LINGER_SECONDS)
+        if self._completed and len(self._calls) < AT_ONCE:
+            times.append(self._completed[0].added_at + LINGER_SECONDS)
         try:
             async with asyncio.timeout(max(0.0, min(times) - now) if times else None):
                 await self._changed.wait()
@@ -137,8 +136,8 @@ class Acknowledgements:
             return
 
     def _begin_call(self) -> None:
-        batch = [self._settled.popleft() for _ in range(min(BATCH, len(self._settled)))]
-        self._urgent &= bool(self._settled)
+        batch = [self._completed.popleft() for _ in range(min(BATCH, len(self._completed)))]
+        self._urgent &= bool(self._completed)
         call = asyncio.create_task(self._call(batch))
         self._calls.add(call)
         call.add_done_callback(self._called)
@@ -147,7 +146,7 @@ class Acknowledgements:
         self._calls.discard(call)
         self._changed.set()
 
-    async def _call(self, batch: Sequence[_Settled]) -> None:
+    async def _call(self, batch: Sequence[_Completed]) -> None:
         self._deleting += len(batch)
         try:
             failed = await self._delete(batch)
@@ -156,10 +155,10 @@ class Acknowledgements:
             self._on_done()
         self._repeat(failed)
 
-    async def _delete(self, batch: Sequence[_Settled]) -> list[_Settled]:
-        """Returns those for which it may be tried again."""
+    async def _delete(self, batch: Sequence[_Completed]) -> list[_Completed]:
+        """Returns those whose delete may be repeated."""
         try:
-            refused = await self._queue.delete([settled.message for settled in batch])
+            refused = await self._queue.delete([completed.message for completed in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, they are still in the queue
             told = str(error) if isinstance(error, BrokerUnavailable) else describe(error)
             self._metrics.failed_calls.labels("delete").inc()
@@ -173,17 +172,17 @@ class Acknowledgements:
         stale = {
             message.receipt_handle for message in refused if isinstance(message, RejectedMessage) and message.is_stale
         }
-        for settled in batch:
-            if settled.message.receipt_handle not in kept:
-                self._signals.emit("consumer.acknowledged", message_id=settled.message.message_id)
-        return [settled for settled in batch if settled.message.receipt_handle in kept - stale]
+        for completed in batch:
+            if completed.message.receipt_handle not in kept:
+                self._signals.emit("consumer.acknowledged", message_id=completed.message.message_id)
+        return [completed for completed in batch if completed.message.receipt_handle in kept - stale]
 
-    def _repeat(self, failed: Sequence[_Settled]) -> None:
-        # Jitter is no secret; it is the same for all, so that they go together again.
-        now, jitter = self._clock.monotonic(), random.random()  # noqa: S311
-        for settled in failed:
-            settled.failures += 1
-            due = now + AGAIN.delay(settled.failures, jitter)
-            if due < settled.valid_until:
-                heapq.heappush(self._later, (due, next(self._numbers), settled))
+    def _repeat(self, failed: Sequence[_Completed]) -> None:
+        # The same jitter for all, so that they form a batch again.
+        now, jitter = self._clock.monotonic(), AGAIN.random()
+        for completed in failed:
+            completed.failures += 1
+            due = now + AGAIN.delay(completed.failures, jitter)
+            if due < completed.valid_until:
+                heapq.heappush(self._later, (due, next(self._numbers), completed))
         self._changed.set()

@@ -1,4 +1,4 @@
-"""Which message may run next: groups side by side, the messages of a group one after the other. Pure bookkeeping."""
+"""Which message may run next: groups concurrently, the messages of a group one after the other. Bookkeeping only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _State(Enum):
 @dataclass(slots=True)
 class _Entry(Generic[T]):
     item: T
-    alone: bool
+    isolated: bool
 
 
 @dataclass(slots=True)
@@ -32,13 +32,13 @@ class _Group(Generic[T]):
 
 
 class InFlightMessages(Generic[T]):
-    """Messages in hand, by group.
+    """The messages in memory, by group.
 
-    A group is ready, running (its first message, and only that, occupies a slot) or waiting (its first message failed
-    and is not due yet; it occupies no slot, and the rest of the group stays behind it). Ready groups take turns, so
-    none starves. A message added as `alone` runs only while nothing else does.
+    A group is ready, running (its first message occupies a slot) or waiting (its first message failed and is not due
+    yet; it occupies no slot, and the later messages of the group stay behind it). Ready groups take turns, so none
+    starves. A message added as `isolated` runs only while nothing else does.
 
-    Not safe for use from several threads; times are whatever number the caller's clock gives.
+    Not thread-safe. Times are numbers of the caller's clock.
     """
 
     def __init__(self, *, concurrency: int, capacity: int) -> None:
@@ -51,7 +51,7 @@ class InFlightMessages(Generic[T]):
         self._due: list[tuple[float, str]] = []
         self._held = 0
         self._running: set[str] = set()
-        self._alone_runs = False
+        self._isolated_runs = False
 
     @property
     def room(self) -> int:
@@ -60,12 +60,12 @@ class InFlightMessages(Generic[T]):
 
     @property
     def held(self) -> int:
-        """How many messages are in hand, whatever their state."""
+        """How many messages are in memory, whatever their state."""
         return self._held
 
     @property
     def ready(self) -> int:
-        """How many groups could run their first message, but for a slot."""
+        """How many groups wait for a slot only."""
         return len(self._ready)
 
     @property
@@ -75,57 +75,57 @@ class InFlightMessages(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """How many messages stand in groups that wait for their first message to be due."""
+        """How many messages are in waiting groups."""
         return sum(len(group.entries) for group in self._groups.values() if group.state is _State.WAITING)
 
     def items(self) -> Iterator[T]:
-        """Every message in hand, group by group, each group in order."""
+        """Every message, group by group, each group in order."""
         for group in self._groups.values():
             for entry in group.entries:
                 yield entry.item
 
     def of(self, group: str) -> tuple[T, ...]:
-        """The messages of one group, in order; none if it is not in hand."""
+        """The messages of one group, in order."""
         known = self._groups.get(group)
         return tuple(entry.item for entry in known.entries) if known is not None else ()
 
     def idle_groups(self) -> dict[str, tuple[T, ...]]:
-        """The messages of every group of which none runs."""
+        """The messages of every group that does not run."""
         return {
             name: tuple(entry.item for entry in group.entries)
             for name, group in self._groups.items()
             if group.state is not _State.RUNNING
         }
 
-    def add(self, group: str, item: T, *, alone: bool = False) -> None:
-        """Put a message behind those of its group. Raises ValueError when there is no room."""
+    def add(self, group: str, item: T, *, isolated: bool = False) -> None:
+        """Append a message to its group; raises ValueError when there is no room."""
         if self.room < 1:
-            raise ValueError(f"{self._capacity} messages are in hand already")
+            raise ValueError(f"{self._capacity} messages are in memory already")
         known = self._groups.get(group)
         if known is None:
             known = self._groups[group] = _Group()
             self._ready.append(group)
-        known.entries.append(_Entry(item, alone))
+        known.entries.append(_Entry(item, isolated))
         self._held += 1
 
     def take(self) -> tuple[str, T] | None:
         """The next message to run, with its group, or None while no slot is free or no group is ready."""
-        if not self._ready or len(self._running) >= self._concurrency or self._alone_runs:
+        if not self._ready or len(self._running) >= self._concurrency or self._isolated_runs:
             return None
         name = self._ready[0]
         group = self._groups[name]
         first = group.entries[0]
-        if first.alone and self._running:
-            # Nothing overtakes it either, or a steady stream of others would keep it from ever running alone.
+        if first.isolated and self._running:
+            # Nothing overtakes it, or a steady stream of others would keep it from running.
             return None
         self._ready.popleft()
         group.state = _State.RUNNING
         self._running.add(name)
-        self._alone_runs = first.alone
+        self._isolated_runs = first.isolated
         return name, first.item
 
     def finish(self, group: str) -> None:
-        """The running message of the group is done with; the next one may run after the groups whose turn it is."""
+        """The running message of the group is completed. The next one runs after the groups whose turn it is."""
         known = self._stop_running(group)
         known.entries.popleft()
         self._held -= 1
@@ -135,19 +135,19 @@ class InFlightMessages(Generic[T]):
         else:
             del self._groups[group]
 
-    def wait(self, group: str, due: float, *, alone: bool = False) -> None:
-        """The running message of the group failed: it runs again once `wake` is told a time not before `due`.
+    def wait(self, group: str, due: float, *, isolated: bool = False) -> None:
+        """The running message of the group failed: it runs again after a `wake` at `due` or later.
 
-        With `alone` it runs then only while nothing else does.
+        If `isolated`, it then runs only while nothing else does.
         """
         known = self._stop_running(group)
-        known.entries[0].alone |= alone
+        known.entries[0].isolated |= isolated
         known.state = _State.WAITING
         known.due = due
         heapq.heappush(self._due, (due, group))
 
     def wake(self, now: float) -> None:
-        """Make ready the groups that are due."""
+        """Make the groups that are due ready."""
         while (due := self.next_due()) is not None and due <= now:
             _, name = heapq.heappop(self._due)
             self._groups[name].state = _State.READY
@@ -160,11 +160,11 @@ class InFlightMessages(Generic[T]):
             group = self._groups.get(name)
             if group is not None and group.state is _State.WAITING and group.due == due:
                 return due
-            heapq.heappop(self._due)  # left behind by a group that was dropped
+            heapq.heappop(self._due)  # of a group that was dropped
         return None
 
     def drop(self, group: str) -> tuple[T, ...]:
-        """Forget a group of which nothing runs: all of it, for what stands behind its first message must not run."""
+        """Drop a group that does not run: all of it, for no message may run before an earlier one of its group."""
         known = self._groups[group]
         if known.state is _State.RUNNING:
             raise ValueError("a message of this group runs")
@@ -178,5 +178,5 @@ class InFlightMessages(Generic[T]):
         if group not in self._running:
             raise ValueError("no message of this group runs")
         self._running.remove(group)
-        self._alone_runs = False
+        self._isolated_runs = False
         return self._groups[group]

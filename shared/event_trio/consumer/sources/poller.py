@@ -1,4 +1,4 @@
-"""Long polls of the queue: one at a time while it is calm, several when it is busy, none while it would be in vain."""
+"""Long polls of the queue: one at a time when idle, several when busy, none while messages could not be handled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 BROKER_DOWN = Backoff(first=0.2, factor=2.0, cap=5.0, jitter=0.5)
 BUSY_WAIT_SECONDS = 1
-"""How long an additional receiver waits: it is there for a backlog only."""
+"""How long an additional receiver waits; it serves a backlog only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,9 @@ class Polling:
 
 
 class Poller:
-    """Reads the queue while there is room for a whole batch and the database is there.
+    """Reads the queue while there is room for a whole batch and the database is available.
 
-    A receive is never cancelled by a stop, for a poll that dies still takes messages: `run` returns when the last one
-    has come back.
+    A stop cancels no receive, because a cancelled poll can still take messages: `run` returns after the last response.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Poller:
         self._asked = 0
         self._more: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._trouble: str | None = f"queue {queue.name} was not asked yet"
+        self._trouble: str | None = f"queue {queue.name} has not been read yet"
 
     @property
     def trouble(self) -> str | None:
@@ -66,7 +65,7 @@ class Poller:
         return self._trouble
 
     def nudge(self) -> None:
-        """What a receiver may wait for has changed: there is room, the database is back, or it is time to stop."""
+        """Check again whether to receive: there is room, the database is available, or it is time to stop."""
         self._changed.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -85,25 +84,25 @@ class Poller:
             try:
                 if self._trouble is not None:
                     await self._queue.url()
-                # While in trouble it does not wait for messages, to see early that the queue is back.
+                # After a failure it does not wait for messages, to notice early that the queue works again.
                 wait = 0 if self._trouble is not None else self._polling.wait_seconds
                 full = await self._receive(stopping, wait) == BATCH
             except BrokerUnavailable as error:
                 failures += 1
-                self._in_trouble(str(error))
+                self._failed(str(error))
                 await pause(stopping, BROKER_DOWN.delay(failures))
                 continue
             failures = 0
             if full and not stopping.is_set():
-                self._help(stopping)
+                self._start_helper(stopping)
 
-    def _help(self, stopping: asyncio.Event) -> None:
+    def _start_helper(self, stopping: asyncio.Event) -> None:
         if len(self._more) < self._polling.receivers - 1:
             helper = asyncio.create_task(self._receive_backlog(stopping))
             self._more.add(helper)
-            helper.add_done_callback(self._helped)
+            helper.add_done_callback(self._helper_ended)
 
-    def _helped(self, helper: asyncio.Task[None]) -> None:
+    def _helper_ended(self, helper: asyncio.Task[None]) -> None:
         self._more.discard(helper)
         if not helper.cancelled() and (error := helper.exception()) is not None:
             log.error("a receiver failed", action="consumer.receiver_failed", error=describe(error))
@@ -113,10 +112,10 @@ class Poller:
             while not stopping.is_set() and await self._receive(stopping, BUSY_WAIT_SECONDS) * 2 >= BATCH:
                 pass
         except BrokerUnavailable:
-            return  # the first receiver meets the same trouble and tells of it
+            return  # the first receiver meets the same failure and reports it
 
     async def _receive(self, stopping: asyncio.Event, wait_seconds: int) -> int:
-        while not stopping.is_set() and (not self._breaker.is_open or self._room() - self._asked < BATCH):
+        while not stopping.is_set() and (not self._breaker.is_closed or self._room() - self._asked < BATCH):
             self._changed.clear()
             await self._changed.wait()
         if stopping.is_set():
@@ -128,12 +127,12 @@ class Poller:
             )
         finally:
             self._asked -= BATCH
-        self._out_of_trouble()
+        self._succeeded()
         if messages:
             self._deliver(messages)
         return len(messages)
 
-    def _in_trouble(self, trouble: str) -> None:
+    def _failed(self, trouble: str) -> None:
         self._metrics.failed_calls.labels("receive").inc()
         self._metrics.receiving.set(0)
         if trouble != self._trouble:
@@ -142,7 +141,7 @@ class Poller:
             )
         self._trouble = trouble
 
-    def _out_of_trouble(self) -> None:
+    def _succeeded(self) -> None:
         if self._trouble is not None:
             log.info("reading the queue", action="consumer.queue_available", queue=self._queue.name)
         self._metrics.receiving.set(1)

@@ -1,4 +1,4 @@
-"""Keeps messages in flight while they are in hand: a heartbeat over what the consumer really holds, in batches."""
+"""Keeps messages in flight: a heartbeat that extends the visibility of the messages in memory, in batches."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import structlog
 from ...broker.queue import BATCH, Queue, RejectedMessage
 from ...clock import Clock
 from ...errors import BrokerUnavailable
+from ..delivery import QueueDelivery
 from ..metrics import ConsumerMetrics
-from .delivery import Delivery
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 4
-"""Calls side by side: with a broker that is slow the last message of many must not be too late."""
+"""Concurrent calls: with a slow broker the last of many messages must not be too late."""
 SAFETY_SECONDS = 1.0
-"""A message counts as lost this much before its visibility ends, for clocks and calls take time."""
+"""A message counts as expired this much before its visibility ends, because calls take time."""
 
 
 class Heartbeat:
     """Extends the visibility of deliveries.
 
-    It keeps no list of its own: it is given what is in hand, so nothing can be extended that nobody works on. A
-    delivery whose task has ended, or that has been held longer than `limit` seconds, is left to expire.
+    It keeps no list of its own, so it cannot extend a message that nobody handles. A delivery whose task has ended, or
+    that has been kept longer than `limit` seconds, is left to expire.
     """
 
     def __init__(self, queue: Queue, metrics: ConsumerMetrics, clock: Clock, *, seconds: int, limit: float) -> None:
@@ -39,36 +39,36 @@ class Heartbeat:
 
     @property
     def interval(self) -> float:
-        """Seconds between two beats: two may fail before a message is lost."""
+        """Seconds between two beats: two may fail before a message expires."""
         return self._seconds / 3
 
     def visible_at(self, asked_at: float) -> float:
-        """Until when a message is surely invisible, if the broker was asked at that time."""
+        """Until when a message is certainly invisible, if the broker was asked at that time."""
         return asked_at + self._seconds - SAFETY_SECONDS
 
-    def due(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
-        """Those that would be lost before the beat after the next."""
+    def due(self, deliveries: Iterable[QueueDelivery]) -> list[QueueDelivery]:
+        """Those that would expire before the beat after the next."""
         now = self._clock.monotonic()
         return [
             delivery
             for delivery in deliveries
-            if not delivery.is_lost(now)
+            if not delivery.is_expired(now)
             and delivery.visible_at - now < 2 * self.interval
             and now - delivery.received_at < self._limit
             and (delivery.task is None or not delivery.task.done())
         ]
 
-    async def beat(self, deliveries: Iterable[Delivery]) -> None:
-        """Extend what is due, each batch by itself.
+    async def beat(self, deliveries: Iterable[QueueDelivery]) -> None:
+        """Extend the deliveries that are due, batch by batch.
 
-        What the broker has given up is lost; a broker that fails, for a batch or a message, is only logged.
+        A message whose receipt handle is invalid has expired. Any other failure of the broker is only logged.
         """
         due = self.due(deliveries)
         for start in range(0, len(due), BATCH * AT_ONCE):
             batches = [due[at : at + BATCH] for at in range(start, min(start + BATCH * AT_ONCE, len(due)), BATCH)]
             await asyncio.gather(*(self._extend(batch) for batch in batches))
 
-    async def _extend(self, batch: Sequence[Delivery]) -> None:
+    async def _extend(self, batch: Sequence[QueueDelivery]) -> None:
         asked_at = self._clock.monotonic()
         by_handle = {delivery.message.receipt_handle: delivery for delivery in batch}
         try:
@@ -76,23 +76,23 @@ class Heartbeat:
         except BrokerUnavailable as error:
             self._failed(str(error), len(batch))
             return
-        passing = {
+        transient = {
             message.receipt_handle
             for message in refused
             if isinstance(message, RejectedMessage) and not message.is_stale
         }
-        if passing:
-            self._failed("refused for now", len(passing))
-        lost = {message.receipt_handle for message in refused} - passing
+        if transient:
+            self._failed("refused for now", len(transient))
+        expired = {message.receipt_handle for message in refused} - transient
         for handle, delivery in by_handle.items():
-            # Otherwise it was received again meanwhile, or nothing is known.
-            if delivery.message.receipt_handle != handle or handle in passing:
+            # Otherwise it was received again meanwhile, or the failure says nothing about it.
+            if delivery.message.receipt_handle != handle or handle in transient:
                 continue
-            delivery.visible_at = asked_at if handle in lost else self.visible_at(asked_at)
-            if handle in lost:
+            delivery.visible_at = asked_at if handle in expired else self.visible_at(asked_at)
+            if handle in expired:
                 self._metrics.failed_calls.labels("extend").inc()
                 log.warning(
-                    "visibility had ended",
+                    "visibility expired",
                     action="consumer.visibility_expired",
                     message_id=delivery.message.message_id,
                     error="refused",

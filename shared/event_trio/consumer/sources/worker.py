@@ -1,4 +1,4 @@
-"""The consumer's loop: receives, runs groups side by side, keeps messages in flight, acknowledges, drains."""
+"""The consumer's loop: receives messages, runs groups concurrently, keeps messages in flight, and drains."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...broker.queue import BATCH, Message, Queue
 from ...clock import Clock
 from ...signals import Signals
 from ..database_breaker import DatabaseBreaker
+from ..delivery import QueueDelivery
 from ..errors import describe
 from ..isolation import Isolation
 from ..metrics import ConsumerMetrics
@@ -26,40 +27,39 @@ from ..outcome import (
     Ignored,
     NeedsIsolation,
     Outcome,
-    Retry,
+    RetryScheduled,
     Skipped,
     Unavailable,
 )
-from ..pipeline.intake import Intake
+from ..pipeline.pipeline import Pipeline
 from .acknowledgements import Acknowledgements
-from .delivery import Delivery
 from .in_flight import InFlightMessages
 from .poller import Poller, Polling
 from .visibility import Heartbeat
 
 log = structlog.get_logger(__name__)
 
-PUT_OFF = Backoff(first=0.2, factor=2.0, cap=10.0, jitter=0.5)
+UNAVAILABLE = Backoff(first=0.2, factor=2.0, cap=10.0, jitter=0.5)
 FLUSH_SECONDS = 5.0
-"""How long deletes that fail are repeated at the end, where the drain budget is not used up."""
+"""How long failed deletes are repeated at the end, if the drain budget allows."""
 STARTS_WHILE_DRAINING = 0.75
-"""The share of the drain budget in which messages already in hand are still started."""
+"""The share of the drain budget in which messages in memory are still started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds a consumer."""
+    """The limits of a consumer."""
 
     concurrency: int = 16
     """Handlers that run at once."""
     capacity: int = 300
-    """Messages in hand: running, queued, and waiting to be retried."""
+    """Messages in memory: running, queued, and waiting to be retried."""
     waiting: int = 150
-    """Messages in groups that wait for a retry in place; beyond that, what fails is put aside."""
+    """Messages in groups that wait for a retry in flight. Beyond that, a message that fails is deferred."""
     hold_seconds: float = 900.0
-    """How long a message is kept in flight at the most, whatever happens."""
+    """The longest time that a message is kept in flight."""
     drain_seconds: float = 20.0
-    """How long what was begun may go on after the stop."""
+    """How long running handlers may continue after the stop."""
     polling: Polling = field(default_factory=Polling)
 
     def __post_init__(self) -> None:
@@ -68,17 +68,17 @@ class Limits:
 
 
 class Consumer:
-    """Reads one queue. It is a loop for the supervisor.
+    """Reads one queue. A loop for the supervisor.
 
-    A message is deleted only after its outcome was committed; none is ever given back to the queue before its time,
-    because that is how a FIFO queue gets out of order. What cannot be finished expires and is delivered again.
+    A message is deleted only after its outcome is committed. No message is returned to the queue early, because that
+    is how a FIFO queue gets out of order: a message that cannot be completed expires and is delivered again.
     """
 
     def __init__(
         self,
         name: str,
         queue: Queue,
-        intake: Intake,
+        pipeline: Pipeline,
         breaker: DatabaseBreaker,
         metrics: ConsumerMetrics,
         clock: Clock,
@@ -87,50 +87,50 @@ class Consumer:
         isolation: Isolation | None = None,
     ) -> None:
         self.name = name
-        self._intake = intake
+        self._pipeline = pipeline
         self._breaker = breaker
         self._metrics = metrics
         self._clock = clock
         self._signals = signals
         self._limits = limits or Limits()
         self._isolation = isolation or Isolation()
-        intake.ensure_kept(self._limits.hold_seconds, how="its message is held in flight for")
+        pipeline.ensure_kept(self._limits.hold_seconds, how="its message is kept in flight for")
         polling = self._limits.polling
         self._heartbeat = Heartbeat(
             queue, metrics, clock, seconds=polling.visibility_seconds, limit=self._limits.hold_seconds
         )
-        self._receivers = Poller(queue, breaker, metrics, polling, room=self._room, deliver=self._take_in)
+        self._poller = Poller(queue, breaker, metrics, polling, room=self._room, deliver=self._receive)
         self._acknowledgements = Acknowledgements(
-            queue, metrics, clock, signals, busy=lambda: self._groups.ready > 0, on_done=self._receivers.nudge
+            queue, metrics, clock, signals, busy=lambda: self._in_flight.ready > 0, on_done=self._poller.nudge
         )
-        self._groups = self._no_groups()
+        self._in_flight = self._none_in_flight()
         self._handlers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from working, in a sentence, or None."""
-        return self._receivers.trouble or (f"database: {self._breaker.trouble}" if self._breaker.trouble else None)
+        """Why it cannot work, in a sentence, or None."""
+        return self._poller.trouble or (f"database: {self._breaker.reason}" if self._breaker.reason else None)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Consume until asked to stop; then finish what runs and what the last receive brings, within the budget."""
-        self._groups = self._no_groups()
+        """Consume until asked to stop. Then complete what runs and what the last receive brings, within the budget."""
+        self._in_flight = self._none_in_flight()
         try:
             async with asyncio.TaskGroup() as tasks:
-                standing = [
+                background = [
                     tasks.create_task(work)
                     for work in (
-                        self._breaker.run(on_open=self._nudge),
+                        self._breaker.run(on_close=self._nudge),
                         self._acknowledgements.run(),
                         self._keep_in_flight(),
                         self._nudge_after(stopping),
                     )
                 ]
-                receiving = tasks.create_task(self._receivers.run(stopping))
+                receiving = tasks.create_task(self._poller.run(stopping))
                 receiving.add_done_callback(lambda _: self._nudge())
                 deadline = await self._dispatch(stopping, receiving)
                 receiving.cancel()
-                for task in standing:
+                for task in background:
                     task.cancel()
             left = deadline - self._clock.monotonic()
             await self._acknowledgements.flush(within=min(left, FLUSH_SECONDS))
@@ -145,98 +145,98 @@ class Consumer:
             if stopping.is_set() and deadline is None:
                 deadline = now + self._limits.drain_seconds
             may_start = deadline is None or now < deadline - self._limits.drain_seconds * (1 - STARTS_WHILE_DRAINING)
-            self._groups.wake(now)
-            if self._breaker.is_open and may_start:
+            self._in_flight.wake(now)
+            if self._breaker.is_closed and may_start:
                 self._start_ready(now)
             self._acknowledgements.nudge()
             self._measure()
             if deadline is not None and (now >= deadline or (receiving.done() and not self._handlers)):
                 return deadline
-            due = self._groups.next_due() if deadline is None else deadline
+            due = self._in_flight.next_due() if deadline is None else deadline
             await self._wait_for_change(None if due is None else max(0.0, due - now))
 
     def _start_ready(self, now: float) -> None:
-        while (taken := self._groups.take()) is not None:
+        while (taken := self._in_flight.take()) is not None:
             group, delivery = taken
-            if delivery.is_lost(now):
-                self._groups.wait(group, now)
+            if delivery.is_expired(now):
+                self._in_flight.wait(group, now)
                 self._abandon(group)
                 continue
             delivery.task = asyncio.create_task(self._handle(group, delivery))
             self._handlers.add(delivery.task)
             delivery.task.add_done_callback(self._handlers.discard)
 
-    async def _handle(self, group: str, delivery: Delivery) -> None:
-        in_place = self._groups.waiting < self._limits.waiting
+    async def _handle(self, group: str, delivery: QueueDelivery) -> None:
+        delivery.stays_in_flight = self._in_flight.waiting < self._limits.waiting
         outcome: Outcome | NeedsIsolation
         try:
-            async with self._isolation.alone() if delivery.alone else self._isolation.beside():
-                outcome = await self._intake.process(delivery, in_place=in_place)
+            async with self._isolation.isolated() if delivery.isolated else self._isolation.shared():
+                outcome = await self._pipeline.process(delivery)
         except Exception as error:
-            # A mistake in this code or in the database's grants: it is no reason to end the other groups' work.
-            log.exception("delivery failed", action="consumer.failed", message_id=delivery.message.message_id)
+            # A mistake in this code or in the database's grants must not end the other groups' work.
+            log.exception("delivery failed", action="consumer.failed", message_id=delivery.message_id)
             outcome = Unavailable(describe(error), whole=False)
         delivery.task = None
         now = self._clock.monotonic()
         match outcome:
             case Handled() | Duplicate() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
-                self._groups.finish(group)
-                last = not self._groups.of(group)
+                self._in_flight.finish(group)
+                last = not self._in_flight.of(group)
                 self._acknowledgements.add(delivery.message, valid_until=delivery.visible_at, last=last)
             case NeedsIsolation():
-                delivery.alone = True
-                self._groups.wait(group, now, alone=True)
-            case Retry():
-                self._groups.wait(group, now + outcome.after)
+                delivery.isolated = True
+                self._in_flight.wait(group, now, isolated=True)
+            case RetryScheduled():
+                self._in_flight.wait(group, now + outcome.after)
             case Unavailable():
                 if outcome.whole:
-                    self._breaker.close(outcome.error)
-                delivery.outages += 1
-                pause = PUT_OFF.delay(delivery.outages)
-                self._groups.wait(group, now + pause)
+                    self._breaker.record_failure(outcome.error)
+                delivery.database_failures += 1
+                self._in_flight.wait(group, now + UNAVAILABLE.delay(delivery.database_failures))
             case _:
                 assert_never(outcome)
         self._nudge()
 
     def _room(self) -> int:
-        return self._groups.room - self._acknowledgements.pending
+        return self._in_flight.room - self._acknowledgements.pending
 
-    def _take_in(self, messages: list[Message]) -> None:
+    def _receive(self, messages: list[Message]) -> None:
         now = self._clock.monotonic()
         for message in messages:
-            delivery = Delivery(message, received_at=now, visible_at=self._heartbeat.visible_at(now))
-            if (held := self._in_hand(delivery)) is not None:
-                # It keeps its place; what stands before or behind it and did not come again is still lost.
+            visible_at = self._heartbeat.visible_at(now)
+            delivery = QueueDelivery.of(message, self._pipeline.consumer, received_at=now, visible_at=visible_at)
+            if (held := self._in_flight_already(delivery)) is not None:
+                # It keeps its place. Messages of the group that were not received again have still expired.
                 held.renew(message, delivery.visible_at)
                 self._metrics.received_again.inc()
-                log.info("received what is in hand", action="consumer.received_again", message_id=message.message_id)
+                log.info("received again", action="consumer.received_again", message_id=message.message_id)
                 continue
-            self._groups.add(delivery.group, delivery)
+            self._in_flight.add(delivery.group, delivery)
         self._signals.emit("consumer.received", messages=len(messages))
         self._nudge()
 
-    def _in_hand(self, delivery: Delivery) -> Delivery | None:
-        known = self._groups.of(delivery.group)
+    def _in_flight_already(self, delivery: QueueDelivery) -> QueueDelivery | None:
+        known = self._in_flight.of(delivery.group)
         return next((held for held in known if held.message.message_id == delivery.message.message_id), None)
 
     async def _keep_in_flight(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat.interval / 2)
-            await self._heartbeat.beat(list(self._groups.items()))
+            await self._heartbeat.beat(list(self._in_flight.items()))
             now = self._clock.monotonic()
-            for group, deliveries in self._groups.idle_groups().items():
-                if any(delivery.is_lost(now) for delivery in deliveries):
+            for group, deliveries in self._in_flight.idle_groups().items():
+                if any(delivery.is_expired(now) for delivery in deliveries):
                     self._abandon(group)
             self._nudge()
 
     def _abandon(self, group: str) -> None:
-        """Let a whole group expire: behind a message that was lost, nothing of it may run here."""
-        deliveries = self._groups.drop(group)
+        """Let a whole group expire: after an expired message no other of its group may run here."""
+        deliveries = self._in_flight.drop(group)
         self._metrics.abandoned.inc(len(deliveries))
         log.warning("messages left to expire", action="consumer.abandoned", messages=len(deliveries))
         for delivery in deliveries:
-            if delivery.marked:
-                self._spawn(self._intake.release(delivery))
+            if delivery.attempt_recorded:
+                self._spawn(self._pipeline.forget_attempt(delivery))
 
     async def _abandon_all(self) -> None:
         for task in self._handlers:
@@ -244,12 +244,12 @@ class Consumer:
         if self._handlers:
             log.warning("handlers cancelled", action="consumer.handlers_cancelled", handlers=len(self._handlers))
             await asyncio.wait(self._handlers)
-        marked = [delivery for delivery in self._groups.items() if delivery.marked]
-        if left := self._groups.held:
+        marked = [delivery for delivery in self._in_flight.items() if delivery.attempt_recorded]
+        if left := self._in_flight.held:
             self._metrics.abandoned.inc(left)
             log.info("messages left to expire", action="consumer.abandoned", messages=left)
-        self._groups = self._no_groups()
-        await asyncio.gather(*(self._intake.release(delivery) for delivery in marked))
+        self._in_flight = self._none_in_flight()
+        await asyncio.gather(*(self._pipeline.forget_attempt(delivery) for delivery in marked))
 
     async def _nudge_after(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -265,18 +265,18 @@ class Consumer:
 
     def _nudge(self) -> None:
         self._changed.set()
-        self._receivers.nudge()
+        self._poller.nudge()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)
 
     def _measure(self) -> None:
-        running, waiting = self._groups.running, self._groups.waiting
+        running, waiting = self._in_flight.running, self._in_flight.waiting
         self._metrics.messages.labels("running").set(running)
         self._metrics.messages.labels("waiting").set(waiting)
-        self._metrics.messages.labels("queued").set(self._groups.held - running - waiting)
+        self._metrics.messages.labels("queued").set(self._in_flight.held - running - waiting)
 
-    def _no_groups(self) -> InFlightMessages[Delivery]:
+    def _none_in_flight(self) -> InFlightMessages[QueueDelivery]:
         return InFlightMessages(concurrency=self._limits.concurrency, capacity=self._limits.capacity)
