@@ -88,7 +88,8 @@ async def test_a_failing_event_holds_only_its_own_group(database: TestDatabase, 
         await tested.signals.wait("consumer.postponed", count=3)
         assert "failing" not in {subject for subject, _ in await effects(database)}
         healed.set()
-        await eventually(queue.is_empty)
+        # Not until the queue is empty: it does not count messages of a group that is in flight.
+        await eventually(lambda: holds(tested.count("handled") == 9))
     assert [pair for pair in await effects(database) if pair[0] == "failing"] == [("failing", n) for n in (1, 2, 3)]
     assert attempts == list(range(1, len(attempts) + 1))
     assert await rows(database, DEAD) == []

@@ -125,7 +125,7 @@ async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_mess
         handle = tested.deferred._pipeline.process
 
         async def break_one(work: object) -> object:
-            if getattr(work, "identity").subject == "broken":  # noqa: B009
+            if getattr(work, "event").subject == "broken":  # noqa: B009
                 await asyncio.wait_for(running.wait(), 20)
                 raise LookupError("a mistake of this code")
             return await handle(work)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What an operator does about dead letters: looks, runs them again, or gives them up; each change leaves a trace."""
+"""The operations on dead letters: list, redrive, discard. Each change is recorded in `operator_action`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ class DeadLetterNotFound(EventTrioError):
 class DeadLetters:
     """The dead letters of one consumer.
 
-    A change that is made `once` keeps its answer with what it changed; asked for again it raises Repeated, KeyReused
-    or KeyInUse, and changes nothing. One that was asked for a single event raises MessageBusy when its group is being
-    handled all the time.
+    A change that is made `once` stores its response with the change; a repetition raises Repeated, KeyReused
+    or KeyInUse, and changes nothing. A change of a single event raises MessageBusy while its group is being handled.
     """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
@@ -41,14 +40,14 @@ class DeadLetters:
         return await self._letters.page(selection, before=before, limit=limit)
 
     async def show(self, event_id: str) -> tuple[Any, Rows]:
-        """One dead letter with its envelope, and what operators did about it; raises DeadLetterNotFound."""
+        """One dead letter with its envelope, and the operator actions on it; raises DeadLetterNotFound."""
         found = await self._letters.find(event_id)
         if found is None:
             raise DeadLetterNotFound
         return found
 
     async def oldest(self, selection: Selection, *, limit: int) -> Rows:
-        """What a change would take, the oldest first."""
+        """The dead letters that a change would affect, the oldest first."""
         return await self._letters.oldest(selection, limit=limit)
 
     async def redrive(
@@ -60,10 +59,10 @@ class DeadLetters:
         limit: int = MOST,
         once: IdempotencyGuard[Rows] = NO_GUARD,
     ) -> Rows:
-        """Let up to `limit` of them run again, the oldest first, so many per second; returns them.
+        """Run up to `limit` of them again, the oldest first, at most `per_second`; returns them.
 
-        They run in the order in which they were put aside, through the handlers of their types, with all attempts
-        before them again.
+        They run in the order in which they were deferred, through the handlers of their types, with all attempts of
+        their policies.
         """
         gap = 0.0 if per_second is None else 1.0 / per_second
         began: list[datetime] = []
@@ -95,13 +94,13 @@ class DeadLetters:
     async def discard(
         self, selection: Selection, by: By, *, limit: int = MOST, once: IdempotencyGuard[Rows] = NO_GUARD
     ) -> Rows:
-        """Give up to `limit` of them up for good; what waited behind one goes on. Returns them."""
+        """Discard up to `limit` of them; the messages that they blocked continue. Returns them."""
         task = discarding(self._consumer, deferred_message.c.status == Status.DEAD)
         return await self._letters.change(task, selection, by, limit=limit, once=once)
 
 
 async def measure(session: AsyncSession, consumer: str) -> dict[str, tuple[int, float]]:
-    """How many messages are put aside, by status, and how many seconds the oldest of each has been."""
+    """The number of deferred messages by status, and the age of the oldest in seconds."""
     table = deferred_message.c
     age = func.extract("epoch", func.clock_timestamp() - func.min(table.deferred_at))
     counted = select(table.status, func.count(), cast(age, Float)).where(table.consumer == consumer)

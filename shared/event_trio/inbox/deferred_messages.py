@@ -1,4 +1,4 @@
-"""What an operator does about messages that wait: looks, runs them now, gives them up; each change leaves a trace."""
+"""The operations on deferred messages: list, run now, discard. Each change is recorded in `operator_action`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from .table import deferred_message
 
 
 class DeferredMessageNotFound(EventTrioError):
-    """There is no such message that waits; it may have been handled, or be a dead letter."""
+    """There is no such deferred message; it may have been handled, or be a dead letter."""
 
 
 class MessageBlocked(EventTrioError):
-    """The message waits behind another one of its group, which comes first."""
+    """The message waits for an earlier one of its group."""
 
     def __init__(self, event_id: str, status: str) -> None:
         todo = "redrive or discard that dead letter" if status == Status.DEAD else "run that one now, or discard it"
-        super().__init__(f"it waits behind event {event_id} of its group, which is {status}: {todo}")
+        super().__init__(f"it waits for event {event_id} of its group, which is {status}: {todo}")
         self.event_id = event_id
         self.status = status
 
 
 class DeferredMessages:
-    """The messages of one consumer that wait until they are due, or behind others of their group.
+    """The deferred messages of one consumer: waiting until they are due, or blocked by others of their group.
 
-    One that is being handled is left alone. A change that is made `once` keeps its answer with what it changed; asked
-    for again it raises Repeated, KeyReused or KeyInUse, and changes nothing.
+    A message that is being handled is not changed. A change that is made `once` stores its response with the change; a
+    repetition raises Repeated, KeyReused or KeyInUse, and changes nothing.
     """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
@@ -52,20 +52,20 @@ class DeferredMessages:
         return await self._messages.page(selection, before=before, limit=limit)
 
     async def show(self, event_id: str) -> tuple[Any, Rows]:
-        """One message with its envelope, and what operators did about it; raises DeferredMessageNotFound."""
+        """One message with its envelope, and the operator actions on it; raises DeferredMessageNotFound."""
         found = await self._messages.find(event_id)
         if found is None:
             raise DeferredMessageNotFound
         return found
 
     async def would_run(self, selection: Selection, *, limit: int) -> Rows:
-        """What `run` would take, the oldest first; raises what it would raise."""
+        """The messages that `run` would change, the oldest first; raises what it would raise."""
         found = await self._messages.oldest(selection, limit=limit, only=self._run(selection).only)
         await self._explain(selection, found, heads=True)
         return found
 
     async def would_discard(self, selection: Selection, *, limit: int) -> Rows:
-        """What `discard` would take, the oldest first; raises what it would raise."""
+        """The messages that `discard` would change, the oldest first; raises what it would raise."""
         found = await self._messages.oldest(selection, limit=limit, only=self._discard.only)
         await self._explain(selection, found)
         return found
@@ -75,7 +75,7 @@ class DeferredMessages:
     ) -> Rows:
         """Make up to `limit` of them due, the oldest first; returns them.
 
-        Of a group only the first can be run; the rest follows it in order. Asked for a single event that is not the
+        Only the first message of a group can be run; the others follow in order. For a single event that is not the
         first of its group it raises MessageBlocked, and MessageBusy for one that is being handled.
         """
         changed = await self._messages.change(self._run(selection), selection, by, limit=limit, once=once)
@@ -85,9 +85,9 @@ class DeferredMessages:
     async def discard(
         self, selection: Selection, by: By, *, limit: int = MOST, once: IdempotencyGuard[Rows] = NO_GUARD
     ) -> Rows:
-        """Give up to `limit` of them up for good; what waited behind one goes on. Returns them.
+        """Discard up to `limit` of them; the messages that they blocked continue. Returns them.
 
-        Asked for a single event it raises MessageBusy while that is being handled.
+        For a single event it raises MessageBusy while that is being handled.
         """
         changed = await self._messages.change(self._discard, selection, by, limit=limit, once=once)
         await self._explain(selection, changed)
@@ -97,7 +97,7 @@ class DeferredMessages:
         table = deferred_message.c
         only: tuple[Condition, ...] = self._heads
         if selection.event_id is None:
-            # What is due already needs no push: it may be what followed one that this very change has run.
+            # A message that is due already is not changed: this change may have made it due.
             only = (*only, or_(table.due_at.is_(None), table.due_at > func.clock_timestamp()))
 
         async def make_due(session: AsyncSession, rows: Rows, _: int) -> Rows:
@@ -112,7 +112,7 @@ class DeferredMessages:
         return Task("run_now", make_due, only)
 
     async def _explain(self, selection: Selection, found: Rows, *, heads: bool = False) -> None:
-        """Say why nothing can be done with the one that was asked for, if it is there."""
+        """Raise the reason why a single message cannot be changed, if it exists."""
         if found or selection.event_id is None:
             return
         table = deferred_message.c
@@ -128,7 +128,7 @@ class DeferredMessages:
 
 
 def _first(consumer: str, id: int | None = None, group: str | None = None) -> Any:
-    """The oldest message for which one waits: a given one, or that of the statement around."""
+    """The oldest message that blocks one: a given one, or that of the enclosing statement."""
     table, before = deferred_message.c, deferred_message.alias("before")
     return (
         select(before.c.event_id, before.c.status)

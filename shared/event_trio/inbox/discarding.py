@@ -1,4 +1,4 @@
-"""How a message that was put aside is given up for good, whatever it waits for."""
+"""Discards deferred messages and dead letters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .table import deferred_message, processed_message
 
 
 def discarding(consumer: str, *only: Condition) -> Task:
-    """Settle messages as discarded; what waited behind one goes on."""
+    """Complete messages as discarded; the messages that they blocked continue."""
 
     async def discard(session: AsyncSession, rows: Rows, _: int) -> Rows:
         table, inbox = deferred_message.c, processed_message.c

@@ -1,4 +1,4 @@
-"""Reads what operators did about messages, and what has become of messages since; changes nothing."""
+"""Reads the audit of operator actions, and the present state of the messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows: TypeAlias = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Which actions are meant; None does not restrict."""
+    """Filters actions; None does not restrict."""
 
     event_id: str | None = None
     group: str | None = None
@@ -24,7 +24,7 @@ class About:
 
 
 class OperatorActions:
-    """The trace that operators left at one consumer."""
+    """The operator actions at one consumer."""
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
         self._sessions = sessions
@@ -42,12 +42,12 @@ class OperatorActions:
             return (await session.execute(query.order_by(table.id.desc()).limit(limit))).all()
 
     async def states(self, event_ids: Sequence[str]) -> Rows:
-        """What has become of each that is known: `outcome` of its inbox row, and `status`, `attempts` and `error`
-        where it is still put aside."""
-        inbox, state = processed_message.c, deferred_message.c
-        same = and_(state.consumer == inbox.consumer, state.event_id == inbox.event_id)
+        """The present state of each known event: `outcome` of its inbox row, and `status`, `attempts` and `error` while
+        it is deferred."""
+        inbox, deferred = processed_message.c, deferred_message.c
+        same = and_(deferred.consumer == inbox.consumer, deferred.event_id == inbox.event_id)
         query = (
-            select(inbox.event_id, inbox.outcome, state.status, state.attempts, state.error)
+            select(inbox.event_id, inbox.outcome, deferred.status, deferred.attempts, deferred.error)
             .select_from(processed_message.outerjoin(deferred_message, same))
             .where(inbox.consumer == self._consumer, inbox.event_id.in_(event_ids))
         )

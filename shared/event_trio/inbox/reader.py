@@ -1,4 +1,4 @@
-"""What the inbox holds, for whoever looks: pages of processed messages, the newest first."""
+"""Reads the inbox: pages of processed messages, the newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How operators look at messages that were put aside, and change them: in small steps, each leaving its traces."""
+"""Lists and changes deferred messages for operators: in small steps, each with its audit rows."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from .states import Status
 from .table import deferred_message, operator_action
 
 STEP = 50
-"""Messages that one transaction changes at the most, and so groups whose live events may have to wait for it."""
+"""The most messages that one transaction changes, and so the most groups whose live events may wait for it."""
 BUSY_SECONDS = 5.0
-"""How long a call waits for groups that are being handled; it holds none meanwhile."""
+"""How long a call waits for groups that are being handled; it holds no locks meanwhile."""
 BUSY_PAUSE = 0.05
 
 Condition: TypeAlias = ColumnElement[bool]
 
 
 class MessageBusy(EventTrioError):
-    """The message, or another one of its group, is being handled right now; ask again in a moment."""
+    """The message, or another one of its group, is being handled right now; try again in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done with messages."""
+    """A change of messages."""
 
     action: str
-    """What the audit calls it."""
+    """Its name in the audit."""
     make: Callable[[AsyncSession, Rows, int], Awaitable[Rows]]
-    """Change rows, of which so many others were changed before; returns those that it did change."""
+    """Change rows; the number is how many others were changed before. Returns the changed rows."""
     only: tuple[Condition, ...] = ()
-    """Which rows it can be done with."""
+    """The rows that it applies to."""
     locks: bool = True
     """Whether it needs the locks of their groups."""
 
 
 class Resolution:
-    """The messages of one consumer that are in one of some statuses."""
+    """The messages of one consumer with given statuses."""
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str, statuses: Sequence[Status]) -> None:
         self._sessions = sessions
@@ -63,7 +63,7 @@ class Resolution:
             return (await session.execute(query.order_by(deferred_message.c.id.desc()).limit(limit))).all()
 
     async def find(self, event_id: str) -> tuple[Any, Rows] | None:
-        """One of them with its envelope, and what operators did about it."""
+        """One of them with its envelope, and the operator actions on it."""
         query = select(deferred_message).where(*Selection(event_id=event_id).of(self._consumer, self._statuses))
         table = operator_action.c
         mine = (table.consumer == self._consumer, table.event_id == event_id)
@@ -74,16 +74,16 @@ class Resolution:
             return found, (await session.execute(select(operator_action).where(*mine).order_by(table.id))).all()
 
     async def oldest(self, selection: Selection, *, limit: int, only: Sequence[Condition] = ()) -> Rows:
-        """What a change would take, the oldest first."""
+        """The messages that a change would affect, the oldest first."""
         async with self._sessions() as session:
             return await self._choose(session, selection, limit, only)
 
     async def change(
         self, task: Task, selection: Selection, by: By, *, limit: int, once: IdempotencyGuard[Rows]
     ) -> Rows:
-        """Do it with up to `limit` of them, the oldest first; returns those with which it was done.
+        """Change up to `limit` of them, the oldest first; returns the changed rows.
 
-        Each step is a transaction, which takes the locks of those groups alone that are free. The others come last;
+        Each step is a transaction, which locks only groups that are free. The others come last;
         those that stay busy are left, and raise MessageBusy if it was one event that was asked for. With each step
         goes the answer under the request's key: wherever the process ends, a repetition is told what was done.
         """

@@ -1,4 +1,4 @@
-"""Forgets old inbox rows in bounded steps; never those of messages that are put aside and unresolved."""
+"""Prunes old inbox rows in bounded steps, except those of deferred messages and dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inbox in the database, as statements that a service's first migration runs.
+"""The tables of the inbox, as statements that migrations run.
 
 Each version of the inbox is a tuple that a migration of the service runs; a tuple never changes once it was released.
 """
@@ -6,7 +6,7 @@ Each version of the inbox is a tuple that a migration of the service runs; a tup
 from __future__ import annotations
 
 STATEMENTS_V1: tuple[str, ...] = (
-    # One row for every event that a consumer is done with, in one transaction with what it did about it. The key is
+    # One row for every event that a consumer has processed, in one transaction with the effects. The key is
     # the event's id from the body (or SQS's message id where the body is unreadable): redrives and queue moves change
     # SQS's own ids.
     """
@@ -64,8 +64,8 @@ STATEMENTS_V1: tuple[str, ...] = (
     """,
     "CREATE INDEX deferred_message_due ON deferred_message (consumer, due_at) WHERE status = 'waiting'",
     "CREATE INDEX deferred_message_dead ON deferred_message (consumer, id) WHERE status = 'dead'",
-    # Marks of messages that are being handled although they were delivered several times before: a mark that is left
-    # behind tells that the process died over its message.
+    # Attempts of messages that were delivered several times before. A row that remains means that the process ended
+    # while it handled the message.
     """
     CREATE TABLE started_message (
         consumer text NOT NULL,
@@ -78,9 +78,9 @@ STATEMENTS_V1: tuple[str, ...] = (
 )
 
 STATEMENTS_V2: tuple[str, ...] = (
-    # Whether later messages of its group wait behind it. That a group waits is derived from these rows alone.
+    # Whether later messages of its group wait for it. That a group is blocked is derived from these rows alone.
     "ALTER TABLE deferred_message ADD COLUMN blocks boolean NOT NULL DEFAULT false",
-    # Who runs it has it until then, by the database's clock; starts without an end tell of processes that died over it.
+    # Its lease, by the database's clock; starts without an outcome mean that processes ended while they handled it.
     "ALTER TABLE deferred_message ADD COLUMN taken_until timestamptz",
     "ALTER TABLE deferred_message ADD COLUMN starts integer NOT NULL DEFAULT 0 CHECK (starts >= 0)",
     "UPDATE deferred_message SET blocks = true WHERE status <> 'dead'",
@@ -89,7 +89,7 @@ STATEMENTS_V2: tuple[str, ...] = (
     CREATE INDEX deferred_message_group ON deferred_message (consumer, message_group, id)
     WHERE blocks OR status = 'waiting'
     """,
-    # What an operator did about a dead letter; it outlives the message, so it refers to nothing.
+    # What an operator did with a dead letter; it outlives the message, so it has no foreign key.
     """
     CREATE TABLE operator_action (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -108,25 +108,25 @@ STATEMENTS_V2: tuple[str, ...] = (
 )
 
 STATEMENTS_V3: tuple[str, ...] = (
-    # Answers "was a later event of this subject handled?" without a look at each that was only put aside.
+    # Answers "was a later event of this subject handled?" without reading each that was only deferred.
     "CREATE INDEX processed_message_latest ON processed_message (consumer, subject, source, outcome, sequence)",
     "DROP INDEX processed_message_order",
-    # Answers "does anything of this group still stand before those behind?" without a look at each of them.
+    # Answers "does an earlier message of this group still block it?" without reading each of them.
     """
     CREATE INDEX deferred_message_blockers ON deferred_message (consumer, message_group)
     WHERE blocks AND status <> 'behind'
     """,
-    # A long group that is caught up with leaves its dead rows where the next one is looked for.
+    # A long group that was completed leaves dead tuples where the next one is searched.
     """
     ALTER TABLE deferred_message SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)
     """,
-    # Operators run what waits, too.
+    # Operators also run deferred messages.
     "ALTER TABLE operator_action DROP CONSTRAINT operator_action_action_check",
     """
     ALTER TABLE operator_action ADD CONSTRAINT operator_action_action_check
     CHECK (action IN ('redrive', 'discard', 'run_now'))
     """,
-    # Lists what waits, and finds it step by step.
+    # Lists deferred messages, and finds them step by step.
     "CREATE INDEX deferred_message_pending ON deferred_message (consumer, id) WHERE status <> 'dead'",
 )
 
@@ -156,7 +156,7 @@ def grants(role: str) -> tuple[str, ...]:
 
 
 def grants_v2(role: str) -> tuple[str, ...]:
-    """What the role needs besides, since messages put aside come to an end and old inbox rows are pruned."""
+    """The grants of the second version: deferred messages are completed, and old inbox rows are pruned."""
     return (
         f"GRANT UPDATE (outcome, processed_at), DELETE ON processed_message TO {role}",
         f"GRANT UPDATE, DELETE ON deferred_message TO {role}",
@@ -165,5 +165,5 @@ def grants_v2(role: str) -> tuple[str, ...]:
 
 
 def grants_v3(role: str) -> tuple[str, ...]:
-    """What the role needs besides, since the third version of the inbox."""
+    """The grants of the third version: none."""
     return ()

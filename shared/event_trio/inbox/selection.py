@@ -1,4 +1,4 @@
-"""Which messages that were put aside are meant, and who does something about them."""
+"""Selects deferred messages, and names the operator who changes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table import deferred_message
 Rows: TypeAlias = Sequence[Any]
 
 MOST = 1000
-"""Messages that one call changes at the most."""
+"""The most messages that one call changes."""
 
 DEAD = (Status.DEAD,)
 PENDING = (Status.WAITING, Status.BLOCKED)
@@ -23,18 +23,18 @@ PENDING = (Status.WAITING, Status.BLOCKED)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which messages are meant; None does not restrict."""
+    """Filters messages; None does not restrict."""
 
     event_id: str | None = None
     type: str | None = None
     group: str | None = None
     reason: str | None = None
     after: int | None = None
-    """Only those whose id is above this one: what a row's change was asked for already is not asked for again."""
+    """Only those with a higher id, so that a message that fails again is not changed twice."""
     since: datetime | None = None
-    """Only those put aside then or later."""
+    """Only those deferred then or later."""
     until: datetime | None = None
-    """Only those put aside before then."""
+    """Only those deferred before then."""
     status: Status | None = None
 
     def of(self, consumer: str, statuses: Sequence[Status] = DEAD) -> list[ColumnElement[bool]]:
@@ -57,7 +57,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who does it, and why."""
+    """The operator and the reason."""
 
     actor: str
     reason: str
