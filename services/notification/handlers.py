@@ -34,9 +34,9 @@ def router(notifier: CustomerNotifier) -> Router:
             return await notifier.send(event)
         except SenderUnavailable as down:
             raise DependencyUnavailable(down.seconds, str(down)) from down
-        except (UnknownRecipient, RenderingFailed, SendRejected) as refused:
+        except (UnknownRecipient, RenderingFailed, SendRejected) as error:
             # A retry cannot succeed: without the order.placed, without a template, or with an invalid recipient.
-            raise Reject(str(refused)) from refused
+            raise Reject(str(error)) from error
 
     routes = Router()
     for payload in HANDLED:

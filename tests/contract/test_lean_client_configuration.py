@@ -35,7 +35,7 @@ METHOD, CALL = "publish_batch", CALLS["publish_batch"][1]
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def region_and_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials, and nothing else that the SDK would find."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")

@@ -43,7 +43,7 @@ async def queue(aws: Aws, prefix: str) -> AsyncIterator[FifoQueue]:
         yield made
 
 
-def notice(address: str = RECIPIENT, subject: str = "주문 접수") -> OutboundMessage:
+def outbound(address: str = RECIPIENT, subject: str = "주문 접수") -> OutboundMessage:
     return OutboundMessage(
         key=uuid7(), address=address, text=MessageText(locale="ko", subject=subject, body="감사합니다\n")
     )
@@ -58,7 +58,7 @@ def by_mail(port: int) -> dict[str, Any]:
 
 
 async def test_a_repeated_mail_has_the_same_message_id(server: MailServer) -> None:
-    sent = notice()
+    sent = outbound()
     await sender(server.port).send(sent)
     await sender(server.port).send(sent)
     first, second = server.mails
@@ -85,7 +85,7 @@ async def test_rejections_are_permanent_or_temporary_or_of_the_server(
 ) -> None:
     server.to_recipients, server.to_mails = recipients, mails
     with pytest.raises(raised) as caught:
-        await sender(server.port).send(notice())
+        await sender(server.port).send(outbound())
     assert RECIPIENT not in str(caught.value)
     assert server.mails == []
 
@@ -93,12 +93,12 @@ async def test_rejections_are_permanent_or_temporary_or_of_the_server(
 @pytest.mark.parametrize("address", ["nobody", "a@b\r\nBcc: c@d", "", "a b@c", "x@y@z", "a@[b", "a\x00@b", "a@b." * 99])
 async def test_an_invalid_address_is_rejected_before_the_connection(address: str, server: MailServer) -> None:
     with pytest.raises(SendRejected):
-        await sender(server.port).send(notice(address))
+        await sender(server.port).send(outbound(address))
     assert server.mails == []
 
 
 async def test_an_international_domain_needs_no_smtputf8(server: MailServer) -> None:
-    await sender(server.port).send(notice("ada@예시.com"))
+    await sender(server.port).send(outbound("ada@예시.com"))
     assert server.recipients == ["ada@xn--vv4b11d.com"]
     assert server.mails[0]["To"] == "ada@xn--vv4b11d.com"
 
@@ -108,14 +108,14 @@ async def test_without_smtputf8_only_international_recipients_are_rejected() -> 
         guarded = CircuitBreakingSender(sender(plain.port), SystemClock())
         for _ in range(6):
             with pytest.raises(SendRejected, match="SMTPUTF8"):
-                await guarded.send(notice("주문@예시.com"))
+                await guarded.send(outbound("주문@예시.com"))
         for address in (RECIPIENT, "ada@예시.com"):
-            await guarded.send(notice(address))
+            await guarded.send(outbound(address))
     assert plain.recipients == [RECIPIENT, "ada@xn--vv4b11d.com"]
 
 
 async def test_with_smtputf8_international_recipients_are_accepted(server: MailServer) -> None:
-    await sender(server.port).send(notice("주문@예시.com"))
+    await sender(server.port).send(outbound("주문@예시.com"))
     assert server.recipients == ["주문@xn--vv4b11d.com"]
 
 
@@ -125,15 +125,15 @@ async def test_no_subject_affects_other_mails(text: str, server: MailServer) -> 
     guarded = CircuitBreakingSender(sender(server.port), SystemClock())
     for _ in range(6):
         with contextlib.suppress(SendRejected):
-            await guarded.send(notice(subject=text))
-    await guarded.send(notice())
+            await guarded.send(outbound(subject=text))
+    await guarded.send(outbound())
     assert {mail["Bcc"] for mail in server.mails} == {None}
     assert set(server.recipients) == {RECIPIENT}
 
 
 async def test_an_unreachable_server_is_unavailable() -> None:
     with pytest.raises(SenderUnavailable, match="cannot be used"):
-        await sender(free_port()).send(notice())
+        await sender(free_port()).send(outbound())
 
 
 @pytest.mark.parametrize("greeting", [b"", b"421 busy\r\n", b"554 no mail here\r\n", b"what?\r\n", b"220 hi\r\n"])
@@ -152,7 +152,7 @@ async def test_a_server_that_closes_the_connection_is_unavailable(
     async with hanging:
         smtp = SmtpOptions(host=LOOPBACK, port=hanging.sockets[0].getsockname()[1], sender=FROM, security=security)
         with pytest.raises(SenderUnavailable):
-            await SmtpSender(smtp, step_seconds=0.1, mail_seconds=0.2).send(notice())
+            await SmtpSender(smtp, step_seconds=0.1, mail_seconds=0.2).send(outbound())
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ async def test_a_server_without_the_configured_security_is_unavailable(
     asked = {name.removeprefix("smtp_"): value for name, value in more.items()}
     wanting = SmtpSender(replace(SmtpOptions(LOOPBACK, server.port, FROM, "none"), **asked))  # type: ignore[arg-type]
     with pytest.raises(SenderUnavailable, match=told):
-        await wanting.send(notice())
+        await wanting.send(outbound())
 
 
 async def test_a_slow_server_is_unavailable_before_the_handler_times_out(server: MailServer) -> None:
     slow = SmtpSender(SmtpOptions(LOOPBACK, server.port, FROM, "none"), mail_seconds=0.3)
     server.takes_seconds = 1.0
     with pytest.raises(SenderUnavailable, match="longer than") as caught:
-        await slow.send(notice())
+        await slow.send(outbound())
     assert caught.value.may_be_message
 
 
@@ -189,7 +189,7 @@ def test_an_invalid_sender_address_is_reported_at_startup(address: str) -> None:
 
 async def test_the_sender_may_have_a_display_name(server: MailServer) -> None:
     named = SmtpSender(SmtpOptions(LOOPBACK, server.port, "Tee & Co <shop@예시.com>", "none"))
-    await named.send(notice())
+    await named.send(outbound())
     assert server.mails[0]["From"] == '"Tee & Co" <shop@xn--vv4b11d.com>' or "xn--vv4b11d" in server.mails[0]["From"]
 
 

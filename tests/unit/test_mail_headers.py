@@ -29,9 +29,9 @@ def test_an_address_with_an_encoded_word_is_rejected_when_composing(local: str) 
 
 
 async def test_an_invalid_stored_recipient_is_rejected_without_a_connection() -> None:
-    notice = OutboundMessage(KEY, f"{INJECTION}@b.co", MessageText("en", "Your order", "Hello."))
+    outbound = OutboundMessage(KEY, f"{INJECTION}@b.co", MessageText("en", "Your order", "Hello."))
     with pytest.raises(SendRejected, match="the recipient's address cannot be used") as caught:
-        await SmtpSender(SmtpOptions("127.0.0.1", 1, "shop@example.com")).send(notice)
+        await SmtpSender(SmtpOptions("127.0.0.1", 1, "shop@example.com")).send(outbound)
     assert "b.co" not in str(caught.value)
 
 

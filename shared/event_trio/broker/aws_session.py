@@ -31,7 +31,7 @@ class ClientOptions(TypedDict, total=False):
     use_dualstack_endpoint: bool
 
 
-def surroundings(queue: str) -> tuple[str, str | None]:
+def region_and_endpoint(queue: str) -> tuple[str, str | None]:
     """The region and the address of SQS as the standard AWS variables and files give them.
 
     The region of a queue's URL is taken where none is configured. Raises ConfigurationError when there is none.

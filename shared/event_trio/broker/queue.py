@@ -86,7 +86,7 @@ class Queue:
     async def delete(self, messages: Iterable[Message]) -> list[Message]:
         """Delete in batches; returns the entries that failed."""
         url = await self.url()
-        refused: list[Message] = []
+        rejected: list[Message] = []
         for batch in _batches(messages):
             try:
                 answer = await self._client.delete_message_batch(
@@ -96,13 +96,13 @@ class Queue:
             except BROKER_FAULTS as error:
                 raise self._unavailable("delete from", error) from error
             self._ensure_sqs(answer)
-            refused += _refused(batch, answer.get("Failed", []))
-        return refused
+            rejected += _rejected(batch, answer.get("Failed", []))
+        return rejected
 
     async def extend(self, messages: Iterable[Message], seconds: int) -> list[Message]:
         """Keep messages invisible for `seconds` from now; returns the entries that failed."""
         url = await self.url()
-        refused: list[Message] = []
+        rejected: list[Message] = []
         for batch in _batches(messages):
             try:
                 answer = await self._client.change_message_visibility_batch(
@@ -115,8 +115,8 @@ class Queue:
             except BROKER_FAULTS as error:
                 raise self._unavailable("extend messages of", error) from error
             self._ensure_sqs(answer)
-            refused += _refused(batch, answer.get("Failed", []))
-        return refused
+            rejected += _rejected(batch, answer.get("Failed", []))
+        return rejected
 
     async def attributes(self) -> dict[str, str]:
         """The queue's attributes by their AWS names (QueueArn, CreatedTimestamp, ApproximateNumberOfMessages, ...)."""
@@ -172,7 +172,7 @@ def _message(raw: MessageTypeDef) -> Message:
     )
 
 
-def _refused(batch: Sequence[Message], failures: Iterable[Mapping[str, Any]]) -> Iterable[RejectedMessage]:
+def _rejected(batch: Sequence[Message], failures: Iterable[Mapping[str, Any]]) -> Iterable[RejectedMessage]:
     for failure in failures:
         message = batch[int(failure["Id"])]
         known = {each.name: getattr(message, each.name) for each in fields(Message)}

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from ..broker.aws import Aws, ensure_usable
-from ..broker.aws_session import surroundings
+from ..broker.aws_session import region_and_endpoint
 from ..broker.names import FIFO
 from ..lifecycle import Supervisor
 from ..signals import Signals
@@ -64,7 +64,7 @@ async def consume(
     waited for.
     """
     chosen = options or ConsumerOptions()
-    aws = Aws(*surroundings(queue))
+    aws = Aws(*region_and_endpoint(queue))
     await ensure_usable(aws)
     source = Source(queue, dead_letter_queue, undelivered_queue, topic)
     name = consumer or queue.rpartition("/")[2].removesuffix(FIFO)

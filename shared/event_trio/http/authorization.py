@@ -123,10 +123,10 @@ class RequireRole:
         known = cast(Authenticator, request.app.state.authenticator)
         try:
             principal = await known.authenticate(credentials.credentials if credentials else None)
-        except TokenRejected as refused:
-            raise HttpProblem(UNAUTHENTICATED, str(refused), headers=CHALLENGE) from None
-        except TooManyRequests as refused:
-            raise HttpProblem(TOO_MANY, str(refused), headers={"Retry-After": str(refused.retry_after)}) from None
+        except TokenRejected as error:
+            raise HttpProblem(UNAUTHENTICATED, str(error), headers=CHALLENGE) from None
+        except TooManyRequests as error:
+            raise HttpProblem(TOO_MANY, str(error), headers={"Retry-After": str(error.retry_after)}) from None
         except KeysUnavailable as unavailable:
             raise HttpProblem(UNAVAILABLE, str(unavailable), headers={"Retry-After": "5"}) from None
         if not principal.has(*self.roles):

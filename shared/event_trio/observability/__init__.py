@@ -1,1 +1,1 @@
-"""What a process says about itself: logs, metrics, traces."""
+"""What a process emits about itself: logs, metrics and traces."""

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from ..broker.aws import Aws
-from ..broker.aws_session import surroundings, targets_aws
+from ..broker.aws_session import region_and_endpoint, targets_aws
 from .broker import create_topology
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("domain", help="what the topic is named after, and TOPIC of the relay: shop-events")
     parser.add_argument("subscriber", help="who reads the queue: mailer")
     arguments = parser.parse_args()
-    region, endpoint_url = surroundings("")
+    region, endpoint_url = region_and_endpoint("")
     if targets_aws(endpoint_url):
         sys.stderr.write("error: AWS_ENDPOINT_URL has to name a LocalStack; on AWS deploy topics and queues yourself\n")
         return 2
