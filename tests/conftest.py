@@ -1,4 +1,4 @@
-"""Fixtures: servers once per session and only when a test asks; a database and a topology for each test."""
+"""Fixtures: servers for the session, started on demand; a database and a topology for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,8 +15,8 @@ from tests.support.waiting import run
 
 
 def pytest_configure() -> None:
-    """Without the user's own settings; log lines as text, with plain tracebacks: structlog's own take seconds to draw
-    and show local variables.
+    """Remove the settings of the user, and log plain tracebacks: those of structlog take seconds to format, and contain
+    local variables.
     """
     shield()
     renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
@@ -27,7 +27,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def log_configuration() -> Iterator[None]:
-    """Whatever a test does to the log is undone after it, so that no other pays for drawn tracebacks."""
+    """Restore the configuration of the log after each test."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -39,7 +39,7 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
-    """The Postgres server; `.admin_url` is the superuser's."""
+    """The Postgres server; `.admin_url` is the URL of the superuser."""
     with servers.postgres_server(_notice(request)) as server:
         yield server
 
@@ -53,7 +53,7 @@ def localstack(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def aws(localstack: str) -> Aws:
-    """LocalStack as the code's own clients want it."""
+    """LocalStack, for the clients of the library."""
     return Aws(region="us-east-1", endpoint_url=localstack)
 
 
@@ -77,20 +77,20 @@ def notifications_template(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def outbox_template(postgres: PostgresServer) -> Iterator[str]:
-    """Name of the database with the outbox alone that `outbox_database` clones."""
+    """Name of the database with only the outbox that `outbox_database` clones."""
     yield from _template(postgres, "outbox", databases.migrate_outbox)
 
 
 @pytest.fixture
 async def orders_database(postgres: PostgresServer, orders_template: str) -> AsyncIterator[TestDatabase]:
-    """A database of the order service's, for this test alone."""
+    """A database of the order service for this test."""
     async with databases.database(postgres.admin_url, template=orders_template, purpose="orders") as found:
         yield found
 
 
 @pytest.fixture
 async def notifications_database(postgres: PostgresServer, notifications_template: str) -> AsyncIterator[TestDatabase]:
-    """A database of the notification service's, for this test alone."""
+    """A database of the notification service for this test."""
     async with databases.database(
         postgres.admin_url, template=notifications_template, purpose="notifications"
     ) as found:
@@ -99,14 +99,14 @@ async def notifications_database(postgres: PostgresServer, notifications_templat
 
 @pytest.fixture
 async def outbox_database(postgres: PostgresServer, outbox_template: str) -> AsyncIterator[TestDatabase]:
-    """A database with the outbox alone; its roles are databases.OUTBOX_WRITER and OUTBOX_RELAY."""
+    """A database with only the outbox; its roles are databases.OUTBOX_WRITER and OUTBOX_RELAY."""
     async with databases.database(postgres.admin_url, template=outbox_template, purpose="outbox") as found:
         yield found
 
 
 @pytest.fixture
 async def topology(aws: Aws) -> AsyncIterator[BrokerNames]:
-    """All topics and queues under a prefix of this test's own."""
+    """All topics and queues, with a prefix of this test."""
     async with topologies.deployed(aws) as found:
         yield found
 

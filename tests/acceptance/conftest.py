@@ -1,4 +1,4 @@
-"""The ground that the whole system stands on, one for each test."""
+"""Databases, broker and topology of the whole system, for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,13 +15,13 @@ from tests.support.trio import SystemEnvironment, Trio, ready, trio
 def ground(
     orders_database: TestDatabase, notifications_database: TestDatabase, topology: BrokerNames, aws: Aws, tmp_path: Path
 ) -> SystemEnvironment:
-    """Databases, broker and topology of this test's own."""
+    """The databases, broker and topology of this test."""
     return SystemEnvironment(orders_database, notifications_database, aws, topology, tmp_path)
 
 
 @pytest.fixture
 async def services(ground: SystemEnvironment) -> AsyncIterator[Trio]:
-    """Order and notification service, ready; no relay yet."""
+    """The order and the notification service, ready, without a relay."""
     async with trio(ground) as found:
         await ready(found.order)
         await ready(found.notification)

@@ -1,5 +1,5 @@
-"""Orders are taken while the broker is away, and handled once when it is back with nothing in it: what nobody had sent,
-and what the broker had confirmed but nobody had read."""
+"""Orders are accepted during an outage of the broker. After it was recreated without its messages, every event is
+processed once: those that were not sent, and those that were published but not received."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,13 +21,13 @@ from tools.embedded.ports import free_port
 
 @pytest.fixture
 async def own_localstack(tmp_path: Path) -> AsyncIterator[EmbeddedLocalStack]:
-    """A LocalStack that this test may stop: nobody else uses it."""
+    """A LocalStack that only this test uses, so that it can be stopped."""
     async with EmbeddedLocalStack(tmp_path / "localstack", port=free_port()) as server:
         yield server
 
 
 @pytest.mark.timeout(240)
-async def test_what_was_not_sent_and_what_was_not_read_is_handled_once_after_the_broker_returns_with_nothing_in_it(
+async def test_unsent_and_unreceived_events_are_processed_once_after_the_broker_lost_its_messages(
     own_localstack: EmbeddedLocalStack,
     orders_database: TestDatabase,
     notifications_database: TestDatabase,

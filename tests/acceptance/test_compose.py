@@ -1,4 +1,4 @@
-"""The compose file, brought up for real where Docker answers."""
+"""The containers of the compose file, started with Docker."""
 
 import os
 import secrets
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.timeout(UP_SECONDS + 300)
 
 @dataclass(frozen=True)
 class Containers:
-    """A compose project of the tests' own."""
+    """A compose project for the tests."""
 
     project: str
     environment: dict[str, str]
 
     def compose(self, *arguments: str, timeout: float = 120) -> str:
-        """Run docker compose; a failure shows what it and the services said."""
+        """Run docker compose; a failure shows its output and the logs of the services."""
         done = self._run(*arguments, timeout=timeout)
         if done.returncode != 0:
             said = self._run("logs", "--no-color", "--tail", "30", timeout=60).stdout
@@ -52,7 +52,7 @@ class Containers:
 
 
 def why_not() -> str | None:
-    """What is missing to run containers here, or None."""
+    """Why containers cannot be run here; None if they can."""
     if shutil.which("docker") is None:
         return "there is no docker command"
     for command, complaint in (
@@ -66,7 +66,7 @@ def why_not() -> str | None:
 
 @pytest.fixture(scope="module")
 def containers() -> Iterator[Containers]:
-    """The whole system, up and healthy; gone afterwards, its data too."""
+    """The whole system, healthy; removed afterwards with its data."""
     if missing := why_not():
         pytest.skip(f"the compose file is not brought up: {missing} (its parsed file is tested all the same)")
     found = Containers(f"event-trio-test-{secrets.token_hex(3)}", {port: str(free_port()) for port in PORTS})
@@ -83,11 +83,11 @@ def test_every_service_is_ready(containers: Containers, port: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def test_an_order_becomes_a_notification(containers: Containers) -> None:
+async def test_an_order_is_notified(containers: Containers) -> None:
     await notified(containers, place(containers), within=60)
 
 
-async def test_after_a_restart_of_localstack_orders_go_through_again(containers: Containers) -> None:
+async def test_orders_are_notified_after_a_restart_of_localstack(containers: Containers) -> None:
     containers.compose("restart", "--timeout", "5", "localstack")
     await notified(containers, place(containers), within=RECOVERY_SECONDS)
 
@@ -95,7 +95,7 @@ async def test_after_a_restart_of_localstack_orders_go_through_again(containers:
 @pytest.mark.parametrize(
     "service", ["postgres", "order", "order-relay", "notification", "notification-relay", "topology"]
 )
-async def test_whatever_is_killed_orders_go_through_again(containers: Containers, service: str) -> None:
+async def test_orders_are_notified_after_a_container_was_killed(containers: Containers, service: str) -> None:
     before = place(containers)
     containers.compose("kill", service)
     containers.compose("up", "--detach", "--wait", timeout=RECOVERY_SECONDS)
@@ -104,7 +104,7 @@ async def test_whatever_is_killed_orders_go_through_again(containers: Containers
 
 
 async def test_scaled_relays_share_the_work(containers: Containers) -> None:
-    """Port 0 is a port of its own for each."""
+    """With port 0, each relay has its own port."""
     many = Containers(containers.project, containers.environment | {"ORDER_RELAY_PORT": "0"})
     many.compose("up", "--detach", "--wait", "--scale", "order-relay=2", "order-relay", timeout=RECOVERY_SECONDS)
     addresses = [many.compose("port", "--index", str(index), "order-relay", "8002").strip() for index in (1, 2)]
@@ -129,7 +129,9 @@ async def test_scaled_relays_share_the_work(containers: Containers) -> None:
         ("topology", {"shared", "infra"}),
     ],
 )
-def test_a_container_holds_its_own_and_runs_as_nobody(containers: Containers, service: str, held: set[str]) -> None:
+def test_an_image_contains_only_its_service_and_runs_unprivileged(
+    containers: Containers, service: str, held: set[str]
+) -> None:
     found = containers.compose("exec", "-T", service, "sh", "-c", "id -u; ls -d * services/*/ 2>/dev/null || true")
     user, *folders = found.split()
     assert int(user) > 0
@@ -137,7 +139,7 @@ def test_a_container_holds_its_own_and_runs_as_nobody(containers: Containers, se
 
 
 def lanes_owned(address: str) -> int:
-    """How many lanes a relay works on, as it says itself."""
+    """The number of lanes of a relay, from its metrics."""
     text = httpx.get(f"http://{address}/metrics", trust_env=False).text
     (value,) = [line.split()[1] for line in text.splitlines() if line.startswith("outbox_relay_lanes_owned ")]
     return int(float(value))
@@ -161,7 +163,7 @@ def place(containers: Containers) -> str:
 
 
 async def notified(containers: Containers, order_id: str, *, within: float) -> None:
-    """Wait for the notification of an order; it must be the only one."""
+    """Wait for the notification of an order, which must be the only one."""
     async with httpx.AsyncClient(base_url=containers.url("NOTIFICATION_PORT"), trust_env=False) as client:
 
         async def there() -> bool:

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +24,6 @@ LISTS = {
         "README.md",
         "README.ko.md",
         "docs/reference/events.md",
-        "docs/reference/log-actions.md",
         "docs/reference/settings.md",
     ),
 }
@@ -30,7 +31,7 @@ SERVICES = {
     "parcels": ["--events", "order.confirmed"],
     "billing": ["--events", "order.placed,order.cancelled", "--publishes", "billing.charged"],
 }
-CACHES = {".git", ".ruff_cache", "__pycache__"}
+NOT_COMPARED = {".git", ".venv", ".ruff_cache", "__pycache__"}
 RULES = (
     "tests/architecture",
     *(
@@ -41,10 +42,11 @@ RULES = (
 
 
 class Copy:
-    """A copy of the project for changes."""
+    """A copy of the project for changes, with an interpreter that imports its own library."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.interpreter = _environment(folder)
         for path in project_files():
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,10 +64,10 @@ class Copy:
         return subprocess.run(command, cwd=self.folder, env=found, capture_output=True, text=True, timeout=100)
 
     def python(self, module: str, *arguments: str, **environment: str) -> str:
-        return self.run(sys.executable, "-m", module, *arguments, **environment).stdout
+        return self.run(self.interpreter, "-m", module, *arguments, **environment).stdout
 
     def files(self) -> dict[str, bytes]:
-        found = (path for path in self.folder.rglob("*") if path.is_file() and not CACHES & set(path.parts))
+        found = (path for path in self.folder.rglob("*") if path.is_file() and not NOT_COMPARED & set(path.parts))
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in found}
 
     def written(self) -> tuple[set[str], set[str]]:
@@ -102,12 +104,13 @@ def test_the_code_passes_lint_types_and_import_contracts(copied: Copy) -> None:
     new = sources(copied)
     copied.python("ruff", "check", *new)
     copied.python("ruff", "format", "--check", *new)
-    lints = copied.run(str(Path(sys.executable).with_name("lint-imports"))).stdout
+    lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    lints = copied.run(copied.interpreter, "-c", lint).stdout
     for name in SERVICES:
         assert f"Inside the {name} service KEPT" in lints
     packages = [f"services/{name}" for name in SERVICES] + [name for name in new if name.startswith("tests/")]
     # Only errors in the new files count; the other files are checked elsewhere.
-    typed = copied.attempt(sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache"), *packages)
+    typed = copied.attempt(copied.interpreter, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache"), *packages)
     errors = [line for line in typed.stdout.splitlines() if line.partition(":")[0] in new]
     assert errors == []
     assert "source files" in typed.stdout, typed.stdout + typed.stderr
@@ -176,16 +179,24 @@ def test_the_demo_starts_it_with_the_others(copied: Copy) -> None:
         (["select", "--events", "order.placed"], "reserved word of Python, Postgres or the project"),
         (["class", "--events", "order.placed"], "reserved word of Python, Postgres or the project"),
         (["event", "--events", "order.placed"], "a class of the service would have the name Event"),
-        (["sequence", "--events", "order.placed"], "a class of the service would have the name Sequence"),
         (["audit", "--events", "order.placed", "--publishes", "audit.event"], "would be the base class of the events"),
     ],
 )
 def test_an_invalid_request_is_rejected(copied: Copy, arguments: list[str], message: str) -> None:
     before = copied.files()
-    refused = copied.attempt(sys.executable, "-m", "tools.scaffold.main", *arguments)
+    refused = copied.attempt(copied.interpreter, "-m", "tools.scaffold.main", *arguments)
     assert refused.returncode == 1
     assert message in refused.stderr
     assert copied.files() == before
+
+
+def _environment(folder: Path) -> str:
+    """Create a virtual environment with the packages of this one, except the library, and return its interpreter."""
+    environment = folder / ".venv"
+    venv.EnvBuilder(symlinks=True).create(environment)
+    [packages] = environment.glob("lib/python*/site-packages")
+    (packages / "project.pth").write_text(f"{folder / 'shared'}\n{sysconfig.get_path('purelib')}\n")
+    return str(environment / "bin" / "python")
 
 
 def pytest_in(copied: Copy, paths: Sequence[str], **environment: str) -> None:

@@ -1,4 +1,4 @@
-"""An order whose customer cannot be told that it was placed is compensated; one whose mail server is moody is not."""
+"""An order is cancelled when the customer cannot be notified, but not when the mail server fails temporarily."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ POLICY = "retry(attempts=5, delay=0.2, backoff=1) then publish_failure"
 
 @asynccontextmanager
 async def system(ground: SystemEnvironment, server: MailServer, **order_settings: str) -> AsyncIterator[Trio]:
-    """Both services, mailing, and a relay for each of their topics."""
+    """Both services, which send mails, and a relay for each of their topics."""
     orders = ground.environment(ground.orders, "order_api", **order_settings)
     mailing = {
         "SENDER": "smtp",
@@ -58,7 +58,7 @@ async def reports(services: Trio, order_id: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("compensation", "state", "event"), [("hold", "held", "order.held"), ("cancel", "cancelled", "order.cancelled")]
 )
-async def test_an_order_whose_customer_cannot_be_told_is_compensated(
+async def test_an_order_whose_customer_cannot_be_notified_is_cancelled(
     ground: SystemEnvironment, compensation: str, state: str, event: str
 ) -> None:
     with mail_server() as server:
@@ -70,7 +70,7 @@ async def test_an_order_whose_customer_cannot_be_told_is_compensated(
             assert [item["type"] for item in history] == ["order.placed", event]
             assert history[1]["data"]["reason"] == "the customer could not be notified"
             assert history[1]["correlation_id"] == history[0]["correlation_id"]
-            # That the customer could not be told of the compensation either may have come back by now.
+            # The failure to notify the customer of the cancellation may have been published by now.
             told = [(report["cause_type"], report["compensation"]) for report in await reports(services, order_id)]
             assert [done for cause, done in told if cause == "order.placed"] == [compensation]
             assert {done for cause, done in told if cause != "order.placed"} <= {"none"}
@@ -84,8 +84,8 @@ async def test_an_order_whose_customer_cannot_be_told_is_compensated(
     assert failed == 1
 
 
-async def test_nothing_less_than_that_changes_an_order(ground: SystemEnvironment) -> None:
-    """A mail server in a bad mood is no failure; and a failure to tell of a later step only comes into the history."""
+async def test_other_failures_do_not_change_an_order(ground: SystemEnvironment) -> None:
+    """A temporary failure is retried, and a failed notification of a later step is only recorded in the history."""
     with mail_server() as server:
         async with system(ground, server) as services:
             server.to_recipients = ["451 later", "421 busy", "451 later"]

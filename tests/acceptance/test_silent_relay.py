@@ -1,4 +1,4 @@
-"""A relay that hangs is seen from outside: by the order service, by the command line, by the alarms."""
+"""A suspended relay is detected by the order service, the command line and the alarms."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ ORDERS = 5
 
 @contextmanager
 def stopped(process: ServiceProcess) -> Iterator[None]:
-    """The process takes connections as long as its queue has room, and does nothing."""
+    """Suspend the process, which still accepts connections and does not answer them."""
     reaper = str(process.process.reaper_pid)
     found = subprocess.run(["pgrep", "-P", reaper], capture_output=True, text=True, check=True)
     pid = int(found.stdout.split()[0])
@@ -30,7 +30,7 @@ def stopped(process: ServiceProcess) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_stopped_relay_is_named_by_everybody_but_itself(ground: SystemEnvironment) -> None:
+async def test_a_suspended_relay_is_reported_by_the_other_processes(ground: SystemEnvironment) -> None:
     async with together(
         order_service(ground),
         notification_service(ground),
@@ -67,7 +67,7 @@ async def test_a_stopped_relay_is_named_by_everybody_but_itself(ground: SystemEn
             assert "(last heartbeat " in text
             assert "its process is stopped or gone" in text
             assert f"{ORDERS} events wait, the oldest for " in text
-        # It goes on where it was, and the order service is well again.
+        # The relay continues, and the order service is ready again.
         for order_id in orders:
             await services.wait_until_handled(order_id, 1)
 

@@ -1,4 +1,4 @@
-"""An order placed over REST becomes a notification, whatever dies on the way."""
+"""An order placed over REST is notified, even if a process is killed on the way."""
 
 import asyncio
 
@@ -15,9 +15,7 @@ async def live(services: Trio, order_id: str) -> None:
         await services.act(order_id, action)
 
 
-async def test_an_order_is_notified_of_each_step_of_its_life_in_order(
-    services: Trio, ground: SystemEnvironment
-) -> None:
+async def test_each_transition_of_an_order_is_notified_in_order(services: Trio, ground: SystemEnvironment) -> None:
     async with relay(ground):
         order_id = await services.place(recipient="ada@example.com", locale="ko")
         await live(services, order_id)
@@ -36,7 +34,7 @@ async def test_an_order_is_notified_of_each_step_of_its_life_in_order(
         await eventually(published)
 
 
-async def test_the_notification_services_own_events_name_their_cause(services: Trio, ground: SystemEnvironment) -> None:
+async def test_events_of_the_notification_service_have_a_cause(services: Trio, ground: SystemEnvironment) -> None:
     async with relay(ground):
         correlation = "checkout-42"
         answer = await services.order.post(
@@ -61,7 +59,7 @@ async def test_the_notification_services_own_events_name_their_cause(services: T
     assert sent["subject"] == order_id
 
 
-async def test_a_relay_killed_between_the_brokers_answer_and_its_record_loses_nothing(
+async def test_a_relay_killed_before_it_records_an_acknowledgement_loses_nothing(
     services: Trio, ground: SystemEnvironment
 ) -> None:
     async with relay(ground, "doomed", FAILPOINT="relay.acknowledged", LEASE_SECONDS="2", CALL_SECONDS="1") as doomed:
@@ -76,8 +74,10 @@ async def test_a_relay_killed_between_the_brokers_answer_and_its_record_loses_no
         assert len(await services.notifications(order_id)) == 4
 
 
-async def test_a_notification_service_killed_over_an_event_handles_it_once_in_effect(ground: SystemEnvironment) -> None:
-    """Here between act and commit; tests/integration/test_notification_crashes.py kills it at each of its lines."""
+async def test_a_notification_service_killed_during_an_event_has_one_effect(
+    ground: SystemEnvironment,
+) -> None:
+    """Killed before the commit; tests/integration/test_notification_crashes.py kills it at every point."""
     environment = ground.environment(ground.notifications, "notification_api", VISIBILITY_SECONDS="4")
     dying = {**environment, "FAILPOINT": "consumer.before_commit"}
     orders = ground.environment(ground.orders, "order_api")
@@ -97,12 +97,12 @@ async def test_a_notification_service_killed_over_an_event_handles_it_once_in_ef
     assert [(row["subject"], row["sequence"]) for row in effects] == [(order_id, 1)]
 
 
-async def test_two_relays_at_once_keep_every_orders_events_in_order(services: Trio, ground: SystemEnvironment) -> None:
+async def test_two_relays_keep_the_events_of_every_order_in_order(services: Trio, ground: SystemEnvironment) -> None:
     async with relay(ground, "one", LEASE_SECONDS="3", CALL_SECONDS="1"):
         async with relay(ground, "two", LEASE_SECONDS="3", CALL_SECONDS="1"):
             orders = [await services.place(customer_id=f"c-{i}") for i in range(12)]
             await asyncio.gather(*(live(services, order_id) for order_id in orders[:6]))
-        # The second one has left in the middle of it: the first takes its lanes over.
+        # The second relay stopped meanwhile: the first takes over its lanes.
         await asyncio.gather(*(live(services, order_id) for order_id in orders[6:]))
         for order_id in orders:
             handled = await services.wait_until_handled(order_id, 4, timeout=60)
@@ -110,14 +110,14 @@ async def test_two_relays_at_once_keep_every_orders_events_in_order(services: Tr
             assert {item["outcome"] for item in handled} == {"handled"}
 
 
-async def test_with_polling_at_a_minute_an_idle_order_is_handled_within_a_second(
+async def test_an_event_after_an_idle_period_is_processed_within_a_second_despite_slow_polling(
     services: Trio, ground: SystemEnvironment
 ) -> None:
     async with relay(ground, POLL_IDLE_SECONDS="60") as process:
         await services.wait_until_handled(await services.place(), 1)
 
         async def idle() -> bool:
-            """Its polls have grown to a minute when the number of reads stands still."""
+            """Whether the poll interval has grown to a minute: the number of reads does not change."""
             before = await reads()
             await eventually(doorbell_probed)
             return await reads() == before

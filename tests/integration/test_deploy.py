@@ -82,7 +82,7 @@ async def test_new_queues_follow_the_throughput_of_their_topic(aws: Aws, prefix:
         attributes = await Queue(client, BrokerNames(prefix).queue("notification", "order-events")).attributes()
     assert (attributes["DeduplicationScope"], attributes["FifoThroughputLimit"]) == ("queue", "perQueue")
     await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER], throughput="high")
-    with pytest.raises(ConfigurationError, match="cannot go back"):
+    with pytest.raises(ConfigurationError, match="cannot be changed back"):
         await deploy(aws, prefix=prefix, templates=[TOPIC, SUBSCRIBER], throughput="standard")
 
 

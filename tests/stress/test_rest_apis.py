@@ -1,4 +1,4 @@
-"""Schemathesis calls every service as its OpenAPI document says, and as it does not, and looks for what breaks."""
+"""Schemathesis sends valid and invalid requests to every service, generated from its OpenAPI document."""
 
 import asyncio
 import os
@@ -26,9 +26,9 @@ from tests.support.sources import ROOT
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 from tools.embedded.ports import LOOPBACK
 
-# Seconds for each: all three services together stay below a minute and a half.
+# Seconds for each service; all three take less than a minute and a half.
 PHASES = {"examples,coverage,fuzzing": 12, "stateful": 8}
-# A notification of each of three orders, and a message that became a dead letter.
+# Notifications of three orders, and a dead letter.
 SOME_NOTIFICATIONS = (
     """
     INSERT INTO order_recipient (order_id, customer_id, recipient, locale, last_sequence)
@@ -73,7 +73,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 
 
 async def run(address: str, token: str, folder: Path) -> None:
-    """Run Schemathesis: each operation by itself, then one after the other as their answers link them."""
+    """Run Schemathesis: single operations first, then sequences that follow the links of responses."""
     for phases, seconds in PHASES.items():
         status, said = await call(address, token, folder, phases, seconds)
         assert status == 0, said
@@ -82,7 +82,7 @@ async def run(address: str, token: str, folder: Path) -> None:
 
 
 async def call(address: str, token: str, folder: Path, phases: str, seconds: int) -> tuple[int, str]:
-    """One run; returns its status and what it printed."""
+    """One run; returns its status and its output."""
     options = ("--phases", phases, "--max-time", str(seconds), "--checks", "all")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),

@@ -1,4 +1,4 @@
-"""What a schema cannot say, told to Schemathesis: loaded by it, from tests/support/schemathesis.toml."""
+"""Hooks for conditions that a schema cannot express; Schemathesis loads them (tests/support/schemathesis.toml)."""
 
 import uuid
 from typing import Any
@@ -10,14 +10,14 @@ from event_trio.mailbox import NotMailable, mailbox
 
 KEY, VERSION = "Idempotency-Key", "If-Match"
 CRITERIA = ("event_id", "subject", "type", "since", "until")
-LETTERS = ("event_id", "type", "group", "failure", "since", "until")
-NOT_CARRIED = dict.fromkeys(map(ord, "\ufffe\uffff"))
+MESSAGE_CRITERIA = ("event_id", "type", "group", "failure", "since", "until")
+REJECTED_CHARACTERS = dict.fromkeys(map(ord, "\ufffe\uffff"))
 
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """A right key is one that was not used yet for something else; a version that was made up is mostly wrong."""
-    if not _is_meant_to_be_right(case) or not case.headers:
+    """Use a new idempotency key for each call, and mostly a version that matches."""
+    if not _is_meant_to_be_valid(case) or not case.headers:
         return
     if KEY in case.headers:
         case.headers[KEY] = str(uuid.uuid4())
@@ -27,23 +27,24 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 
 @schemathesis.hook
 def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
-    """How many digits a price may have depends on the currency; some characters cannot be carried by the broker;
-    no pattern tells which domains there may be;
-    a replay says which events, or `everything`, and why unless it only counts; dead letters are named, or `all`.
+    """Make a generated body valid.
+
+    The digits of a price depend on the currency, the broker rejects some characters, and no pattern describes valid
+    mail domains. A replay needs a selection and a reason; a change of messages needs a selection.
     """
     body: Any = case.body
-    if _is_meant_to_be_right(case) and isinstance(body, dict):
+    if _is_meant_to_be_valid(case) and isinstance(body, dict):
         for line in body.get("lines", ()):
             line["unit_price"] = line["unit_price"].partition(".")[0]
         if isinstance(body.get("reason"), str):
-            body["reason"] = body["reason"].translate(NOT_CARRIED).strip() or "why not"
+            body["reason"] = body["reason"].translate(REJECTED_CHARACTERS).strip() or "why not"
         if "recipient" in body and not _is_mailable(body["recipient"]):
             body["recipient"] = "ada@example.com"
         if case.path.endswith("/replays"):
             body["everything"] = all(body.get(name) is None for name in CRITERIA)
             body["reason"] = body.get("reason") or "why not"
         if case.path.startswith(("/v1/dead-letters/", "/v1/deferred-messages/")):
-            body["all"] = body.get("all") or not any(body.get(name) for name in LETTERS)
+            body["all"] = body.get("all") or not any(body.get(name) for name in MESSAGE_CRITERIA)
     return case
 
 
@@ -54,5 +55,5 @@ def _is_mailable(address: Any) -> bool:
         return False
 
 
-def _is_meant_to_be_right(case: Case[Any]) -> bool:
+def _is_meant_to_be_valid(case: Case[Any]) -> bool:
     return case.meta is None or case.meta.generation.mode.is_positive

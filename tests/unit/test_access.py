@@ -1,4 +1,4 @@
-"""What each process may do on AWS: read from the policies, since LocalStack enforces none."""
+"""The IAM policies of each process, which LocalStack does not enforce."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ def policies(service: str, **parameters: str) -> dict[str, list[Mapping[str, Any
 
 
 def allowed(statements: list[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    """Every action with every resource that it is allowed on."""
+    """Every action with each resource for which it is allowed."""
     return {
         (action, resource)
         for statement in statements
@@ -54,12 +54,12 @@ def test_every_service_with_a_topic_has_its_policies() -> None:
     assert publishing == {found.topic for found in manifest.load(kinds={TemplateKind.ACCESS})}
 
 
-def test_localstack_gets_no_policies() -> None:
+def test_policies_are_not_deployed_to_localstack() -> None:
     assert TemplateKind.ACCESS not in {template.kind for template in manifest.load()}
 
 
 @every_service
-def test_nothing_is_allowed_in_general(service: str) -> None:
+def test_no_action_is_allowed_for_all_resources(service: str) -> None:
     for name, statements in policies(service, EncryptionKey=KEY).items():
         for statement in statements:
             assert statement["Effect"] == "Allow"
@@ -67,12 +67,12 @@ def test_nothing_is_allowed_in_general(service: str) -> None:
             assert "NotResource" not in statement
         for action, resource in allowed(statements):
             assert "*" not in action, name
-            # Subscriptions of one topic have ids that nobody knows beforehand; nothing else is left open.
+            # The ids of the subscriptions of a topic are not known beforehand; this is the only wildcard.
             assert "*" not in resource or resource == f"{sns(NAMES.topic(SUBSCRIBES[service]))}:*", name
 
 
 @every_service
-def test_nobody_changes_the_topology(service: str) -> None:
+def test_no_process_may_change_the_topology(service: str) -> None:
     verbs = ("Create", "Delete", "Set", "Add", "Remove", "Subscribe", "Unsubscribe", "Purge", "Tag", "Untag")
     for statements in policies(service).values():
         changed = {action for action, _ in allowed(statements) if action.split(":")[1].startswith(verbs)}
@@ -80,7 +80,7 @@ def test_nobody_changes_the_topology(service: str) -> None:
 
 
 @every_service
-def test_a_service_reads_its_own_queues_and_sends_nothing(service: str) -> None:
+def test_a_service_may_read_its_queues_and_not_send(service: str) -> None:
     queue = NAMES.queue(service, SUBSCRIBES[service])
     granted = allowed(policies(service)["Service"])
     own = {sqs(queue), sqs(dead_letters(queue)), sqs(undelivered(queue))}
@@ -91,7 +91,7 @@ def test_a_service_reads_its_own_queues_and_sends_nothing(service: str) -> None:
 
 
 @every_service
-def test_a_relay_publishes_to_one_topic_and_reads_one_check(service: str) -> None:
+def test_a_relay_may_publish_to_one_topic_and_read_one_check_queue(service: str) -> None:
     topic = PUBLISHES[service]
     granted = allowed(policies(service)["Relay"])
     assert {resource for _, resource in granted} == {sns(NAMES.topic(topic)), sqs(NAMES.publish_check(topic))}
@@ -103,7 +103,7 @@ def test_a_relay_publishes_to_one_topic_and_reads_one_check(service: str) -> Non
 
 
 @every_service
-def test_an_operator_moves_dead_letters_back_and_reads_nothing_else(service: str) -> None:
+def test_an_operator_may_only_move_dead_letters(service: str) -> None:
     queue = NAMES.queue(service, SUBSCRIBES[service])
     granted = allowed(policies(service)["Redrive"])
     assert {resource for action, resource in granted if action == "sqs:SendMessage"} == {sqs(queue)}
@@ -113,7 +113,7 @@ def test_an_operator_moves_dead_letters_back_and_reads_nothing_else(service: str
 
 
 def called_in(*rooms: str) -> set[str]:
-    """The actions of the calls to AWS that these files make; a batch counts as its single call, as IAM has it."""
+    """The actions of the AWS calls in these files; a batch has the action of its single call, as in IAM."""
     text = "".join((ROOT / room).read_text(encoding="utf-8") for room in rooms)
     verbs = re.findall(r"client\.((?:get|list|receive|delete|change|publish|send)_\w+)\(", text)
     verbs += re.findall(r'get_paginator\("(\w+)"\)', text)
@@ -125,7 +125,7 @@ def called_in(*rooms: str) -> set[str]:
 
 
 @every_service
-def test_all_that_the_code_asks_for_is_allowed(service: str) -> None:
+def test_every_call_of_the_code_is_allowed(service: str) -> None:
     found = {name: {action.split(":")[1] for action, _ in allowed(part)} for name, part in policies(service).items()}
     queue, subscription = (
         called_in("shared/event_trio/broker/queue.py"),
@@ -133,16 +133,16 @@ def test_all_that_the_code_asks_for_is_allowed(service: str) -> None:
     )
     assert {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl"} <= queue
     assert found["Service"] == queue | subscription
-    # A relay gives no message more time.
+    # A relay does not extend the visibility timeout.
     assert found["Relay"] == (queue - {"ChangeMessageVisibility"}) | called_in("services/relay/publishing/publisher.py")
 
 
 @every_service
-def test_a_key_of_ones_own_may_be_used_where_it_is_needed(service: str) -> None:
+def test_a_customer_managed_key_may_be_used_where_it_is_needed(service: str) -> None:
     assert not any("kms" in action for part in policies(service).values() for action, _ in allowed(part))
     keyed = {
         name: {action for action, resource in allowed(part) if resource == KEY}
         for name, part in policies(service, EncryptionKey=KEY).items()
     }
-    both = {"kms:GenerateDataKey", "kms:Decrypt"}  # who sends through an encrypted topic or queue needs both
+    both = {"kms:GenerateDataKey", "kms:Decrypt"}  # sending to an encrypted topic or queue requires both
     assert keyed == {"Service": {"kms:Decrypt"}, "Relay": both, "Redrive": both}

@@ -1,4 +1,4 @@
-"""The compose file, read: what it opens, what it waits for, and whether the services understand their settings."""
+"""The compose file: ports, dependencies, and the settings of the services."""
 
 import importlib
 import re
@@ -26,7 +26,7 @@ RELAYS = [name for name in SERVICES if name.endswith("-relay")]
 
 
 def settings_of(name: str) -> type[BaseSettings]:
-    """The class of the settings that a container's process loads."""
+    """The settings class of the process in a container."""
     if name == "topology" or name in RELAYS:
         return TopologySettings if name == "topology" else RelaySettings
     domain = name.removesuffix("-migrate")
@@ -41,7 +41,7 @@ ours = pytest.mark.parametrize("name", SETTINGS)
 
 
 def environment(name: str) -> dict[str, str]:
-    """The settings of a service with nothing set on the host, those of its image included."""
+    """The environment of a service without variables of the host, with that of its image."""
     values = {key: substituted(str(value)) for key, value in SERVICES[name].get("environment", {}).items()}
     return from_image(name) | values
 
@@ -56,7 +56,7 @@ def from_image(name: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def test_it_names_every_process() -> None:
+def test_it_contains_every_process() -> None:
     mains = {path.parent.name for path in ROOT.glob("services/*/main.py")} - {"relay"}
     assert set(DOMAINS) == mains <= set(SERVICES)
     assert {f"{domain}-relay" for domain in ("order", "notification")} <= set(RELAYS)
@@ -73,24 +73,24 @@ def test_ports_are_on_the_loopback_only(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "port"), [("order", 8000), ("notification", 8001), ("order-relay", 8002), ("notification-relay", 8003)]
 )
-def test_services_listen_where_their_ports_lead(name: str, port: int) -> None:
+def test_services_listen_on_their_published_ports(name: str, port: int) -> None:
     (mapping,) = SERVICES[name]["ports"]
     assert mapping.endswith(f":-{port}}}:{port}")
     assert environment(name)["HTTP_PORT"] == str(port)
 
 
 @ours
-def test_settings_are_known_and_right(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_known_and_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {key.lower(): value for key, value in SERVICES[name]["environment"].items()}
     assert set(given) <= set(SETTINGS[name].model_fields)
     settings = load(name, monkeypatch)
     if isinstance(settings, ServiceSettings):
         assert settings.environment == "local"
         assert not settings.listens_on_loopback
-        authenticator(settings)  # would refuse to go without tokens in production
+        authenticator(settings)  # requires tokens in production
 
 
-def test_roles_connect_with_the_passwords_that_the_migrations_give(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roles_connect_with_the_passwords_that_the_migrations_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for domain in DOMAINS:
         migration = environment(f"{domain}-migrate")
         connecting = {domain: f"{domain}_api", f"{domain}-relay": f"{domain}_relay"}
@@ -103,12 +103,12 @@ def test_roles_connect_with_the_passwords_that_the_migrations_give(monkeypatch: 
 
 
 @ours
-def test_no_password_is_put_into_a_url(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose puts texts in as they are, so any password must do where it stands."""
+def test_no_password_is_inserted_into_a_url(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose inserts passwords without escaping, so every password must be valid where it is inserted."""
     given = {key: str(value) for key, value in SERVICES[name]["environment"].items()}
     assert [key for key, value in given.items() if "PASSWORD" in value and not key.endswith("PASSWORD")] == []
-    odd = {key: "p@ss/a#b?c%d:e&f" for key in given if key.endswith("PASSWORD")}
-    settings = load(name, monkeypatch, **odd)
+    special = {key: "p@ss/a#b?c%d:e&f" for key in given if key.endswith("PASSWORD")}
+    settings = load(name, monkeypatch, **special)
     for field in {"database_url", "migration_database_url"} & set(type(settings).model_fields):
         assert parse(getattr(settings, field).get_secret_value()).password == "p@ss/a#b?c%d:e&f"
 
@@ -118,7 +118,7 @@ def test_each_relay_has_the_topic_of_its_database() -> None:
         assert environment(name)["TOPIC"] == f"{name.removesuffix('-relay')}-events"
 
 
-def test_every_database_is_made_when_the_data_folder_is_new() -> None:
+def test_every_database_is_created_in_a_new_data_folder() -> None:
     (script,) = [volume for volume in SERVICES["postgres"]["volumes"] if "/docker-entrypoint-initdb.d/" in volume]
     statements = (ROOT / script.split(":")[0]).read_text()
     assert re.findall(r"^CREATE DATABASE (\w+);", statements, re.MULTILINE)[:2] == ["orders", "notifications"]
@@ -138,19 +138,19 @@ def test_the_start_order() -> None:
     done, healthy = "service_completed_successfully", "service_healthy"
     assert waits("topology") == {"localstack": healthy}
     assert waits("order-migrate") == waits("notification-migrate") == {"postgres": healthy}
-    assert waits("order") == {"order-migrate": done}  # orders are taken whatever the broker does
+    assert waits("order") == {"order-migrate": done}  # orders are accepted without the broker
     assert waits("order-relay") == {"order-migrate": done, "topology": healthy}
     assert waits("notification") == waits("notification-relay") == {"notification-migrate": done, "topology": healthy}
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
-def test_what_runs_is_looked_after(name: str) -> None:
+def test_every_container_is_restarted_and_checked(name: str) -> None:
     assert SERVICES[name]["restart"] == "unless-stopped"
-    assert "healthcheck" in SERVICES[name] or name in SETTINGS  # ours have theirs in the image
+    assert "healthcheck" in SERVICES[name] or name in SETTINGS  # the images of the project contain a health check
 
 
 @ours
-def test_what_is_ours_has_no_rights_to_spare(name: str) -> None:
+def test_containers_of_the_project_have_minimal_rights(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -159,14 +159,14 @@ def test_what_is_ours_has_no_rights_to_spare(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_nothing_takes_all_there_is(name: str) -> None:
+def test_every_container_has_resource_limits(name: str) -> None:
     service = SERVICES[name]
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
     assert 0 < service["cpus"] <= 2
     assert 0 < service["pids_limit"] < 1000
 
 
-def test_mails_are_shown_only_when_that_is_asked_for() -> None:
+def test_the_mail_viewer_is_started_on_request_only() -> None:
     assert SERVICES["mailpit"]["profiles"] == ["mail"]
     assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["mailpit"]
     notification = environment("notification")
@@ -175,12 +175,12 @@ def test_mails_are_shown_only_when_that_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", RELAYS)
-def test_relays_can_be_many(name: str) -> None:
+def test_relays_can_be_scaled(name: str) -> None:
     assert "container_name" not in SERVICES[name]
     (port,) = SERVICES[name]["ports"]
     variable = re.search(r"\$\{(\w+):-", port)
     assert variable
-    assert variable[1] == f"{name.upper().replace('-', '_')}_PORT"  # 0 gives each of them one of its own
+    assert variable[1] == f"{name.upper().replace('-', '_')}_PORT"  # with 0, each has its own port
 
 
 @pytest.mark.parametrize("name", ["order", "order-relay", "notification", "notification-relay"])
@@ -191,7 +191,7 @@ def test_a_service_may_drain_before_it_is_killed(name: str, monkeypatch: pytest.
 
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch, **given: str) -> BaseSettings:
-    """The settings as the service reads them in its container."""
+    """The settings that the service loads in its container."""
     for field in SETTINGS[name].model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     for key, value in (environment(name) | given).items():

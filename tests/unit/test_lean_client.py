@@ -1,7 +1,16 @@
-"""Importing the lean client loads neither aiohttp nor botocore."""
+"""The lean client is light to import, and the factory makes it where it is asked for."""
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.lean import LeanClient
+from tools.embedded.ports import LOOPBACK, free_port
 
 CODE = """
 import sys, event_trio.broker.lean
@@ -12,3 +21,11 @@ print(*sorted({"aiohttp", "aioboto3", "aiobotocore", "boto3", "botocore"} & sys.
 def test_the_import_is_light() -> None:
     found = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize("factory", [sns, sqs])
+async def test_the_factory_makes_the_client_that_is_asked_for(factory: Callable[[Aws], Any]) -> None:
+    aws = Aws("us-east-1", f"http://{LOOPBACK}:{free_port()}")
+    async with factory(aws) as stock, factory(replace(aws, client="lean")) as lean:
+        assert not isinstance(stock, LeanClient)
+        assert isinstance(lean, LeanClient)
