@@ -1,6 +1,7 @@
 """One call consumes a queue that nothing else of this project knows."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trio.broker.aws import Aws
-from event_trio.consumer import ConsumerOptions, Event, EventPayload, Router, consume
+from event_trio.consumer import ConsumerOptions, Event, EventPayload, JsonDecoder, Router, UnknownTypes, consume
 from event_trio.database.connections import create_engine
 from event_trio.inbox import install_tables
 from event_trio.signals import Signals
@@ -135,3 +136,25 @@ async def test_a_stricter_limit_of_the_role_stays(inbox: TestDatabase, queue: Fi
         await queue.send(event("a", 1))
         await signals.wait(ACKNOWLEDGED, timeout=60)
     assert [tuple(row) for row in await fetch(inbox.url, SEEN)] == [("2s", "30s", "read committed")]
+
+
+async def test_a_queue_of_plain_json_whose_unknown_types_are_ignored(inbox: TestDatabase, queue: FifoQueue) -> None:
+    decoder = JsonDecoder(type="kind", id="key")
+    async with consuming(
+        lambda signals, stopping: consume(
+            queue=queue.name,
+            router=router(),
+            database=inbox.url,
+            decoder=decoder,
+            unknown_types=UnknownTypes.IGNORE,
+            options=OPTIONS,
+            signals=signals,
+            stopping=stopping,
+        )
+    ) as signals:
+        for kind, key in (("test.counted", "k1"), ("test.counted", "k1"), ("test.unknown", "k2")):
+            await queue.send_body(json.dumps({"kind": kind, "key": key, "number": 1}))
+        await signals.wait(ACKNOWLEDGED, count=3, timeout=60)
+    assert len(await fetch(inbox.url, SEEN)) == 1
+    outcomes = await fetch(inbox.url, "SELECT event_id, outcome FROM processed_message ORDER BY 1")
+    assert [tuple(row) for row in outcomes] == [("k1", "handled"), ("k2", "ignored")]

@@ -9,7 +9,8 @@ import pytest
 PUBLIC = {
     "event_trio": ["__version__"],
     "event_trio.consumer": [
-        *("Consumer", "ConsumerOptions", "DeadLetter", "Event", "EventPayload", "FailurePolicy", "Ignore"),
+        *("Consumer", "ConsumerOptions", "DeadLetter", "DecodedMessage", "Decoder", "Event", "EventPayload"),
+        *("FailurePolicy", "Ignore", "JsonDecoder", "UnknownTypes", "cloud_events"),
         *("PublishFailure", "Reject", "Rest", "Retry", "RetryInPlace", "RetryLater", "Router", "Stale", "Unit"),
         "consume",
     ],

@@ -1,11 +1,13 @@
 """Consumes an SQS FIFO queue: groups in parallel, the events of a group in order, each with its effect once."""
 
 from ..contracts.payload import EventPayload
+from ..inbox.delivery import DecodedMessage
 from .api import consume
+from .decoders import Decoder, JsonDecoder, cloud_events
 from .errors import Reject, RetryLater
 from .event import Event
 from .options import ConsumerOptions
-from .policies import DeadLetter, FailurePolicy, Ignore, PublishFailure, Rest, Retry, RetryInPlace, Unit
+from .policies import DeadLetter, FailurePolicy, Ignore, PublishFailure, Rest, Retry, RetryInPlace, Unit, UnknownTypes
 from .router import Router, Stale
 from .sources.worker import Consumer
 
@@ -13,10 +15,13 @@ __all__ = [
     "Consumer",
     "ConsumerOptions",
     "DeadLetter",
+    "DecodedMessage",
+    "Decoder",
     "Event",
     "EventPayload",
     "FailurePolicy",
     "Ignore",
+    "JsonDecoder",
     "PublishFailure",
     "Reject",
     "Rest",
@@ -26,5 +31,7 @@ __all__ = [
     "Router",
     "Stale",
     "Unit",
+    "UnknownTypes",
+    "cloud_events",
     "consume",
 ]

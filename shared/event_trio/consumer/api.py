@@ -17,7 +17,9 @@ from ..broker.names import FIFO
 from ..lifecycle import Supervisor
 from ..signals import Signals
 from .build import Source, Subscription, connected, engine_for
+from .decoders import Decoder, cloud_events
 from .options import ConsumerOptions
+from .policies import UnknownTypes
 from .router import Router
 
 log = structlog.get_logger(__name__)
@@ -34,6 +36,8 @@ async def consume(
     dead_letter_queue: str | None = None,
     undelivered_queue: str | None = None,
     topic: str | None = None,
+    decoder: Decoder = cloud_events,
+    unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
     options: ConsumerOptions | None = None,
     registry: CollectorRegistry | None = None,
     signals: Signals | None = None,
@@ -54,6 +58,8 @@ async def consume(
     - `dead_letter_queue`, `undelivered_queue`: queues whose messages become rows of `deferred_message` with the status
       `dead`, so that dead letters are in one place.
     - `topic`: the SNS topic whose subscription is compared with the handlers.
+    - `decoder`: how an event is read from a message; `JsonDecoder` reads a queue whose publisher uses no envelope.
+    - `unknown_types`: what happens to an event whose type has no handler.
     - `options`: concurrency, times and retention.
     - `registry`: where the metrics are registered; by default a registry of its own.
     - `signals`: what tests wait for.
@@ -82,6 +88,8 @@ async def consume(
                 registry or CollectorRegistry(),
                 said,
                 after_commit=after_commit or _nothing,
+                decoder=decoder,
+                unknown_types=unknown_types,
             )
         )
         stop = stopping or stack.enter_context(_Stop()).event
