@@ -1,4 +1,4 @@
-"""The ceiling of a relay: PublishBatch in a closed loop with the stock client: `python -m benchmarks.bare.publish`."""
+"""The ceiling of a relay: PublishBatch in a closed loop: `python -m benchmarks.bare.publish`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import json
 import time
 from itertools import islice
+from typing import Annotated
 
 import typer
 
+from benchmarks.bare.clients import ClientKind, client
 from benchmarks.suite.events import MadeEvent, OrderMeasured, make_events
-from event_trio.broker.aws import Aws, sns
 
 BATCH = 10
 
@@ -22,21 +23,24 @@ def main(
     groups: int = typer.Option(100, min=1, help="Groups that they belong to."),
     lines: int = typer.Option(3, min=0, help="Order lines of each event."),
     in_flight: int = typer.Option(16, min=1, help="Calls at the same time."),
+    kind: Annotated[ClientKind, typer.Option("--client", help="The client that makes the calls.")] = ClientKind.STOCK,
     prefix: str = typer.Option("bare", help="The beginning of the groups' names."),
 ) -> None:
     """Publish events in batches of ten, so many calls at a time, and print seconds and processor time as JSON."""
     made = list(make_events(events, groups, lines, prefix=prefix))
-    typer.echo(json.dumps(asyncio.run(_publish(endpoint, topic_arn, made, in_flight))))
+    typer.echo(json.dumps(asyncio.run(_publish(kind, endpoint, topic_arn, made, in_flight))))
 
 
-async def _publish(endpoint: str, topic_arn: str, events: list[MadeEvent], in_flight: int) -> dict[str, float]:
+async def _publish(
+    kind: ClientKind, endpoint: str, topic_arn: str, events: list[MadeEvent], in_flight: int
+) -> dict[str, float]:
     rest = iter(events)
-    async with sns(Aws(endpoint_url=endpoint), connections=in_flight) as client:
-        await client.get_topic_attributes(TopicArn=topic_arn)
+    async with client(kind, "sns", endpoint, in_flight) as topics:
+        await topics.get_topic_attributes(TopicArn=topic_arn)
 
         async def loop() -> None:
             while batch := list(islice(rest, BATCH)):
-                answer = await client.publish_batch(
+                answer = await topics.publish_batch(
                     TopicArn=topic_arn,
                     PublishBatchRequestEntries=[
                         {

@@ -1,4 +1,4 @@
-"""The ceiling of a consumer: receive, insert if asked to, delete, with the stock client.
+"""The ceiling of a consumer: receive, insert if asked to, delete.
 
 `python -m benchmarks.bare.receive`.
 """
@@ -9,15 +9,12 @@ import asyncio
 import json
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import asyncpg
 import typer
 
-from event_trio.broker.aws import Aws, sqs
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sqs.type_defs import MessageTypeDef
+from benchmarks.bare.clients import ClientKind, client
 
 BATCH = 10
 VISIBILITY_SECONDS = 60
@@ -28,34 +25,35 @@ def main(
     endpoint: str = typer.Option(help="The broker's address."),
     queue: str = typer.Option(help="The queue's name."),
     events: int = typer.Option(1000, min=1, help="Stop when so many messages were deleted."),
+    kind: Annotated[ClientKind, typer.Option("--client", help="The client that makes the calls.")] = ClientKind.STOCK,
     loops: int = typer.Option(4, min=1, help="Loops at the same time."),
     database_url: str = typer.Option("", help="Insert a row for each message there, in a transaction of its own."),
     connections: int = typer.Option(16, min=1, help="Connections to the database."),
 ) -> None:
     """Empty a queue, and print seconds and processor time as JSON."""
-    typer.echo(json.dumps(asyncio.run(_empty(endpoint, queue, events, loops, database_url, connections))))
+    typer.echo(json.dumps(asyncio.run(_empty(kind, endpoint, queue, events, loops, database_url, connections))))
 
 
 async def _empty(
-    endpoint: str, name: str, events: int, loops: int, database_url: str, connections: int
+    kind: ClientKind, endpoint: str, name: str, events: int, loops: int, database_url: str, connections: int
 ) -> dict[str, float]:
     left = events
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(sqs(Aws(endpoint_url=endpoint), connections=2 * loops))
+        queues = await stack.enter_async_context(client(kind, "sqs", endpoint, 2 * loops))
         pool: Any = None
         if database_url:
             made = asyncpg.create_pool(database_url, min_size=connections, max_size=connections)
             pool = await stack.enter_async_context(made)
             await pool.execute(TABLE)
-        url = (await client.get_queue_url(QueueName=name))["QueueUrl"]
+        url = (await queues.get_queue_url(QueueName=name))["QueueUrl"]
 
-        async def insert(message: MessageTypeDef) -> None:
+        async def insert(message: Any) -> None:
             await pool.execute("INSERT INTO bare_inbox (id) VALUES ($1)", message["MessageId"])
 
         async def loop() -> None:
             nonlocal left
             while left > 0:
-                answer = await client.receive_message(
+                answer = await queues.receive_message(
                     QueueUrl=url,
                     MaxNumberOfMessages=BATCH,
                     WaitTimeSeconds=1,
@@ -68,7 +66,7 @@ async def _empty(
                     continue
                 if pool is not None:
                     await asyncio.gather(*(insert(message) for message in messages))
-                await client.delete_message_batch(
+                await queues.delete_message_batch(
                     QueueUrl=url,
                     Entries=[
                         {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}
