@@ -45,7 +45,7 @@ class Topic:
     last_published_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submission:
     """A message as a client hands it in; `attributes` is the JSON of its message attributes."""
 
@@ -119,13 +119,21 @@ class Broker:
         attributes = _texts(message.attributes) if any(each.allowed for each in topic.subscriptions) else {}
         for subscription in topic.subscriptions:
             if not subscription.allowed or subscription.matches(attributes):
-                self._put(self.queues[subscription.queue], message, content, number, now)
+                # The topic has dropped what the queue would drop.
+                self._put(self.queues[subscription.queue], message, content, number, given[0])
         return given
 
     def send(self, queue: FifoQueue, message: Submission, now: float) -> tuple[str, str]:
         """Take a message for one queue; returns message id and sequence number."""
+        known = queue.deduplication.find(message.group, message.deduplication_id, now)
+        if known:
+            queue.counts.duplicates += 1
+            return known
         number = next(self._numbers)
-        return self._put(queue, message, self._content(message), number, now)
+        given = _message_id(number), f"{number:020d}"
+        queue.deduplication.remember(message.group, message.deduplication_id, *given, now)
+        self._put(queue, message, self._content(message), number, given[0])
+        return given
 
     def expire(self, now: float) -> list[str]:
         """Return what was invisible for too long; the names of the queues that got something back."""
@@ -164,16 +172,9 @@ class Broker:
         """When each message was first published and deleted: (topic or queue, group, order, seconds)."""
         return {"published": self._published, "deleted": self._deleted}
 
-    def _put(self, queue: FifoQueue, message: Submission, content: Content, number: int, now: float) -> tuple[str, str]:
-        known = queue.deduplication.find(message.group, message.deduplication_id, now)
-        if known:
-            queue.counts.duplicates += 1
-            return known
-        given = _message_id(number), f"{number:020d}"
-        queue.deduplication.remember(message.group, message.deduplication_id, *given, now)
+    def _put(self, queue: FifoQueue, message: Submission, content: Content, number: int, message_id: str) -> None:
         sent_ms = int(time.time() * 1000)
-        queue.put(StoredMessage(number, given[0], message.group, message.deduplication_id, content, sent_ms))
-        return given
+        queue.put(StoredMessage(number, message_id, message.group, message.deduplication_id, content, sent_ms))
 
     def _content(self, message: Submission) -> Content:
         digest = md5(message.body, usedforsecurity=False).hexdigest()

@@ -12,7 +12,7 @@ LONGEST_HEAD = 65_536
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 411: "Length Required"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One request. `target` is the operation that SQS's JSON protocol names in a header, or empty."""
 
@@ -24,7 +24,7 @@ class Request:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What goes back."""
 

@@ -49,17 +49,17 @@ def _publish_batch(broker: Broker, fields: Fields, now: float) -> str:
     done, failed = [], []
     broker.entries["PublishBatch"] += len(entries)
     for entry in entries:
-        entry_id = decoded(entry.get(b"Id", b"")).decode()
+        entry_id = escape(decoded(entry.get(b"Id", b"")).decode())
         try:
             message_id, number = broker.publish(name, topic, _message(entry), now)
         except RequestRefused as error:
             failed.append(
-                f"<member><Id>{escape(entry_id)}</Id><Code>{error.code}</Code><Message>{escape(str(error))}</Message>"
+                f"<member><Id>{entry_id}</Id><Code>{error.code}</Code><Message>{escape(str(error))}</Message>"
                 "<SenderFault>true</SenderFault></member>"
             )
         else:
             done.append(
-                f"<member><Id>{escape(entry_id)}</Id><MessageId>{message_id}</MessageId>"
+                f"<member><Id>{entry_id}</Id><MessageId>{message_id}</MessageId>"
                 f"<SequenceNumber>{number}</SequenceNumber></member>"
             )
     return f"<Failed>{''.join(failed)}</Failed><Successful>{''.join(done)}</Successful>"
