@@ -1,4 +1,4 @@
-"""A settled message leaves the queue at once, and again and again until it has: until then its group stands still."""
+"""A completed message is deleted at once, and the delete is repeated: until then its group is blocked in the queue."""
 
 import asyncio
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ class FailingQueue(MemoryQueue):
 
 
 @pytest.mark.parametrize("how", ["a message that waits for its retry", "a slow handler"])
-async def test_what_is_in_hand_delays_no_other_group(
+async def test_messages_in_memory_delay_no_other_group(
     how: str, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("event_trio.consumer.sources.acknowledgements.LINGER_SECONDS", 600.0)
@@ -70,7 +70,7 @@ async def test_what_is_in_hand_delays_no_other_group(
         for number in range(1, 6):
             event = envelope_of(Counted(), subject="quick", sequence=number)
             queue.send(event)
-            await tested.settled(event.id, "handled", timeout=10)
+            await tested.completed(event.id, "handled", timeout=10)
     assert await effects(database) == [("quick", number) for number in range(1, 6)]
 
 
@@ -79,9 +79,9 @@ async def test_a_delete_that_fails_is_repeated(queue: FailingQueue, database: Te
     first, second = (envelope_of(Counted(), sequence=number) for number in (1, 2))
     async with consumer_of(database, queue, limits=LIMITS) as tested:
         queue.send(first)
-        await tested.settled(first.id, "handled")
+        await tested.completed(first.id, "handled")
         queue.send(second)
-        await tested.settled(second.id, "handled", timeout=20)
+        await tested.completed(second.id, "handled", timeout=20)
         assert tested.count("duplicate") == 0
 
 
@@ -89,6 +89,6 @@ async def test_a_drain_repeats_it_as_well(database: TestDatabase) -> None:
     queue, event = FailingQueue(fails=3), envelope_of(Counted())
     async with consumer_of(database, queue, limits=replace(LIMITS, drain_seconds=20.0)) as tested:
         queue.send(event)
-        await tested.settled(event.id, "handled")
+        await tested.completed(event.id, "handled")
         await tested.drain()
     assert queue.is_empty

@@ -71,7 +71,7 @@ async def test_whatever_happens_to_its_calls_every_event_is_handled_once_and_in_
                 for event in events:
                     await queue.send(event)
                 for event in events:
-                    await tested.settled(event.id, "handled", timeout=20)
+                    await tested.completed(event.id, "handled", timeout=20)
 
             async def over() -> bool:
                 assert await queue.is_empty()
@@ -83,7 +83,7 @@ async def test_whatever_happens_to_its_calls_every_event_is_handled_once_and_in_
     assert await effects(database) == wanted
 
 
-async def test_what_is_no_answer_of_the_queues_is_trouble_and_no_empty_queue(
+async def test_an_invalid_response_of_the_queue_is_a_failure_and_not_an_empty_queue(
     aws: Aws, database: TestDatabase, queue: FifoQueue
 ) -> None:
     """A gateway's page with status 200 looks to the SDK like a queue with nothing in it."""

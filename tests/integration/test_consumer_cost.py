@@ -69,7 +69,7 @@ async def test_a_process_that_dies_before_the_commit_has_deleted_nothing(databas
             await eventually(lambda: emptied(queue), timeout=1.0)
         await dying.kill()
     async with consumer_of(database, queue) as tested:
-        await tested.settled(event.id, "handled")
+        await tested.completed(event.id, "handled")
         await eventually(lambda: emptied(queue))
     assert await effects(database) == [("subject-1", 1)]
 

@@ -95,7 +95,7 @@ async def test_a_failing_event_holds_only_its_own_group(database: TestDatabase, 
     assert await rows(database, DEAD) == []
 
 
-async def test_what_fails_for_too_long_is_a_dead_letter_and_its_group_goes_on(
+async def test_an_event_that_fails_for_too_long_is_a_dead_letter_and_its_group_continues(
     database: TestDatabase, queue: FifoQueue
 ) -> None:
     first, second = stream("order-1", 2)
@@ -107,8 +107,8 @@ async def test_what_fails_for_too_long_is_a_dead_letter_and_its_group_goes_on(
     async with consumer_of(database, queue.reader(), after=fail_first, policy=BRIEF) as tested:
         await queue.send(first)
         await queue.send(second)
-        await tested.settled(first.id, "dead_letter")
-        await tested.settled(second.id, "handled")
+        await tested.completed(first.id, "dead_letter")
+        await tested.completed(second.id, "handled")
         await eventually(queue.is_empty)
     assert await effects(database) == [("order-1", 2)]
     [(event_id, _, group, subject, sequence, status, reason, attempts)] = await rows(database, DEAD)
@@ -134,8 +134,8 @@ async def test_a_handler_can_reject_and_can_take_too_long(database: TestDatabase
     async with consumer_of(database, queue.reader(), act=judge, policy=brief, timeout=0.3) as tested:
         await queue.send(rejected)
         await queue.send(slow)
-        await tested.settled(rejected.id, "dead_letter")
-        await tested.settled(slow.id, "dead_letter")
+        await tested.completed(rejected.id, "dead_letter")
+        await tested.completed(slow.id, "dead_letter")
     found = await rows(database, "SELECT reason, error, attempts FROM deferred_message ORDER BY subject")
     assert found == [("rejected", "not for me", 0), ("timeout", "the handler took longer than 0.3 s", 1)]
 
@@ -170,8 +170,8 @@ async def test_an_unreadable_body_is_a_dead_letter_and_blocks_nothing(
     async with consumer_of(database, queue.reader()) as tested:
         message_id = await queue.send_body(unreadable(name), group="group-1")
         await queue.send(event)
-        await tested.settled(message_id, "dead_letter")
-        await tested.settled(event.id, "handled")
+        await tested.completed(message_id, "dead_letter")
+        await tested.completed(event.id, "handled")
         await eventually(queue.is_empty)
     assert await rows(database, DEAD) == [(message_id, message_id, "group-1", None, None, "dead", "unreadable", 0)]
     [(envelope,)] = await rows(database, "SELECT envelope FROM deferred_message")
@@ -196,8 +196,8 @@ async def test_an_event_that_no_handler_takes_is_a_dead_letter_at_once(
     async with consumer_of(database, queue.reader()) as tested:
         await queue.send(strange)
         await queue.send(following)
-        await tested.settled(strange.id, "dead_letter")
-        await tested.settled(following.id, "handled")
+        await tested.completed(strange.id, "dead_letter")
+        await tested.completed(following.id, "handled")
     [row] = await rows(database, "SELECT event_id, reason, attempts, type FROM deferred_message")
     assert row == (str(strange.id), reason, 0, strange.type)
     assert await effects(database) == [("subject-1", 2)]
@@ -212,8 +212,8 @@ async def test_an_event_that_no_index_takes_is_a_dead_letter_without_its_particu
     async with consumer_of(database, queue.reader(), policy=BRIEF) as tested:
         await queue.send(strange)
         await queue.send(following)
-        await tested.settled(strange.id, "dead_letter")
-        await tested.settled(following.id, "handled")
+        await tested.completed(strange.id, "dead_letter")
+        await tested.completed(following.id, "handled")
     assert await rows(database, "SELECT event_id, source, reason FROM deferred_message") == [
         (str(strange.id), None, "failed")
     ]

@@ -56,7 +56,7 @@ async def test_a_message_has_its_effect_once_under_its_own_key(database: TestDat
     async with consumer_with(database, queue.reader(), router_of({1}), decoder=DECODER) as tested:
         for number, key in ((1, "a"), (2, "b"), (1, "a")):
             await queue.send_body(order(number, key), group="group-1")
-        await tested.settled("a", "duplicate")
+        await tested.completed("a", "duplicate")
     assert await effects(database) == [("c-1", 1), ("c-1", 2)], "in order, the repetition without effect"
     assert await rows(database, "SELECT DISTINCT stale FROM effect") == [(False,)], "without a sequence none is stale"
 
@@ -65,7 +65,7 @@ async def test_a_message_without_a_key_has_that_of_sqs(database: TestDatabase, q
     async with consumer_with(database, queue.reader(), router_of(set()), decoder=JsonDecoder()) as tested:
         body = json.dumps({"type": Counted.type, "number": 1})
         message_id = await queue.send_body(body, group="group-1")
-        await tested.settled(message_id, "handled")
+        await tested.completed(message_id, "handled")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ async def test_an_unknown_type_is_a_dead_letter_or_ignored(
     async with consumer_with(database, queue.reader(), router, decoder=DECODER, unknown_types=unknown_types) as tested:
         await queue.send_body(order(1, "a", type="order.unheard"), group="group-1")
         await queue.send_body(order(2, "b"), group="group-1")
-        await asyncio.gather(tested.settled("a", outcome), tested.settled("b", "handled"))
+        await asyncio.gather(tested.completed("a", outcome), tested.completed("b", "handled"))
     assert await rows(database, "SELECT outcome FROM processed_message WHERE event_id = 'a'") == [(outcome,)]
     assert await rows(database, "SELECT reason FROM deferred_message") == letters

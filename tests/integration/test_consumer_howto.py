@@ -56,10 +56,10 @@ async def test_the_pages_handler_keeps_a_receipt_once_and_rejects_what_it_says_i
     async with consumer_with(notifications_database, queue.reader(), the_pages_routes()) as tested:
         await queue.send(good)
         await queue.send(free)
-        await tested.settled(good.id, "handled")
-        await tested.settled(free.id, "dead_letter")
+        await tested.completed(good.id, "handled")
+        await tested.completed(free.id, "dead_letter")
         await queue.send(good, again=1)
-        await tested.settled(good.id, "duplicate")
+        await tested.completed(good.id, "duplicate")
     assert await rows(notifications_database, "SELECT receipt FROM receipt") == [(f"receipt of {good.id}",)]
     assert await rows(notifications_database, "SELECT error FROM deferred_message WHERE status = 'dead'") == [
         ("there is nothing to charge",)

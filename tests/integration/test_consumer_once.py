@@ -35,9 +35,9 @@ async def test_an_event_delivered_twice_is_handled_once(database: TestDatabase, 
     event = envelope_of(Counted())
     async with consumer_of(database, queue.reader()) as tested:
         await queue.send(event)
-        await tested.settled(event.id, "handled")
+        await tested.completed(event.id, "handled")
         await queue.send(event, again=1)
-        await tested.settled(event.id, "duplicate")
+        await tested.completed(event.id, "duplicate")
         await eventually(queue.is_empty)
         assert tested.count("handled") == tested.count("duplicate") == 1
     assert await effects(database) == [("subject-1", 1)]
@@ -92,7 +92,7 @@ async def test_a_crash_between_act_and_commit_repeats_the_act_and_commits_once(
         await dying.kill()
     assert await effects(database) == []
     async with consumer_of(database, queue.reader(), act=act) as tested:
-        await tested.settled(event.id, "handled", timeout=30)
+        await tested.completed(event.id, "handled", timeout=30)
     assert acted == [event.id, event.id]
     assert await effects(database) == [("subject-1", 1)]
 
@@ -110,10 +110,10 @@ async def test_a_crash_between_commit_and_delete_handles_the_event_once(
     event = envelope_of(Counted())
     async with consumer_of(database, Undeletable(queue.client, queue.name)) as dying:
         await queue.send(event)
-        await dying.settled(event.id, "handled")
+        await dying.completed(event.id, "handled")
         await dying.kill()
     async with consumer_of(database, queue.reader()) as tested:
-        await tested.settled(event.id, "duplicate", timeout=30)
+        await tested.completed(event.id, "duplicate", timeout=30)
         await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]
 
@@ -162,14 +162,14 @@ async def test_visibility_that_runs_out_in_mid_handler_gives_the_event_to_anothe
         await queue.send(event)
         await begun.wait()
         async with consumer_of(database, queue.reader()) as second:
-            await second.settled(event.id, "handled", timeout=30.0)
+            await second.completed(event.id, "handled", timeout=30.0)
             go_on.set()
-            await first.settled(event.id, "duplicate", timeout=30.0)
+            await first.completed(event.id, "duplicate", timeout=30.0)
         await eventually(queue.is_empty)
     assert await effects(database) == [("subject-1", 1)]
 
 
-async def test_what_an_instance_receives_again_while_it_has_it_in_hand_is_renewed_not_queued(
+async def test_a_message_received_again_while_in_memory_is_renewed_and_not_added(
     database: TestDatabase,
 ) -> None:
     """Its heartbeat is cut off, so its messages come back to it: an expired handle would delete nothing."""

@@ -1,4 +1,4 @@
-"""Order within groups, and what comes out of it: stale events, suspects."""
+"""Order within groups, and its exceptions: stale events, possibly poisonous messages."""
 
 from collections.abc import AsyncIterator
 
@@ -61,9 +61,9 @@ async def test_an_event_after_a_later_one_is_marked_stale(database: TestDatabase
     late, early = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
     async with consumer_of(database, queue.reader()) as tested:
         await queue.send(early)
-        await tested.settled(early.id, "handled")
+        await tested.completed(early.id, "handled")
         await queue.send(late)
-        await tested.settled(late.id, "handled_stale")
+        await tested.completed(late.id, "handled_stale")
     assert await rows(database, "SELECT sequence, stale FROM effect ORDER BY id") == [(2, False), (1, True)]
 
 
@@ -76,28 +76,28 @@ async def test_where_the_latest_state_wins_a_stale_event_is_skipped(database: Te
 
     async with consumer_of(database, queue.reader(), act=act, stale=Stale.SKIP) as tested:
         await queue.send(early)
-        await tested.settled(early.id, "handled")
+        await tested.completed(early.id, "handled")
         await queue.send(late)
-        await tested.settled(late.id, "skipped_stale")
+        await tested.completed(late.id, "skipped_stale")
         await queue.send(late, again=1)
-        await tested.settled(late.id, "duplicate")
+        await tested.completed(late.id, "duplicate")
     assert acted == [early.id]
     assert await effects(database) == [("subject-1", 2)]
 
 
 async def test_a_dead_letter_makes_nothing_stale(database: TestDatabase, queue: FifoQueue) -> None:
-    """Only what was handled counts: a later event that was put aside has not overtaken anything."""
-    late, defer = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
+    """Only handled events count: a later event that was deferred makes no other stale."""
+    late, deferred = envelope_of(Counted(), sequence=1), envelope_of(Counted(), sequence=2)
 
     async def reject(event: Event[Counted]) -> None:
-        if event.envelope.id == defer.id:
+        if event.envelope.id == deferred.id:
             raise Reject("no")
 
     async with consumer_of(database, queue.reader(), act=reject) as tested:
-        await queue.send(defer)
-        await tested.settled(defer.id, "dead_letter")
+        await queue.send(deferred)
+        await tested.completed(deferred.id, "dead_letter")
         await queue.send(late)
-        await tested.settled(late.id, "handled")
+        await tested.completed(late.id, "handled")
 
 
 async def deliver_in_vain(queue: FifoQueue, times: int) -> None:
@@ -119,8 +119,8 @@ async def test_an_event_over_which_processes_died_is_a_dead_letter(database: Tes
     await deliver_in_vain(queue, 2)
     async with consumer_of(database, queue.reader()) as tested:
         await queue.send(following)
-        await tested.settled(killer.id, "dead_letter")
-        await tested.settled(following.id, "handled")
+        await tested.completed(killer.id, "dead_letter")
+        await tested.completed(following.id, "handled")
     assert await rows(database, "SELECT reason FROM deferred_message") == [("process_died",)]
     assert await rows(database, MARKS) == []
     assert await effects(database) == [("subject-1", 2)]

@@ -29,7 +29,7 @@ async def database(notifications_database: TestDatabase) -> TestDatabase:
 
 
 async def shut(admin_url: str, database: TestDatabase) -> None:
-    """Throw everyone out of the database, and let nobody in."""
+    """Terminate all connections to the database, and admit none."""
     await execute(
         admin_url,
         f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS false',
@@ -45,7 +45,7 @@ async def untroubled(tested: TestedConsumer) -> bool:
     return tested.consumer.trouble is None
 
 
-async def test_an_outage_of_the_database_is_nobodys_attempt(
+async def test_an_outage_of_the_database_is_not_counted_as_an_attempt(
     postgres: object, database: TestDatabase, queue: FifoQueue
 ) -> None:
     admin_url = getattr(postgres, "admin_url")  # noqa: B009
@@ -68,8 +68,8 @@ async def test_an_outage_of_the_database_is_nobodys_attempt(
         received = len(tested.signals.seen("consumer.received"))
         await tested.signals.wait("consumer.postponed")
         await execute(admin_url, f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS true')
-        await tested.settled(event.id, "handled", timeout=30)
-        await tested.settled(during.id, "handled")
+        await tested.completed(event.id, "handled", timeout=30)
+        await tested.completed(during.id, "handled")
         assert received <= 2
         assert tested.consumer.trouble is None
     assert set(attempts) == {1}
@@ -89,7 +89,7 @@ async def test_a_queue_that_is_missing_is_waited_for_and_found_again(
         for event in (first, second):
             async with fifo_queue(aws, name) as made:
                 await made.send(event)
-                await tested.settled(event.id, "handled")
+                await tested.completed(event.id, "handled")
                 await eventually(lambda: untroubled(tested))
             await eventually(lambda: troubled(tested, f"queue {name} does not exist"))
             assert tested.registry.get_sample_value("consumer_receiving") == 0
@@ -125,14 +125,14 @@ async def test_a_drain_finishes_what_runs_and_leaves_nothing_half_done(
         await tested.drain()
         assert tested.signals.seen("consumer.drained")
         assert await effects(database) == [("quick", 1)]
-    async with consumer_of(database, queue.reader()) as heir:
-        await heir.settled(stuck.id, "handled", timeout=30)
+    async with consumer_of(database, queue.reader()) as successor:
+        await successor.completed(stuck.id, "handled", timeout=30)
         await eventually(queue.is_empty)
-        assert heir.count("duplicate") == 0
+        assert successor.count("duplicate") == 0
     assert await effects(database) == [("quick", 1), ("stuck", 1)]
 
 
-async def test_what_the_last_receive_brings_is_handled(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_the_messages_of_the_last_receive_are_handled(database: TestDatabase, queue: FifoQueue) -> None:
     """The poll that is under way at the stop is not cut off: what it takes is handled before the end."""
     event = envelope_of(Counted())
     limits = Limits(drain_seconds=15.0, polling=Polling(wait_seconds=5, visibility_seconds=30))

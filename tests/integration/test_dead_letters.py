@@ -56,7 +56,7 @@ async def sent(tested: TestedConsumer, queue: FifoQueue, *events: tuple[Envelope
     for event, _ in events:
         await queue.send(event)
     for event, outcome in events:
-        await tested.settled(event.id, outcome)
+        await tested.completed(event.id, outcome)
 
 
 async def test_redrive_keeps_the_order_of_a_group_while_new_events_arrive(
@@ -72,7 +72,7 @@ async def test_redrive_keeps_the_order_of_a_group_while_new_events_arrive(
         redriven = await letters.redrive(ALL, BY, per_second=None)
         assert [row.event_id for row in redriven] == [str(event.id) for event in events[:3]]
         for event in events[:3]:
-            await tested.settled(event.id, "handled_stale")
+            await tested.completed(event.id, "handled_stale")
         await sending
     found = [sequence for _, sequence in await effects(database)]
     assert sorted(found) == list(range(1, 9))
@@ -118,9 +118,9 @@ async def test_a_discard_unblocks_the_messages_that_wait_for_it(database: TestDa
     async with consumer_of(database, queue.reader(), act=Switch(1), policy=holding) as tested:
         await sent(tested, queue, (first, "dead_letter"), (second, "deferred"), (third, "deferred"))
         await DeadLetters(tested.sessions, CONSUMER).discard(Selection(event_id=str(first.id)), BY)
-        await tested.settled(third.id, "handled")
+        await tested.completed(third.id, "handled")
         await queue.send(first, again=1)
-        await tested.settled(first.id, "duplicate")
+        await tested.completed(first.id, "duplicate")
     assert await effects(database) == [("a", 2), ("a", 3)]
     outcomes = await rows(database, "SELECT outcome FROM processed_message ORDER BY sequence")
     assert outcomes == [("discarded",), ("handled",), ("handled",)]
@@ -132,8 +132,8 @@ async def test_dead_letter_queues_are_drained_into_the_same_table(database: Test
     async with consumer_of(database, queue.reader()) as tested:
         await sent(tested, queue, (known, "handled"))
         await tested.drain()
-        net = DeadLetterQueueDrain(
-            "net",
+        drain = DeadLetterQueueDrain(
+            "drain",
             CONSUMER,
             queue.reader(),
             tested.sessions,
@@ -146,7 +146,7 @@ async def test_dead_letter_queues_are_drained_into_the_same_table(database: Test
         await queue.send(lost)
         unreadable = await queue.send_body("{not json", group="b")
         while not await queue.is_empty():
-            await net.drain()
+            await drain.drain()
     found = await rows(database, "SELECT event_id, message_group, status, reason FROM deferred_message ORDER BY 2")
     assert found == [
         (str(lost.id), "a", "dead", "received_too_often"),

@@ -70,7 +70,7 @@ async def run(database: TestDatabase, failing: Failing, policy: FailurePolicy, o
         if outcome == "retry":
             await tested.signals.wait("consumer.postponed")
         else:
-            await tested.settled(event.id, outcome)
+            await tested.completed(event.id, outcome)
     found = await rows(database, "SELECT error FROM deferred_message")
     return str(found[0][0]) if found else ""
 

@@ -48,7 +48,7 @@ async def test_old_rows_go_and_those_of_unresolved_messages_stay(database: TestD
     async with consumer_of(database, queue.reader(), act=fail, policy=DeadLetter()) as tested:
         for event, outcome in ((old, "handled"), (dead, "dead_letter"), (young, "handled")):
             await queue.send(event)
-            await tested.settled(event.id, outcome)
+            await tested.completed(event.id, outcome)
         age = f"UPDATE processed_message SET processed_at = now() - interval '73 hours' WHERE event_id <> '{young.id}'"
         await execute(database.url, age)
         metrics = ConsumerMetrics(CollectorRegistry())
@@ -67,8 +67,8 @@ async def test_what_may_have_been_forgotten_is_not_handled_again(database: TestD
     async with consumer_of(database, queue.reader(), retention_hours=HOURS) as tested:
         await queue.send(old)
         await queue.send(recent)
-        await tested.settled(old.id, "dead_letter")
-        await tested.settled(recent.id, "handled")
+        await tested.completed(old.id, "dead_letter")
+        await tested.completed(recent.id, "handled")
     assert await effects(database) == [("recent", 1)]
     assert await rows(database, "SELECT reason FROM deferred_message") == [("too_old",)]
 

@@ -39,7 +39,7 @@ async def test_customers_see_their_own_notifications_and_no_messages(
     async with notification_service(notifications_database, aws, prefix, **auth) as service:
         for event in (mine, yours):
             await queue.send(event)
-            await service.settled(event)
+            await service.completed(event)
         ada, operator = issuer.bearer("ada", "customer"), issuer.bearer("olga", "operator")
         everything = (await service.api.get("/v1/notifications", headers=operator)).json()["items"]
         own = (await service.api.get("/v1/notifications", headers=ada)).json()["items"]

@@ -200,7 +200,7 @@ async def test_a_flaky_server_costs_attempts_and_loses_no_mail(
     placed = Order().placed()
     async with notification_service(notifications_database, aws, prefix, **by_mail(server.port)) as service:
         await queue.send(placed)
-        await service.settled(placed)
+        await service.completed(placed)
         [shown] = await service.items("/v1/notifications")
     assert shown["channel"] == "email"
     [mail] = server.mails
@@ -218,7 +218,7 @@ async def test_an_outage_of_the_mail_server_costs_no_attempt(
         down = await service.signals.wait("consumer.postponed", count=2, timeout=20)
         assert "DependencyUnavailable" in str(down["error"])
         with mail_server(port=port) as server:
-            await service.settled(placed)
+            await service.completed(placed)
     assert len(server.mails) == 1
 
 
@@ -233,8 +233,8 @@ async def test_permanently_rejected_mails_publish_a_failure_and_block_no_other_o
         for event in (*bad, good):
             await queue.send(event)
         for event in bad:
-            await service.settled(event, "failure_published")
-        await service.settled(good)
+            await service.completed(event, "failure_published")
+        await service.completed(good)
     assert server.recipients == ["ada@xn--vv4b11d.com"]
 
 
@@ -246,9 +246,9 @@ async def test_rejected_recipients_and_long_outages_end_as_dead_letters(
     chosen = {**by_mail(server.port), "failure_policies": policies(QUICK)}
     async with notification_service(notifications_database, aws, prefix, **chosen) as service:
         await queue.send(refused)
-        await service.settled(refused, "dead_letter")
+        await service.completed(refused, "dead_letter")
         await queue.send(unlucky)
-        await service.settled(unlucky, "dead_letter")
+        await service.completed(unlucky, "dead_letter")
         letters = await service.items("/v1/dead-letters")
         assert await service.items("/v1/notifications") == []
     assert [(letter["event_id"], letter["reason"]) for letter in letters] == [

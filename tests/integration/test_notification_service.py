@@ -43,7 +43,7 @@ async def test_an_order_results_in_a_notification_and_an_event(
     placed = Order(locale="ko-KR").placed(traceparent=TRACE)
     async with notification_service(notifications_database, aws, prefix) as service:
         await queue.send(placed)
-        await service.settled(placed)
+        await service.completed(placed)
         [shown] = await service.items("/v1/notifications", order_id=placed.subject)
         [processed] = await service.items("/v1/processed-messages", event_id=str(placed.id))
         metrics = (await service.api.get("/metrics")).text
@@ -75,7 +75,7 @@ async def test_the_events_of_an_order_are_notified_in_order_and_counted(
     async with notification_service(notifications_database, aws, prefix) as service:
         for event in events:
             await queue.send(event)
-        await service.settled(events[-1])
+        await service.completed(events[-1])
         await eventually(queue.is_empty)
         pages = [await service.api.get("/v1/notifications", params={"limit": 3})]
         pages.append(await service.api.get("/v1/notifications", params={"cursor": pages[0].json()["next_cursor"]}))
@@ -101,11 +101,11 @@ async def test_an_unknown_recipient_is_a_dead_letter(
     lone = Order().event(OrderConfirmed)
     async with notification_service(notifications_database, aws, prefix) as service:
         await queue.send(lone)
-        await service.settled(lone, "dead_letter")
+        await service.completed(lone, "dead_letter")
         [letter] = await service.items("/v1/dead-letters")
         unheard = Order().placed(type="order.imagined")
         await queue.send(unheard)
-        await service.settled(unheard, "dead_letter")
+        await service.completed(unheard, "dead_letter")
         newest = await service.api.get("/v1/dead-letters", params={"limit": 1})
         older = await service.items("/v1/dead-letters", cursor=newest.json()["next_cursor"])
     assert (letter["event_id"], letter["reason"], letter["attempts"]) == (str(lone.id), "rejected", 0)
@@ -132,7 +132,7 @@ async def test_a_missing_queue_is_reported_and_waited_for(
         async with fifo_queue(aws, queue_name(prefix)) as made:
             await eventually(is_ready)
             await made.send(placed)
-            await service.settled(placed)
+            await service.completed(placed)
         await eventually(lacks_queue)
 
 
@@ -146,7 +146,7 @@ async def test_the_relay_is_woken_after_the_commit(
         async with notification_service(notifications_database, aws, prefix) as service:
             placed = Order().placed()
             await queue.send(placed)
-            await service.settled(placed)
+            await service.completed(placed)
             await asyncio.wait_for(rung.wait(), 10)
     finally:
         await listener.close()

@@ -73,7 +73,7 @@ async def test_full_and_zero_payload_go_through_the_same_handler(database: TestD
     async with consumer_of(database, queue.reader(), before=note, payloads=reader(kept(zero))) as tested:
         for event in (zero, full):
             await queue.send(event)
-            await tested.settled(event.id, "handled")
+            await tested.completed(event.id, "handled")
     assert seen == [Counted(number=7), Counted(number=7)]
 
 
@@ -105,7 +105,7 @@ async def test_the_response_of_the_publisher_decides_on_the_outcome(
     event = bare()
     async with consumer_of(database, queue.reader(), policy=HOURLY, payloads=reader(answer)) as tested:
         await queue.send(event)
-        await tested.settled(event.id, outcome)
+        await tested.completed(event.id, outcome)
     assert await rows(database, "SELECT status, reason, attempts FROM deferred_message") == row
     assert await effects(database) == []
 
@@ -127,7 +127,7 @@ async def test_a_payload_that_stays_missing_is_a_dead_letter(database: TestDatab
     missing = reader(lambda request: httpx.Response(404))
     async with consumer_of(database, queue.reader(), policy=DeadLetter(), payloads=missing) as tested:
         await queue.send(event)
-        await tested.settled(event.id, "dead_letter")
+        await tested.completed(event.id, "dead_letter")
     assert await rows(database, "SELECT reason, attempts FROM deferred_message") == [("failed", 1)]
 
 

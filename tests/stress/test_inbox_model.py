@@ -1,7 +1,7 @@
-"""Whatever is delivered, however often, wherever it dies, fails, is put aside or redriven: once in effect, in order.
+"""Whatever is delivered, however often, wherever it dies, fails, is deferred or redriven: once in effect, in order.
 
-Searches with Hypothesis over the real intake, deferrals, redrive and pruning on a real Postgres. `make mutants`
-plants known mistakes into a copy of the code and expects this very search to find each.
+Searches with Hypothesis over the real pipeline, deferred messages, redrive and pruning on a real Postgres.
+`make mutants` plants known mistakes into a copy of the code and expects this very search to find each.
 """
 
 import asyncio

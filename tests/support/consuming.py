@@ -1,5 +1,4 @@
-"""A consumer with a handler that writes down what it does, in a table without a unique constraint: that would hide
-duplicates."""
+"""A consumer whose handler records its effects in a table without a unique constraint, which would hide duplicates."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +47,7 @@ class Counted(EventPayload):
 
 
 async def nothing(event: Event[Counted]) -> None:
-    """Act in no way."""
+    """Do nothing."""
 
 
 @dataclass
@@ -78,24 +77,24 @@ class TestedConsumer:
             await asyncio.wait([deferring])
 
     async def drain(self) -> None:
-        """Stop it as a SIGTERM does."""
+        """Stop it as SIGTERM does."""
         self.stopping.set()
         assert self.task is not None
         await self.task
 
     async def kill(self) -> None:
-        """Cut it off wherever it is; what it had committed is all that stays."""
+        """Cancel it wherever it is; only what it had committed remains."""
         assert self.task is not None
         self.task.cancel()
         await asyncio.wait([self.task])
 
-    async def settled(self, event_id: object, outcome: str, *, timeout: float = 30.0) -> None:
-        """Wait until the event came to that outcome."""
+    async def completed(self, event_id: object, outcome: str, *, timeout: float = 30.0) -> None:
+        """Wait until the event has that outcome."""
         wanted = {"event_id": str(event_id), "outcome": outcome}
         await self.signals.wait("consumer.completed", where=lambda facts: dict(facts) == wanted, timeout=timeout)
 
     def count(self, outcome: str) -> float:
-        """How often that outcome was counted, for events of the tests' type."""
+        """The count of that outcome for events of the tests' type."""
         labels = {"type": Counted.type, "outcome": outcome}
         return self.registry.get_sample_value("consumer_events_total", labels) or 0.0
 
@@ -197,7 +196,7 @@ async def consumer_with(
 
 
 async def make_effects(database: TestDatabase) -> None:
-    """The table that the tested handlers write to."""
+    """Create the table that the tested handlers write to."""
     await execute(
         database.url,
         """
@@ -210,7 +209,7 @@ async def make_effects(database: TestDatabase) -> None:
 
 
 async def rows(database: TestDatabase, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """What a query finds, as the owner."""
+    """The rows of a query, as the owner."""
     connection = await asyncpg.connect(database.url)
     try:
         return [tuple(row) for row in await connection.fetch(query, *values)]
@@ -219,5 +218,5 @@ async def rows(database: TestDatabase, query: str, *values: object) -> list[tupl
 
 
 async def effects(database: TestDatabase) -> list[tuple[str, int]]:
-    """Subject and sequence of every effect, in the order in which they came about."""
+    """Subject and sequence of every effect, in order."""
     return [(row[0], row[1]) for row in await rows(database, "SELECT subject, sequence FROM effect ORDER BY id")]

@@ -48,7 +48,7 @@ class MovedClock(SystemClock):
 
 @dataclass
 class World:
-    """What was sent, what is still to be delivered, and the parts that deal with it."""
+    """What was sent, what is still to be delivered, and the consumer."""
 
     sessions: async_sessionmaker[AsyncSession]
     owner: async_sessionmaker[AsyncSession]
@@ -109,7 +109,7 @@ class World:
             self.queues[group].pop(0)
 
     async def run_due(self, *, crash: bool) -> None:
-        """One pass over what is due."""
+        """Run what is due once."""
         self.crash = crash
         try:
             await self.deferred.run_due()
@@ -141,11 +141,11 @@ class World:
         self.discarded |= {row.event_id for row in await self.letters.discard(Selection(group=group), BY, limit=1)}
 
     async def prune(self) -> None:
-        """The inbox forgets."""
+        """Prune the inbox."""
         self.pruned = await self.maintenance.prune() > 0 or self.pruned
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
-        """What the owner sees."""
+        """The rows of a query, as the owner."""
         async with self.owner() as session:
             return [tuple(row) for row in await session.execute(text(query))]
 
@@ -161,7 +161,7 @@ class World:
             await self.pass_hours(10)
             if not await self.deferred.run_due():
                 return
-        raise AssertionError("what is put aside never comes to an end")
+        raise AssertionError("deferred messages never complete")
 
     async def _record(self, session: AsyncSession, event: Event[Counted], _: None) -> None:
         if self.failing[str(event.id)] > 0:

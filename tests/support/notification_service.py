@@ -58,7 +58,7 @@ class NotificationService:
     api: httpx.AsyncClient
     signals: Signals
 
-    async def settled(self, event: Envelope, outcome: str = "handled") -> None:
+    async def completed(self, event: Envelope, outcome: str = "handled") -> None:
         """Wait until the event has that outcome."""
         wanted = {"event_id": str(event.id), "outcome": outcome}
         await self.signals.wait("consumer.completed", where=lambda facts: dict(facts) == wanted, timeout=30.0)

@@ -1,4 +1,4 @@
-"""When a settled message leaves the queue: at once, with what gathered meanwhile, and again while that makes sense."""
+"""Completed messages are deleted at once and in batches, and failed deletes are repeated."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -20,7 +20,7 @@ FOREVER = float("inf")
 
 
 class HeldQueue(Queue):
-    """Each delete waits until it is let go, and then does as it was told."""
+    """Each delete waits until it is released, and then answers as configured."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -89,7 +89,7 @@ async def tested(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
     await asyncio.wait([running])
 
 
-async def test_what_gathers_while_a_call_is_under_way_is_the_next_batch(tested: Parts) -> None:
+async def test_messages_completed_during_a_call_form_the_next_batch(tested: Parts) -> None:
     tested.add("a")
     await tested.called(["a"])
     tested.add("b")
@@ -129,7 +129,7 @@ async def called(tested: Parts) -> bool:
     return bool(tested.queue.calls)
 
 
-async def test_what_has_others_of_its_group_behind_it_goes_with_the_last_of_them(tested: Parts) -> None:
+async def test_a_message_with_later_ones_of_its_group_is_deleted_with_the_last_of_them(tested: Parts) -> None:
     """The broker gives out nothing of the group before all are deleted."""
     tested.queue.let_go.set()
     tested.add("a", "b", last=False)
@@ -139,7 +139,7 @@ async def test_what_has_others_of_its_group_behind_it_goes_with_the_last_of_them
     await tested.called(["a", "b", "c"])
 
 
-async def test_what_fails_is_repeated_and_what_is_stale_is_not(tested: Parts) -> None:
+async def test_a_failed_delete_is_repeated_unless_its_receipt_handle_is_stale(tested: Parts) -> None:
     tested.queue.let_go.set()
     tested.queue.fail = 2
     tested.queue.refuse = {"busy": "InternalError", "stale": "ReceiptHandleIsInvalid"}

@@ -1,4 +1,4 @@
-"""What runs alone runs alone, and its turn comes."""
+"""A message in isolation runs while nothing else does, and its turn comes."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ async def test_handlers_run_beside_each_other() -> None:
     await asyncio.wait_for(asyncio.gather(run(), run()), 10)
 
 
-async def test_nobody_overtakes_what_waits_to_run_alone() -> None:
+async def test_a_message_that_waits_for_isolation_is_not_overtaken() -> None:
     isolation, order, release = Isolation(), list[str](), asyncio.Event()
 
     async def first() -> None:
@@ -26,7 +26,7 @@ async def test_nobody_overtakes_what_waits_to_run_alone() -> None:
             await release.wait()
         order.append("first")
 
-    async def alone() -> None:
+    async def isolated() -> None:
         async with isolation.isolated():
             order.append("alone")
 
@@ -35,7 +35,7 @@ async def test_nobody_overtakes_what_waits_to_run_alone() -> None:
             order.append("late")
 
     tasks = []
-    for run in (first, alone, late):
+    for run in (first, isolated, late):
         tasks.append(asyncio.create_task(run()))
         await asyncio.sleep(0)
     assert order == []
@@ -44,20 +44,20 @@ async def test_nobody_overtakes_what_waits_to_run_alone() -> None:
     assert order == ["first", "alone", "late"]
 
 
-async def test_who_gives_up_waiting_holds_up_nobody() -> None:
+async def test_a_cancelled_wait_for_isolation_blocks_no_other() -> None:
     isolation, release = Isolation(), asyncio.Event()
 
     async def hold() -> None:
         async with isolation.shared():
             await release.wait()
 
-    async def alone() -> None:
+    async def isolated() -> None:
         async with isolation.isolated():
             raise AssertionError("it was not its turn")
 
     holding = asyncio.create_task(hold())
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(alone())
+    waiting = asyncio.create_task(isolated())
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -60,7 +60,7 @@ def status(code: int) -> Answer:
 
 
 @pytest.mark.parametrize("code", [204, 206, 301, 302, 304, 400, 402, 405, 406, 409, 414, 415, 422, 423, 451])
-async def test_an_answer_about_the_event_is_its_failed_attempt_and_keeps_nobody_else_from_being_read(code: int) -> None:
+async def test_a_response_about_the_event_is_its_failed_attempt_and_does_not_open_the_breaker(code: int) -> None:
     event, other = bare("bad"), bare("good")
     found = reader(lambda request: httpx.Response(code) if "bad" in str(request.url) else says(other))
     for _ in range(10):
@@ -98,7 +98,7 @@ async def test_a_missing_payload_and_an_erased_one_are_answers() -> None:
 
 
 @pytest.mark.parametrize("garbled", [b"<html>", b"", b"\xff\xfe", b'{"id": 1', b"[" * 200_000])
-async def test_what_is_no_json_is_a_failed_attempt(garbled: bytes) -> None:
+async def test_a_response_that_is_not_json_is_a_failed_attempt(garbled: bytes) -> None:
     with pytest.raises(PayloadRefused, match="no JSON"):
         await reader(lambda _: httpx.Response(200, content=garbled)).read(bare())
 
@@ -126,7 +126,7 @@ async def test_a_reference_that_is_no_address_is_rejected_and_nobody_is_asked(pa
             await found.read(event)
 
 
-async def test_an_event_that_alone_meets_an_outage_comes_to_an_end_and_delays_nobody() -> None:
+async def test_an_event_that_fails_while_others_are_read_is_rejected_and_delays_no_other() -> None:
     event, other = bare("bad"), bare("good")
     found = reader(lambda request: httpx.Response(500) if "bad" in str(request.url) else says(other))
     for attempt in range(20):

@@ -78,7 +78,7 @@ def test_a_retry_stays_in_place_while_it_is_short_and_is_defer_beyond() -> None:
     ]
 
 
-def test_what_cannot_stay_in_flight_is_defer_however_short_its_wait() -> None:
+def test_a_message_that_cannot_stay_in_flight_is_deferred_however_short_its_delay() -> None:
     assert next_step(Retry(), attempts=1, spent=None, random=0.0) == DeferFor(1.0, Rest.WAIT)
 
 

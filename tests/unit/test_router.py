@@ -56,7 +56,7 @@ def test_a_handler_is_found_by_type_and_major_version() -> None:
     ("event_type", "version", "reason"),
     [("test.counted", 3, "unknown_version"), ("test.other", 1, "unknown_type")],
 )
-def test_what_nobody_handles_has_a_reason(event_type: str, version: int, reason: str) -> None:
+def test_an_event_without_a_handler_has_a_reason(event_type: str, version: int, reason: str) -> None:
     router = Router()
     router.handle(Counted, record)
     found = router.find(of(event_type, version))

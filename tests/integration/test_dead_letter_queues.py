@@ -1,4 +1,4 @@
-"""What the broker gives up falls into the nets of the real templates, becomes a dead letter, and can run again."""
+"""Messages in the dead-letter queues of the real templates become dead letters, and can be redriven."""
 
 from contextlib import AsyncExitStack
 from typing import Any
@@ -41,10 +41,10 @@ async def redriven(service: NotificationService, event: Envelope) -> None:
     body = {"event_id": str(event.id), "reason": "the queue is back"}
     answer = await service.api.post("/v1/dead-letters/redrive", json=body)
     assert [item["event_id"] for item in answer.json()["items"]] == [str(event.id)]
-    await service.settled(event)
+    await service.completed(event)
 
 
-async def test_what_the_broker_gives_up_is_a_dead_letter_and_runs_again(
+async def test_a_message_of_a_dead_letter_queue_is_a_dead_letter_and_can_be_redriven(
     notifications_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     poison, known, lost = Order().placed(), Order().placed(), Order().placed()
@@ -57,8 +57,8 @@ async def test_what_the_broker_gives_up_is_a_dead_letter_and_runs_again(
         for event in (poison, known):
             await FifoQueue(queues, name, url).send(event)
         await exhaust(queue)
-        for net, count in ((dead_letters(name), "2"), (undelivered(name), "0")):
-            assert (await Queue(queues, net).attributes())["ApproximateNumberOfMessages"] == count
+        for dead_letter_queue, count in ((dead_letters(name), "2"), (undelivered(name), "0")):
+            assert (await Queue(queues, dead_letter_queue).attributes())["ApproximateNumberOfMessages"] == count
 
         await queues.delete_queue(QueueUrl=url)
         await topics.publish(
@@ -77,8 +77,10 @@ async def test_what_the_broker_gives_up_is_a_dead_letter_and_runs_again(
 
             reasons = {letter["event_id"]: letter["reason"] for letter in await eventually(found, timeout=30)}
             assert reasons == {str(poison.id): "received_too_often", str(lost.id): "undelivered"}
-            for net in (dead_letters(name), undelivered(name)):
-                await eventually(FifoQueue(queues, net, await Queue(queues, net).url()).is_empty)
+            for dead_letter_queue in (dead_letters(name), undelivered(name)):
+                await eventually(
+                    FifoQueue(queues, dead_letter_queue, await Queue(queues, dead_letter_queue).url()).is_empty
+                )
             for event in (poison, lost):
                 await redriven(service, event)
             assert await service.items("/v1/dead-letters") == []

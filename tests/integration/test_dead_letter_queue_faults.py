@@ -1,4 +1,4 @@
-"""What is wrong with one message of a dead-letter queue concerns that message alone."""
+"""A faulty message of a dead-letter queue affects no other message."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -40,23 +40,25 @@ def message(name: str) -> Message:
 
 
 class Parts:
-    """A net over a queue with three messages."""
+    """A drain of a queue with three messages."""
 
     def __init__(self, database: TestDatabase) -> None:
         self.engine = create_engine(database.url_for("notification_api"), application_name="test")
         self.registry, self.queue = CollectorRegistry(), FullQueue(map(message, ("first", "odd", "last")))
         sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         metrics, signals = ConsumerMetrics(self.registry), Signals()
-        self.net = DeadLetterQueueDrain(
-            "net", CONSUMER, self.queue, sessions, metrics, signals, reason="received_too_often", wait_seconds=0
+        self.drain = DeadLetterQueueDrain(
+            "drain", CONSUMER, self.queue, sessions, metrics, signals, reason="received_too_often", wait_seconds=0
         )
 
 
-async def test_what_cannot_be_stored_stays_and_the_others_are_taken(notifications_database: TestDatabase) -> None:
+async def test_a_message_that_cannot_be_stored_stays_and_the_others_are_drained(
+    notifications_database: TestDatabase,
+) -> None:
     await execute(notifications_database.url, "ALTER TABLE deferred_message ADD CHECK (message_id <> 'odd')")
     parts = Parts(notifications_database)
     for _ in range(2):
-        await parts.net.drain()
+        await parts.drain.drain()
     assert list(parts.queue.messages) == ["odd"]
     taken = await rows(notifications_database, "SELECT message_id FROM deferred_message ORDER BY id")
     assert taken == [("first",), ("last",)]
@@ -65,7 +67,7 @@ async def test_what_cannot_be_stored_stays_and_the_others_are_taken(notification
     await parts.engine.dispose()
 
 
-async def test_what_was_stored_before_the_database_failed_is_deleted(notifications_database: TestDatabase) -> None:
+async def test_messages_stored_before_the_database_failed_are_deleted(notifications_database: TestDatabase) -> None:
     parts = Parts(notifications_database)
     await execute(
         notifications_database.url,
@@ -75,6 +77,6 @@ async def test_what_was_stored_before_the_database_failed_is_deleted(notificatio
         " WHEN (NEW.message_id = 'odd') EXECUTE FUNCTION away()",
     )
     with pytest.raises(SQLAlchemyError):
-        await parts.net.drain()
+        await parts.drain.drain()
     assert list(parts.queue.messages) == ["odd", "last"]
     await parts.engine.dispose()

@@ -1,4 +1,4 @@
-"""The heartbeat: what is in hand stays in flight, for so long, and nothing else does."""
+"""The heartbeat extends the visibility of the messages in memory, for a limited time, and of no others."""
 
 import asyncio
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ LIMIT = 100.0
 
 
 class FakeQueue(Queue):
-    """Notes what is extended; refuses or fails as it is told."""
+    """Records what is extended; rejects or fails as configured."""
 
     def __init__(self) -> None:
         self.extended: list[str] = []
@@ -118,7 +118,7 @@ async def test_a_message_whose_extension_is_rejected_has_expired(
     assert not second.is_expired(clock.seconds)
 
 
-async def test_what_the_broker_refuses_for_now_is_asked_for_again(
+async def test_a_transient_rejection_is_repeated(
     heartbeat: Heartbeat, clock: FakeClock, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = {"first": "InternalError", "second": "ReceiptHandleIsInvalid"}
@@ -151,7 +151,7 @@ async def test_a_batch_that_fails_says_nothing_of_the_others(
     assert heartbeat.due(held) == held[:10]
 
 
-async def test_an_answer_about_an_old_receipt_handle_says_nothing_of_what_came_again(
+async def test_a_response_about_an_old_receipt_handle_does_not_concern_the_new_one(
     heartbeat: Heartbeat, queue: FakeQueue, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused, extended = delivery("refused"), delivery("extended")

@@ -1,4 +1,4 @@
-"""What was put aside catches up: group beside group, none held up by another, and no process's death charged to all."""
+"""Deferred messages catch up: groups concurrently, none delayed by another, and the end of a process counts for one."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 HOURLY = Retry(attempts=3, delay=1, unit=Unit.HOURS)
 ROOT = Path(__file__).parents[2]
-# A consumer that dies as soon as it runs what is put aside for the subject `killer`.
+# A consumer that ends as soon as it runs a deferred message of the subject `killer`.
 DYING = """
 import asyncio, os, signal, sys
 from tests.support.consuming import consumer_of
@@ -111,7 +111,7 @@ async def test_long_groups_take_turns_with_those_that_find_no_worker(database: T
     assert left > 0, "it waited for all the others"
 
 
-async def test_a_handler_that_raises_what_nobody_foresaw_gives_back_its_own_message_alone(
+async def test_an_unforeseen_error_ends_the_lease_of_its_own_message_only(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, release = asyncio.Event(), asyncio.Event()
@@ -146,7 +146,7 @@ READ = """
 """
 
 
-async def test_what_a_message_costs_does_not_grow_with_its_group(database: TestDatabase) -> None:
+async def test_the_cost_of_a_message_does_not_grow_with_its_group(database: TestDatabase) -> None:
     """Rows looked at for each, with thousands behind it."""
     handled, some = list[int](), asyncio.Event()
 

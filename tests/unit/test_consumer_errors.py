@@ -1,4 +1,4 @@
-"""Whose fault an error is: the event's, or the database's."""
+"""Which errors say nothing about the event."""
 
 from typing import ClassVar
 

@@ -61,7 +61,7 @@ async def consuming(database: TestDatabase) -> AsyncIterator[tuple[TestedConsume
         yield tested, queue
 
 
-async def test_what_the_handler_meets_elsewhere_is_its_own_attempt(
+async def test_an_error_of_another_database_counts_as_an_attempt(
     database: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subjects = ["refused", "template", "ungranted"]
@@ -69,13 +69,13 @@ async def test_what_the_handler_meets_elsewhere_is_its_own_attempt(
         for subject in subjects:
             event = envelope_of(Counted(), subject=subject)
             queue.send(event)
-            await tested.settled(event.id, "dead_letter")
+            await tested.completed(event.id, "dead_letter")
         assert tested.signals.seen("consumer.postponed") == []
     assert await rows(database, ABOUT) == [(subject, "dead_letter") for subject in subjects]
     assert "consumer.database_unavailable" not in capsys.readouterr().out
 
 
-async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
+async def test_a_contended_lock_delays_its_group_and_no_other(
     database: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
     holder = await asyncpg.connect(database.url)
@@ -90,10 +90,10 @@ async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
             for number in range(5):
                 other = envelope_of(Counted(), subject=f"other-{number}")
                 queue.send(other)
-                await tested.settled(other.id, "handled")
+                await tested.completed(other.id, "handled")
             assert tested.consumer.trouble is None
             await transaction.rollback()
-            await tested.settled(waits.id, "handled")
+            await tested.completed(waits.id, "handled")
     finally:
         await holder.close()
     said = capsys.readouterr().out
@@ -102,7 +102,7 @@ async def test_a_contended_lock_puts_off_its_group_and_nobody_else(
 
 
 @pytest.mark.parametrize("subject", ["contended", "slow", "killed"])
-async def test_what_never_gets_through_comes_to_an_end(
+async def test_an_event_that_always_conflicts_comes_to_an_end(
     database: TestDatabase, subject: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failures, "UNCOUNTED_FAILURES", 2)
@@ -112,7 +112,7 @@ async def test_what_never_gets_through_comes_to_an_end(
             await holder.execute("SELECT FROM contended WHERE id = 1 FOR UPDATE")
             event = envelope_of(Counted(), subject=subject)
             queue.send(event)
-            await tested.settled(event.id, "dead_letter")
+            await tested.completed(event.id, "dead_letter")
             assert len(tested.signals.seen("consumer.postponed")) == 2
     finally:
         await holder.close()
@@ -127,7 +127,7 @@ async def test_a_read_only_database_is_left_alone_until_it_takes_writes(database
     async with consuming(database) as (tested, queue):
         first = envelope_of(Counted(), subject="first")
         queue.send(first)
-        await tested.settled(first.id, "handled")
+        await tested.completed(first.id, "handled")
         await execute(database.url, turn.format(name=name, to="on"), leave)
         events = [envelope_of(Counted(), subject=f"order-{number}") for number in range(40)]
         for event in events:
@@ -148,5 +148,5 @@ async def test_a_read_only_database_is_left_alone_until_it_takes_writes(database
         assert len(tested.signals.seen("consumer.postponed")) - before <= 16, "no event is started meanwhile"
         await execute(database.url, "SET default_transaction_read_only = off", turn.format(name=name, to="off"), leave)
         for event in events:
-            await tested.settled(event.id, "handled")
+            await tested.completed(event.id, "handled")
     assert await rows(database, "SELECT count(*) FROM deferred_message") == [(0,)]

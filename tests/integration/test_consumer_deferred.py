@@ -1,4 +1,4 @@
-"""What fails for longer than a message can stay in flight is put aside in the database, in order, and runs when due."""
+"""A message that fails for longer than it can stay in flight is deferred in the database, and runs when it is due."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ async def deferred(tested: TestedConsumer, queue: FifoQueue, *events: Envelope) 
     for event in events:
         await queue.send(event)
     for event in events:
-        await tested.settled(event.id, "deferred")
+        await tested.completed(event.id, "deferred")
 
 
 @pytest.mark.parametrize("acting", [False, True])
@@ -80,7 +80,7 @@ async def test_a_wait_of_hours_survives_a_restart_and_the_group_waits_behind_in_
         await deferred(tested, queue, first, second)
         (sound,) = stream("sound", 1)
         await queue.send(sound)
-        await tested.settled(sound.id, "handled")
+        await tested.completed(sound.id, "handled")
         await eventually(queue.is_empty)
         await tested.kill()
     assert await rows(database, ASIDE) == [(1, "waiting", 1, True), (2, "blocked", 0, True)]
@@ -91,7 +91,7 @@ async def test_a_wait_of_hours_survives_a_restart_and_the_group_waits_behind_in_
         assert await effects(database) == [("sound", 1)]
         handler.healed = True
         await pass_hours(database)
-        await tested.settled(third.id, "handled")
+        await tested.completed(third.id, "handled")
     assert await effects(database) == [("sound", 1), ("failing", 1), ("failing", 2), ("failing", 3)]
     assert handler.attempts == [1, 2]
     assert await rows(database, "SELECT 1 FROM deferred_message UNION ALL SELECT 1 FROM effect WHERE stale") == []
@@ -111,7 +111,7 @@ async def test_an_operator_runs_the_first_of_a_group_now_and_the_rest_follows_in
         await messages.discard(Selection(event_id=str(second.id)), BY)
         handler.healed = True
         await messages.run(Selection(group="failing"), BY)
-        await tested.settled(third.id, "handled")
+        await tested.completed(third.id, "handled")
     assert await effects(database) == [("failing", 1), ("failing", 3)]
     outcomes = await rows(database, "SELECT outcome FROM processed_message ORDER BY sequence")
     assert outcomes == [("handled",), ("discarded",), ("handled",)]
@@ -126,10 +126,10 @@ async def test_later_events_pass_when_the_policy_says_so_and_the_late_one_is_sta
     async with consumer_of(database, queue.reader(), act=handler, policy=passing) as tested:
         await deferred(tested, queue, first)
         await queue.send(second)
-        await tested.settled(second.id, "handled")
+        await tested.completed(second.id, "handled")
         handler.healed = True
         await pass_hours(database)
-        await tested.settled(first.id, "handled_stale")
+        await tested.completed(first.id, "handled_stale")
     assert await rows(database, "SELECT sequence, stale FROM effect ORDER BY id") == [(2, False), (1, True)]
 
 
@@ -141,8 +141,8 @@ async def test_after_the_last_attempt_the_group_goes_on_behind_a_dead_letter(
     async with consumer_of(database, queue.reader(), act=handler, policy=HOURLY) as tested:
         await deferred(tested, queue, first, second)
         await eventually(lambda: hours_until(database, handler, calls=3))
-        await tested.settled(first.id, "dead_letter")
-        await tested.settled(second.id, "handled")
+        await tested.completed(first.id, "dead_letter")
+        await tested.completed(second.id, "handled")
     assert await rows(database, ASIDE) == [(1, "dead", 3, False)]
     assert await effects(database) == [("failing", 2)]
 
@@ -152,17 +152,17 @@ async def test_a_dead_letter_that_holds_its_group_keeps_it_waiting(database: Tes
     first, second, third = stream("failing", 3)
     async with consumer_of(database, queue.reader(), act=handler, policy=DeadLetter(Rest.WAIT)) as tested:
         await queue.send(first)
-        await tested.settled(first.id, "dead_letter")
+        await tested.completed(first.id, "dead_letter")
         await deferred(tested, queue, second, third)
     assert await rows(database, ASIDE) == [(1, "dead", 0, True), (2, "blocked", 0, True), (3, "blocked", 0, True)]
 
 
-async def test_a_duplicate_of_what_was_defer_is_settled(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_duplicate_of_a_deferred_message_is_acknowledged(database: TestDatabase, queue: FifoQueue) -> None:
     (event,) = stream("failing", 1)
     async with consumer_of(database, queue.reader(), act=Patient(), policy=HOURLY) as tested:
         await deferred(tested, queue, event)
         await queue.send(event, again=1)
-        await tested.settled(event.id, "duplicate")
+        await tested.completed(event.id, "duplicate")
     assert len(await rows(database, ASIDE)) == 1
 
 
@@ -179,7 +179,7 @@ async def test_a_handler_can_ask_for_later(policy: FailurePolicy, database: Test
         assert error == "ask again in two hours"
         handler.healed = True
         await pass_hours(database)
-        await tested.settled(event.id, "handled")
+        await tested.completed(event.id, "handled")
 
 
 async def test_an_outage_is_not_counted_as_an_attempt(database: TestDatabase, queue: FifoQueue) -> None:
@@ -191,12 +191,14 @@ async def test_an_outage_is_not_counted_as_an_attempt(database: TestDatabase, qu
         await eventually(lambda: hours_until(database, handler, calls=3))
         handler.healed = True
         await eventually(lambda: hours_until(database, handler, calls=4))
-        await tested.settled(event.id, "handled")
+        await tested.completed(event.id, "handled")
     assert set(handler.attempts) == {1}
 
 
-async def test_beyond_the_bound_what_fails_is_defer_at_once(database: TestDatabase, queue: FifoQueue) -> None:
-    """No more than so many messages wait in place, however short their waits are."""
+async def test_beyond_the_limit_a_message_that_fails_is_deferred_at_once(
+    database: TestDatabase, queue: FifoQueue
+) -> None:
+    """The number of messages that wait in flight is limited, however short their delays are."""
 
     async def fail(event: Event[Counted]) -> None:
         raise RuntimeError("all do")
@@ -239,11 +241,11 @@ async def test_a_process_that_dies_over_a_message_defer_leaves_a_dead_letter_in_
         "UPDATE deferred_message SET starts = 3, due_at = now(), taken_until = now() - interval '1 second'",
     )
     async with consumer_of(database, queue.reader(), act=Patient(), policy=HOURLY) as tested:
-        await tested.settled(event.id, "dead_letter")
+        await tested.completed(event.id, "dead_letter")
     assert await rows(database, "SELECT reason FROM deferred_message") == [("process_died",)]
 
 
-async def test_a_loop_that_is_stopped_gives_back_what_it_took(database: TestDatabase, queue: FifoQueue) -> None:
+async def test_a_stopped_loop_ends_the_leases_of_its_messages(database: TestDatabase, queue: FifoQueue) -> None:
     (event,) = stream("failing", 1)
     async with consumer_of(database, queue.reader(), act=Patient(), policy=HOURLY) as tested:
         await deferred(tested, queue, event)
