@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.aws import Aws, sns, sqs, topic_arn
 from event_trio.broker.names import BrokerNames
 from event_trio.broker.queue import Queue
 from event_trio.signals import Facts, Signals
@@ -50,9 +50,12 @@ class Watched:
     async def subscribers(self) -> list[str]:
         """The subscribed queues of the topic of orders, in the order of delivery."""
         async with sns(self.aws) as client:
-            arn = f"arn:aws:sns:{self.aws.region}:000000000000:{self.names.topic('order-events')}"
-            found = (await client.list_subscriptions_by_topic(TopicArn=arn))["Subscriptions"]
+            found = (await client.list_subscriptions_by_topic(TopicArn=await self.topic()))["Subscriptions"]
         return [subscription["Endpoint"].rsplit(":", 1)[-1] for subscription in found]
+
+    async def topic(self) -> str:
+        """The ARN of the topic of orders."""
+        return await topic_arn(self.aws, self.names.topic("order-events"))
 
     @property
     def all_subscribers(self) -> list[str]:
@@ -98,8 +101,7 @@ async def test_a_deleted_queue_is_restored_and_the_check_subscribes_after_it(wat
 
 async def test_a_deleted_subscription_is_restored(watched: Watched) -> None:
     async with sns(watched.aws) as client:
-        arn = f"arn:aws:sns:{watched.aws.region}:000000000000:{watched.names.topic('order-events')}"
-        first, *_ = (await client.list_subscriptions_by_topic(TopicArn=arn))["Subscriptions"]
+        first, *_ = (await client.list_subscriptions_by_topic(TopicArn=await watched.topic()))["Subscriptions"]
         await client.unsubscribe(SubscriptionArn=first["SubscriptionArn"])
     await watched.complete(2)
     assert await watched.subscribers() == watched.all_subscribers
@@ -109,8 +111,7 @@ async def test_a_deleted_topic_is_restored_with_its_subscribers(watched: Watched
     other = watched.names.publish_check("notification-events")
     untouched = await watched.created(other)
     async with sns(watched.aws) as client:
-        arn = f"arn:aws:sns:{watched.aws.region}:000000000000:{watched.names.topic('order-events')}"
-        await client.delete_topic(TopicArn=arn)
+        await client.delete_topic(TopicArn=await watched.topic())
     await watched.complete(2)
     assert await watched.subscribers() == watched.all_subscribers
     assert await watched.created(other) == untouched
@@ -130,8 +131,7 @@ async def test_a_topic_deleted_during_the_repair_of_its_subscriptions_is_restore
 
     monkeypatch.setattr(BrokerInventory, "missing", without_the_topic)
     async with sns(watched.aws) as client:
-        topic = watched.names.topic("order-events")
-        await client.delete_topic(TopicArn=f"arn:aws:sns:{watched.aws.region}:000000000000:{topic}")
+        await client.delete_topic(TopicArn=await watched.topic())
     await watched.signals.wait("topology.failed", timeout=30)
     await watched.complete(2)
     assert sorted(await watched.subscribers()) == sorted(watched.all_subscribers)
