@@ -62,7 +62,7 @@ async def consume(
     - `unknown_types`: what happens to an event whose type has no handler.
     - `options`: concurrency, times and retention.
     - `registry`: where the metrics are registered; by default a registry of its own.
-    - `signals`: what tests wait for.
+    - `signals`: events inside the consumer, for tests that wait for them.
     - `after_commit`: called after each commit; `OutboxNotifier.ring`, if handlers record events.
     - `stopping`: ends the consumer when it is set. No signal handler is installed then.
 

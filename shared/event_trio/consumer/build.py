@@ -1,4 +1,4 @@
-"""A whole consumer from its parts, for the `main` of a service."""
+"""Builds a consumer and its loops from their parts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DEAD_LETTER_WAIT_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Who reads, what it reads, and how log lines call what its events are about."""
+    """A consumer, the domain whose events it consumes, and the name of the subject in log lines."""
 
     consumer: str
     domain: str
@@ -59,13 +59,13 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The queue that a consumer reads, and what belongs to it. A queue is named, or given by its URL."""
+    """The queue that a consumer reads, and the queues and the topic around it. Each queue is given by name or URL."""
 
     queue: str
     dead_letter_queue: str | None = None
-    """Where SQS moves what was received too often (`maxReceiveCount`)."""
+    """The queue to which SQS moves messages that were received too often (`maxReceiveCount`)."""
     undelivered_queue: str | None = None
-    """Where SNS puts what it could not deliver to the queue."""
+    """The queue to which SNS sends messages that it could not deliver to `queue`."""
     topic: str | None = None
     """The topic whose subscription is compared with the handlers; needs `dead_letter_queue`."""
 
@@ -78,27 +78,27 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Consuming:
-    """A consumer and all the loops that belong to it."""
+    """A consumer and its loops, for a supervisor."""
 
     consumer: Consumer
     loops: tuple[Loop, ...]
 
 
 def consumer_engine(settings: ConsumerSettings, *, application_name: str) -> AsyncEngine:
-    """The connections of a consumer and its loops, and of nobody else.
+    """A connection pool for a consumer and its loops alone.
 
-    None of its handlers ever waits for one, and none keeps one from the service's API.
+    Handlers do not wait for connections of the service's API, and the API does not wait for theirs.
     """
     url = settings.database_url.get_secret_value()
     return engine_for(url, settings.options, application_name=application_name)
 
 
 def engine_for(url: str, options: ConsumerOptions, *, application_name: str) -> AsyncEngine:
-    """Connections for a consumer with these options: READ COMMITTED, with limits to what they wait for."""
+    """A connection pool for a consumer: READ COMMITTED, with limits to lock waits and to idle transactions."""
     engine = create_engine(
         url,
         application_name=application_name,
-        # Kept, or connections come and go with every event of a backlog.
+        # Enough for all handlers; connections beyond the pool would be opened and closed with every event.
         pool_size=options.concurrency,
         overflow=DEFERRED.concurrency + OTHER_LOOPS,
     )
@@ -116,7 +116,7 @@ async def consuming(
     *,
     after_commit: Callable[[], None],
 ) -> AsyncIterator[Consuming]:
-    """The consumer of a service of this project, with the connections to the broker that it needs."""
+    """Build the consumer of a service of this project and connect it to the broker."""
     source = Source.of(subscription, BrokerNames(settings.topology_prefix))
     aws = Aws(settings.aws_region, settings.aws_endpoint_url)
     async with connected(
@@ -140,7 +140,7 @@ async def connected(
     decoder: Decoder = cloud_events,
     unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
 ) -> AsyncIterator[Consuming]:
-    """The consumer of any queue, with the connections to the broker that it needs."""
+    """Build the consumer of any queue and connect it to the broker."""
     async with sqs(aws) as client, sns(aws) as topics, _payloads(options) as payloads:
         yield _wire(
             subscription,
@@ -160,7 +160,7 @@ async def connected(
 
 
 async def ensure_startable(settings: ConsumerSettings) -> None:
-    """Raise ConfigurationError when what surrounds the process would not let the consumer work: before it starts."""
+    """Raise ConfigurationError if the AWS SDK or the network is configured so that the consumer could not work."""
     await ensure_usable(Aws(settings.aws_region, settings.aws_endpoint_url))
     for origin in settings.origins:
         network_route(origin)
@@ -202,7 +202,7 @@ def _wire(
     limits = Limits(
         concurrency=options.concurrency,
         capacity=max(300, options.concurrency),
-        # Its own budget ends before the supervisor's, which would cut it off.
+        # Less than the supervisor's budget, after which the consumer would be cancelled.
         drain_seconds=options.drain_seconds - min(0.5, options.drain_seconds / 20),
         polling=Polling(wait_seconds=options.queue_wait_seconds, visibility_seconds=options.visibility_seconds),
     )
@@ -255,7 +255,7 @@ def _queue(client: SQSClient, where: str) -> Queue:
 
 @asynccontextmanager
 async def _payloads(options: ConsumerOptions) -> AsyncIterator[PayloadReader | None]:
-    """What reads payloads; nothing, and no client, where no publisher keeps any."""
+    """A reader of payloads, or None, without an HTTP client, where every event carries its payload."""
     if not options.payload_origins:
         yield None
         return

@@ -1,4 +1,4 @@
-"""The settings of a service that reads a queue."""
+"""The settings of a service that consumes a queue."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ S = TypeVar("S", bound="ConsumerSettings")
 
 
 class ConsumerSettings(ServiceSettings):
-    """What a consumer needs to know."""
+    """The settings of a consumer, beside those of every service."""
 
     queue_wait_seconds: int = Field(
-        20, ge=0, le=LONGEST_WAIT_SECONDS, description="How long a receive waits for messages; below DRAIN_SECONDS."
+        20,
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        description="Seconds that a receive waits for messages; less than DRAIN_SECONDS.",
     )
     visibility_seconds: int = Field(
         60,
         ge=4,
         le=43_200,
-        description="How long a message stays invisible after its receipt, and after each heartbeat.",
+        description="Seconds that a message stays invisible after its receipt and after each heartbeat.",
     )
-    concurrency: int = Field(16, ge=1, le=1000, description="Orders whose events are handled at the same time.")
+    concurrency: int = Field(16, ge=1, le=1000, description="Message groups whose events are handled at the same time.")
     failure_policies: str = Field(
         "",
-        description="What happens to events whose handler fails, instead of what is declared with it: "
+        description="Policies for events whose handler fails, in place of those declared with the handlers: "
         "`<type>: <policy>; ...`, with the policies `ignore`, `dead_letter(rest=pass|wait)`, `publish_failure` and "
         "`retry(attempts=5, delay=1, unit=seconds|minutes|hours, backoff=2, rest=wait|pass) then <one of the others>`.",
     )
@@ -41,21 +44,21 @@ class ConsumerSettings(ServiceSettings):
         45.0,
         gt=MARGIN_HOURS / 24,
         le=3650,
-        description="How long it is known which events were processed: at least what outbox, queue and dead-letter "
-        "queue keep, one after the other.",
+        description="Days that the inbox records which events were processed; at least the retention of outbox, queue "
+        "and dead-letter queue together.",
     )
     outbox_retention_days: float = Field(
         14.0,
         gt=0,
         le=3650,
-        description="How long the publishers of what is read here keep events that they may repeat.",
+        description="Days for which the publishers of the consumed events can publish an event again.",
     )
     payload_origins: str = Field(
         "",
-        description="Addresses, parted by commas, at which publishers keep the payloads of events that carry none.",
+        description="Addresses, separated by commas, at which publishers serve the payloads of events that carry none.",
     )
     payload_token: types.HeaderSecret | None = Field(
-        None, description="Bearer token for reading payloads, if one is needed."
+        None, description="Bearer token for reading payloads, if the publishers require one."
     )
 
     @field_validator("failure_policies")
