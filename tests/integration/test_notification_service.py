@@ -109,7 +109,7 @@ async def test_an_unknown_recipient_is_a_dead_letter(
         newest = await service.api.get("/v1/dead-letters", params={"limit": 1})
         older = await service.items("/v1/dead-letters", cursor=newest.json()["next_cursor"])
     assert (letter["event_id"], letter["reason"], letter["attempts"]) == (str(lone.id), "rejected", 0)
-    assert "not known here whom to notify" in letter["error"]
+    assert "The recipient of this order is unknown" in letter["error"]
     assert newest.json()["items"][0]["reason"] == "unknown_type"
     assert older == [letter]
     assert await stated(notifications_database) == []

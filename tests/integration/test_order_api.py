@@ -144,7 +144,7 @@ async def test_an_invalid_address_is_rejected_with_the_reason(api: httpx.AsyncCl
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert error["field"] == "recipient"
-    assert error["detail"].startswith("the part of an e-mail address after the @ is no domain name")
+    assert error["detail"].startswith("the part of an e-mail address after the @ must be a domain name")
 
 
 @pytest.mark.parametrize("address", ["ada@예시.com", "주문@예시.com", "o'neil+tea@example.com"])

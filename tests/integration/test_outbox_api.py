@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from services.relay.api.problems import NOT_MIGRATED
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all, refuse, relay_service
 from tests.support.outbox import fill, query, record
@@ -239,7 +240,7 @@ async def test_the_audit_is_read_page_by_page(api: httpx.AsyncClient) -> None:
 async def test_without_its_tables_it_says_so(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
     await query(outbox_database.url, "DROP TABLE outbox_audit")
     answer = await api.get("/v1/outbox/audit")
-    assert (answer.status_code, answer.json()["detail"]) == (503, "the database has no outbox, or an older one")
+    assert (answer.status_code, answer.json()["detail"]) == (503, NOT_MIGRATED)
 
 
 async def test_a_group_may_have_any_name(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:

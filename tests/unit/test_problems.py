@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from event_trio.errors import EventRejected
 from event_trio.http.application import create_app
 from event_trio.http.authorization import NoAuthenticator
-from event_trio.http.database import database_problems
+from event_trio.http.database import NOT_MIGRATED, PRIVILEGE_MISSING, READ_ONLY, UNCERTAIN, database_problems
 from event_trio.http.problems import MEDIA_TYPE, HttpProblem, ProblemKind
 from tests.support.web import client
 
@@ -23,7 +23,9 @@ SECRET = "hunter2-at-10.0.0.7"
 # A read-only database, one that lets nobody in, is missing, short of connections, in a deadlock, out of time, without
 # grants; and a violated constraint.
 STATES = {
-    **dict.fromkeys(("25006", "28000", "28P01", "3D000", "53300", "57P03", "40001", "40P01", "57014", "42501"), 503),
+    **dict.fromkeys(
+        ("25006", "28000", "28P01", "3D000", "53300", "57P03", "40001", "40P01", "57014", "42501", "42P01"), 503
+    ),
     "23505": 500,
 }
 
@@ -163,6 +165,15 @@ async def test_database_errors_are_503_unless_the_statement_is_wrong(
     assert answer.status_code == status
     assert problem(answer)["status"] == status
     assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("state", "detail"),
+    [("25006", READ_ONLY), ("57P03", UNCERTAIN), ("42P01", NOT_MIGRATED), ("42501", PRIVILEGE_MISSING)],
+)
+async def test_the_problem_names_the_cause(api: httpx.AsyncClient, state: str, detail: str) -> None:
+    for form in ("bare", "wrapped"):
+        assert problem(await api.get(f"/raise/{form}-{state}"))["detail"] == detail
 
 
 async def test_a_problem_may_have_additional_members(api: httpx.AsyncClient) -> None:

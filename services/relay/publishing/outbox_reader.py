@@ -181,7 +181,7 @@ async def find_outbox(pool: Pool) -> str | None:
         if not isinstance(error, (*NO_OUTBOX, asyncpg.InsufficientPrivilegeError)):
             log.warning("the outbox cannot be looked at", action="relay.outbox_unavailable", error=describe(error))
         return why_unreadable(error)
-    return "the database takes no changes at the moment" if read_only == "t" else None
+    return "the database is read-only" if read_only == "t" else None
 
 
 def why_unreadable(error: BaseException) -> str:
@@ -190,7 +190,7 @@ def why_unreadable(error: BaseException) -> str:
         return "the database has no outbox, or an older one; run the migrations of the service that owns it"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return "this role may not read the outbox; it needs the grants of the relay's role"
-    return "the database cannot be reached, or lets nobody in"
+    return "the database cannot be reached or refuses connections"
 
 
 def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
