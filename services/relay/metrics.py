@@ -1,4 +1,4 @@
-"""The relay's figures."""
+"""The relay's metrics."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class RelayMetrics:
-    """One instance per process, in the registry that its /metrics page shows."""
+    """The metrics of one process, in the registry of its /metrics page."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.pending = Gauge(
             "outbox_pending_events",
-            "Events not sent yet, among the oldest 10,000 that are not published: at 10,000 in all, there may be more.",
+            "Unsent events, among the oldest 10,000 that are not published; at 10,000 in all there may be more.",
             registry=registry,
         )
         self.oldest = Gauge(
             "outbox_oldest_pending_age_seconds",
-            "Age of the oldest event that is not sent yet, among the oldest 10,000 that are not published.",
+            "Age of the oldest unsent event, among the oldest 10,000 that are not published.",
             registry=registry,
         )
         self.unconfirmed = Gauge(
@@ -29,41 +29,45 @@ class RelayMetrics:
         self.waiting_groups = Gauge(
             "outbox_waiting_groups", "Groups that wait for another attempt after a failure.", registry=registry
         )
-        self.held_groups = Gauge("outbox_held_groups", "Groups that wait for a person.", registry=registry)
-        self.lanes = Gauge("outbox_relay_lanes_owned", "Lanes that this relay works on.", registry=registry)
-        self.outage = Gauge("outbox_broker_outage", "1 while the broker as a whole cannot be used.", registry=registry)
+        self.held_groups = Gauge(
+            "outbox_held_groups", "Groups that are held until an operator decides.", registry=registry
+        )
+        self.lanes = Gauge("outbox_relay_lanes_owned", "Lanes that this relay owns.", registry=registry)
+        self.outage = Gauge("outbox_broker_outage", "1 while the broker as a whole is unavailable.", registry=registry)
         self.check_broken = Gauge(
             "outbox_publish_check_broken",
-            "1 while nothing sent comes back through the publish check.",
+            "1 while sent events are not confirmed by the publish check.",
             registry=registry,
         )
         self.confirmation_lag = Gauge(
             "outbox_confirmation_lag_seconds",
-            "Age of the oldest event that was sent and is not confirmed, of the group that is worst; "
+            "Age of the oldest sent and unconfirmed event of all groups; "
             "measured by the relay that sweeps, 0 elsewhere.",
             registry=registry,
         )
         self.broker_unaccepted = Gauge(
             "outbox_broker_unaccepted",
-            "1 while a new broker was seen and nobody decided what goes again.",
+            "1 while the broker was recreated and no operator has decided what is replayed.",
             registry=registry,
         )
         self.in_flight_limit = Gauge(
             "outbox_calls_in_flight_limit",
-            "Calls that may be in flight at once; below BATCHES_IN_FLIGHT while the broker throttles.",
+            "The limit of calls in flight; below BATCHES_IN_FLIGHT while the broker throttles.",
             registry=registry,
         )
         self.reads = Counter("outbox_reads", "Reads of the outbox.", registry=registry)
         self.calls = Counter("outbox_publish_calls", "PublishBatch calls.", ["outcome"], registry=registry)
         self.entries = Counter(
-            "outbox_events", "What became of events handed over.", ["type", "outcome"], registry=registry
+            "outbox_events", "Outcomes of events sent to the broker.", ["type", "outcome"], registry=registry
         )
         self.published = Counter("outbox_published", "Events seen on the publish check.", ["type"], registry=registry)
         self.republished = Counter(
             "outbox_republished", "Events returned to their lane.", ["reason"], registry=registry
         )
         self.foreign = Counter(
-            "outbox_publish_check_foreign", "Messages on the publish check that are no events.", registry=registry
+            "outbox_publish_check_foreign",
+            "Messages on the publish check that are not events of a relay.",
+            registry=registry,
         )
         self.pruned = Counter("outbox_pruned", "Published events deleted after their retention.", registry=registry)
         self.batch_size = Histogram(

@@ -1,4 +1,4 @@
-"""What a relay needs to know."""
+"""The settings of a relay."""
 
 from __future__ import annotations
 
@@ -14,52 +14,56 @@ from .publishing.backlog import NextEventAfter
 
 
 class RelaySettings(ServiceSettings, PublisherSettings):
-    """One relay carries one outbox to one topic; any number of relays share an outbox."""
+    """A relay publishes one outbox to one topic; any number of relays may share an outbox."""
 
     http_port: int = Field(8002, ge=0, le=65535, description="The port that the service listens on.")
     topic: str = Field(
         pattern=r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$",
-        description="The domain whose events it carries, such as `order-events`.",
+        description="The topic of its events, such as `order-events`.",
     )
     next_event_after: NextEventAfter = Field(
         NextEventAfter.ACKNOWLEDGED,
-        description="When the next event of a group may go: after the broker's answer or after its return.",
+        description="When the next event of a group is sent: after the one before is acknowledged, or after it "
+        "is confirmed by the publish check.",
     )
-    batches_in_flight: int = Field(8, ge=1, le=64, description="Calls to the broker at the same time.")
-    poll_idle_seconds: float = Field(1.0, ge=0.01, le=300, description="Between two polls of an idle outbox.")
+    batches_in_flight: int = Field(8, ge=1, le=64, description="Concurrent calls to the broker.")
+    poll_idle_seconds: float = Field(
+        1.0, ge=0.01, le=300, description="Longest interval between polls of an idle outbox."
+    )
     lease_seconds: float = Field(
-        15.0, ge=1, le=300, description="How long a relay that died keeps its lanes; renewed three times as often."
+        15.0,
+        ge=1,
+        le=300,
+        description="How long a relay that died keeps its lanes; the lease is renewed three times as often.",
     )
     call_seconds: float = Field(
-        5.0, ge=0.01, le=60, description="Deadline of a call to the broker; two thirds of the lease at the most."
+        5.0, ge=0.01, le=60, description="Deadline of a call to the broker; at most two thirds of the lease."
     )
     listener_database_url: SecretStr | None = Field(
         None,
-        description="A URL past any transaction-mode pooler, for LISTEN; DATABASE_URL if unset. "
-        "DATABASE_PASSWORD is for both.",
+        description="A URL for LISTEN that bypasses any transaction-mode pooler; DATABASE_URL if unset. "
+        "DATABASE_PASSWORD applies to both.",
     )
     publish_check_wait_seconds: int = Field(
         5, ge=1, le=20, description="How long a receive on the publish check waits for a message; below DRAIN_SECONDS."
     )
-    sweep_seconds: float = Field(
-        300.0, ge=0.01, le=3600, description="Between searches for events that never came back."
-    )
+    sweep_seconds: float = Field(300.0, ge=0.01, le=3600, description="Interval between searches for lost events.")
     retention_hours: float = Field(
         168.0,
         gt=0,
         le=87_600,
-        description="How long published events are kept; at least as long as the queues keep messages.",
+        description="Retention of published events; at least that of the queues' messages.",
     )
     audit_retention_days: float = Field(
         365.0,
         gt=0,
         le=3650,
-        description="How long it is kept who changed what of the outbox, and which replays there were.",
+        description="Retention of the audit and of finished replays.",
     )
     new_broker: Literal["auto", "replay", "report"] = Field(
         "auto",
-        description="When the broker is not the one it was: let everything go again, or say so; `auto` is `replay` "
-        "where AWS_ENDPOINT_URL is set (LocalStack) and `report` on AWS.",
+        description="After the broker was recreated: replay everything, or report it; `auto` is `replay` where "
+        "AWS_ENDPOINT_URL is set (LocalStack) and `report` on AWS.",
     )
 
     @field_validator("listener_database_url")
@@ -73,16 +77,16 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         if self.drain_seconds < least:
             raise ValueError(
                 f"DRAIN_SECONDS ({self.drain_seconds:g}) must be above PUBLISH_CHECK_WAIT_SECONDS "
-                f"({self.publish_check_wait_seconds}), and at least {least:g}, so that the last receive can end"
+                f"({self.publish_check_wait_seconds}), and at least {least:g}, so that the last receive can finish"
             )
         if self.drain_seconds < self.call_seconds:
             raise ValueError(
                 f"DRAIN_SECONDS ({self.drain_seconds:g}) must be at least CALL_SECONDS ({self.call_seconds:g}), "
-                "so that it is known of every call at the end whether the broker took its events"
+                "so that the relay learns the outcome of every call"
             )
         return self
 
     @property
     def replays_by_itself(self) -> bool:
-        """Whether a new broker is given everything again without asking."""
+        """Whether everything is replayed automatically to a recreated broker."""
         return self.new_broker == "replay" or (self.new_broker == "auto" and self.aws_endpoint_url is not None)

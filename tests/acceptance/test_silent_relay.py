@@ -47,7 +47,7 @@ async def test_a_suspended_relay_is_reported_by_the_other_processes(ground: Syst
                 found = answer.json()
                 assert (answer.status_code, found["status"]) == (200, "degraded"), found
                 said = found["checks"]["outbox"]["detail"]
-                return bool(said.startswith("no relay carries this outbox") and f"{ORDERS} events wait" in said)
+                return bool(said.startswith("no relay is running for this outbox") and f"{ORDERS} events wait" in said)
 
             await eventually(degraded, timeout=30)
             page = (await order.api.get("/metrics")).text
@@ -61,7 +61,7 @@ async def test_a_suspended_relay_is_reported_by_the_other_processes(ground: Syst
             )
         assert status.status == 1
         says = {row["service"]: row["says"] for row in status.data["services"]}
-        assert any("no relay carries this outbox" in text for text in says["order"])
+        assert any("no relay is running for this outbox" in text for text in says["order"])
         for text in (*says["order-relay"], outbox.err):
             assert "the relay of order-events does not answer at " in text
             assert "(last heartbeat " in text

@@ -94,7 +94,7 @@ async def test_looking_for_lost_events_costs_the_same_whatever_is_around_them(
     sweeper = Sweeper(
         relay_pool,
         SweepThresholds(),
-        may_sweep=lambda _: True,
+        may_sweep=lambda: True,
         metrics=metrics,
         signals=Signals(),
         on_returned=lambda: None,

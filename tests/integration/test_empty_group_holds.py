@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry
 from event_trio.database.connections import Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
+from services.relay.jobs.holds import Holds
+from services.relay.jobs.releases import Releases
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.audit import Decision
-from services.relay.operators.holds import Holds
 from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
-from services.relay.operators.releases import Releases
 from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
 from tests.support.command import event_trio
@@ -42,11 +42,11 @@ def operations(relay_pool: Pool) -> Operations:
 
 
 def follow_up(pool: Pool) -> Holds:
-    return Holds(pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    return Holds(pool, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
 
 
 async def let_go(pool: Pool) -> None:
-    releases = Releases(pool, may_work=lambda _: True, signals=Signals())
+    releases = Releases(pool, signals=Signals())
     while await releases.step():
         pass
 
@@ -68,13 +68,13 @@ async def test_what_comes_to_a_group_held_ahead_is_not_sent(
     assert await operations.hold("a", OLGA) == 0
     await record(writer, [("a", 2), ("a", 3), ("b", 1)])
     assert await sendable(relay_pool, release) == [("b", 1)]
-    assert await follow_up(relay_pool).hold_the_rest() == 2
+    assert await follow_up(relay_pool).hold_remaining() == 2
     rows = await query(outbox_database.url, "SELECT held_reason FROM outbox_event WHERE held_at IS NOT NULL")
     assert {row["held_reason"] for row in rows} == {"held by olga: because"}
     assert await sendable(relay_pool, release) == [("b", 1)]
     await operations.release("a", OLGA)
     assert await sendable(relay_pool, release) == [("b", 1)]
-    assert await follow_up(relay_pool).hold_the_rest() == 0
+    assert await follow_up(relay_pool).hold_remaining() == 0
     await let_go(relay_pool)
     assert (await sendable(relay_pool, release))[0] == ("a", 2)
 
@@ -87,7 +87,7 @@ async def test_a_hold_ahead_is_released_before_anything_came(
         await operations.hold("a", OLGA)
     await operations.release("a", OLGA)
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
-    assert await follow_up(relay_pool).hold_the_rest() == 0
+    assert await follow_up(relay_pool).hold_remaining() == 0
     await let_go(relay_pool)
     assert await sendable(relay_pool) == [("a", 1)]
     with pytest.raises(NotInOutbox, match="not held"):
@@ -129,7 +129,7 @@ async def test_held_groups_are_listed_and_counted_whether_or_not_anything_of_the
     ]
     assert [one.subject for one in await groups.held_groups(after="a", limit=1)] == ["c"]
     registry = CollectorRegistry()
-    await Holds(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(registry), signals=Signals()).hold_the_rest()
+    await Holds(relay_pool, metrics=RelayMetrics(registry), signals=Signals()).hold_remaining()
     assert registry.get_sample_value("outbox_held_groups") == 3
 
 

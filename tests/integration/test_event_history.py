@@ -9,12 +9,13 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
 from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
+from services.relay.jobs.replay_requests import Criteria
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.audit import Decision
 from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.operations import Operations
-from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.order_service import order_service, place
@@ -34,11 +35,11 @@ async def go_again(pool: Pool, by: str) -> None:
     metrics, signals = RelayMetrics(CollectorRegistry()), Signals()
     if by == "replay":
         await Operations(pool, call_seconds=5.0).replay(Criteria(), Decision("olga", "because"))
-        assert await Replays(pool, may_work=lambda _: True, metrics=metrics, signals=signals).step()
+        assert await Replays(pool, metrics=metrics, signals=signals).step()
     else:
         patience = SweepThresholds(lost_after=0.0, in_queue_after=0.0, probe=0.0)
         sweeper = Sweeper(
-            pool, patience, may_sweep=lambda _: True, metrics=metrics, signals=signals, on_returned=lambda: None
+            pool, patience, may_sweep=lambda: True, metrics=metrics, signals=signals, on_returned=lambda: None
         )
         assert await sweeper.sweep() == 1
 

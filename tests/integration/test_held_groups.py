@@ -4,7 +4,7 @@ import asyncio
 
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-from services.relay.operators.audit import Decision
+from services.relay.audit_log import Decision
 from services.relay.operators.operations import Operations
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import fill, pool, query, unpublished

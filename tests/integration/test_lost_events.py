@@ -36,7 +36,7 @@ class Swept:
         self.sweeper = Sweeper(
             made,
             PATIENCE,
-            may_sweep=lambda _: True,
+            may_sweep=lambda: True,
             metrics=self.metrics,
             signals=Signals(),
             on_returned=lambda: None,
@@ -249,12 +249,12 @@ async def test_what_is_broken_is_said_by_every_relay_and_after_a_restart(
     assert await heir.counts() == (0, 0), "the probe of the one before is still under way"
     assert "broken" in (heir.sweeper.trouble or "")
     watch = ControlMonitor(relay_pool, heir.metrics)
-    await watch.look()
+    await watch.step()
     assert "broken" in (watch.check or "")
     assert heir.metrics.check_broken._value.get() == 1
     await query(outbox_database.url, "UPDATE outbox_control SET confirmed_at = clock_timestamp() RETURNING 1")
     await heir.sweeper.sweep()
-    await watch.look()
+    await watch.step()
     assert watch.check is heir.sweeper.trouble is None
 
 

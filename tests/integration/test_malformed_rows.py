@@ -114,7 +114,7 @@ async def test_one_behind_good_ones_is_held_when_its_turn_comes_and_only_its_gro
                 outbox_database.url, "SELECT * FROM outbox_event WHERE subject = 'bad-1' ORDER BY sequence"
             )
             assert [bool(row["sent_at"]) for row in rows] == [True, True, False, False]
-            assert rows[2]["held_reason"] == "attribute 'n' is no text but of type int"
+            assert rows[2]["held_reason"] == "attribute 'n' is not text but of type int"
             assert rows[2]["attempts"] == 1
             others = await query(outbox_database.url, "SELECT 1 FROM outbox_event WHERE sent_at IS NOT NULL")
             return len(others) == 5

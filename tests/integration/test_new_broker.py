@@ -15,13 +15,14 @@ from event_trio.broker.queue import Queue
 from event_trio.database.connections import Pool
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
 from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.confirmation.control_monitor import ControlMonitor
+from services.relay.jobs.replay_requests import Criteria
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.audit import Decision
 from services.relay.operators.broker_acceptance import BrokerAcceptance
 from services.relay.operators.operations import OperationRefused, Operations
-from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import pool, query, record
@@ -57,7 +58,7 @@ async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
     """Whether a relay that begins now says that somebody has to decide, on its page and in its figure."""
     metrics = RelayMetrics(CollectorRegistry())
     watch = ControlMonitor(made, metrics)
-    await watch.look()
+    await watch.step()
     return watch.broker is not None and "accept-broker" in watch.broker, metrics.broker_unaccepted._value.get()
 
 
@@ -127,7 +128,7 @@ async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing
     updates = OutboxUpdates(relay_pool, uuid4())
     await identity(relay_pool, automatic=True).identify("100")
     assert not await identity(relay_pool, automatic=True).identify("200")
-    replays = Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    replays = Replays(relay_pool, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
     while await replays.step():
         pass
     assert await updates.mark_sent([Acknowledgement(1, 0, "old", 0.0)]) == []

@@ -198,9 +198,9 @@ async def test_a_replay_is_counted_then_asked_for_and_done(
 @pytest.mark.parametrize(
     ("path", "body", "reason"),
     [
-        ("/v1/outbox/replays", {}, "or `everything`"),
+        ("/v1/outbox/replays", {}, "criteria or `everything`"),
         ("/v1/outbox/replays", {"everything": True, "subject": "a"}, "not both"),
-        ("/v1/outbox/replays", {"subject": "a", "dry_run": False}, "say why"),
+        ("/v1/outbox/replays", {"subject": "a", "dry_run": False}, "`reason` is required"),
         ("/v1/outbox/replays", {"since": "2026-01-01T00:00:00"}, "with an offset"),
         ("/v1/outbox/replays", {"sincerely": "2026-01-01T00:00:00Z"}, "Extra inputs"),
         ("/v1/outbox/pause", {"reason": "  "}, "reason"),

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 from event_trio.outbox import schema
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
 from services.relay.operators.message_groups import MessageGroups
-from services.relay.operators.replays import Replays
-from services.relay.operators.views import State
+from services.relay.operators.views import EventState
 from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader, find_outbox
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase, database, execute
@@ -53,6 +53,7 @@ async def older(postgres: PostgresServer, outbox_database: TestDatabase) -> Asyn
 async def bring_up(made: TestDatabase) -> None:
     """What the migration runs."""
     await execute(made.url, *schema.STATEMENTS_V3, *schema.grants_v3(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY))
+    await execute(made.url, *schema.STATEMENTS_V4, *schema.grants_v4(relay=OUTBOX_RELAY))
 
 
 async def test_what_was_there_before_goes_on(older: TestDatabase) -> None:
@@ -61,6 +62,8 @@ async def test_what_was_there_before_goes_on(older: TestDatabase) -> None:
     await fill(older.url, 40, each=2, prefix="waits")
     held = "UPDATE outbox_event SET held_at = now(), held_reason = 'no' WHERE subject = 'waits-7' RETURNING 1"
     await query(older.url, held)
+    behind = "UPDATE outbox_event SET held_reason = $1 WHERE subject = 'waits-7' AND sequence = 2 RETURNING 1"
+    await query(older.url, behind, f"behind {EVENT}")
     lanes = "SELECT subject, lane FROM outbox_event ORDER BY id"
     before = await query(older.url, lanes)
     asked = "INSERT INTO outbox_replay (requested_by, reason, criteria, until_id) VALUES ('olga', 'because', $1, 100)"
@@ -69,9 +72,11 @@ async def test_what_was_there_before_goes_on(older: TestDatabase) -> None:
         assert "older one" in (await find_outbox(made) or "")
     await bring_up(older)
     assert await query(older.url, lanes) == before
+    reasons = "SELECT held_reason, held_behind FROM outbox_event WHERE held_at IS NOT NULL ORDER BY sequence"
+    assert [tuple(row) for row in await query(older.url, reasons)] == [("no", None), (None, EVENT)]
     async with pool(older.url_for(OUTBOX_RELAY)) as made:
         assert await find_outbox(made) is None
-        jobs = Replays(made, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+        jobs = Replays(made, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
         found = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read(range(LANES), excluded=[])
         assert len(found.events) == 2 * 39
         while await jobs.step():
@@ -94,7 +99,7 @@ async def test_the_audit_forgets_the_payloads_that_it_had(older: TestDatabase, r
     async with pool(older.url_for(OUTBOX_RELAY)) as made:
         life = await MessageGroups(made).event(EVENT)
     assert life is not None
-    assert (life.state, life.type, life.attempts) == (State.DISCARDED, "order.placed", 1)
+    assert (life.state, life.type, life.attempts) == (EventState.DISCARDED, "order.placed", 1)
     assert life.size == (len(ENVELOPE.encode()) if row["envelope"] else 2)
 
 

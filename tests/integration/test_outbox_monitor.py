@@ -55,7 +55,7 @@ async def test_a_relay_counts_as_long_as_the_lease_that_it_states(outbox_databas
     assert seen.figure("outbox_live_relays") == 1
     assert 40 <= seen.figure("outbox_relay_heartbeat_age_seconds") < 60
     await query(outbox_database.url, "UPDATE outbox_relay SET lease_seconds = 15")
-    assert str(await seen.look()).startswith("no relay carries this outbox; last heartbeat 4")
+    assert str(await seen.look()).startswith("no relay is running for this outbox; last heartbeat 4")
     assert seen.figure("outbox_live_relays") == 0
 
 
@@ -127,7 +127,9 @@ async def test_the_order_service_takes_orders_and_is_degraded_without_a_relay(or
             found = readiness.json()
             assert (readiness.status_code, found["status"]) == (200, "degraded"), found
             assert found["checks"]["outbox"]["required"] is False
-            return str(found["checks"]["outbox"]["detail"]).startswith("no relay carries this outbox; last heartbeat ")
+            return str(found["checks"]["outbox"]["detail"]).startswith(
+                "no relay is running for this outbox; last heartbeat "
+            )
 
         await eventually(degraded)
         page = (await api.get("/metrics")).text

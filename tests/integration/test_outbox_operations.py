@@ -12,12 +12,13 @@ from event_trio.database.connections import Pool
 from event_trio.outbox.limits import size
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
+from services.relay.jobs.holds import Holds
+from services.relay.jobs.releases import Releases
+from services.relay.jobs.replay_requests import Criteria
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.audit import Decision
-from services.relay.operators.holds import Holds
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations, lane_of
-from services.relay.operators.releases import Releases
-from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import WINDOW, OutboxReader
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
@@ -39,11 +40,11 @@ def operations(relay_pool: Pool) -> Operations:
 
 
 def holds(pool: Pool) -> Holds:
-    return Holds(pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    return Holds(pool, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
 
 
 def releases(pool: Pool) -> Releases:
-    return Releases(pool, may_work=lambda _: True, signals=Signals())
+    return Releases(pool, signals=Signals())
 
 
 async def sendable(pool: Pool) -> list[tuple[str, int]]:
@@ -84,7 +85,7 @@ async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_b
     await fill(outbox_database.url, 1, each=20_000, prefix="long")
     await operations.hold("long-1", OLGA)
     follow_up, letting_go = holds(relay_pool), releases(relay_pool)
-    while await follow_up.hold_the_rest():
+    while await follow_up.hold_remaining():
         pass
     await operations.release("long-1", OLGA)
     steps = 0
@@ -95,7 +96,7 @@ async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_b
             break
         assert found == []
         # The one that holds the rest of a held group looks as often as it likes.
-        assert await follow_up.hold_the_rest() == 0
+        assert await follow_up.hold_remaining() == 0
         assert await letting_go.step()
         steps += 1
     assert steps == 20
@@ -103,7 +104,7 @@ async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_b
     while await letting_go.step():
         pass
     assert await query(outbox_database.url, "SELECT FROM outbox_release") == []
-    assert await follow_up.hold_the_rest() == 0
+    assert await follow_up.hold_remaining() == 0
 
 
 async def test_a_release_goes_on_with_another_relay(
@@ -111,7 +112,7 @@ async def test_a_release_goes_on_with_another_relay(
 ) -> None:
     await fill(outbox_database.url, 1, each=2_500, prefix="long")
     await operations.hold("long-1", OLGA)
-    while await holds(relay_pool).hold_the_rest():
+    while await holds(relay_pool).hold_remaining():
         pass
     await operations.release("long-1", OLGA)
     assert await releases(relay_pool).step()
@@ -126,13 +127,13 @@ async def test_a_hold_takes_a_release_back(
 ) -> None:
     await fill(outbox_database.url, 1, each=2_500, prefix="long")
     await operations.hold("long-1", OLGA)
-    while await holds(relay_pool).hold_the_rest():
+    while await holds(relay_pool).hold_remaining():
         pass
     await operations.release("long-1", OLGA)
     await releases(relay_pool).step()
     assert await operations.hold("long-1", OLGA) > 0
     assert not await releases(relay_pool).step()
-    assert await holds(relay_pool).hold_the_rest() > 0
+    assert await holds(relay_pool).hold_remaining() > 0
     assert await sendable(relay_pool) == []
 
 
@@ -141,7 +142,7 @@ async def test_a_discarded_event_is_gone_its_group_goes_on_and_the_audit_has_all
 ) -> None:
     first, _ = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)], note='ü 김 "q"')
     await refuse(outbox_database, first.id)
-    await holds(relay_pool).hold_the_rest()
+    await holds(relay_pool).hold_remaining()
     done = await operations.discard(first.id, OLGA)
     assert done.released
     assert await sendable(relay_pool) == []
@@ -184,7 +185,7 @@ async def test_the_rest_of_a_discarded_events_group_can_be_kept_held(
     first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)])
     await refuse(outbox_database, first.id)
     if followed_up:
-        assert await holds(relay_pool).hold_the_rest() == 1
+        assert await holds(relay_pool).hold_remaining() == 1
     assert not (await operations.discard(first.id, OLGA, keep_held=True)).released
     (row,) = await query(outbox_database.url, "SELECT * FROM outbox_event")
     assert (row["event_id"], row["held_reason"]) == (second.id, "kept held by olga: because")
@@ -196,7 +197,7 @@ async def test_a_discarded_event_that_was_not_the_cause_leaves_its_group_held(
 ) -> None:
     first, second, third = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("a", 3)])
     await refuse(outbox_database, first.id)
-    await holds(relay_pool).hold_the_rest()
+    await holds(relay_pool).hold_remaining()
     await query(outbox_database.url, "UPDATE outbox_event SET held_at = held_at - interval '1 hour' RETURNING 1")
     assert not (await operations.discard(second.id, OLGA)).released
     await refuse(outbox_database, third.id)
@@ -215,7 +216,7 @@ async def test_a_replay_counts_first_and_then_sends_again_what_was_sent(
     assert await operations.count_replay(Criteria()) == 3
     assert await query(outbox_database.url, "SELECT FROM outbox_replay") == []
     assert await operations.replay(Criteria(event_id=sent[1].id), OLGA) == (1, 1)
-    jobs = Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    jobs = Replays(relay_pool, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
     assert await sendable(relay_pool) == []
     assert await jobs.step()
     assert not await jobs.step()

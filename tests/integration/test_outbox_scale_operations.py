@@ -16,15 +16,16 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
+from services.relay.jobs import replay_requests, replays
 from services.relay.jobs.gauge import MEASURE, MOST
+from services.relay.jobs.holds import Holds
+from services.relay.jobs.replay_requests import Criteria
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
-from services.relay.operators import replays
-from services.relay.operators.audit import Decision
-from services.relay.operators.holds import Holds
 from services.relay.operators.message_groups import MessageGroups
 from services.relay.operators.operations import NotInOutbox, Operations, lane_of
 from services.relay.operators.overview import Overview
-from services.relay.operators.replays import Criteria, Replays
 from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import GROUPS, WINDOW, OutboxReader, find_outbox
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
@@ -68,7 +69,7 @@ async def ask(made: Pool, criteria: Criteria) -> None:
 
 async def step(made: Pool) -> object:
     metrics = RelayMetrics(CollectorRegistry())
-    return await Replays(made, may_work=lambda _: True, metrics=metrics, signals=Signals()).step()
+    return await Replays(made, metrics=metrics, signals=Signals()).step()
 
 
 async def measure(made: Pool) -> object:
@@ -76,9 +77,9 @@ async def measure(made: Pool) -> object:
         return await connection.fetchrow(MEASURE, MOST)
 
 
-async def hold_the_rest(made: Pool) -> object:
+async def hold_remaining(made: Pool) -> object:
     metrics = RelayMetrics(CollectorRegistry())
-    return await Holds(made, may_work=lambda _: True, metrics=metrics, signals=Signals()).hold_the_rest()
+    return await Holds(made, metrics=metrics, signals=Signals()).hold_remaining()
 
 
 def operations(made: Pool) -> Operations:
@@ -94,7 +95,7 @@ def looks() -> dict[str, tuple[Look, int]]:
         "status": (lambda made: Overview(made, lease_seconds=15).status(), MOST),
         "held groups": (lambda made: MessageGroups(made).held_groups(after="", limit=20), FEW),
         "hold ahead": (lambda made: operations(made).hold("ahead", OLGA), FEW),
-        "follow up on holds": (hold_the_rest, FEW),
+        "follow up on holds": (hold_remaining, FEW),
         "count all": (lambda made: operations(made).count_replay(Criteria()), COUNTED + FEW),
         "count a type": (lambda made: operations(made).count_replay(Criteria(type="no.such")), COUNTED + FEW),
         "count lately": (lambda made: operations(made).count_replay(Criteria(since=lately)), FEW),
@@ -117,7 +118,7 @@ def looks() -> dict[str, tuple[Look, int]]:
 async def test_looking_at_the_whole_touches_few_rows(
     outbox_database: TestDatabase, monkeypatch: pytest.MonkeyPatch, around: str
 ) -> None:
-    monkeypatch.setattr(replays, "COUNTED", COUNTED)
+    monkeypatch.setattr(replay_requests, "COUNTED", COUNTED)
     monkeypatch.setattr(replays, "STEP", STEP)
     await query(outbox_database.url, f"WITH i AS ({INSERT.format(**AROUND[around])}) SELECT count(*) FROM i", ROWS)
     await record(outbox_database.url_for(OUTBOX_WRITER), [("fresh", 1), ("fresh", 2)])

@@ -9,7 +9,7 @@ from benchmarks.counting import count_calls
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
-from services.relay.jobs.pruner import PRUNE, STEP, Pruner
+from services.relay.jobs.event_pruner import PRUNE, STEP, EventPruner
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
@@ -37,7 +37,7 @@ async def test_a_step_is_one_statement_and_takes_so_many_rows_at_the_most(databa
     metrics, signals = RelayMetrics(CollectorRegistry()), Signals()
     with count_calls() as counts:
         async with pool(database.url_for(OUTBOX_RELAY)) as relays:
-            pruner = Pruner(relays, retention_hours=1, metrics=metrics, signals=signals)
+            pruner = EventPruner(relays, retention_hours=1, metrics=metrics, signals=signals)
             steps = [await pruner.prune() for _ in range(3)]
     assert steps == [STEP, STEP, OVER - 2 * STEP]
     assert dict(counts.sql) == {"BEGIN": 3, "prune": 3, "COMMIT": 3}
@@ -67,7 +67,7 @@ async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDataba
         sweeper = Sweeper(
             relays,
             SweepThresholds(),
-            may_sweep=lambda _: True,
+            may_sweep=lambda: True,
             metrics=RelayMetrics(CollectorRegistry()),
             signals=Signals(),
             on_returned=lambda: None,

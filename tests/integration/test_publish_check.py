@@ -16,7 +16,7 @@ from event_trio.signals import Signals
 from event_trio.testing import MemoryQueue
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
-from services.relay.jobs.pruner import Pruner
+from services.relay.jobs.event_pruner import EventPruner
 from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
@@ -37,7 +37,7 @@ def sweeper(made: Pool) -> Sweeper:
     return Sweeper(
         made,
         PATIENCE,
-        may_sweep=lambda _: True,
+        may_sweep=lambda: True,
         metrics=RelayMetrics(CollectorRegistry()),
         signals=Signals(),
         on_returned=lambda: None,
@@ -224,7 +224,7 @@ async def test_only_what_was_published_long_ago_is_pruned_and_in_bounded_steps(
         " published_at = CASE WHEN id > 1200 AND id <> 1700 THEN now() - interval '2 hours' END"
         " WHERE id <= 2500 RETURNING 1",
     )
-    pruner = Pruner(relay_pool, retention_hours=1, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    pruner = EventPruner(relay_pool, retention_hours=1, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
     assert [await pruner.prune() for _ in range(4)] == [0, 799, 500, 0]
     left = await query(outbox_database.url, "SELECT id FROM outbox_event ORDER BY id")
     assert [row["id"] for row in left] == [*range(1, 1201), 1700, *range(2501, 3001)]

@@ -40,7 +40,7 @@ async def test_relays_with_clocks_far_apart_share_the_lanes_and_keep_every_group
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clocks = iter([WrongClock(-SKEW), WrongClock(SKEW)])
-    monkeypatch.setattr("services.relay.main.SystemClock", lambda: next(clocks))
+    monkeypatch.setattr("services.relay.assembly.SystemClock", lambda: next(clocks))
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
 
     async def all_published() -> bool:

@@ -8,7 +8,7 @@ import pytest
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.errors import ConfigurationError
-from services.relay import main
+from services.relay import connections
 from services.relay.main import build
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import query, record
@@ -25,7 +25,7 @@ async def test_with_sixty_four_calls_in_flight_the_client_has_as_many_connection
         asked.append(options["connections"])
         return sns(*arguments, **options)
 
-    monkeypatch.setattr(main, "sns", watched)
+    monkeypatch.setattr(connections, "sns", watched)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology, batches_in_flight=64)
     async with running(made) as signals:
         await signals.wait("lanes.changed")

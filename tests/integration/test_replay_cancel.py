@@ -68,5 +68,5 @@ async def test_the_command_cancels_a_replay(relay_url: str, outbox_database: Tes
     done = await outbox("cancel", job, "--yes")
     assert (done.status, done.out) == (0, f"replay {job}: cancelled\n")
     late = await outbox("cancel", job, "--yes")
-    assert (late.status, "the replay is over" in late.err) == (1, True)
+    assert (late.status, "the replay has already finished" in late.err) == (1, True)
     assert [action for _, action, _ in await audited(outbox_database)] == ["replay", "cancel_replay"]

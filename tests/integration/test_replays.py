@@ -10,14 +10,15 @@ from prometheus_client import CollectorRegistry
 from event_trio.database.connections import Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
+from services.relay.group_sql import LOOKED_AT
+from services.relay.jobs import replay_requests, replays
+from services.relay.jobs.replay_requests import AtLeast, Criteria
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
-from services.relay.operators import replays
-from services.relay.operators.audit import Decision
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
-from services.relay.operators.replays import AtLeast, Criteria, Replays
 from services.relay.publishing.backlog import NextEventAfter
 from services.relay.publishing.outbox_reader import OutboxReader
-from services.relay.publishing.read_conditions import LOOKED_AT
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all
 from tests.support.outbox import fill, pool, query, record
@@ -42,7 +43,7 @@ def operations(relay_pool: Pool) -> Operations:
 
 @pytest.fixture
 def jobs(relay_pool: Pool) -> Replays:
-    return Replays(relay_pool, may_work=lambda _: True, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    return Replays(relay_pool, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
 
 
 async def sendable(pool: Pool, release: NextEventAfter = NextEventAfter.ACKNOWLEDGED) -> list[tuple[str, int]]:
@@ -209,7 +210,7 @@ async def test_a_count_stops_at_a_bound_and_says_so(
 ) -> None:
     await sent_then_new(outbox_database)
     exact = await operations.count_replay(Criteria())
-    monkeypatch.setattr(replays, "COUNTED", 4)
+    monkeypatch.setattr(replay_requests, "COUNTED", 4)
     cut = await operations.count_replay(Criteria())
     assert (exact, isinstance(exact, AtLeast), cut, isinstance(cut, AtLeast)) == (6, False, 4, True)
     # What is not among those that were looked at may be among the others.
@@ -234,7 +235,7 @@ async def test_a_cancelled_replay_lets_go_of_its_groups(
     assert not await jobs.step()
     with pytest.raises(OperationRefused, match="is over"):
         await operations.cancel_replay(job, OLGA)
-    with pytest.raises(NotInOutbox, match="no replay of this number"):
+    with pytest.raises(NotInOutbox, match="no replay with this number"):
         await operations.cancel_replay(job + 1, OLGA)
     audit = await query(outbox_database.url, "SELECT actor, action, details FROM outbox_audit ORDER BY id")
     assert [(row["actor"], row["action"]) for row in audit] == [("olga", "replay"), ("olga", "cancel_replay")]

@@ -88,8 +88,11 @@ async def migrate_outbox(url: str) -> None:
         *outbox.grants(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY),
         *outbox.grants_v2(relay=OUTBOX_RELAY),
         *outbox.grants_v3(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY),
+        *outbox.grants_v4(relay=OUTBOX_RELAY),
     )
-    await execute(url, *outbox.STATEMENTS_V1, *outbox.STATEMENTS_V2, *outbox.STATEMENTS_V3, *grants)
+    await execute(
+        url, *outbox.STATEMENTS_V1, *outbox.STATEMENTS_V2, *outbox.STATEMENTS_V3, *outbox.STATEMENTS_V4, *grants
+    )
 
 
 async def execute(url: str, *statements: str) -> None:

@@ -20,7 +20,7 @@ from services.relay.publishing.outbox_reader import EVENTS, WINDOW, OutboxPage, 
 from services.relay.publishing.outbox_updates import Acknowledgement, Failure, OutboxUpdates
 from services.relay.publishing.outcome import Accepted, Answered, CallOutcome
 from services.relay.publishing.publisher import Publisher
-from services.relay.publishing.relay import Relay, RelayOptions
+from services.relay.publishing.relay import Relay
 from tests.support.virtual_time import VirtualClock
 
 Broker = Callable[[Sequence[PendingEvent]], Awaitable[CallOutcome]]
@@ -152,7 +152,7 @@ def make(broker: Broker, *, in_flight: int = 8) -> Made:
         cast(Publisher, Publishing()),
         cast(Lanes, lanes),
         backlog,
-        options=RelayOptions(in_flight),
+        calls_in_flight=in_flight,
         is_listening=lambda: True,
         clock=clock,
         metrics=metrics,

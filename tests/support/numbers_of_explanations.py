@@ -15,11 +15,10 @@ from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
 from event_trio.outbox.notifier import GAP_SECONDS
 from event_trio.outbox.schema import LANES
 from services.notification.settings import NotificationSettings
+from services.relay.assembly import CHECK_WAIT_SECONDS
 from services.relay.confirmation import publish_check, sweeper
-from services.relay.jobs import gauge, pruner
+from services.relay.jobs import event_pruner, gauge, replay_requests, replays
 from services.relay.leases import listener
-from services.relay.main import CHECK_WAIT_SECONDS
-from services.relay.operators import replays
 from services.relay.publishing import dispatcher as dispatcher
 from services.relay.publishing import limiter, publisher, rejection_monitor
 from services.relay.publishing.backlog import BATCH_ENTRIES
@@ -106,9 +105,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
              dispatcher.THROTTLED.first, dispatcher.THROTTLED.cap),
         Measured("A million held events cost the others nothing: a read among them touches some 190 pages", SCALE),
         Code("the oldest 10,000 events", gauge.MOST),
-        Code("in at most 100,000 events, and walks in steps of 5,000", replays.COUNTED, replays.STEP),
+        Code("in at most 100,000 events, and walks in steps of 5,000", replay_requests.COUNTED, replays.STEP),
         Measured("touches among a million", SCALE),
-        Code("in steps of a thousand", pruner.STEP),
+        Code("in steps of a thousand", event_pruner.STEP),
         Measured("| Rate of publishing | Median of 30 pairs | 95 % of resamples |", PRUNING),
         Measured("one of more than 9 % is unlikely", PRUNING),
     ),

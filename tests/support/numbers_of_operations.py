@@ -4,9 +4,9 @@ from event_trio.broker.queue import BATCH
 from event_trio.http.health import AWS_CACHE_SECONDS
 from event_trio.outbox.monitor import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
 from services.notification.senders.circuit_breaking import OPTIONS
+from services.relay.group_sql import LOOKED_AT
 from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
-from services.relay.operators.replays import COUNTED
-from services.relay.publishing.read_conditions import LOOKED_AT
+from services.relay.jobs.replay_requests import COUNTED
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
 from tools.cli.client import CHANGE_SECONDS, NOTICE_AFTER_SECONDS

@@ -13,12 +13,12 @@ from event_trio.broker.queue import Queue
 from event_trio.database.connections import Connection, Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
+from services.relay.audit_log import Decision
 from services.relay.confirmation.broker_identity import BrokerIdentity
+from services.relay.jobs.releases import Releases
+from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
-from services.relay.operators.audit import Decision
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
-from services.relay.operators.releases import Releases
-from services.relay.operators.replays import Replays
 from services.relay.publishing.backlog import Backlog, NextEventAfter
 from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outbox_reader import OutboxReader
@@ -137,7 +137,7 @@ class World:
             self.calls.remove(call)
         call.abandoned = True
         settled = relay.dispatcher.apply(call.batch, heard)
-        relay.unrecorded += settled.receipts
+        relay.unrecorded += settled.acknowledged
         await relay.dispatcher.record_failures(settled.failed)
 
     async def record(self, relay: Relay) -> None:
@@ -165,7 +165,7 @@ class World:
 
     async def do_replays(self) -> None:
         """What a new broker lost goes again; nothing is read before that."""
-        replays = Replays(self.pool, may_work=lambda _: True, metrics=_metrics(), signals=Signals())
+        replays = Replays(self.pool, metrics=_metrics(), signals=Signals())
         while await replays.step():
             pass
 
@@ -231,7 +231,7 @@ class World:
         await self._do_releases()
 
     async def _do_releases(self) -> None:
-        releases = Releases(self.pool, may_work=lambda _: True, signals=Signals())
+        releases = Releases(self.pool, signals=Signals())
         while await releases.step():
             pass
 

@@ -24,7 +24,7 @@ async def sweep(pool: Pool, queue: CheckQueue) -> int:
     sweeper = Sweeper(
         pool,
         IMPATIENT,
-        may_sweep=lambda _: True,
+        may_sweep=lambda: True,
         metrics=RelayMetrics(CollectorRegistry()),
         signals=signals,
         on_returned=lambda: None,

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.relay.jobs import gauge
-from services.relay.operators import replays
-from services.relay.publishing import read_conditions
+from services.relay import group_sql
+from services.relay.jobs import gauge, replay_requests, replays
 from tests.support.sources import ROOT
 
 OPERATE, EXPLAINED = Path("docs/how-to/operate-the-outbox.md"), Path("docs/explanation/outbox-and-relay.md")
@@ -18,10 +17,10 @@ OPERATE, EXPLAINED = Path("docs/how-to/operate-the-outbox.md"), Path("docs/expla
         (OPERATE, f"{gauge.MOST:,} events that are not published"),
         (EXPLAINED, f"oldest {gauge.MOST:,} events that are not published"),
         (Path("docs/reference/metrics.md"), f"oldest {gauge.MOST:,}"),
-        (Path("services/relay/api/schemas.py"), f"oldest {gauge.MOST:,} not published"),
-        (OPERATE, f"stops after {replays.COUNTED:,} events"),
-        (EXPLAINED, f"at most {replays.COUNTED:,} events, and walks in steps of {replays.STEP:,}"),
-        (OPERATE, f"keeps {read_conditions.LOOKED_AT}\nevents or more"),
+        (Path("services/relay/operators/views.py"), f"oldest {gauge.MOST:,} not published"),
+        (OPERATE, f"stops after {replay_requests.COUNTED:,} events"),
+        (EXPLAINED, f"at most {replay_requests.COUNTED:,} events, and walks in steps of {replays.STEP:,}"),
+        (OPERATE, f"keeps {group_sql.LOOKED_AT}\nevents or more"),
     ],
 )
 def test_a_bound_is_what_the_page_says(page: Path, signals: str) -> None:

@@ -21,15 +21,16 @@ LONG_ALONE = GRACE_SECONDS + 1
     [
         (OutboxObservation(live=1), None),
         (OutboxObservation(events=9, age=59, live=2, heard=1), None),
-        (OutboxObservation(live=0, heard=22.4), "no relay carries this outbox; last heartbeat 22 s ago"),
-        (OutboxObservation(live=0), "no relay carries this outbox; none is registered"),
+        (OutboxObservation(live=0, heard=22.4), "no relay is running for this outbox; last heartbeat 22 s ago"),
+        (OutboxObservation(live=0), "no relay is running for this outbox; none is registered"),
         (
             OutboxObservation(events=1, age=4, live=0, heard=40),
-            "no relay carries this outbox; last heartbeat 40 s ago; 1 event waits, the oldest for 4 s",
+            "no relay is running for this outbox; last heartbeat 40 s ago; 1 event waits, the oldest for 4 s",
         ),
         (
             OutboxObservation(events=MOST, age=400, live=0, heard=401),
-            "no relay carries this outbox; last heartbeat 401 s ago; at least 5000 events wait, the oldest for 400 s",
+            "no relay is running for this outbox; last heartbeat 401 s ago; "
+            "at least 5000 events wait, the oldest for 400 s",
         ),
         (OutboxObservation(events=2, age=61, live=1, heard=1), "the oldest event waits 61 s"),
         (
@@ -66,7 +67,7 @@ async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_fi
     assert (await watch.check(), registry.get_sample_value("outbox_live_relays")) == (None, 1.0)
     clock.seconds += STALE_SECONDS + 1
     await watch.look(NoDatabase())
-    assert await watch.check() == "the outbox could not be looked at for 31 s; the log says why"
+    assert await watch.check() == "the outbox could not be observed for 31 s; see the log"
     assert math.isnan(registry.get_sample_value("outbox_live_relays") or 0.0)
 
 

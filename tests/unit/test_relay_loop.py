@@ -13,13 +13,13 @@ from event_trio.database.connections import Pool
 from event_trio.signals import Signals
 from services.relay.leases.lanes import Lanes
 from services.relay.metrics import RelayMetrics
-from services.relay.publishing import relay as loop
+from services.relay.publishing import poll_interval
 from services.relay.publishing.backlog import Backlog
 from services.relay.publishing.dispatcher import Dispatcher
 from services.relay.publishing.outbox_reader import OutboxPage, OutboxReader
 from services.relay.publishing.outbox_updates import OutboxUpdates
 from services.relay.publishing.publisher import Publisher
-from services.relay.publishing.relay import Relay, RelayOptions
+from services.relay.publishing.relay import Relay
 
 MINUTE = 60.0
 NOTHING = OutboxPage((), exhausted=True)
@@ -58,7 +58,7 @@ def relay(reader: Reader, signals: Signals) -> Relay:
         cast(Publisher, None),
         lanes,
         backlog,
-        options=RelayOptions(poll_idle_seconds=MINUTE),
+        idle_seconds=MINUTE,
         is_listening=lambda: True,
         clock=clock,
         metrics=metrics,
@@ -67,8 +67,8 @@ def relay(reader: Reader, signals: Signals) -> Relay:
 
 
 async def test_a_bell_whose_read_failed_is_not_forgotten_until_the_next_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "FIRST_POLL_SECONDS", MINUTE)
-    monkeypatch.setattr(loop, "READ_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(poll_interval, "FIRST_POLL_SECONDS", MINUTE)
+    monkeypatch.setattr(poll_interval, "READ_AGAIN_SECONDS", 0.05)
     signals = Signals()
     reader = Reader(signals)
     made = relay(reader, signals)

@@ -11,7 +11,7 @@ import structlog
 
 from event_trio.backoff import Backoff
 from services.relay.publishing.backlog import MOST_DEPRIORITIZED, Backlog, PendingEvent
-from services.relay.publishing.group_backoff import MOST_RESTING
+from services.relay.publishing.group_backoff import MOST_GROUPS
 from services.relay.publishing.outcome import (
     Answered,
     BrokerOutage,
@@ -72,11 +72,11 @@ def test_lanes_that_come_and_go_leave_nothing_behind() -> None:
 
 def test_groups_that_fail_for_ever_are_remembered_to_a_bound() -> None:
     backlog = Backlog()
-    for number in range(2 * MOST_RESTING):
+    for number in range(2 * MOST_GROUPS):
         backlog.load([event(number, 0)], 0.0)
         (taken,) = backlog.take(always, 0.0)
         backlog.requeue(taken) if number % 3 == 0 else backlog.failed(taken, 0.0, Backoff(first=60, cap=60))
-    assert backlog.counts()["backing_off"] == MOST_RESTING
+    assert backlog.counts()["backing_off"] == MOST_GROUPS
     assert backlog.counts()["deprioritized"] == MOST_DEPRIORITIZED
 
 

@@ -105,6 +105,7 @@ def show_event(output: Output, event: ApiObject) -> None:
             "last published": timestamp(event["published_at"]) if event["republished"] else "",
             "held": timestamp(event["held_at"]),
             "hold reason": event["held_reason"] or "",
+            "held behind": event["held_behind"] or "",
             "discarded": timestamp(event["discarded_at"]),
             "failed attempts": str(event["attempts"] or "none"),
             "replays": str(event["republished"] or ""),

@@ -1,1 +1,1 @@
-"""The REST face of the relay: for its operators."""
+"""The REST API of the relay, for operators."""

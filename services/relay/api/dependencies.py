@@ -1,7 +1,8 @@
-"""What the routes work with."""
+"""The dependencies of the routes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
@@ -15,20 +16,38 @@ from ..operators.operations import Operations
 from ..operators.overview import Overview
 
 
-def _overview(request: Request) -> Overview:
-    return cast(Overview, request.app.state.overview)
+@dataclass(frozen=True, slots=True)
+class OperatorServices:
+    """The queries and operations behind the routes."""
+
+    overview: Overview
+    groups: MessageGroups
+    operations: Operations
+    broker_acceptance: BrokerAcceptance
 
 
-def _groups(request: Request) -> MessageGroups:
-    return cast(MessageGroups, request.app.state.groups)
+def _services(request: Request) -> OperatorServices:
+    # Set by main; routes are served only while the application runs.
+    return cast(OperatorServices, request.app.state.operators())
 
 
-def _operations(request: Request) -> Operations:
-    return cast(Operations, request.app.state.operations)
+Services = Annotated[OperatorServices, Depends(_services)]
 
 
-def _broker_acceptance(request: Request) -> BrokerAcceptance:
-    return cast(BrokerAcceptance, request.app.state.broker_acceptance)
+def _overview(services: Services) -> Overview:
+    return services.overview
+
+
+def _groups(services: Services) -> MessageGroups:
+    return services.groups
+
+
+def _operations(services: Services) -> Operations:
+    return services.operations
+
+
+def _broker_acceptance(services: Services) -> BrokerAcceptance:
+    return services.broker_acceptance
 
 
 OverviewOf = Annotated[Overview, Depends(_overview)]
@@ -39,7 +58,7 @@ Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]
 
 # AWS: API_Publish, MessageGroupId: printable ASCII without a space; a slash is one of its characters.
 SUBJECT = r"^[\x21-\x7e]{1,128}$"
-Subject = Annotated[str, Path(pattern=SUBJECT, description="The group: the id of the aggregate.")]
+Subject = Annotated[str, Path(pattern=SUBJECT, description="The message group: the id of the aggregate.")]
 SubjectFilter = Annotated[str | None, Query(pattern=SUBJECT, description="Only this group.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
 NumberCursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_cursor` of the page before.")]

@@ -1,4 +1,4 @@
-"""Routes that look: the outbox, its lanes, its groups, an event, what was changed."""
+"""Read-only routes: the outbox, its lanes, groups, events, replays and audit."""
 
 from __future__ import annotations
 
@@ -11,20 +11,9 @@ from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
 
 from ..operators.operations import NotInOutbox, lane_of
+from ..operators.views import GroupView, OutboxEventView, ReplayView, StatusView
 from .dependencies import SUBJECT, GroupsOf, Limit, NumberCursor, Operator, OverviewOf, Subject, SubjectFilter
-from .schemas import (
-    AuditEntryView,
-    AuditPage,
-    EventView,
-    GroupView,
-    HeldGroupPage,
-    HeldGroupView,
-    LanesView,
-    LaneView,
-    RelayView,
-    ReplayView,
-    StatusView,
-)
+from .schemas import AuditPage, HeldGroupPage, LanesView
 
 router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
 
@@ -35,18 +24,15 @@ FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 
 @router.get("", summary="Read the outbox's state", responses=READ)
 async def read_outbox(caller: Operator, overview: OverviewOf) -> StatusView:
-    """How much waits and since when, what is held, whether it is paused or replays."""
-    return StatusView.model_validate(await overview.status())
+    """The backlog, held groups, and whether the outbox is paused or a replay is in progress."""
+    return await overview.status()
 
 
 @router.get("/lanes", summary="List lanes and relays", responses=READ)
 async def list_lanes(caller: Operator, overview: OverviewOf) -> LanesView:
     """Every lane with its owner, and every relay of this outbox."""
     relays, lanes = await overview.lanes()
-    return LanesView(
-        relays=[RelayView.model_validate(relay) for relay in relays],
-        lanes=[LaneView.model_validate(lane) for lane in lanes],
-    )
+    return LanesView(relays=relays, lanes=lanes)
 
 
 @router.get("/held-groups", summary="List held groups, by subject", responses=LIST)
@@ -56,40 +42,40 @@ async def list_held_groups(
     limit: Limit = 20,
     cursor: Annotated[str, Query(pattern=SUBJECT, description="`next_cursor` of the page before.")] = "",
 ) -> HeldGroupPage:
-    """Message groups that wait for a person, why, and how many events wait in each. Held orders are another thing."""
+    """Held message groups, why they are held, and how many events wait in each. Held orders are a different thing."""
     found = await groups.held_groups(after=cursor, limit=limit + 1)
     shown = found[:limit]
     more = shown[-1].subject if len(found) > limit else None
-    return HeldGroupPage(items=[HeldGroupView.model_validate(group) for group in shown], next_cursor=more)
+    return HeldGroupPage(items=shown, next_cursor=more)
 
 
 @router.get("/groups/{subject:path}", summary="Read a group", responses=FIND)
 async def read_group(subject: Subject, caller: Operator, groups: GroupsOf, limit: Limit = 20) -> GroupView:
-    """What of it is not published yet: nothing, when all is; a group of which the outbox has no event is not found."""
+    """The unpublished events of a group; none if all are published. 404 if the outbox has no event of the group."""
     found = await groups.group(subject, lane_of(subject), limit=limit)
     if found is None:
         raise NotInOutbox("the outbox has no event of this group: it is unknown here, or pruned after its retention")
-    return GroupView.model_validate(found)
+    return found
 
 
-@router.get("/events/{event_id}", summary="Read an event's life", responses=FIND)
-async def read_event(event_id: UUID, caller: Operator, groups: GroupsOf) -> EventView:
-    """All times, attempts and reasons, and what operators did about it; discarded ones too, pruned ones not."""
+@router.get("/events/{event_id}", summary="Read an event", responses=FIND)
+async def read_event(event_id: UUID, caller: Operator, groups: GroupsOf) -> OutboxEventView:
+    """Times, attempts and reasons, and the operations on it. Includes discarded events, not pruned ones."""
     found = await groups.event(event_id)
     if found is None:
         raise NotInOutbox("this event is not in the outbox: unknown, or pruned after its retention")
-    return EventView.model_validate(found)
+    return found
 
 
 @router.get("/replays/{id}", summary="Read a replay", responses=FIND)
 async def read_replay(
     id: Annotated[int, Path(ge=1, le=2**63 - 1)], caller: Operator, overview: OverviewOf
 ) -> ReplayView:
-    """How far it is."""
+    """The progress of a replay."""
     found = await overview.replay(id)
     if found is None:
-        raise NotInOutbox("there is no replay of this number")
-    return ReplayView.model_validate(found)
+        raise NotInOutbox("there is no replay with this number")
+    return found
 
 
 @router.get("/audit", summary="List changes, newest first", responses=LIST)
@@ -101,8 +87,8 @@ async def list_audit(
     limit: Limit = 20,
     cursor: NumberCursor = None,
 ) -> AuditPage:
-    """Who changed what, and why: all of it, or what concerns one group or event."""
+    """Who changed what, and why: all entries, or those about one group or event."""
     found = await overview.audit(before=cursor, subject=subject, event_id=event_id, limit=limit + 1)
     shown = found[:limit]
     more = str(shown[-1].id) if len(found) > limit else None
-    return AuditPage(items=[AuditEntryView.model_validate(entry) for entry in shown], next_cursor=more)
+    return AuditPage(items=shown, next_cursor=more)

@@ -1,4 +1,4 @@
-"""Routes that change: hold, release, discard, replay, cancel, pause, resume, accept a new broker."""
+"""Routes that change the outbox: hold, release, discard, replay, cancel, pause, resume, accept a new broker."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, Pr
 from event_trio.http.tokens import Principal
 from event_trio.idempotency.keyed_request import StoredResponse
 
-from ..operators.audit import Decision
+from ..audit_log import Decision
+from ..jobs.replay_requests import AtLeast
 from ..operators.operations import Discarded
-from ..operators.replays import AtLeast
 from .dependencies import BrokerAcceptanceOf, OperationsOf, Operator, Subject
 from .problems import OUTBOX_STATE
 from .schemas import (
@@ -25,8 +25,8 @@ from .schemas import (
     DiscardAnswer,
     DiscardRequest,
     HoldAnswer,
+    OperatorReason,
     PausedAnswer,
-    Reason,
     ReleaseAnswer,
     ReplayAnswer,
     ReplayRequest,
@@ -35,7 +35,10 @@ from .schemas import (
 router = APIRouter(prefix="/v1/outbox", tags=["operations"])
 
 LOCATION = {
-    "Location": {"description": "Where its progress is.", "schema": {"type": "string", "format": "uri-reference"}}
+    "Location": {
+        "description": "The address of the replay, with its progress.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
 }
 
 
@@ -47,18 +50,18 @@ CHANGE = _problems(NOT_FOUND, OUTBOX_STATE)
 SWITCH = _problems(OUTBOX_STATE)
 REPLAY: dict[int | str, dict[str, Any]] = {
     **_problems(NOT_FOUND),
-    200: {"description": "A dry run: nothing was changed"},
-    202: {"model": ReplayAnswer, "description": "Asked for; relays do it in steps", "headers": LOCATION},
+    200: {"description": "A dry run; nothing was changed"},
+    202: {"model": ReplayAnswer, "description": "Requested; a relay carries it out in steps", "headers": LOCATION},
 }
 
 
 @router.post("/groups/{subject:path}/hold", summary="Hold a group", responses=CHANGE, response_model=HoldAnswer)
 async def hold_group(
-    subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
+    subject: Subject, body: OperatorReason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
-    """Nothing of the message group is sent until it is released, be it that nothing of it waits yet.
+    """Stop sending the message group until it is released, whether or not it has waiting events.
 
-    What a relay has in hand may still go. An order that is `held` is another thing: a state of the order itself.
+    Events that a relay has already read may still be sent. The state `held` of an order is a different thing.
     """
 
     def answer(events: int) -> StoredResponse:
@@ -72,14 +75,14 @@ async def hold_group(
 @router.post(
     "/groups/{subject:path}/release",
     status_code=202,
-    summary="Let a held group go",
+    summary="Release a held group",
     responses=CHANGE,
     response_model=ReleaseAnswer,
 )
 async def release_group(
-    subject: Subject, body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
+    subject: Subject, body: OperatorReason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
-    """A relay lets it go in steps, in the order of its events; `GET /v1/outbox/groups/{subject}` says how far it is."""
+    """A relay releases it in steps; `GET /v1/outbox/groups/{subject}` shows the progress."""
 
     def answer(_: None) -> StoredResponse:
         return response_of(ReleaseAnswer(subject=subject, releasing=True), 202)
@@ -94,7 +97,7 @@ async def release_group(
 async def discard_event(
     event_id: UUID, body: DiscardRequest, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
-    """For good; the audit keeps it. Refused until the event was held for so long that no call can bring it any more."""
+    """Delete a held event permanently; the audit keeps it. Refused while a call in progress could still send it."""
 
     def answer(done: Discarded) -> StoredResponse:
         return response_of(DiscardAnswer(event_id=event_id, subject=done.subject, released=done.released))
@@ -107,7 +110,7 @@ async def discard_event(
 async def request_replay(
     body: ReplayRequest, caller: Operator, operations: OperationsOf, request: Request, repeatable: IdempotentRequestDep
 ) -> ReplayAnswer | Response:
-    """Counts by default; with `dry_run` false they go again, per group in order and before anything new of it."""
+    """Counts by default. With `dry_run` false, events are sent again, in each group in order and before new ones."""
     if body.dry_run or body.reason is None:
         events = await operations.count_replay(body.criteria())
         return ReplayAnswer(dry_run=True, events=events, at_least=isinstance(events, AtLeast), replay=None)
@@ -125,12 +128,12 @@ async def request_replay(
 @router.post("/replays/{id}/cancel", summary="Cancel a replay", responses=CHANGE, response_model=CancelAnswer)
 async def cancel_replay(
     id: Annotated[int, Path(ge=1, le=2**63 - 1)],
-    body: Reason,
+    body: OperatorReason,
     caller: Operator,
     operations: OperationsOf,
     repeatable: IdempotentRequestDep,
 ) -> Response:
-    """Nothing more goes again; what went back to its lanes before goes all the same, and the groups go on."""
+    """Stop replaying. Events already returned to their lanes are sent anyway; the groups continue."""
     cancel = partial(operations.cancel_replay, id, _decision(caller, body.reason))
     return await repeatable.respond(
         caller, lambda once: cancel(once=once), lambda replayed: response_of(CancelAnswer(replay=id, replayed=replayed))
@@ -139,9 +142,9 @@ async def cancel_replay(
 
 @router.post("/pause", summary="Pause the outbox", responses=SWITCH, response_model=PausedAnswer)
 async def pause_outbox(
-    body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
+    body: OperatorReason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
-    """Relays send nothing any more; what they have in hand may still go."""
+    """Relays stop sending; events that they have already read may still be sent."""
     pause = partial(operations.pause, _decision(caller, body.reason))
     return await repeatable.respond(
         caller, lambda once: pause(once=once), lambda _: response_of(PausedAnswer(paused=True))
@@ -150,7 +153,7 @@ async def pause_outbox(
 
 @router.post("/resume", summary="Resume the outbox", responses=SWITCH, response_model=PausedAnswer)
 async def resume_outbox(
-    body: Reason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
+    body: OperatorReason, caller: Operator, operations: OperationsOf, repeatable: IdempotentRequestDep
 ) -> Response:
     """Relays send again."""
     resume = partial(operations.resume, _decision(caller, body.reason))
@@ -161,9 +164,9 @@ async def resume_outbox(
 
 @router.post("/broker/accept", summary="Accept a new broker", responses=SWITCH, response_model=AcceptedAnswer)
 async def accept_broker(
-    body: Reason, caller: Operator, broker_acceptance: BrokerAcceptanceOf, repeatable: IdempotentRequestDep
+    body: OperatorReason, caller: Operator, broker_acceptance: BrokerAcceptanceOf, repeatable: IdempotentRequestDep
 ) -> Response:
-    """Nothing goes again by this. Ask for a replay instead if the broker lost what subscribers had not read."""
+    """Replays nothing. If the broker lost messages that subscribers had not read, request a replay instead."""
     accept = partial(broker_acceptance.accept_broker, _decision(caller, body.reason))
     return await repeatable.respond(
         caller, lambda once: accept(once=once), lambda broker: response_of(AcceptedAnswer(broker=broker))

@@ -1,4 +1,4 @@
-"""How the relay's errors are told over HTTP."""
+"""The relay's errors as HTTP problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OUTBOX_STATE = ProblemKind("outbox-state", "The outbox's state does not allow th
 
 
 def translation() -> ProblemTranslation:
-    """Each error of operators' work, as a problem."""
+    """Return the problem for each error of an operation."""
     return {
         NotInOutbox: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OperationRefused: _refused,

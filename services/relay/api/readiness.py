@@ -1,4 +1,4 @@
-"""Whether the relay is ready, and what it lacks."""
+"""The health checks of the relay's readiness page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from event_trio.http.health import AWS_CACHE_SECONDS, HealthCheck
 
+NOT_STARTED = "not started"
 REASON = re.compile(r"[^:]+(: [A-Za-z][\w.]*(?=: |$))*")
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
-    """Where the readiness page looks; each answers None, or with a sentence that names what is missing."""
+class Readiness:
+    """The sources of the health checks: each returns None, or a sentence that names the problem."""
 
     find_outbox: Callable[[], Awaitable[str | None]]
     find_topic: Callable[[], Awaitable[str | None]]
@@ -23,40 +24,42 @@ class Readings:
     lease: Callable[[], str | None]
     paused: Callable[[], Awaitable[str | None]]
     listener: Callable[[], str | None]
-    loops: Callable[[], str | None]
 
 
-def checks(readings: Callable[[], Readings | None]) -> Sequence[HealthCheck]:
-    """The checks of a relay. Those that are not required tell of what costs time, or waits for an operator."""
+def checks(find: Callable[[], Readiness | None], unhealthy_loops: Callable[[], str | None]) -> Sequence[HealthCheck]:
+    """The health checks of a relay. Checks that are not required report what slows it or waits for an operator."""
 
-    def ask(choose: Callable[[Readings], Callable[[], Awaitable[str | None]]]) -> Callable[[], Awaitable[str | None]]:
+    def ask(choose: Callable[[Readiness], Awaitable[str | None]]) -> Callable[[], Awaitable[str | None]]:
         async def answer() -> str | None:
-            found = readings()
-            return await choose(found)() if found else "not started"
+            found = find()
+            return await choose(found) if found else NOT_STARTED
 
         return answer
 
-    def look(choose: Callable[[Readings], Callable[[], str | None]]) -> Callable[[], Awaitable[str | None]]:
+    def look(choose: Callable[[Readiness], str | None]) -> Callable[[], Awaitable[str | None]]:
         async def answer() -> str | None:
-            found = readings()
-            return choose(found)() if found else "not started"
+            found = find()
+            return choose(found) if found else NOT_STARTED
 
         return answer
+
+    async def loops() -> str | None:
+        return unhealthy_loops()
 
     return (
-        HealthCheck("outbox", ask(lambda found: found.find_outbox)),
-        HealthCheck("topic", ask(lambda found: found.find_topic), cache_seconds=AWS_CACHE_SECONDS),
-        HealthCheck("broker", look(lambda found: lambda: _broker(found.outage()))),
-        HealthCheck("publish-check", look(lambda found: found.publish_check)),
-        HealthCheck("lease", look(lambda found: found.lease)),
-        HealthCheck("loops", look(lambda found: found.loops)),
-        HealthCheck("broker-identity", look(lambda found: found.identity), required=False),
-        HealthCheck("paused", ask(lambda found: found.paused), required=False),
-        HealthCheck("listener", look(lambda found: found.listener), required=False),
+        HealthCheck("outbox", ask(lambda found: found.find_outbox())),
+        HealthCheck("topic", ask(lambda found: found.find_topic()), cache_seconds=AWS_CACHE_SECONDS),
+        HealthCheck("broker", look(lambda found: _broker(found.outage()))),
+        HealthCheck("publish-check", look(lambda found: found.publish_check())),
+        HealthCheck("lease", look(lambda found: found.lease())),
+        HealthCheck("loops", loops),
+        HealthCheck("broker-identity", look(lambda found: found.identity()), required=False),
+        HealthCheck("paused", ask(lambda found: found.paused()), required=False),
+        HealthCheck("listener", look(lambda found: found.listener()), required=False),
     )
 
 
 def _broker(outage: str | None) -> str | None:
-    """The outage up to its code; what the broker or its client says beside that names accounts and addresses."""
+    """Return the reason of an outage up to its code; the rest of the text may name accounts and addresses."""
     found = REASON.match(outage or "")
     return found[0] if found else None

@@ -1,1 +1,1 @@
-"""Knows what arrived: sees events come back, finds those that do not, notices a broker that forgot them."""
+"""Confirms that events arrived: reads the publish check, finds lost events, detects a recreated broker."""

@@ -1,9 +1,8 @@
-"""Notices that the broker is not the one it was: then what the old one had, and subscribers had not read, is gone."""
+"""Detects a recreated broker, whose undelivered messages are lost."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from uuid import UUID
 
@@ -17,7 +16,8 @@ from event_trio.errors import BrokerUnavailable
 from event_trio.lifecycle import Waker, pause
 from event_trio.signals import Signals
 
-from ..operators.replays import Criteria, request
+from ..audit_log import Decision, record
+from ..jobs.replay_requests import Criteria, request
 
 log = structlog.get_logger(__name__)
 
@@ -26,33 +26,28 @@ REST_SECONDS = 60.0
 FAULTS: tuple[type[BaseException], ...] = (BrokerUnavailable, KeyError, *DATABASE_FAULTS)
 
 REMEMBERED = """
--- remembered: the broker that this outbox knows, and the one that waits for an operator
+-- remembered: the known broker, and a new one that waits for an operator
 SELECT broker, broker_seen FROM outbox_control FOR UPDATE
 """
 
 REMEMBER = """
--- remember: this is the broker now
+-- remember: the known broker
 UPDATE outbox_control SET broker = $1, broker_seen = NULL, broker_seen_at = NULL, broker_seen_by = NULL
 """
 
 REPORT = """
--- report: this broker is new, and an operator has to say what goes again
+-- report: a new broker, which waits for an operator's decision
 UPDATE outbox_control SET broker_seen = $1, broker_seen_at = clock_timestamp(), broker_seen_by = $2
-"""
-
-AUDIT = """
--- audit: keep who did what to the outbox, and why
-INSERT INTO outbox_audit (actor, action, reason, details) VALUES ($1, $2, $3, $4::jsonb)
 """
 
 
 class BrokerIdentity:
-    """Compares the publish-check queue's time of creation with the one that the outbox remembers.
+    """Compares the publish-check queue's time of creation with the one stored in the outbox.
 
-    LocalStack keeps nothing over a restart: there, everything that the outbox still has goes again by itself, and the
-    inboxes absorb what had arrived. On AWS a queue made anew is somebody's deed, and it is for an operator to say what
-    goes again (`replay --since`), or that nothing does. Until then the database keeps it, for all relays. A time of
-    creation only grows: one before that which is known is no new broker, but another one than the other relays have.
+    LocalStack keeps nothing over a restart, so there everything in the outbox is replayed automatically, and inboxes
+    drop the duplicates. On AWS somebody has recreated the queue, and an operator decides what is replayed
+    (`replay --since`), or that nothing is (`accept-broker`); until then the finding is stored for all relays. Times of
+    creation only grow: an earlier one means that this relay is connected to another broker than the other relays.
     """
 
     name = "broker-identity"
@@ -78,31 +73,31 @@ class BrokerIdentity:
         self.trouble: str | None = None
 
     def recheck(self) -> None:
-        """The publish check was away: look whether it is the one it was, as soon as it is there again."""
+        """Identify the broker again, because the publish check was unavailable."""
         if not self._must_check:
             self._must_check = True
             self._waker.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look who the broker is at first, and whenever there is recheck, until asked to stop."""
+        """Identify the broker at startup and after each `recheck`, until asked to stop."""
         failures = 0
         while not stopping.is_set():
             if not self._must_check:
                 failures = 0
                 await self._waker.rest(stopping, REST_SECONDS)
                 continue
-            # Before it looks: what happens meanwhile is another recheck.
+            # Cleared before the request, so that a later recheck is not lost.
             self._must_check = False
             try:
                 if not await self.identify((await self._queue.attributes())["CreatedTimestamp"]):
                     self._on_new()
             except FAULTS:
-                # Whoever reads the queue says what is wrong with it.
+                # The publish check logs the same failure.
                 self._must_check, failures = True, failures + 1
                 await pause(stopping, RETRY.delay(failures))
 
     async def identify(self, created: str) -> bool:
-        """Take note of the broker's identity; False when what it lost must go first, so that nothing may be sent yet.
+        """Compare the broker with the stored one. False if a replay was requested, which must precede any sending.
 
         Raises what the database raises.
         """
@@ -117,43 +112,47 @@ class BrokerIdentity:
             if not self._automatic:
                 return await self._report(connection, row, created)
             job = await self._replay(connection, known, created)
-        log.warning("the broker is new; everything in the outbox goes again", action="broker.changed", replay=job)
+        log.warning(
+            "the broker was recreated; everything in the outbox is replayed", action="broker.changed", replay=job
+        )
         self._signals.emit("broker.changed", job=job)
         return False
 
     async def _replay(self, connection: Connection, known: str, created: str) -> int:
         await connection.execute(REMEMBER, created)
-        reason = "the broker is new and has nothing of what was sent"
-        # What is not recorded as sent, too: an answer or a confirmation of the old broker may still be on its way.
+        reason = "the broker was recreated and has lost what was sent"
+        # Includes unsent events: an acknowledgement or a confirmation of the old broker may still arrive for them.
         job = await request(connection, Criteria(unsent=True), actor="relay", reason=reason)
-        await _audit(connection, "replay", reason, job=job, excluded=known, seen=created)
+        details = {"job": job, "known": known, "seen": created}
+        await record(connection, "replay", Decision("relay", reason), details=details)
         return job
 
     async def _report(self, connection: Connection, row: asyncpg.Record | None, created: str) -> bool:
         seen: str | None = row["broker_seen"] if row else None
         if seen is None or _is_newer(created, than=seen):
             await connection.execute(REPORT, created, str(self._relay_id))
-            reason = "the publish-check queue was made anew: an operator decides what goes again"
-            await _audit(connection, "broker-seen", reason, excluded=row["broker"] if row else None, seen=created)
-            log.error("the broker is new", action="broker.changed", replay="by an operator")
+            reason = "the publish-check queue was recreated: an operator decides what is replayed"
+            details = {"known": row["broker"] if row else None, "seen": created}
+            await record(connection, "broker-seen", Decision("relay", reason), details=details)
+            log.error(
+                "the broker was recreated; an operator decides what is replayed",
+                action="broker.changed",
+                replay="by an operator",
+            )
             self._signals.emit("broker.changed", job=None)
         return True
 
     def _check_older(self, known: str | None, created: str) -> None:
         trouble = None
         if known is not None and _is_newer(known, than=created):
-            trouble = "this relay sees an older publish-check queue than the others do: let all have the same broker"
+            trouble = "this relay sees an older publish-check queue than other relays: all must use the same broker"
             if self.trouble is None:
-                log.error(trouble, action="broker.older", excluded=known, seen=created)
+                log.error(trouble, action="broker.older", known=known, seen=created)
         self.trouble = trouble
 
 
 def _is_newer(created: str, *, than: str) -> bool:
-    """Whether a queue was created later; where one of the times is none, whether it is another."""
+    """Return whether a queue was created later; if a value is not a number, whether the values differ."""
     if created.isdecimal() and than.isdecimal():
         return int(created) > int(than)
     return created != than
-
-
-async def _audit(connection: Connection, action: str, reason: str, **details: object) -> None:
-    await connection.execute(AUDIT, "relay", action, reason, json.dumps(details))

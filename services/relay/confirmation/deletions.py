@@ -1,4 +1,4 @@
-"""Deletes confirmations that are recorded, promptly: SQS gives no more of a group while ten of it are in flight."""
+"""Deletes recorded confirmations promptly: SQS delivers no more of a group while ten of its messages are in flight."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from event_trio.errors import BrokerUnavailable
 log = structlog.get_logger(__name__)
 
 VISIBILITY_SECONDS = 30
-# A receipt is good for as long as its message stays invisible; a delete after that would be refused.
+# A receipt is valid while its message is invisible; a later delete would be rejected.
 VALID_SECONDS = VISIBILITY_SECONDS - 5
-# Calls at the same time.
+# Concurrent calls.
 CALLS = 4
-# So many of one group in hand: then the group has more, probably, and waits for the delete.
+# A group with this many undeleted messages probably has more, which wait for the delete.
 HOT = 5
 FEW_HOT = 2
 RETRY = Backoff(first=0.1, factor=2, cap=2.0, jitter=0.5)
 
 
 class Deletions:
-    """Knows what was received and is not yet deleted, and deletes beside the recording, hot groups first."""
+    """Tracks received messages until they are deleted, and deletes concurrently with recording, hot groups first."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -40,21 +40,21 @@ class Deletions:
 
     @property
     def in_hand(self) -> int:
-        """How many messages were received and are not yet deleted, nor given up."""
+        """How many received messages are neither deleted nor given up."""
         return len(self._received)
 
     @property
     def hot(self) -> bool:
-        """Whether a group probably waits for what is in hand of it."""
+        """Whether a group probably waits for its messages to be deleted."""
         return bool(self._hot)
 
     @property
     def many_hot(self) -> bool:
-        """Whether several do: then there is work for all receives, whichever of them is recorded first."""
+        """Whether several groups do, so that all receivers have work whichever group is recorded first."""
         return len(self._hot) > FEW_HOT
 
     def received(self, messages: Sequence[Message]) -> None:
-        """Take note of what is in hand now."""
+        """Track received messages."""
         now = time.monotonic()
         for message in messages:
             self._received[message.receipt_handle] = (message.group, now)
@@ -63,7 +63,7 @@ class Deletions:
                 self._hot.add(message.group)
 
     def delete(self, messages: Sequence[Message]) -> None:
-        """Delete these, beside whatever goes on."""
+        """Delete these in the background."""
         ordered = sorted(messages, key=lambda message: message.group not in self._hot)
         for start in range(0, len(ordered), BATCH):
             task = asyncio.create_task(self._delete(ordered[start : start + BATCH]))
@@ -71,12 +71,12 @@ class Deletions:
             task.add_done_callback(self._tasks.discard)
 
     async def drained(self) -> None:
-        """Wait until what is to be deleted is; what cannot be is not tried again, and comes once more."""
+        """Wait for the deletes in progress. A failed one is not repeated; its messages are delivered again."""
         self._draining = True
         await asyncio.gather(*self._tasks)
 
     def cancel(self) -> None:
-        """Give up, and forget what was in hand."""
+        """Cancel all deletes and forget the messages."""
         for task in self._tasks:
             task.cancel()
         self._received.clear()
@@ -84,7 +84,7 @@ class Deletions:
         self._hot.clear()
 
     async def _delete(self, messages: Sequence[Message]) -> None:
-        """Until they are deleted, or their receipts are worth nothing any more: then they are delivered again."""
+        """Delete until it succeeds or the receipts have expired; then the messages are delivered again."""
         left, failures = list(messages), 0
         try:
             while True:
@@ -100,7 +100,7 @@ class Deletions:
                 if not left:
                     return
                 if failures == 1:
-                    log.warning("confirmations are not deleted yet", action="publish_check.not_deleted", reason=reason)
+                    log.warning("cannot delete confirmations yet", action="publish_check.not_deleted", reason=reason)
                 if self._draining:
                     return
                 await asyncio.sleep(RETRY.delay(failures))

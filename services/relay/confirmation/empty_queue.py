@@ -1,8 +1,8 @@
-"""When the publish-check queue was last seen with nothing in it, in monotonic seconds: arithmetic only."""
+"""When the publish-check queue was last observed empty, in monotonic seconds."""
 
 from __future__ import annotations
 
-# Of SQS's counts all three have to be 0: what is visible, what somebody has in flight, what is delayed.
+# All three counts of SQS must be 0: visible, in flight, and delayed messages.
 COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -11,12 +11,11 @@ COUNTS = (
 
 
 class EmptyQueueObservations:
-    """Keeps observations that the queue was empty, and tells of one that is old enough to be relied upon.
+    """Keeps observations of an empty queue and returns one that is old enough to rely on.
 
-    An observation is a long poll that found nothing (it asks all of SQS's servers, so nothing could be received) and
-    counts of 0 after it (so nothing was in flight or blocked behind what is). AWS's counts become true only about a
-    minute after a change. Therefore an observation counts only once it is `settle` seconds old: whoever had received
-    a message at that moment, unseen by the counts, has recorded it since.
+    An observation is a long poll that returned no message (it queries all SQS servers), followed by counts of 0 (so no
+    message was in flight or blocked behind one). AWS's counts are accurate only about a minute after a change, so an
+    observation counts once it is `settle` seconds old: a message received at that moment has been recorded since.
     """
 
     def __init__(self, settle: float) -> None:
@@ -25,23 +24,23 @@ class EmptyQueueObservations:
         self._latest: float | None = None
 
     def wanted(self, now: float) -> bool:
-        """Whether another observation is worth a call."""
+        """Return whether another observation is needed."""
         return self._latest is None or now - self._latest >= self._settle
 
     def observe(self, at: float) -> None:
-        """The queue was empty then."""
+        """Record that the queue was empty at this time."""
         if self._latest is not None and at - self._latest >= self._settle:
             self._settled, self._latest = self._latest, None
         if self._latest is None:
             self._latest = at
 
     def since(self, now: float) -> float | None:
-        """How long ago the queue was surely empty, in seconds; None when that is not known."""
+        """Return how long ago the queue was certainly empty, in seconds; None if unknown."""
         if self._latest is not None and now - self._latest >= self._settle:
             return now - self._latest
         return now - self._settled if self._settled is not None else None
 
 
 def is_empty(attributes: dict[str, str]) -> bool:
-    """Whether the queue's counts say that nothing is in it; a count that is missing says nothing."""
+    """Return whether all counts of the queue are present and 0."""
     return all(attributes.get(name) == "0" for name in COUNTS)

@@ -1,4 +1,4 @@
-"""What all relays know of the way back: which probes are under way, when confirmations came, whether it is broken."""
+"""The state of confirmation that all relays share: probes, the last confirmation, a broken publish check."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from uuid import UUID
 
 from event_trio.database.connections import Pool, transaction
 
-# The clock of the database throughout: relays come and go, and so do their clocks.
+# All times are by the clock of the database, because relays and their clocks differ.
 STATE = """
--- state: what is known of the way back, and what became of the probes
+-- state: the last confirmation, and the results of the probes
 SELECT c.confirmed_sent_at, clock_timestamp() AS now, cardinality(c.probes) AS probes,
        extract(epoch FROM clock_timestamp() - c.confirmed_at)::float8 AS since_confirmation,
        extract(epoch FROM clock_timestamp() - c.probed_at)::float8 AS since_probes,
@@ -30,13 +30,13 @@ FROM outbox_control c CROSS JOIN LATERAL (
 """
 
 KEEP_PROBES = """
--- keep_probes: these are under way since now, or none is
+-- keep_probes: the probes that are outstanding from now on
 UPDATE outbox_control SET probes = $1::uuid[], probed_at = CASE WHEN $1 <> '{}' THEN clock_timestamp() END
 WHERE probes <> $1
 """
 
 KEEP_BROKEN = """
--- keep_broken: whether what is sent comes back
+-- keep_broken: whether the publish check is broken
 UPDATE outbox_control SET check_broken_at = CASE WHEN $1::boolean THEN clock_timestamp() END
 WHERE (check_broken_at IS NOT NULL) <> $1
 """
@@ -44,37 +44,37 @@ WHERE (check_broken_at IS NOT NULL) <> $1
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationState:
-    """The state of the way back; what is None never happened. Times since are in seconds."""
+    """The state of confirmation. Durations are in seconds; None means that it never happened."""
 
     now: datetime
     confirmed_sent_at: datetime | None
-    """When that was sent which came back, of all that did the one that was sent last (to about a second)."""
+    """When the most recently sent of all confirmed events was sent, accurate to about a second."""
     since_confirmation: float | None
     """Since the last confirmation."""
     since_broken: float | None
-    """Since the way back was found broken; None when it is not."""
+    """Since the publish check was found broken; None if it works."""
     stopped: bool
-    """Whether nothing is read at all: all is paused, or a replay goes first."""
+    """Whether no events are read at all: the outbox is paused, or everything is being replayed."""
     probes: int
-    """How many probes went in the last round."""
+    """How many probes the last round has."""
     since_probes: float | None
     """Since they were chosen."""
     outstanding: int
-    """How many of them did not come back; those that are in the outbox no more do not count."""
+    """How many of them are unconfirmed; those no longer in the outbox are not counted."""
     returned: int
-    """How many did."""
+    """How many of them are confirmed."""
     oldest_outstanding: float | None
-    """Since the first of those that are out was sent; None when none of them was."""
+    """Since the first outstanding one was sent; None if none was sent."""
 
 
 class Probes:
-    """Reads and keeps the state of the way back. Every call may raise what the database raises."""
+    """Reads and stores the state of confirmation. Every call may raise what the database raises."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def state(self) -> ConfirmationState:
-        """As it is now."""
+        """Return the current state."""
         async with transaction(self._pool) as connection:
             row = await connection.fetchrow(STATE)
         if row is None:
@@ -82,11 +82,11 @@ class Probes:
         return ConfirmationState(**dict(row))
 
     async def save(self, probes: Sequence[UUID]) -> None:
-        """These are under way; or none, when there are none."""
+        """Store which probes are outstanding."""
         async with transaction(self._pool) as connection:
             await connection.execute(KEEP_PROBES, list(probes))
 
     async def save_broken(self, broken: bool) -> None:
-        """Whether nothing comes back."""
+        """Store whether the publish check is broken."""
         async with transaction(self._pool) as connection:
             await connection.execute(KEEP_BROKEN, broken)

@@ -1,4 +1,4 @@
-"""Sees events come back from their topic: only then do they count as published."""
+"""Reads the publish-check queue: an event counts as published once it is seen there."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ RECORD_SECONDS = 0.5
 MANY_HOT_SECONDS = 0.25
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 PAUSE_SECONDS = 0.2
-# While confirmations come in one by one, that long for the next receive to bring several.
+# While messages arrive one by one, a pause lets the next receive return several.
 GATHER_SECONDS = 0.2
-# Receives at the same time while the queue is full, and how long those beside the first wait for a message.
+# Concurrent receivers while the queue is full, and how long the additional ones wait for a message.
 RECEIVERS = 4
-BESIDE_SECONDS = 1
+EXTRA_WAIT_SECONDS = 1
 
 
 class PublishCheck:
-    """Long-polls the publish-check queue and records what it finds, several receives at a time.
+    """Long-polls the publish-check queue with several receivers and records the confirmations.
 
-    It does not receive while what it has cannot be written: the messages are safer in the queue.
+    It does not receive while confirmations cannot be recorded, because the messages are safer in the queue.
     """
 
     name = "publish-check"
@@ -71,7 +71,7 @@ class PublishCheck:
         self._empty_queue = empty_queue
         self.trouble: str | None = "not asked yet"
         self._deletions = Deletions(queue)
-        self._beside: set[asyncio.Task[None]] = set()
+        self._extra: set[asyncio.Task[None]] = set()
         self._confirmer: BatchWriter[Message] = BatchWriter(
             "publish_check.record",
             self._confirm,
@@ -82,7 +82,7 @@ class PublishCheck:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Confirm until asked to stop; the outstanding receives are let finish, or what they take would stay hidden."""
+        """Confirm until asked to stop. Receives in progress finish first, or their messages would stay invisible."""
         confirmer = asyncio.create_task(self._confirmer.run())
         failures = 0
         try:
@@ -90,7 +90,7 @@ class PublishCheck:
                 if self._full:
                     await pause(stopping, PAUSE_SECONDS)
                     continue
-                # While in trouble, and at first, it does not wait for messages: to see early that the queue is there.
+                # At startup and after a failure it does not wait for messages, to learn early that the queue works.
                 wait = 0 if self.trouble is not None else self._wait_seconds
                 try:
                     messages = await self._receive(wait)
@@ -105,17 +105,17 @@ class PublishCheck:
                     await pause(stopping, RETRY.delay(failures))
                     continue
                 failures, self.trouble = 0, None
-                if len(messages) == BATCH and len(self._beside) < RECEIVERS - 1:
-                    self._start_beside(stopping)
+                if len(messages) == BATCH and len(self._extra) < RECEIVERS - 1:
+                    self._start_extra(stopping)
                 if 0 < len(messages) < BATCH and not self._hurry():
                     await pause(stopping, GATHER_SECONDS)
-            await asyncio.gather(*self._beside)
+            await asyncio.gather(*self._extra)
             await self._confirmer.drained()
             await self._deletions.drained()
         finally:
             confirmer.cancel()
             self._deletions.cancel()
-            for task in self._beside:
+            for task in self._extra:
                 task.cancel()
 
     @property
@@ -137,19 +137,19 @@ class PublishCheck:
             await self._observe_empty_queue(began)
         return messages
 
-    def _start_beside(self, stopping: asyncio.Event) -> None:
-        task = asyncio.create_task(self._receive_beside(stopping))
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+    def _start_extra(self, stopping: asyncio.Event) -> None:
+        task = asyncio.create_task(self._receive_extra(stopping))
+        self._extra.add(task)
+        task.add_done_callback(self._extra.discard)
 
-    async def _receive_beside(self, stopping: asyncio.Event) -> None:
-        """One more receive after the other, as long as the queue is full."""
+    async def _receive_extra(self, stopping: asyncio.Event) -> None:
+        """Receive repeatedly while the queue is full."""
         try:
             while not stopping.is_set() and not self._full:
-                if len(await self._receive(BESIDE_SECONDS)) < BATCH:
+                if len(await self._receive(EXTRA_WAIT_SECONDS)) < BATCH:
                     return
         except BrokerUnavailable:
-            # The first one meets the same, and tells.
+            # The first receiver reports the same failure.
             return
 
     async def _observe_empty_queue(self, began: float) -> None:
@@ -168,7 +168,7 @@ class PublishCheck:
             self._signals.emit("relay.published", event_id=str(publication.event_id))
         if news:
             self._on_published()
-        # Only now: a message deleted before its event is marked would be a confirmation lost.
+        # Deleted after the events are marked; a message deleted earlier would be a lost confirmation.
         self._deletions.delete(messages)
 
     def _confirmation(self, message: Message) -> Confirmation | None:
@@ -178,7 +178,7 @@ class PublishCheck:
         except (MalformedEnvelope, ValueError) as error:
             self._metrics.foreign.inc()
             log.warning(
-                "no event of ours on the publish check",
+                "foreign message on the publish check",
                 action="publish_check.foreign",
                 message_id=message.message_id,
                 reason=str(error),
@@ -187,9 +187,9 @@ class PublishCheck:
 
 
 def _sending(event_id: UUID, deduplication_id: str) -> int:
-    """Which sending of the event this is: 0 is the first, which has the event's id alone; `<id>.<n>` is another one.
+    """Return which sending of the event this is: 0 for the first, with the event's id alone; n for `<id>.<n>`.
 
-    Raises ValueError when no relay sent it.
+    Raises ValueError if no relay sent it.
     """
     sent_id, _, number = deduplication_id.partition(".")
     if sent_id != str(event_id) or (number and not number.isdecimal()):

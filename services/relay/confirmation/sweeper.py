@@ -1,4 +1,4 @@
-"""Finds events that were sent and never came back, and returns them to their lane. It never publishes itself."""
+"""Finds sent events that were lost and returns them to their lanes. It never publishes itself."""
 
 from __future__ import annotations
 
@@ -21,25 +21,23 @@ from .unconfirmed import STEP, WALK_FROM, EventRange, LossEvidence, Unconfirmed,
 
 log = structlog.get_logger(__name__)
 
-# FIFO deduplication swallows a repeat for at least five minutes (AWS: sns fifo-message-dedup): earlier nothing is lost.
+# FIFO deduplication drops a repeat for at least five minutes (AWS: sns fifo-message-dedup), so nothing is lost earlier.
 LOST_AFTER_SECONDS = 360.0
-# So long after an event was sent it lies in the check queue, and AWS's counts of that queue have become true.
+# This long after an event was sent it is in the check queue, and AWS's counts of that queue are accurate.
 IN_QUEUE_AFTER_SECONDS = 60.0
 PROBE_SECONDS = 60.0
-# Each probe that comes back lets twice as many go, up to so many.
+# Each confirmed round of probes doubles the next one, up to this many.
 MOST_PROBES = 512
-# So often the oldest unconfirmed event is looked for between two sweeps; never for more than a small share of the time.
+# How often the age of the oldest unconfirmed event is measured between sweeps, for at most a small share of the time.
 MEASURE_SECONDS = 30.0
 SHARE = 0.05
-# So many runs of events are looked at of one group in one sweep.
+# Runs of events examined of one group in one sweep.
 MOST_RUNS = 50
-# The relay that owns this lane sweeps; so there is one at a time, mostly, and nothing else to agree upon.
-SWEEPING_LANE = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SweepThresholds:
-    """Seconds: between sweeps, until an event counts as lost, until it must be in the check queue, and for a probe."""
+    """In seconds: between sweeps, until an event may be lost, until it must be in the check queue, for a probe."""
 
     sweep: float = 300.0
     lost_after: float = LOST_AFTER_SECONDS
@@ -48,11 +46,11 @@ class SweepThresholds:
 
 
 class Sweeper:
-    """Calls an event lost only on proof, for a check that is slow is no loss.
+    """Treats an event as lost only with proof, because a slow publish check is no loss.
 
-    It is proven by a later event of its group that came back, or by a check queue that was seen empty after the event
-    must have been in it, while the check works. If neither is known, the oldest event goes again, as a probe, and as
-    long as nothing comes back after a probe the check itself is broken, and nothing but probes is sent.
+    A loss is proven by a confirmed later event of the group, or by a check queue that was empty after the event must
+    have been in it, while the check works. Without proof the oldest event is sent again, as a probe. While no event is
+    confirmed after a probe, the check itself is broken, and only probes are sent.
     """
 
     name = "sweeper"
@@ -62,7 +60,7 @@ class Sweeper:
         pool: Pool,
         thresholds: SweepThresholds,
         *,
-        may_sweep: Callable[[int], bool],
+        may_sweep: Callable[[], bool],
         metrics: RelayMetrics,
         signals: Signals,
         on_returned: Callable[[], None],
@@ -86,12 +84,12 @@ class Sweeper:
         self.trouble: str | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sweep now and then until asked to stop; sooner while a probe is under way or events wait for a proof."""
+        """Sweep periodically until asked to stop; more often while a probe is outstanding or events await proof."""
         next_sweep = 0.0
         while not stopping.is_set():
             began = time.monotonic()
             try:
-                if not self._may_sweep(SWEEPING_LANE):
+                if not self._may_sweep():
                     self._metrics.confirmation_lag.set(0)
                 elif began >= next_sweep:
                     next_sweep = began + self._thresholds.sweep
@@ -107,7 +105,7 @@ class Sweeper:
             await pause(stopping, max(rest, (now - began) / SHARE, 0.05))
 
     async def measure(self) -> float:
-        """The age of the oldest event that was sent and is not confirmed, of whatever group, in seconds."""
+        """Return the age of the oldest sent and unconfirmed event of all groups, in seconds."""
         oldest, after = 0.0, WALK_FROM
         while True:
             heads = await self._unconfirmed.heads(after)
@@ -146,10 +144,10 @@ class Sweeper:
         return lost + probes
 
     async def _evaluate_probes(self, state: ConfirmationState) -> int:
-        """What became of the probes; returns how many may go now.
+        """Evaluate the last probes; returns how many probes may be sent now.
 
-        A probe that cannot go, because its group was held or its lane has no relay, is not waited for; nor does one
-        that left the outbox say that the check works.
+        A probe that cannot be sent, because its group was held or its lane has no relay, is not waited for. A probe
+        that is no longer in the outbox does not prove that the check works.
         """
         probe_seconds = self._thresholds.probe
         self._report(broken=state.since_broken is not None)
@@ -170,16 +168,16 @@ class Sweeper:
         if state.oldest_outstanding < probe_seconds:
             return 0
         if state.since_confirmation is not None and state.since_confirmation < state.oldest_outstanding:
-            # Others come back: the check works, and is slow, or lost the probe as well. No haste.
+            # Other events were confirmed: the check works and is slow, or the probe was lost, too.
             await self._probes.save([])
             return state.probes // 2 if state.returned > state.outstanding else 0
         await self._set_broken(broken=True)
         return 1
 
     def _unseen_until(self, state: ConfirmationState) -> datetime | None:
-        """What was sent until then and is not confirmed is lost, since the queue was empty later; None: nobody knows.
+        """Return the time until which unconfirmed events are lost because the queue was empty later; None if unknown.
 
-        An empty queue proves nothing of a check that is broken: something sent later must have come back.
+        While the check is broken, an empty queue proves nothing: an event sent later must have been confirmed.
         """
         queue_empty_for = self._queue_empty_for()
         if queue_empty_for is None or state.since_broken is not None or state.confirmed_sent_at is None:
@@ -191,7 +189,7 @@ class Sweeper:
     async def _look_for_proof(
         self, overdue: Sequence[UnconfirmedHead], unseen_until: datetime | None
     ) -> tuple[list[EventRange], list[UnconfirmedHead]]:
-        """What is proven lost of these groups, and the heads of those that may be."""
+        """Return the proven losses of these groups, and the heads of groups with possible losses."""
         ranges: list[EventRange] = []
         candidates: list[UnconfirmedHead] = []
         looking = [(head, head.sequence) for head in overdue]
@@ -214,7 +212,7 @@ class Sweeper:
         return ranges, [head for head in candidates if head.event_id not in proven]
 
     def _may_be_lost(self, evidence: LossEvidence) -> bool:
-        """A group whose confirmations come is read slowly and has lost nothing; in a held one a probe could not go."""
+        """A group with recent confirmations has lost nothing; in a held group a probe could not be sent."""
         moves = evidence.moved is not None and evidence.moved < self._thresholds.lost_after
         return not moves and not evidence.held
 
@@ -225,7 +223,7 @@ class Sweeper:
             returned += len(lost)
             self._metrics.republished.labels(reason="lost").inc(len(lost))
             for event_id in lost:
-                log.warning("event lost by the broker; it goes again", action="sweeper.lost", event_id=str(event_id))
+                log.warning("event lost by the broker; it is sent again", action="sweeper.lost", event_id=str(event_id))
                 self._signals.emit("sweeper.lost", event_id=event_id)
             if len(lost) < STEP:
                 break
@@ -240,7 +238,7 @@ class Sweeper:
         self._metrics.republished.labels(reason="probe").inc(len(probes))
         for probe in probes:
             log.warning(
-                "no proof of a loss; the event goes again as a probe", action="sweeper.probe", event_id=str(probe)
+                "no proof of a loss; the event is sent again as a probe", action="sweeper.probe", event_id=str(probe)
             )
         return len(probes)
 
@@ -249,7 +247,7 @@ class Sweeper:
         self._report(broken=broken)
 
     def _report(self, *, broken: bool) -> None:
-        trouble = "the publish check is broken: what is sent does not come back" if broken else None
+        trouble = "the publish check is broken: sent events are not confirmed" if broken else None
         if trouble and self.trouble is None:
             log.error(trouble, action="sweeper.check_broken")
         self.trouble = trouble

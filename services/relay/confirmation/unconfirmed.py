@@ -1,4 +1,4 @@
-"""Finds events that were sent and are not confirmed, and what proves them lost: always in bounded steps."""
+"""Finds sent and unconfirmed events, and proof of their loss, in bounded steps."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from uuid import UUID
 
 from event_trio.database.connections import Pool, transaction
 
-# Groups looked at in one statement, events of one group, and events returned.
+from ..group_sql import first_held_from
+
+# Groups examined in one statement, events of one group, and events returned.
 GROUPS = 500
 RUN = 200
 STEP = 1000
-# Of a group so many events are looked at for the first that was sent: those before it were returned, and go first.
+# Events of a group examined for the first sent one; events before it were returned and are sent first.
 FIRST = 4
-# Between two unpublished events so many are looked at for one that is published: others there are held.
+# Events between two unpublished ones that are examined for a published one; the others there are held.
 BETWEEN = 50
 WALK_FROM = (-1, "")
 LAST = 2**63 - 1
 
-# Groups are found by hopping through the index of what is unpublished, so what is published costs nothing, nor does a
-# group's long tail.
+# Groups are found by a skip scan through the index of unpublished events, so neither published events nor the long tail
+# of a group cost anything.
 HEADS = f"""
--- heads: of the next groups with unpublished events, the first event that was sent and is not confirmed
+-- heads: the first sent and unconfirmed event of each of the next groups with unpublished events
 WITH RECURSIVE hop(lane, subject, turn) AS (
     (SELECT e.lane, e.subject, 1 FROM outbox_event e
      WHERE (e.lane, e.subject) > ($1::smallint, $2::text) AND e.published_at IS NULL AND e.held_at IS NULL
@@ -50,17 +52,13 @@ FROM hop LEFT JOIN LATERAL (
 WHERE head.sent_at IS NOT NULL OR hop.turn = $3
 """  # noqa: S608 - constants only
 
-# FIFO gives the events of a group in the order in which they were sent. So if one came back that was sent later, those
-# before it that did not are lost. It is looked for only where something is missing between two unpublished events:
-# there, and behind the last, is what is published, the newest of it last. (Whether the group is held is asked as by the
-# read of heads: with `=`, a planner that sees most rows held in one group reads the whole table.)
+# FIFO delivers the events of a group in the order of sending. If an event is confirmed that was sent later, unconfirmed
+# events before it are lost. Confirmed events are searched only in the gaps between two unpublished events and behind
+# the last one, newest first.
 EVIDENCE = f"""
--- evidence: what came back of these groups: before their first unconfirmed event, and after it
+-- evidence: what is confirmed of these groups before and after their first unconfirmed event
 SELECT g.turn, run.looked, run.last, run.last_sent, run.proof, run.proven,
-       g.subject IS NOT DISTINCT FROM (
-           SELECT h.subject FROM outbox_event h WHERE h.held_at IS NOT NULL AND h.subject >= g.subject
-           ORDER BY h.subject, h.sequence LIMIT 1
-       ) AS held,
+       g.subject IS NOT DISTINCT FROM {first_held_from("g.subject")} AS held,
        extract(epoch FROM clock_timestamp() - before.published_at)::float8 AS moved
 FROM unnest($1::smallint[], $2::text[], $3::text[], $4::bigint[])
      WITH ORDINALITY AS g(lane, subject, source, sequence, turn)
@@ -94,9 +92,9 @@ CROSS JOIN LATERAL (
 ) AS run
 """  # noqa: S608 - constants only
 
-# Rows are locked in the order of their ids, as by everybody who updates rows.
+# Rows are locked in the order of their ids, as in all updates of several rows.
 RETURN = f"""
--- return: these events of these groups go again; a confirmation or another sending meanwhile leaves them alone
+-- return: send these events again, unless they were confirmed or sent again meanwhile
 WITH found AS (
     SELECT o.id, g.sent_until
     FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[])
@@ -123,7 +121,7 @@ RETURNING e.event_id
 
 @dataclass(frozen=True, slots=True)
 class UnconfirmedHead:
-    """The first event of its group that was sent, `age` seconds ago, and is not confirmed."""
+    """The first sent and unconfirmed event of its group, sent `age` seconds ago."""
 
     lane: int
     subject: str
@@ -136,7 +134,7 @@ class UnconfirmedHead:
 
 @dataclass(frozen=True, slots=True)
 class UnconfirmedPage:
-    """One step of a walk over all groups: what it found, and where it goes on, if it does."""
+    """One step of a walk over all groups: the heads found, and where the next step begins, if there is one."""
 
     found: tuple[UnconfirmedHead, ...]
     next: tuple[int, str] | None
@@ -144,10 +142,10 @@ class UnconfirmedPage:
 
 @dataclass(frozen=True, slots=True)
 class LossEvidence:
-    """What is known of a group from its first unconfirmed event on.
+    """Evidence about a group from its first unconfirmed event on.
 
-    The run looked at ends with `last`; events up to `proven` that were sent until `proof` are lost, if there are any.
-    `moved` is how long ago the event before the first came back.
+    The run examined ends with `last`. Events up to `proven` that were sent until `proof` are lost, if there are any.
+    `moved` is how many seconds ago the event before the first was confirmed.
     """
 
     looked: int
@@ -160,13 +158,13 @@ class LossEvidence:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the group has more unpublished events than were looked at."""
+        """Whether the group has more unpublished events than were examined."""
         return self.looked == RUN
 
 
 @dataclass(frozen=True, slots=True)
 class EventRange:
-    """Events of a group: by sequence, and sent until then."""
+    """Events of a group: by sequence, and by the latest time of sending."""
 
     head: UnconfirmedHead
     first: int
@@ -175,13 +173,13 @@ class EventRange:
 
 
 class Unconfirmed:
-    """Every call is one short transaction, and may raise what the database raises."""
+    """The queries of the sweeper. Every call is one short transaction and may raise what the database raises."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def heads(self, after: tuple[int, str]) -> UnconfirmedPage:
-        """The next groups behind that lane and subject."""
+        """Return the heads of the next groups after that lane and subject."""
         lane, subject = after
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(HEADS, lane, subject, GROUPS)
@@ -196,7 +194,7 @@ class Unconfirmed:
     async def evidence(
         self, heads: Sequence[UnconfirmedHead], starts: Sequence[int] | None = None
     ) -> list[LossEvidence]:
-        """What came back of these groups, looked for from the head on, or from a sequence behind it."""
+        """Return what is confirmed of these groups, from the head or from a later sequence."""
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(
                 EVIDENCE,

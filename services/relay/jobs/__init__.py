@@ -1,1 +1,1 @@
-"""Keeps the outbox small and its figures fresh."""
+"""Background jobs of the relay: each is a bounded step that one step loop repeats."""

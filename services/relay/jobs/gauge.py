@@ -1,25 +1,23 @@
-"""Measures the backlog now and then, for the figures."""
+"""Measures the backlog periodically for the metrics."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import structlog
 
-from event_trio.database.connections import DATABASE_FAULTS, Pool, transaction
-from event_trio.lifecycle import pause
+from event_trio.database.connections import Pool, transaction
+from event_trio.error_text import describe
 
 from ..metrics import RelayMetrics
 
 log = structlog.get_logger(__name__)
 
-EVERY_SECONDS = 5.0
-# A backlog of millions is not counted to its end every few seconds: only so many of the oldest are.
+# Counting stops at this many events, so that measuring a backlog of millions stays cheap.
 MOST = 10_000
 
 MEASURE = """
--- measure: of what is not published, the oldest up to a bound: how much waits, since when, and how much is unconfirmed
+-- measure: the oldest unpublished events up to a bound: unsent ones and the age of the oldest, and unconfirmed ones
 SELECT count(*) FILTER (WHERE e.sent_at IS NULL) AS pending,
        count(*) FILTER (WHERE e.sent_at IS NOT NULL) AS unconfirmed,
        extract(epoch FROM clock_timestamp() - min(e.recorded_at) FILTER (WHERE e.sent_at IS NULL))::float8 AS age
@@ -31,27 +29,28 @@ FROM (
 
 
 class BacklogGauge:
-    """Keeps the gauges of the outbox fresh."""
+    """Updates the gauges of the outbox."""
 
     name = "gauge"
+    rest_seconds = 5.0
+    busy_seconds = 0.0
 
     def __init__(self, pool: Pool, metrics: RelayMetrics, *, lanes: Callable[[], int]) -> None:
+        """`lanes` returns how many lanes this relay owns."""
         self._pool = pool
         self._metrics = metrics
         self._lanes = lanes
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Measure until asked to stop."""
-        while not stopping.is_set():
-            self._metrics.lanes.set(self._lanes())
-            try:
-                async with transaction(self._pool) as connection:
-                    row = await connection.fetchrow(MEASURE, MOST)
-            except DATABASE_FAULTS as error:
-                log.warning("cannot measure the backlog", action="gauge.failed", error=type(error).__name__)
-            else:
-                if row is not None:
-                    self._metrics.pending.set(row["pending"])
-                    self._metrics.unconfirmed.set(row["unconfirmed"])
-                    self._metrics.oldest.set(row["age"] or 0.0)
-            await pause(stopping, EVERY_SECONDS)
+    async def step(self) -> bool:
+        """Measure once."""
+        self._metrics.lanes.set(self._lanes())
+        async with transaction(self._pool) as connection:
+            row = await connection.fetchrow(MEASURE, MOST)
+        self._metrics.pending.set(row["pending"])
+        self._metrics.unconfirmed.set(row["unconfirmed"])
+        self._metrics.oldest.set(row["age"] or 0.0)
+        return False
+
+    def log_failure(self, error: BaseException) -> None:
+        """Log a measurement that failed."""
+        log.warning("cannot measure the backlog", action="gauge.failed", error=describe(error))

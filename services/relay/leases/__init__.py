@@ -1,1 +1,1 @@
-"""Shares the work among relays, and wakes them: leases on lanes, LISTEN and NOTIFY."""
+"""Shares the work among relays by leases on lanes, and wakes relays by LISTEN and NOTIFY."""

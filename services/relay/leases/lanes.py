@@ -1,6 +1,6 @@
-"""Shares the lanes out among the relays of one outbox: by leases, taken over when one dies, handed over when it leaves.
+"""Distributes the lanes (shards) among the relays of an outbox by leases, which expire when a relay dies.
 
-Leases only share the work. Order rests on sending the head of a group and nothing behind it, whoever does that.
+Leases only share the work. Order depends on sending only the head of each group, whichever relay sends it.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from event_trio.signals import Signals
 log = structlog.get_logger(__name__)
 
 BEAT = """
--- beat: say that this relay lives, by the database's clock, and for how long that holds
+-- beat: renew the heartbeat by the database's clock, with the length of the lease
 INSERT INTO outbox_relay (relay_id, lease_seconds) VALUES ($1, $2)
 ON CONFLICT (relay_id) DO UPDATE SET heartbeat_at = clock_timestamp(), lease_seconds = excluded.lease_seconds
 """
 
 FORGET_DEAD_RELAYS = """
--- forget_dead_relays: forget relays that died long ago; their lanes were free since their lease ran out
+-- forget_dead_relays: remove relays that died long ago; their lanes are free since their lease expired
 DELETE FROM outbox_relay WHERE heartbeat_at < clock_timestamp() - 10 * $1::float8 * interval '1 second'
 """
 
 ALIVE = """
--- alive: the relays whose lease holds, and for how many seconds it does
+-- alive: the relays with a valid lease, and for how many seconds it is valid
 SELECT relay_id, extract(epoch FROM heartbeat_at - clock_timestamp())::float8 + $1 AS remaining
 FROM outbox_relay WHERE heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second' ORDER BY relay_id
 """
 
 OWNED = """
--- owned: who owns which lane
+-- owned: the owner of each lane
 SELECT lane, owner, token FROM outbox_lane ORDER BY lane
 """
 
-# Rows of lanes, not of events: who claims other lanes at the same moment is not waited for.
+# SKIP LOCKED applies to lanes, not to events: concurrent claims do not wait for each other.
 CLAIM = """
--- claim: take lanes that nobody alive owns
+-- claim: take lanes without a live owner
 UPDATE outbox_lane SET owner = $1, token = token + 1
 WHERE lane IN (
     SELECT l.lane FROM outbox_lane l
@@ -61,18 +61,18 @@ UPDATE outbox_lane SET owner = NULL WHERE owner = $1 AND lane = ANY ($2::smallin
 """
 
 LEAVE = """
--- leave: this relay is no more
+-- leave: remove this relay
 DELETE FROM outbox_relay WHERE relay_id = $1
 """
 
 
 def share(rank: int, relays: int, lanes: int) -> int:
-    """How many lanes the relay of that rank (from 0) takes, so that all differ by one at the most."""
+    """Return how many lanes the relay of that rank (from 0) owns, so that shares differ by at most one."""
     return lanes // relays + (1 if rank < lanes % relays else 0)
 
 
 class Lanes:
-    """The lanes of this relay. A loop that renews its lease, claims what is free and gives up what is too much."""
+    """The lanes of this relay: a loop that renews the lease, claims free lanes and gives up surplus ones."""
 
     name = "lanes"
 
@@ -99,47 +99,47 @@ class Lanes:
         self._valid_until = 0.0
         self._left = False
         self._waker = Waker()
-        self.trouble: str | None = "the lease was not taken yet"
+        self.trouble: str | None = "the lease is not acquired yet"
         self._callbacks: list[Callable[[set[int]], None]] = []
 
     def owned(self) -> list[int]:
-        """The lanes that may be worked on now."""
+        """Return the lanes that this relay may work on now."""
         return [lane for lane in self._tokens if self.may_send(lane)]
 
     def may_send(self, lane: int) -> bool:
-        """Whether a call begun now for this lane ends before another relay can take the lane."""
+        """Return whether a call begun now for this lane ends before another relay can claim the lane."""
         return lane in self._tokens and lane not in self._leaving and self._clock.monotonic() < self._valid_until
 
     def owns(self, lane: int) -> bool:
-        """Whether the lane is ours as far as we know, be it that we are giving it up."""
+        """Return whether this relay owns the lane as far as it knows, even while giving it up."""
         return lane in self._tokens
 
     def token(self, lane: int) -> int:
-        """The token under which the lane is ours; -1, which fits no lane, when it is not."""
+        """Return the token under which this relay owns the lane; -1, which matches no lane, if it does not."""
         return self._tokens.get(lane, -1)
 
     def on_change(self, callback: Callable[[set[int]], None]) -> None:
-        """Have `callback` called with the lanes lost (none, when some were won) whenever the lanes change."""
+        """Call `callback` with the lost lanes (none if lanes were only won) whenever the lanes change."""
         self._callbacks.append(callback)
 
     def wake(self) -> None:
-        """Look at once, rather than at the next beat: another relay came, left or handed something over."""
+        """Check the lanes now: another relay came, left or handed lanes over."""
         self._waker.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Keep the lease and the balance until asked to stop. What is owned then is handed over by `leave`."""
+        """Renew the lease and balance the lanes until asked to stop. `leave` then hands the lanes over."""
         while not stopping.is_set():
             try:
                 next_look = await self._beat()
                 self.trouble = None
             except DATABASE_FAULTS as error:
                 log.warning("cannot renew the lease", action="lanes.renewal_failed", error=describe(error))
-                self.trouble = "the lease cannot be renewed: the database cannot be reached, or takes no changes"
+                self.trouble = "the lease cannot be renewed: the database is unreachable or read-only"
                 next_look = min(1.0, self._lease / 5)
             await self._waker.rest(stopping, next_look)
 
     async def leave(self) -> None:
-        """Hand every lane over, now; what was in flight should be done by then. To do so again does nothing."""
+        """Hand over all lanes, after the calls in flight have ended. A second call does nothing."""
         if self._left:
             return
         lanes = list(self._tokens)
@@ -151,7 +151,7 @@ class Lanes:
                 await connection.execute(f"NOTIFY {LANES_CHANNEL}")
         except DATABASE_FAULTS as error:
             log.warning(
-                "could not hand the lanes over; they are free when the lease ends",
+                "cannot hand over the lanes; they are free when the lease expires",
                 action="lanes.not_handed_over",
                 error=type(error).__name__,
             )
@@ -161,7 +161,7 @@ class Lanes:
         self._signals.emit("lanes.handed_over", relay_id=self._relay_id)
 
     async def _beat(self) -> float:
-        """Renew, claim, give up; returns in how many seconds to look again."""
+        """Renew the lease, claim and give up lanes; returns the seconds until the next renewal."""
         began = self._clock.monotonic()
         first = not self._tokens
         self._left = False
@@ -173,12 +173,12 @@ class Lanes:
             if first or surplus:
                 await connection.execute(FORGET_DEAD_RELAYS, self._lease)
                 await connection.execute(f"NOTIFY {LANES_CHANNEL}")
-        # Counted from before the statement went out, and less a call's length: whoever stops for a while between this
-        # line and the broker may be overtaken, which costs a duplicate and never the order.
+        # Counted from before the statement was sent, less the deadline of a call. A process that is suspended between
+        # this line and the call may lose the lane meanwhile, which can cost a duplicate but never the order.
         self._valid_until = began + self._lease - self._call
         self._change(tokens, lost=set(self._tokens) - set(tokens))
         expiries = [remaining for relay, remaining in alive.items() if relay != self._relay_id]
-        # Well before no call may begin any more, which with long calls is soon.
+        # Well before calls may no longer begin, which with long calls is soon.
         waits = [min(self._lease / 3, (self._lease - self._call) / 2), *(remaining + 0.01 for remaining in expiries)]
         if self._leaving:
             waits.append(0.05)

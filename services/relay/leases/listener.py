@@ -1,4 +1,4 @@
-"""Hears the doorbell: LISTEN on a connection of its own, and a probe that finds out when that has gone deaf."""
+"""Receives notifications of new events: LISTEN on a connection of its own, with a probe that detects its failure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ RETRY = Backoff(first=0.2, factor=2, cap=10.0, jitter=0.5)
 
 
 class OutboxListener:
-    """Wakes the relay when something was committed.
+    """Wakes the relay when an event was committed.
 
-    LISTEN needs a session, which a pooler in transaction mode does not give: it has a URL of its own. The probe is a
-    NOTIFY to itself, sent by another connection: a pooler in between, or a connection that is half open, accepts
-    everything and delivers nothing, except perhaps what the connection itself has sent.
+    LISTEN needs a session, which a transaction-mode pooler does not provide, so it may have a URL of its own. The probe
+    is a NOTIFY to itself from another connection, because a pooler or a half-open connection accepts LISTEN but
+    delivers nothing, except perhaps the notifications of the connection itself.
     """
 
     name = "listener"
@@ -54,7 +54,7 @@ class OutboxListener:
         self.trouble: str | None = "not connected yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Listen until asked to stop; without a connection the relay polls."""
+        """Listen until asked to stop. Without a connection the relay still polls."""
         failures = 0
         while not stopping.is_set():
             try:
@@ -69,8 +69,12 @@ class OutboxListener:
                 failures = 0
             except DATABASE_FAULTS as error:
                 failures += 1
-                self.trouble = f"the doorbell is deaf: {type(error).__name__}"
-                log.warning("the doorbell is deaf; polling goes on", action="listener.deaf", error=type(error).__name__)
+                self.trouble = f"notifications are not received: {type(error).__name__}"
+                log.warning(
+                    "notifications are not received; the relay polls",
+                    action="listener.deaf",
+                    error=type(error).__name__,
+                )
                 await pause(stopping, RETRY.delay(failures))
             finally:
                 connection.terminate()
@@ -88,7 +92,7 @@ class OutboxListener:
             if self.trouble is not None:
                 self.trouble = None
                 self._signals.emit("listener.listening")
-                # What rang while nobody listened is found now.
+                # Events committed before the LISTEN are read now.
                 self._notify()
             await pause(stopping, self._probe_every)
 

@@ -1,1 +1,1 @@
-"""What operators see and change, and the loops that carry it out in bounded steps."""
+"""The operations and views of operators."""

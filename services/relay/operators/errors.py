@@ -1,4 +1,4 @@
-"""What an operator is told when something cannot be done."""
+"""Errors of operations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from event_trio.errors import EventTrioError
 
 
 class NotInOutbox(EventTrioError):
-    """There is no such thing in this outbox."""
+    """The outbox has no such event, group or replay."""
 
 
 class OperationRefused(EventTrioError):
-    """The outbox's state does not allow this, or not yet; `retry_after` is in seconds."""
+    """The state of the outbox does not allow the operation, or not yet; `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)

@@ -1,74 +1,17 @@
-"""Takes the rest of a held group out of the way, in bounded steps, so that no read stumbles over it again and again."""
+"""Statements of operators that hold groups, with or without waiting events, and that release them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
-import structlog
-
-from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
-from event_trio.lifecycle import pause
-from event_trio.signals import Signals
-
-from ..metrics import RelayMetrics
-
-log = structlog.get_logger(__name__)
-
-STEP = 1000
-EVERY_SECONDS = 5.0
-BETWEEN_STEPS_SECONDS = 0.02
-LANE = 0
-
-# A group is held as soon as one of its events is; those behind it leave the pending index here.
-HOLD_THE_REST = """
--- hold_the_rest: pending events of groups of which one is held already
-WITH RECURSIVE held(subject, lane, event_id) AS (
-    (SELECT e.subject, e.lane, e.event_id FROM outbox_event e WHERE e.held_at IS NOT NULL
-     ORDER BY e.subject, e.sequence LIMIT 1)
-    UNION ALL
-    SELECT next.subject, next.lane, next.event_id FROM held CROSS JOIN LATERAL (
-        SELECT e.subject, e.lane, e.event_id FROM outbox_event e
-        WHERE e.held_at IS NOT NULL AND e.subject > held.subject ORDER BY e.subject, e.sequence LIMIT 1
-    ) AS next
-), rest AS (
-    SELECT pending.id, held.event_id FROM held CROSS JOIN LATERAL (
-        SELECT e.id FROM outbox_event e
-        WHERE e.lane = held.lane AND e.subject = held.subject AND e.published_at IS NULL AND e.held_at IS NULL
-          AND e.sent_at IS NULL
-        LIMIT $1
-    ) AS pending
-    WHERE NOT EXISTS (SELECT FROM outbox_release r WHERE r.subject = held.subject)
-    LIMIT $1
-)
-UPDATE outbox_event e SET held_at = clock_timestamp(), held_reason = 'behind ' || rest.event_id
-FROM rest WHERE e.id = rest.id AND e.sent_at IS NULL AND e.held_at IS NULL
-"""
-
-# What comes to a group that an operator holds, of which nothing waited before.
-HOLD_ARRIVED = """
--- hold_arrived: pending events of groups that an operator holds
-UPDATE outbox_event e
-SET held_at = clock_timestamp(), held_reason = 'held by ' || h.held_by || ': ' || h.reason
-FROM outbox_hold h
-WHERE h.subject = e.subject AND e.sent_at IS NULL AND e.held_at IS NULL AND e.id = ANY (ARRAY(
-    SELECT pending.id FROM outbox_hold h CROSS JOIN LATERAL (
-        SELECT e.id FROM outbox_event e
-        WHERE e.lane = h.lane AND e.subject = h.subject AND e.published_at IS NULL AND e.held_at IS NULL
-          AND e.sent_at IS NULL
-        LIMIT $1
-    ) AS pending
-    LIMIT $1
-))
-"""
+from event_trio.database.connections import Connection
+from event_trio.outbox.notifier import LANES_CHANNEL
 
 PLACE = """
--- place: an operator holds a group, whether or not anything of it waits; nothing when it is held so already
+-- place: hold a group, whether or not it has waiting events; no row if an operator holds it already
 INSERT INTO outbox_hold (subject, held_by, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING subject
 """
 
 LIFT = """
--- lift: an operator no longer holds a group
+-- lift: remove an operator's hold on a group
 DELETE FROM outbox_hold WHERE subject = $1 RETURNING subject
 """
 
@@ -77,82 +20,109 @@ PLACED = """
 SELECT held_by, reason FROM outbox_hold WHERE subject = $1
 """
 
-# Whoever holds or releases in steps takes this first: a group that is just being let go must not be held again by a
-# look at it that is a moment old.
-TAKE_TURN = """
--- take_turn: wait until nobody else holds or releases groups in steps
-SELECT FROM outbox_control FOR NO KEY UPDATE
+HOLD_FIRST = """
+-- hold_first: the first unsent events of a group; a relay holds the others later
+WITH first AS (
+    SELECT e.id FROM outbox_event e
+    WHERE e.lane = $1 AND e.subject = $2 AND e.published_at IS NULL AND e.held_at IS NULL AND e.sent_at IS NULL
+    ORDER BY e.sequence LIMIT $4
+), locked AS (
+    SELECT e.id FROM outbox_event e JOIN first USING (id) WHERE e.sent_at IS NULL AND e.held_at IS NULL
+    ORDER BY e.id FOR NO KEY UPDATE OF e
+)
+UPDATE outbox_event e SET held_at = clock_timestamp(), held_reason = $3 FROM locked WHERE e.id = locked.id
 """
 
-# The first held group behind another: one of which an event is held, or which an operator holds.
-NEXT_HELD = """least(
-    (SELECT e.subject FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject > {after}
-     ORDER BY e.subject LIMIT 1),
-    (SELECT h.subject FROM outbox_hold h WHERE h.subject > {after} ORDER BY h.subject LIMIT 1)
-)"""
+HELD_HEAD = """
+-- held_head: the first held event of a group, and why it is held
+SELECT e.held_reason, e.held_behind FROM outbox_event e
+WHERE e.held_at IS NOT NULL AND e.subject = $1 ORDER BY e.sequence LIMIT 1
+"""
 
-COUNT_HELD = f"""
--- count_held: groups that wait for a person
-WITH RECURSIVE held(subject) AS (
-    SELECT {NEXT_HELD.format(after="''")}
-    UNION ALL
-    SELECT {NEXT_HELD.format(after="held.subject")} FROM held WHERE held.subject IS NOT NULL
+OTHER_CAUSE = """
+-- other_cause: whether an event of a group, among the first, is held for a reason of its own
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT e.held_behind FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = $1
+        ORDER BY e.sequence LIMIT 100
+    ) AS first WHERE first.held_behind IS NULL
 )
-SELECT count(held.subject) FROM held
-"""  # noqa: S608 - constants only
+"""
+
+INHERIT = """
+-- inherit: the first event that stays held takes over the reason
+UPDATE outbox_event SET held_reason = $2, held_behind = NULL WHERE id = (
+    SELECT e.id FROM outbox_event e WHERE e.held_at IS NOT NULL AND e.subject = $1 ORDER BY e.sequence LIMIT 1
+)
+"""
+
+REQUEST_RELEASE = """
+-- request_release: let a relay release a held group; no row if that was requested already
+INSERT INTO outbox_release (subject, requested_by) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING subject
+"""
+
+CANCEL_RELEASE = """
+-- cancel_release: keep a group held; waits for a step in progress
+DELETE FROM outbox_release WHERE subject = $1 RETURNING subject
+"""
+
+# More than a relay takes of a group in one read: an event that a relay has read may still be sent, which ends its hold.
+HELD_AT_ONCE = 100
 
 
-def reason(actor: str, why: str) -> str:
-    """What an event is held for that an operator holds."""
+def reason_of(actor: str, why: str) -> str:
+    """Return the text that an operator's hold leaves as the reason of each held event."""
     return f"held by {actor}: {why}"
 
 
 async def place(connection: Connection, subject: str, *, actor: str, why: str) -> bool:
-    """Hold a group, in the caller's transaction; False when an operator holds it already."""
+    """Hold a group in the caller's transaction; False if an operator holds it already."""
     return await connection.fetchval(PLACE, subject, actor, why) is not None
 
 
 async def lift(connection: Connection, subject: str) -> bool:
-    """Hold a group no longer, in the caller's transaction; False when no operator holds it."""
+    """Remove an operator's hold in the caller's transaction; False if there is none."""
     return await connection.fetchval(LIFT, subject) is not None
 
 
 async def placed(connection: Connection, subject: str) -> str | None:
-    """Why an operator holds the group, or None."""
+    """Return why an operator holds the group, or None."""
     row = await connection.fetchrow(PLACED, subject)
-    return reason(row["held_by"], row["reason"]) if row else None
+    return reason_of(row["held_by"], row["reason"]) if row else None
 
 
-class Holds:
-    """Follows up on held groups; the relay that owns one certain lane does it for all."""
+async def hold_first(connection: Connection, subject: str, lane: int, reason: str) -> int:
+    """Hold the first unsent events of a group in the caller's transaction; returns how many."""
+    status: str = await connection.execute(HOLD_FIRST, lane, subject, reason, HELD_AT_ONCE)
+    return int(status.rpartition(" ")[2])
 
-    name = "holds"
 
-    def __init__(self, pool: Pool, *, may_work: Callable[[int], bool], metrics: RelayMetrics, signals: Signals) -> None:
-        self._pool = pool
-        self._may_work = may_work
-        self._metrics = metrics
-        self._signals = signals
+async def held_because(connection: Connection, subject: str) -> str | None:
+    """Return why the first held event of a group is held; None if no event of the group is held."""
+    row = await connection.fetchrow(HELD_HEAD, subject)
+    if row is None:
+        return None
+    return row["held_reason"] or f"behind {row['held_behind']}"
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Follow up until asked to stop."""
-        while not stopping.is_set():
-            moved = 0
-            if self._may_work(LANE):
-                try:
-                    moved = await self.hold_the_rest()
-                except DATABASE_FAULTS as error:
-                    log.warning("cannot follow up on holds", action="holds.failed", error=type(error).__name__)
-            await pause(stopping, BETWEEN_STEPS_SECONDS if moved >= STEP else EVERY_SECONDS)
 
-    async def hold_the_rest(self) -> int:
-        """One step; returns how many events were held behind another."""
-        async with transaction(self._pool) as connection:
-            await connection.execute(TAKE_TURN)
-            statuses = [await connection.execute(statement, STEP) for statement in (HOLD_THE_REST, HOLD_ARRIVED)]
-            groups: int = await connection.fetchval(COUNT_HELD)
-        self._metrics.held_groups.set(groups)
-        moved = sum(int(status.rpartition(" ")[2]) for status in statuses)
-        if moved:
-            self._signals.emit("holds.moved", events=moved)
-        return moved
+async def has_other_cause(connection: Connection, subject: str) -> bool:
+    """Return whether a group has an event that is held for a reason of its own."""
+    found: bool = await connection.fetchval(OTHER_CAUSE, subject)
+    return found
+
+
+async def inherit(connection: Connection, subject: str, reason: str) -> None:
+    """Give the first held event of a group a reason of its own, in the caller's transaction."""
+    await connection.execute(INHERIT, subject, reason)
+
+
+async def request_release(connection: Connection, subject: str, *, actor: str) -> bool:
+    """Request a release in the caller's transaction; False if it was requested already."""
+    requested = await connection.fetchval(REQUEST_RELEASE, subject, actor)
+    await connection.execute(f"NOTIFY {LANES_CHANNEL}")
+    return requested is not None
+
+
+async def cancel_release(connection: Connection, subject: str) -> bool:
+    """Cancel a requested release in the caller's transaction; False if there is none."""
+    return await connection.fetchval(CANCEL_RELEASE, subject) is not None

@@ -1,4 +1,4 @@
-"""Looks at an outbox as a whole: how much waits, who works on it, whether it is paused or replays."""
+"""Queries of the outbox as a whole: the backlog, relays and lanes, pauses, replays, the audit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import asyncpg
 from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
 from event_trio.database.probe import ask
 
+from ..group_sql import COUNT_HELD_GROUPS
 from ..jobs.gauge import MEASURE, MOST
 from ..publishing.outbox_reader import why_unreadable
-from . import audit
-from .message_groups import COUNT_HELD, GROUPS_COUNTED
-from .views import AuditEntry, Count, Lane, OutboxStatus, Pause, RelayState, Replay
+from . import audit_history
+from .message_groups import GROUPS_COUNTED
+from .views import AuditEntryView, CountView, LaneView, PauseView, RelayView, ReplayView, StatusView
 
 CONTROL = """
--- control: whether all is paused
+-- control: the pause, if there is one
 SELECT paused_at, paused_by, paused_reason FROM outbox_control
 """
 
 PAUSED = """
--- paused: who paused all, since when and why
+-- paused: who paused the outbox, when and why
 SELECT format('paused by %s since %sZ: %s', paused_by, to_char(paused_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
               paused_reason)
 FROM outbox_control WHERE paused_at IS NOT NULL
 """
 
 REPLAYS = """
--- replays: one by its number, or the unfinished one whose turn it is
+-- replays: one by its number, or the oldest unfinished one
 SELECT id, requested_at, requested_by, reason, criteria, replayed, finished_at, cancelled_at, cancelled_by,
        coalesce(
            extract(epoch FROM after_at - from_at) / nullif(extract(epoch FROM until_at - from_at), 0),
@@ -39,7 +40,7 @@ FROM outbox_replay WHERE CASE WHEN $1::bigint IS NULL THEN finished_at IS NULL E
 """
 
 RELAYS = """
--- relays: who works on this outbox
+-- relays: the relays of this outbox
 SELECT r.relay_id, r.started_at, r.heartbeat_at,
        r.heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second' AS alive,
        extract(epoch FROM clock_timestamp() - r.heartbeat_at)::float8 AS silent_seconds, r.lease_seconds,
@@ -48,7 +49,7 @@ FROM outbox_relay r ORDER BY r.started_at, r.relay_id
 """
 
 LANES = """
--- lanes: who owns which
+-- lanes: the owner of each lane
 SELECT l.lane, l.owner, l.token,
        coalesce(r.heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second', false) AS owner_alive
 FROM outbox_lane l LEFT JOIN outbox_relay r ON r.relay_id = l.owner ORDER BY l.lane
@@ -56,80 +57,71 @@ FROM outbox_lane l LEFT JOIN outbox_relay r ON r.relay_id = l.owner ORDER BY l.l
 
 
 class Overview:
-    """Reads, and changes nothing. Every call but `paused` may raise what the database raises."""
+    """Read-only queries. Every call except `paused` may raise what the database raises."""
 
     def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
         self._pool = pool
         self._lease_seconds = lease_seconds
 
-    async def status(self) -> OutboxStatus:
-        """The outbox as a whole."""
+    async def status(self) -> StatusView:
+        """Return the state of the outbox."""
         async with transaction(self._pool) as connection:
             measured = await connection.fetchrow(MEASURE, MOST)
-            held: int = await connection.fetchval(COUNT_HELD, "", GROUPS_COUNTED)
+            held: int = await connection.fetchval(COUNT_HELD_GROUPS, "", GROUPS_COUNTED)
             relays = await connection.fetch(RELAYS, self._lease_seconds)
             control = await connection.fetchrow(CONTROL)
             replay = await connection.fetchrow(REPLAYS, None)
         pending, unconfirmed = measured["pending"], measured["unconfirmed"]
         cut = pending + unconfirmed >= MOST
-        return OutboxStatus(
-            pending=Count(pending, cut),
-            unconfirmed=Count(unconfirmed, cut),
+        return StatusView(
+            pending=CountView(value=pending, at_least=cut),
+            unconfirmed=CountView(value=unconfirmed, at_least=cut),
             oldest_pending_seconds=measured["age"],
-            held_groups=Count.up_to(GROUPS_COUNTED, held),
+            held_groups=CountView.up_to(GROUPS_COUNTED, held),
             relays=sum(row["alive"] for row in relays),
             paused=_pause(control),
             replay=_replay(replay),
         )
 
     async def paused(self) -> str | None:
-        """That all is paused, since when, by whom and why, or why that is not known; None when it is not paused."""
+        """Return who paused the outbox, when and why, or why that is unknown; None if it is not paused."""
         try:
             async with acquire(self._pool) as connection:
                 found = await ask(connection, PAUSED)
         except DATABASE_FAULTS as error:
-            # The check of the outbox meets the same, and logs it.
+            # The outbox check fails in the same way and logs it.
             return why_unreadable(error)
         return " ".join(found[0][0].split()) if found else None
 
-    async def lanes(self) -> tuple[list[RelayState], list[Lane]]:
-        """The relays of this outbox, and every lane with its owner."""
+    async def lanes(self) -> tuple[list[RelayView], list[LaneView]]:
+        """Return the relays of this outbox, and every lane with its owner."""
         async with transaction(self._pool) as connection:
             lanes = await connection.fetch(LANES, self._lease_seconds)
-            # After the lanes: whoever owns one was there before.
+            # Read after the lanes, so that every owner is included.
             relays = await connection.fetch(RELAYS, self._lease_seconds)
-        return [RelayState(**dict(row)) for row in relays], [Lane(**dict(row)) for row in lanes]
+        return [RelayView(**dict(row)) for row in relays], [LaneView(**dict(row)) for row in lanes]
 
-    async def replay(self, id: int) -> Replay | None:
-        """A replay by its number."""
+    async def replay(self, id: int) -> ReplayView | None:
+        """Return a replay by its number."""
         async with transaction(self._pool) as connection:
             return _replay(await connection.fetchrow(REPLAYS, id))
 
     async def audit(
         self, *, before: int | None, subject: str | None, event_id: UUID | None, limit: int
-    ) -> list[AuditEntry]:
-        """What was changed, newest first, before the entry of that number."""
-        return await audit.page(self._pool, before=before, subject=subject, event_id=event_id, limit=limit)
+    ) -> list[AuditEntryView]:
+        """Return audit entries, newest first, before the entry of that number."""
+        return await audit_history.page(self._pool, before=before, subject=subject, event_id=event_id, limit=limit)
 
 
-def _pause(row: asyncpg.Record | None) -> Pause | None:
+def _pause(row: asyncpg.Record | None) -> PauseView | None:
     if row is None or row["paused_at"] is None:
         return None
-    return Pause(row["paused_at"], row["paused_by"], row["paused_reason"])
+    return PauseView(at=row["paused_at"], by=row["paused_by"], reason=row["paused_reason"])
 
 
-def _replay(row: asyncpg.Record | None) -> Replay | None:
+def _replay(row: asyncpg.Record | None) -> ReplayView | None:
     if row is None:
         return None
-    return Replay(
-        id=row["id"],
-        requested_at=row["requested_at"],
-        requested_by=row["requested_by"],
-        reason=row["reason"],
-        criteria=json.loads(row["criteria"]),
-        replayed=row["replayed"],
-        progress=1.0 if row["finished_at"] and not row["cancelled_at"] else max(0.0, min(1.0, row["progress"])),
-        finished_at=row["finished_at"],
-        cancelled_at=row["cancelled_at"],
-        cancelled_by=row["cancelled_by"],
-    )
+    finished = row["finished_at"] and not row["cancelled_at"]
+    progress = 1.0 if finished else max(0.0, min(1.0, row["progress"]))
+    return ReplayView(**{**dict(row), "criteria": json.loads(row["criteria"]), "progress": progress})

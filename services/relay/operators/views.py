@@ -1,17 +1,17 @@
-"""What an operator is told about an outbox."""
+"""What operators see of an outbox: the models that queries return and the API answers with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict, Field
 
-class State(StrEnum):
-    """How far an event is."""
+
+class EventState(StrEnum):
+    """The state of an event."""
 
     RECORDED = "recorded"
     SENT = "sent"
@@ -20,130 +20,134 @@ class State(StrEnum):
     DISCARDED = "discarded"
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many there are, counted up to a bound; beyond it there may be more."""
+class View(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CountView(View):
+    """A number, counted up to a bound."""
 
     value: int
-    at_least: bool
+    at_least: bool = Field(description="Counting stopped at a bound; the real number may be higher.")
 
     @classmethod
-    def up_to(cls, bound: int, counted: int) -> Count:
-        """A count that was cut off at `bound`."""
-        return cls(counted, counted >= bound)
+    def up_to(cls, bound: int, counted: int) -> CountView:
+        """A count that stopped at `bound`."""
+        return cls(value=counted, at_least=counted >= bound)
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Somebody stopped the outbox."""
+class PauseView(View):
+    """A pause of the outbox by an operator."""
 
     at: datetime
     by: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A replay and how far it is; `progress` goes from 0 to 1."""
+class ReplayView(View):
+    """A replay and its progress."""
 
     id: int
     requested_at: datetime
     requested_by: str
     reason: str
-    criteria: Mapping[str, str]
-    replayed: int
-    progress: float
-    finished_at: datetime | None
+    criteria: dict[str, str]
+    replayed: int = Field(description="Events returned to their lanes so far.")
+    progress: float = Field(ge=0, le=1)
+    finished_at: datetime | None = Field(description="When the replay finished or was cancelled.")
     cancelled_at: datetime | None
     cancelled_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxStatus:
-    """The outbox as a whole; `oldest_pending_seconds` is None when nothing waits."""
+class StatusView(View):
+    """The state of the outbox."""
 
-    pending: Count
-    unconfirmed: Count
-    oldest_pending_seconds: float | None
-    held_groups: Count
-    relays: int
-    paused: Pause | None
-    replay: Replay | None
+    pending: CountView = Field(
+        description="Unsent events among the oldest 10,000 not published; held events are not counted."
+    )
+    unconfirmed: CountView = Field(
+        description="Sent events not yet seen on the publish check, among the oldest 10,000 not published."
+    )
+    oldest_pending_seconds: float | None = Field(
+        description="Age of the oldest unsent event; null if there is none among them."
+    )
+    held_groups: CountView
+    relays: int = Field(description="Relays whose lease is valid.")
+    paused: PauseView | None
+    replay: ReplayView | None = Field(
+        description="The oldest unfinished replay; meanwhile no new events of the groups it concerns are sent."
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A lane and whose it is; an owner that is not alive has lost it to whoever claims it next."""
+class LaneView(View):
+    """A lane (shard) and its owner."""
 
     lane: int
     owner: UUID | None
-    owner_alive: bool
-    token: int
+    owner_alive: bool = Field(description="Whether the owner's lease is valid; if not, any relay may claim the lane.")
+    token: int = Field(description="Increases with every change of the owner.")
 
 
-@dataclass(frozen=True, slots=True)
-class RelayState:
+class RelayView(View):
     """A relay of this outbox."""
 
     relay_id: UUID
     started_at: datetime
     heartbeat_at: datetime
-    alive: bool
-    silent_seconds: float
-    lease_seconds: float
-    lanes: int
+    alive: bool = Field(description="Whether its lease is valid; if not, other relays may claim its lanes.")
+    silent_seconds: float = Field(description="Seconds since its last heartbeat, by the database's clock.")
+    lease_seconds: float = Field(description="After this many seconds without a heartbeat the lease expires.")
+    lanes: int = Field(description="Lanes that it owns.")
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingEvent:
+class WaitingEventView(View):
     """An event that is not published yet."""
 
     event_id: UUID
     sequence: int
     type: str
-    state: State
+    state: EventState
     recorded_at: datetime
     sent_at: datetime | None
     held_at: datetime | None
-    held_reason: str | None
-    attempts: int
+    held_reason: str | None = Field(description="Why it is held; null if it is held only behind another event.")
+    held_behind: UUID | None = Field(description="The held event behind which it is held.")
+    attempts: int = Field(description="Failed attempts to send it; a successful attempt is not counted.")
     last_error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldGroup:
-    """A group that waits for a person, and why; `cause` is the event for which it is held, if it is one.
-
-    It has no head when an operator holds it and nothing of it was recorded since.
-    """
+class HeldGroupView(View):
+    """A message group that is held until an operator decides."""
 
     subject: str
     lane: int
-    head: UUID | None
+    head: UUID | None = Field(description="Its first held event; null if the group is held and has no waiting event.")
     head_sequence: int | None
     head_type: str | None
-    cause: UUID | None
+    cause: UUID | None = Field(description="The event because of which the group is held.")
     reason: str
     since: datetime
-    behind: Count
-    releasing: bool
+    behind: CountView = Field(description="Events behind the first.")
+    releasing: bool = Field(description="Whether an operator released the group and a relay is still releasing it.")
 
 
-@dataclass(frozen=True, slots=True)
-class GroupState:
-    """What of a group is not published yet, by sequence; `published_to` is the last number when nothing waits."""
+class GroupView(View):
+    """The unpublished events of a group by sequence, up to a bound."""
 
     subject: str
     lane: int
     owner: UUID | None
-    held: HeldGroup | None
-    events: tuple[WaitingEvent, ...]
-    published_to: int | None = None
+    held: HeldGroupView | None
+    events: tuple[WaitingEventView, ...] = Field(description="Empty if all events of the group are published.")
+    published_to: int | None = Field(
+        None, description="The sequence number of the last published event, if no event waits."
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who changed what, and why."""
+class AuditEntryView(View):
+    """A change by an operator or by a relay, and the reason for it."""
 
     id: int
     at: datetime
@@ -152,35 +156,37 @@ class AuditEntry:
     reason: str
     subject: str | None
     event_id: UUID | None
-    details: Mapping[str, Any]
+    details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class EventLife:
-    """All that is known of one event but its payload, which may be personal."""
+class OutboxEventView(View):
+    """Everything known about an event except its payload, which may be personal data."""
 
     event_id: UUID
     source: str
     subject: str
     sequence: int
     type: str
-    state: State
+    state: EventState
     lane: int
-    owner: UUID | None
+    owner: UUID | None = Field(description="The relay that owns its lane.")
     recorded_at: datetime
-    first_sent_at: datetime | None
-    sent_at: datetime | None
-    first_published_at: datetime | None
-    published_at: datetime | None
+    first_sent_at: datetime | None = Field(description="When the broker first accepted it.")
+    sent_at: datetime | None = Field(description="When the broker last accepted it; null while it is to be sent again.")
+    first_published_at: datetime | None = Field(description="When it was first seen on the publish check.")
+    published_at: datetime | None = Field(
+        description="When it was last seen on the publish check; null while it is to be sent again."
+    )
     held_at: datetime | None
     discarded_at: datetime | None
-    held_reason: str | None
-    attempts: int
-    republished: int
+    held_reason: str | None = Field(description="Why it is held; null if it is held only behind another event.")
+    held_behind: UUID | None = Field(description="The held event behind which it is held.")
+    attempts: int = Field(description="Failed attempts to send it; a successful attempt is not counted.")
+    republished: int = Field(description="How often it was returned to its lane to be sent again.")
     last_error: str | None
     broker_message_id: str | None
     correlation_id: str | None
     causation_id: str | None
-    size: int
-    attributes: Mapping[str, str]
-    audit: tuple[AuditEntry, ...]
+    size: int = Field(description="Bytes that count against the broker's limit.")
+    attributes: dict[str, str]
+    audit: tuple[AuditEntryView, ...]

@@ -1,6 +1,6 @@
-"""Which event may go next: the head of each group and nothing behind it, groups in turn, in full batches.
+"""Chooses the next events to send: the head of each group and nothing behind it, groups in turn, in full batches.
 
-Everything here is arithmetic on what was read from the outbox: no database, no broker, no clock of its own.
+It works on events read from the outbox, without a database, a broker or a clock.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from event_trio.outbox.limits import DEFAULT_BYTES
 from .group_backoff import GroupBackoff
 from .pending_event import PendingEvent as PendingEvent
 
-# AWS: API_PublishBatch: ten entries, and in all, attributes included, as many bytes as the topic takes for one.
+# AWS: API_PublishBatch: at most ten entries, which together may have as many bytes as one message of the topic.
 BATCH_ENTRIES = 10
 
 
 class NextEventAfter(StrEnum):
-    """When the next event of a group may go."""
+    """When the next event of a group may be sent: after the acknowledgement, or after the confirmation."""
 
     ACKNOWLEDGED = "acknowledged"
     CONFIRMED = "confirmed"
@@ -40,18 +40,18 @@ class _Group:
     more: bool = False
 
 
-# What was read so long ago is read again rather than sent: an operator may have held or discarded it since, and who
-# discards waits that long (and a call's deadline) for whatever may still be under way.
+# Events read longer ago are read again instead of sent, because an operator may have held or discarded them since. A
+# discard waits this long, and for the deadline of a call.
 FRESH_SECONDS = 5.0
-# So many groups whose calls came to nothing are remembered.
+# How many groups whose calls did not succeed are remembered.
 MOST_DEPRIORITIZED = 1000
 
 
 class Backlog:
-    """The events in hand. A group is in it as long as anything of it waits, is in flight or is not yet recorded.
+    """The events in memory, by group. A group stays in it while it has events that wait, are in flight or unrecorded.
 
-    A group that is in it must not be read again (`excluded`): what was acknowledged but not recorded would look unsent.
-    A group is in `_ready` or `_paused` only while it is in `_groups` and something of it waits.
+    Such a group is excluded from reads, because an event that is acknowledged but not recorded looks unsent.
+    A group is in `_ready` or `_paused` only while it is in `_groups` and has waiting events.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Backlog:
         batch_bytes: int = DEFAULT_BYTES,
         random: Callable[[], float] = random.random,
     ) -> None:
-        """`batch_bytes` is the most that one call may carry: the topic's `MaximumMessageSize`."""
+        """`batch_bytes` is the most bytes of one call: the topic's `MaximumMessageSize`."""
         self._next_event_after = next_event_after
         self._batch_bytes = batch_bytes
         self._random = random
@@ -75,22 +75,22 @@ class Backlog:
 
     @property
     def waiting(self) -> int:
-        """How many events in hand have not been sent."""
+        """How many events in memory have not been sent."""
         return self._waiting
 
     @property
     def in_hand(self) -> int:
-        """How many groups are in hand, and so not read again."""
+        """How many groups are in memory."""
         return len(self._groups)
 
     @property
     def ready(self) -> int:
-        """How many groups have an event that may go, if their lane may."""
+        """How many groups have an event that may be sent, if their lane allows it."""
         return len(self._ready)
 
     @property
     def wants_more(self) -> bool:
-        """Whether a group has probably more events to read, and only waits until what was sent of it is recorded."""
+        """Whether a group probably has more events, which can be read once its sent events are recorded."""
         return any(g.more and not g.waiting and g.in_flight is None and g.unrecorded for g in self._groups.values())
 
     @property
@@ -99,7 +99,7 @@ class Backlog:
         return len(self._backoff)
 
     def counts(self) -> dict[str, int]:
-        """The sizes of all that is kept, to show that it is bounded."""
+        """Return the sizes of everything kept in memory; tests check that they are bounded."""
         return {
             "groups": len(self._groups),
             "ready": len(self._ready),
@@ -111,25 +111,25 @@ class Backlog:
         }
 
     def excluded(self, now: float) -> list[str]:
-        """The groups not to be read: those in hand, and those whose wait is not over."""
+        """Return the groups not to be read: those in memory, and those whose delay is not over."""
         return [*self._groups, *self._backoff.waiting(now)]
 
     def busy(self, lane: int) -> bool:
-        """Whether anything of that lane is in flight or not yet recorded."""
+        """Return whether the lane has events in flight or unrecorded."""
         return any(g.lane == lane and (g.in_flight or g.unrecorded) for g in self._groups.values())
 
     def next_retry_at(self, now: float) -> float | None:
-        """When the next backing_off group may be read again, if one rests."""
+        """Return when the next failed group may be read again, or None."""
         return self._backoff.next_expiry(now)
 
     def next_resume_at(self, now: float) -> float | None:
-        """When the next throttled group may go on, if one waits for that."""
+        """Return when the next throttled group may continue, or None."""
         return min((until for until in self._paused.values() if until > now), default=None)
 
     def load(self, events: Iterable[PendingEvent], read_at: float, *, window: int = 0) -> None:
-        """Take in events: per group in sequence order, from its head on; `read_at` is when reading began.
+        """Add events: per group in sequence order, from its head; `read_at` is when reading began.
 
-        A group of which the read took `window` events has probably more. Whose last call came to nothing goes last.
+        A group with `window` events probably has more. Groups whose last call did not succeed are sent last.
         """
         fresh: set[str] = set()
         for event in events:
@@ -149,7 +149,10 @@ class Backlog:
                 self._ready[subject] = None
 
     def take(self, may_send: Callable[[int], bool], now: float) -> list[PendingEvent]:
-        """The next batch, at most one event of a group; `may_send` asks for a lane. What is at fault is left out."""
+        """Take the next batch, at most one event of a group. `may_send` is asked for each lane.
+
+        Invalid events are left out; see `take_unsendable`.
+        """
         for subject in [s for s, until in self._paused.items() if until <= now]:
             del self._paused[subject]
             self._ready[subject] = None
@@ -179,19 +182,19 @@ class Backlog:
             room -= head.size
             if group.isolated:
                 break
-        # Whoever did not fit goes first next time.
+        # Groups that did not fit are first next time.
         for subject in reversed(put_back):
             self._ready[subject] = None
             self._ready.move_to_end(subject, last=False)
         return batch
 
     def take_unsendable(self) -> list[PendingEvent]:
-        """The heads of groups that came to their turn and cannot be sent; they are in flight, to be held."""
+        """Take the invalid heads of groups whose turn has come; they count as in flight until they are held."""
         taken, self._unsendable = self._unsendable, []
         return taken
 
     def accepted(self, event: PendingEvent) -> None:
-        """The broker has it: it must be recorded, and its group may go on as the release says."""
+        """The broker accepted the event: it must be recorded, and its group continues as `next_event_after` says."""
         group = self._groups[event.subject]
         group.in_flight = None
         group.unrecorded += 1
@@ -200,13 +203,13 @@ class Backlog:
         self._backoff.end(event.subject)
         self._deprioritized.clear()
         if self._next_event_after is NextEventAfter.CONFIRMED:
-            # What comes next is read again once the outbox says that this one is published.
+            # The next event is read once this one is published.
             self._forget_waiting(event.subject)
         elif group.waiting:
             self._ready[event.subject] = None
 
     def recorded(self, event: PendingEvent) -> None:
-        """The outbox knows that it was sent."""
+        """The acknowledgement of the event is recorded."""
         group = self._groups[event.subject]
         group.unrecorded -= 1
         self._forget_if_done(event.subject)
@@ -220,7 +223,7 @@ class Backlog:
         self._drop_group(event.subject)
 
     def throttled(self, event: PendingEvent, now: float, backoff: Backoff) -> None:
-        """It was too much at once: its group stays in hand and goes on soon, with this event first."""
+        """The event was throttled: its group stays in memory and continues soon, with this event first."""
         group = self._groups[event.subject]
         group.in_flight = None
         group.throttled += 1
@@ -229,7 +232,7 @@ class Backlog:
         self._paused[event.subject] = now + backoff.delay(group.throttled, self._random())
 
     def isolate(self, event: PendingEvent) -> None:
-        """Its call was refused: it goes again in a call of its own, to learn whether it is to blame."""
+        """Send the event again in a call of its own, to learn whether it caused the rejection of its call."""
         group = self._groups[event.subject]
         group.in_flight = None
         group.isolated = True
@@ -238,7 +241,7 @@ class Backlog:
         self._ready[event.subject] = None
 
     def requeue(self, event: PendingEvent) -> None:
-        """Its call came to nothing through no fault of its own: its group is to be read again."""
+        """The event was not sent, for a reason other than the event: read its group again."""
         self._deprioritized[event.subject] = None
         self._deprioritized.move_to_end(event.subject)
         if len(self._deprioritized) > MOST_DEPRIORITIZED:
@@ -246,7 +249,7 @@ class Backlog:
         self._drop_group(event.subject)
 
     def abandon(self, event: PendingEvent) -> bool:
-        """Put it down if it is still in flight: nobody came to an end with it. True if it was."""
+        """Requeue the event if it is still in flight after its call has ended; True if it was."""
         group = self._groups.get(event.subject)
         if group is None or group.in_flight is not event:
             return False
@@ -254,17 +257,17 @@ class Backlog:
         return True
 
     def reset(self) -> None:
-        """Forget everything, what is in flight too: whoever begins anew knows nothing of it."""
+        """Forget all events, including those in flight."""
         for kept in (self._groups, self._ready, self._paused, self._backoff, self._deprioritized, self._unsendable):
             kept.clear()
         self._waiting = 0
 
     def clear(self) -> None:
-        """Forget all that waits; what is in flight still comes back."""
+        """Forget all waiting events; those in flight stay."""
         self.drop({group.lane for group in self._groups.values()}, backing_off=False)
 
     def drop(self, lanes: Iterable[int], *, backing_off: bool = True) -> None:
-        """Forget what waits in lanes that are no longer ours; what is in flight still comes back."""
+        """Forget the waiting events of these lanes; those in flight stay."""
         gone = set(lanes)
         for subject in [s for s, g in self._groups.items() if g.lane in gone]:
             self._forget_waiting(subject)

@@ -1,4 +1,4 @@
-"""Gathers items for a moment, so that one statement serves many of them."""
+"""Collects items for a short time, so that one statement writes many of them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ RETRY = Backoff(first=0.1, factor=2, cap=5.0, jitter=0.5)
 
 
 class BatchWriter(Generic[T]):
-    """Items go in one by one or in handfuls and come out in batches; a batch that fails is tried again until it works.
+    """Writes items in batches; a batch that fails is written again until it succeeds.
 
-    The first item after a while is written at once; under load a write begins at the most every `interval` seconds,
-    or every `shortest` seconds while `hurry` says that somebody waits for it.
+    The first item after an idle time is written at once. Under load, writes begin at most every `interval` seconds,
+    or every `shortest` seconds while `hurry` returns true.
     """
 
     def __init__(
@@ -54,23 +54,23 @@ class BatchWriter(Generic[T]):
         self._written_at = 0.0
 
     def add(self, items: Sequence[T]) -> None:
-        """Put items in; they are written soon."""
+        """Add items; they are written soon."""
         if items:
             self._items.extend(items)
             self._idle.clear()
             self._changed.set()
 
     def nudge(self) -> None:
-        """Look again whether somebody waits."""
+        """Evaluate `hurry` again."""
         self._changed.set()
 
     @property
     def full(self) -> bool:
-        """Whether a producer should pause: several batches wait, or the last one could not be written."""
+        """Whether producers should pause: several batches wait, or the last write failed."""
         return len(self._items) >= 5 * self._most or not self._healthy.is_set()
 
     async def drained(self) -> None:
-        """Wait until everything that went in is written."""
+        """Wait until all items are written."""
         self._interval = SHORTEST_SECONDS
         self._changed.set()
         await self._idle.wait()
@@ -114,7 +114,7 @@ class BatchWriter(Generic[T]):
                 failures += 1
                 self._healthy.clear()
                 log.warning(
-                    "cannot write yet",
+                    "cannot write a batch; it is written again",
                     action=f"{self.name}.delayed",
                     items=len(batch),
                     error=describe(error),

@@ -1,4 +1,4 @@
-"""What is known of the broker: whether it can be used, whom its refusals blame, and how much it takes at once."""
+"""The state of the broker: whether it can be used, what its rejections mean, and how many calls it takes at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class CallAttempt:
-    """A call that was begun, when, and whether it is the one that tries a broker that was away."""
+    """A call that has begun; `probe` marks the call that tests a broker after an outage."""
 
     began: float
     probe: bool
@@ -41,7 +41,7 @@ class CallAttempt:
 
 
 class BrokerState:
-    """Judges every answer of the broker. Times are monotonic seconds."""
+    """Evaluates every answer of the broker. Times are monotonic seconds."""
 
     def __init__(self, most_in_flight: int, *, metrics: RelayMetrics, signals: Signals) -> None:
         self._breaker = CircuitBreaker(CircuitBreakerOptions())
@@ -56,49 +56,49 @@ class BrokerState:
 
     @property
     def outage(self) -> str | None:
-        """Why the broker as a whole cannot be used, or None; throttling is no reason."""
+        """Why the broker as a whole cannot be used, or None. Throttling is not an outage."""
         return self._shown
 
     def counts(self) -> dict[str, int]:
-        """The sizes of what is kept."""
+        """Return the sizes of what is kept in memory."""
         return {"rejections": len(self._rejections)}
 
     def may_call(self, now: float) -> bool:
-        """Whether a call would be allowed, without beginning one."""
+        """Return whether a call would be allowed."""
         return self._breaker.may_call(now)
 
     def may_begin(self, in_flight: int, now: float) -> bool:
-        """Whether another call may begin. A broker that refuses everything is asked one thing at a time."""
+        """Return whether another call may begin. A broker that rejects everything gets one call at a time."""
         if self._rejections.broker_problem(now) and in_flight:
             return False
         return self._limit.may_begin(in_flight, now) and self._breaker.may_call(now)
 
     def begin(self, now: float) -> CallAttempt:
-        """A call begins; it is to come back to `evaluate` or `end`."""
+        """Begin a call. It must be followed by `end`, and by `evaluate` if there is an answer."""
         probe = self._breaker.state(now) is CircuitState.HALF_OPEN
         self._breaker.try_call(now)
         return CallAttempt(now, probe)
 
     def wake_times(self) -> list[float]:
-        """When it may be worth looking again."""
+        """Return the times at which another call may become possible."""
         return [self._breaker.next_probe_at or 0.0, self._limit.opens_at]
 
     def evaluate(
         self, batch: Sequence[PendingEvent], answer: CallOutcome, attempt: CallAttempt, now: float
     ) -> CallOutcome:
-        """What follows from the answer: the same, or another where it is not what it seems."""
+        """Return the answer, corrected where other answers show another cause."""
         attempt.decided = True
         match answer:
             case NotAttempted():
                 self._breaker.record_inconclusive()
             case CallRejected(reason, by_broker=False):
-                # The broker was never asked, so it is not judged either.
+                # The broker was not involved, so this says nothing about it.
                 self._breaker.record_inconclusive()
                 if len(batch) == 1:
                     answer = Answered((Permanent(reason),))
             case CallRejected(reason) if len(batch) == 1:
                 self._breaker.record_success()
-                answer = Answered((self._weigh(batch[0], reason, now, named=False),))
+                answer = Answered((self._attribute(batch[0], reason, now, named=False),))
             case CallRejected():
                 self._breaker.record_success()
             case Throttled():
@@ -113,32 +113,26 @@ class BrokerState:
         self.show(now)
         return answer
 
-    def broke(self, reason: str, attempt: CallAttempt, now: float) -> None:
-        """Something of our own failed over this call: that is waited out like an outage, and shows like one."""
-        attempt.decided = True
-        self._breaker.record_failure(now, reason)
-        self.show(now)
-
     def end(self, attempt: CallAttempt) -> None:
-        """The call is over, whatever came of it; a probe without an outcome lets another one try."""
+        """End a call; after a probe without an outcome, another call may probe."""
         if attempt.probe and not attempt.decided:
             self._breaker.record_inconclusive()
 
     def show(self, now: float) -> None:
-        """Say what has changed, and keep the figures."""
+        """Log changes of the state and update the metrics."""
         outage = self._breaker.reason or self._rejections.broker_problem(now)
         if outage and not self._shown:
-            log.warning("the broker cannot be used; events wait", action="relay.outage", reason=outage)
+            log.warning("the broker is unavailable; events wait", action="relay.outage", reason=outage)
             self._signals.emit("relay.outage", reason=outage)
         elif self._shown and not outage:
-            log.info("the broker can be used again", action="relay.recovered")
+            log.info("the broker is available again", action="relay.recovered")
         self._shown = outage
         self._metrics.outage.set(1 if outage else 0)
         self._metrics.in_flight_limit.set(self._limit.current)
         if self._limit.lowered is not self._lowered:
             self._lowered = self._limit.lowered
             if self._lowered:
-                log.warning("the broker throttles; fewer calls at once", action="relay.throttled")
+                log.warning("the broker throttles; fewer calls in flight", action="relay.throttled")
             else:
                 log.info("the broker no longer throttles", action="relay.throttling_over")
 
@@ -153,16 +147,16 @@ class BrokerState:
             self._rejections.accepted(attempt.began)
             for event in batch:
                 self._rejections.clear(event.subject)
-        elif blocked := next((o for o in outcomes if isinstance(o, BrokerMisconfigured)), None):
-            return BrokerOutage(blocked.reason)
+        elif misconfigured := next((o for o in outcomes if isinstance(o, BrokerMisconfigured)), None):
+            return BrokerOutage(misconfigured.reason)
         self._breaker.record_success()
         if not accepted:
             outcomes = [
-                self._weigh(event, o.reason, now, named=True) if isinstance(o, Permanent) else o
+                self._attribute(event, o.reason, now, named=True) if isinstance(o, Permanent) else o
                 for event, o in zip(batch, outcomes, strict=True)
             ]
         return Answered(tuple(outcomes))
 
-    def _weigh(self, event: PendingEvent, reason: str, now: float, *, named: bool) -> Permanent | PossiblyPoisonous:
-        guilty = self._rejections.rejected(event.subject, event.event_id, reason, now, named=named)
-        return Permanent(reason) if guilty else PossiblyPoisonous(reason)
+    def _attribute(self, event: PendingEvent, reason: str, now: float, *, named: bool) -> Permanent | PossiblyPoisonous:
+        is_cause = self._rejections.rejected(event.subject, event.event_id, reason, now, named=named)
+        return Permanent(reason) if is_cause else PossiblyPoisonous(reason)

@@ -1,4 +1,4 @@
-"""The relay's work in single steps: read, take, settle, record; without a loop, and waiting for the database only."""
+"""The single steps of the relay's work: read, take, apply an answer, record. Only the database is waited for."""
 
 from __future__ import annotations
 
@@ -34,38 +34,38 @@ from .outcome import (
 log = structlog.get_logger(__name__)
 
 GROUP = Backoff(first=0.2, factor=2, cap=60.0, jitter=0.5)
-# Nobody knows yet who is to blame: it goes again soon, and then less and less often.
+# The cause of a rejection is not known yet: the event is sent again soon, then less and less often.
 POSSIBLY_POISONOUS = Backoff(first=0.2, factor=2, cap=30.0, jitter=0.5)
-# It is in the limit of calls in flight that a broker which throttles is spared; the group need not wait long for it.
+# Short, because the limit of calls in flight already reduces the load on a broker that throttles.
 THROTTLED = Backoff(first=0.01, factor=2, cap=2.0, jitter=0.5)
-# Held for good: its group is read again only to find that it is held, or that somebody decided.
+# After an event was held: the next read finds that the group is held, or that an operator has decided.
 HELD = Backoff(first=1.0, factor=1, cap=1.0, jitter=0.5)
 ERROR_CHARACTERS = 500
 
 
 class OwnedLanes(Protocol):
-    """What the dispatcher asks of the lanes."""
+    """The lanes as the dispatcher uses them."""
 
     def owned(self) -> list[int]:
-        """The lanes that may be worked on now."""
+        """Return the lanes that this relay may work on now."""
         ...
 
     def may_send(self, lane: int) -> bool:
-        """Whether a call for this lane may begin now."""
+        """Return whether a call for this lane may begin now."""
         ...
 
     def owns(self, lane: int) -> bool:
-        """Whether the lane is still ours."""
+        """Return whether this relay still owns the lane."""
         ...
 
     def token(self, lane: int) -> int:
-        """The token under which it is."""
+        """Return the token under which this relay owns the lane."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgedEvent:
-    """An event that the broker acknowledged, and when, in monotonic seconds; it is still to be recorded."""
+    """An event that the broker acknowledged at a time in monotonic seconds, not recorded yet."""
 
     event: PendingEvent
     message_id: str
@@ -74,14 +74,14 @@ class AcknowledgedEvent:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What is to be written down after a call: acknowledgements, and failures (see `note`)."""
+    """What has to be recorded after a call: acknowledgements and failures."""
 
-    receipts: list[AcknowledgedEvent]
+    acknowledged: list[AcknowledgedEvent]
     failed: list[tuple[PendingEvent, Transient | Permanent]]
 
 
 class Dispatcher:
-    """Carries events of our lanes: takes heads of groups only, and records only what was acknowledged."""
+    """Selects events of this relay's lanes for sending, only the heads of groups, and records the results of calls."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Dispatcher:
         self._metrics = metrics
 
     async def read(self) -> OutboxPage:
-        """Read heads of groups into the backlog; raises what the database raises."""
+        """Read heads of groups into the backlog. Raises what the database raises."""
         now = self._clock.monotonic()
         reading = await self._reader.read(self._lanes.owned(), excluded=self._backlog.excluded(now))
         ours = (event for event in reading.events if self._lanes.may_send(event.lane))
@@ -110,20 +110,20 @@ class Dispatcher:
         return reading
 
     def drop_lanes(self, lanes: Iterable[int]) -> None:
-        """These lanes are another relay's now: what waits in them is no longer ours to send."""
+        """Drop the waiting events of lanes that another relay owns now."""
         self._backlog.drop(lanes)
 
     def take(self) -> list[PendingEvent]:
-        """The next batch to send; empty when nothing may go."""
+        """Take the next batch to send; empty if no event may be sent."""
         return self._backlog.take(self._lanes.may_send, self._clock.monotonic())
 
     def take_unsendable(self) -> CallResult | None:
-        """Events that came to their turn and that the broker cannot carry, to be noted; None when there are none."""
+        """Take the invalid events whose turn has come, as failures; None if there are none."""
         found = self._backlog.take_unsendable()
         return CallResult([], [(event, Permanent(event.fault or "")) for event in found]) if found else None
 
     def apply(self, batch: Sequence[PendingEvent], answer: CallOutcome) -> CallResult:
-        """Draw the conclusions from the broker's answer. What failed stays in hand until it is noted."""
+        """Update the backlog from the broker's answer. Failed events stay in it until `record_failures`."""
         result = CallResult([], [])
         now = self._clock.monotonic()
         match answer:
@@ -134,7 +134,7 @@ class Dispatcher:
                     match outcome:
                         case Accepted(message_id):
                             self._backlog.accepted(event)
-                            result.receipts.append(AcknowledgedEvent(event, message_id, now))
+                            result.acknowledged.append(AcknowledgedEvent(event, message_id, now))
                         case Transient() | Permanent():
                             result.failed.append((event, outcome))
                         case Throttled():
@@ -147,13 +147,13 @@ class Dispatcher:
                 for event in batch:
                     self._throttle(event, now)
             case CallRejected(reason):
-                log.warning("batch refused; its events go one by one", action="relay.batch_rejected", reason=reason)
+                log.warning("batch rejected; its events go one by one", action="relay.batch_rejected", reason=reason)
                 for event in batch:
                     self._backlog.isolate(event)
             case BrokerOutage() | NotAttempted():
                 for event in batch:
                     self._backlog.requeue(event)
-                # Whatever is true of the outbox now, it may not be what was read before.
+                # The outbox may have changed meanwhile, so everything is read again.
                 self._backlog.clear()
             case _:
                 assert_never(answer)
@@ -161,53 +161,53 @@ class Dispatcher:
         return result
 
     def abandon(self, events: Iterable[PendingEvent]) -> bool:
-        """Put down what nobody came to an end with; True if there was any."""
+        """Return events that are still in flight after their call ended to the outbox; True if there were any."""
         return sum(self._backlog.abandon(event) for event in events) > 0
 
     def reset(self) -> None:
-        """Forget everything in hand: it is read again."""
+        """Forget all events in memory; they are read again."""
         self._backlog.reset()
 
-    async def record_acknowledgements(self, receipts: Sequence[AcknowledgedEvent]) -> None:
-        """Record acknowledgements; raises what the database raises, and may then be repeated."""
+    async def record_acknowledgements(self, acknowledged: Sequence[AcknowledgedEvent]) -> None:
+        """Record acknowledgements. Raises what the database raises, and may then be repeated."""
         now = self._clock.monotonic()
         waited = await self._updates.mark_sent(
-            [Acknowledgement(r.event.id, r.event.republished, r.message_id, now - r.at) for r in receipts]
+            [Acknowledgement(r.event.id, r.event.republished, r.message_id, now - r.at) for r in acknowledged]
         )
         for seconds in waited:
             self._metrics.recorded_to_sent.observe(seconds)
-        for receipt in receipts:
-            self._backlog.recorded(receipt.event)
-            self._count(receipt.event, "accepted")
+        for each in acknowledged:
+            self._backlog.recorded(each.event)
+            self._count(each.event, "accepted")
 
     async def record_failures(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
-        """The groups of these wait, or are held; the error is kept where a person can see it."""
+        """Record failures: the groups of these events wait, or are held; operators see the error."""
         if not failed:
             return
-        passing: list[Failure] = []
-        for_good: list[Failure] = []
+        transient: list[Failure] = []
+        permanent: list[Failure] = []
         for event, outcome in failed:
             failure = Failure(event.id, self._lanes.token(event.lane), outcome.reason[:ERROR_CHARACTERS])
-            permanent = isinstance(outcome, Permanent)
-            (for_good if permanent else passing).append(failure)
-            self._count(event, "permanent" if permanent else "transient")
+            is_permanent = isinstance(outcome, Permanent)
+            (permanent if is_permanent else transient).append(failure)
+            self._count(event, "permanent" if is_permanent else "transient")
             log.warning(
-                "event refused for good; its group is held" if permanent else "event not accepted; its group waits",
-                action="relay.held" if permanent else "relay.not_accepted",
+                "event rejected for good; its group is held" if is_permanent else "event not accepted; its group waits",
+                action="relay.held" if is_permanent else "relay.not_accepted",
                 event_id=event.event_id,
                 subject=event.subject,
                 reason=failure.error,
             )
         try:
-            if passing:
-                await self._updates.mark_failed(passing)
-            if for_good:
-                await self._updates.mark_held(for_good)
+            if transient:
+                await self._updates.mark_failed(transient)
+            if permanent:
+                await self._updates.mark_held(permanent)
         except DATABASE_FAULTS as error:
-            # Not noted is not lost: the event is read, tried and refused once more.
-            log.warning("cannot note failures", action="relay.failures_not_recorded", error=type(error).__name__)
+            # Nothing is lost: the event is read, sent and rejected once more.
+            log.warning("cannot record failures", action="relay.failures_not_recorded", error=type(error).__name__)
         except Exception:
-            log.exception("cannot note failures", action="relay.failures_not_recorded")
+            log.exception("cannot record failures", action="relay.failures_not_recorded")
         finally:
             now = self._clock.monotonic()
             for event, outcome in failed:
@@ -221,7 +221,7 @@ class Dispatcher:
     def _isolate(self, event: PendingEvent, reason: str, now: float) -> None:
         self._count(event, "rejected")
         log.warning(
-            "event refused, and nothing shows yet whether it is to blame; it goes again alone",
+            "event rejected, cause unknown; it is sent again in isolation",
             action="relay.event_rejected",
             event_id=event.event_id,
             subject=event.subject,

@@ -1,4 +1,4 @@
-"""Groups that wait for another attempt: until when, after how many failures, and whether to go isolated then."""
+"""Groups that wait for another attempt: until when, after how many failures, and whether in isolation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from event_trio.backoff import Backoff
 
-# A group that was to be tried again, and of which nothing was read since, is somebody else's affair by now.
+# A group of which nothing was read for so long after its delay belongs to another relay, or has no unsent events.
 FORGET_AFTER_SECONDS = 600.0
-# Beyond so many, the one that was put to group first is only tried earlier than it would be.
-MOST_RESTING = 5000
+# Beyond this many, the group that failed first is forgotten, so it is only tried earlier.
+MOST_GROUPS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class _FailedGroup:
 
 
 class GroupBackoff:
-    """Bounded, whatever fails. Times are monotonic seconds."""
+    """The delays of failed groups, bounded in number. Times are monotonic seconds."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
@@ -32,29 +32,29 @@ class GroupBackoff:
         return len(self._failed)
 
     def add(self, subject: str, lane: int, now: float, backoff: Backoff, *, isolated: bool) -> None:
-        """This group has failed, once more: it rests as `backoff` says."""
+        """Record a failure of a group and delay its next attempt."""
         before = self._failed.pop(subject, None)
         failures = before.failures + 1 if before else 1
         self._failed[subject] = _FailedGroup(lane, now + backoff.delay(failures, self._random()), failures, isolated)
-        if len(self._failed) > MOST_RESTING:
+        if len(self._failed) > MOST_GROUPS:
             del self._failed[next(iter(self._failed))]
 
     def end(self, subject: str) -> None:
-        """This group is well."""
+        """Forget the failures of a group that succeeded."""
         self._failed.pop(subject, None)
 
     def clear(self) -> None:
-        """Nothing is known of anybody."""
+        """Forget all groups."""
         self._failed.clear()
 
     def drop(self, lanes: Iterable[int]) -> None:
-        """Groups of these lanes are no longer ours."""
+        """Forget the groups of these lanes."""
         gone = set(lanes)
         for subject in [s for s, group in self._failed.items() if group.lane in gone]:
             del self._failed[subject]
 
     def in_isolation(self, subject: str) -> bool:
-        """Whether its next call is to hold nothing else."""
+        """Return whether the group's next event must be sent in a call of its own."""
         group = self._failed.get(subject)
         return group is not None and group.isolated
 
@@ -65,5 +65,5 @@ class GroupBackoff:
         return [subject for subject, group in self._failed.items() if group.until > now]
 
     def next_expiry(self, now: float) -> float | None:
-        """When the next group ends, if anybody rests."""
+        """Return when the next delay ends, or None."""
         return min((group.until for group in self._failed.values() if group.until > now), default=None)

@@ -1,4 +1,4 @@
-"""How many calls may be in flight: fewer while the broker throttles, more again as long as it does not (AIMD)."""
+"""The limit of calls in flight: additive increase, multiplicative decrease (AIMD) while the broker throttles."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import math
 
 from event_trio.backoff import Backoff
 
-# Throttled up to this share costs less than fewer calls would: at the edge of what the broker takes, some always is.
+# Up to this share, throttling costs less than fewer calls would: near the broker's limit, some calls are throttled.
 TOLERATED = 0.2
-# A round is at least so many answers, or chance would rule.
+# A round has at least this many answers, so that chance does not decide.
 ROUND = 10
-# With one call in flight, and one after the other throttled, the next one waits.
+# The pause between calls when a single call in flight is throttled repeatedly.
 PAUSE = Backoff(first=0.05, factor=2, cap=2.0, jitter=0.5)
 
 
 class InFlightLimit:
-    """Grows by one with every round of calls of which little was throttled, and shrinks by half of what was throttled.
+    """Grows by one after a round with little throttling, and shrinks by half of the throttled share otherwise.
 
-    A round is as many answers as calls may be in flight, ten at the least. So a little throttling costs no more than
-    what is throttled, while a broker that throttles everything is asked for one call at a time after a few rounds.
+    A round has as many answers as calls may be in flight, but at least ten. Little throttling thus costs only the
+    throttled calls, while a broker that throttles everything gets one call at a time after a few rounds.
     Times are monotonic seconds.
     """
 
@@ -38,7 +38,7 @@ class InFlightLimit:
 
     @property
     def lowered(self) -> bool:
-        """Whether it is below what the settings say."""
+        """Whether the limit is below the configured one."""
         return self.current < self._most
 
     def may_begin(self, in_flight: int, now: float) -> bool:
@@ -46,7 +46,7 @@ class InFlightLimit:
         return in_flight < self.current and now >= self.opens_at
 
     def answered(self, entries: int, throttled: int, now: float) -> None:
-        """A call with so many entries was answered, and so many of them were throttled."""
+        """Record an answered call: how many entries it had, and how many of them were throttled."""
         if throttled < entries:
             self._streak, self.opens_at = 0, 0.0
         elif self.current == 1:

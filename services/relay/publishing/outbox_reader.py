@@ -1,4 +1,4 @@
-"""Reads what is to be sent: from each group in our lanes its head and a few events behind it."""
+"""Reads unsent events: the head of each group in the relay's lanes, and a few events behind it."""
 
 from __future__ import annotations
 
@@ -15,34 +15,32 @@ from event_trio.error_text import describe
 from event_trio.errors import EventRejected
 from event_trio.outbox.limits import DEFAULT_BYTES, check, size
 
+from ..group_sql import MAY_BE_READ, NO_FULL_REPLAY, first_held_from
 from .backlog import NextEventAfter, PendingEvent
-from .read_conditions import MAY_GO, NOT_ALL_GOES_AGAIN
 
 log = structlog.get_logger(__name__)
 
-# Groups looked at in one lane, events taken of one group, and events taken in all by one read. Together they bound
-# the relay's memory (fewer events where they may be larger than 256 KiB), and no lane or group crowds out the others.
+# Per read: groups examined in one lane, events of one group, and events in all. These bound the relay's memory (fewer
+# events if they may exceed 256 KiB), and no lane or group crowds out the others.
 GROUPS = 32
 WINDOW = 12
 EVENTS = 1000
 
 NO_OUTBOX = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
-# By state, never by "id > last": a number that was taken early may be committed late. The groups of a lane are found by
-# hopping through the index from one subject to the next, so a group with a million events costs no more than one with a
-# single event; and through the index of what is not sent, so groups that only wait for their confirmation cost nothing.
-# (Whatever is published was sent, so that is not asked; asked for, the other index would do as well, and does not.)
-# Where a read goes on it looks at the last group again, or one without a name would never be found.
-# Nothing is read while all is paused, and a group of which any event is held is passed by: it is then the
-# first held one at or behind itself in the index. (Asked for with `=`, a planner that sees most rows held in one group
-# reads the whole table.)
+# Events are selected by state, never by "id > last": an id taken early may be committed late. The groups of a lane are
+# found by a skip scan through the index of unsent events, from one subject to the next, so a group with a million
+# events costs no more than one with a single event, and groups that only wait for confirmation cost nothing. (Published
+# events were sent, so the condition omits `published_at`; with it, the planner may choose the other partial index.)
+# A read that continues begins with the last group again, or a group with an empty subject would never be found.
+# Nothing is read while the outbox is paused, and held groups are skipped.
 READ_HEADS = f"""
--- read_heads: the unsent events at the head of each group, lane by lane
+-- read_heads: unsent events at the head of each group, lane by lane
 SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.bytes, event.envelope,
        event.attributes, event.republished
 FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS lanes(lane, after, turn)
 JOIN outbox_control AS control
-  ON control.paused_at IS NULL AND {NOT_ALL_GOES_AGAIN}
+  ON control.paused_at IS NULL AND {NO_FULL_REPLAY}
 CROSS JOIN LATERAL (
     WITH RECURSIVE hop(subject, ordinal) AS (
         (SELECT e.subject, CASE WHEN lanes.after = '' THEN 1 ELSE 0 END FROM outbox_event e
@@ -66,12 +64,8 @@ LEFT JOIN LATERAL (
     FROM outbox_event e
     WHERE e.lane = groups.lane AND e.subject = groups.subject AND e.sent_at IS NULL AND e.held_at IS NULL
       AND groups.subject <> ALL ($4::text[])
-      AND groups.subject IS DISTINCT FROM (
-          SELECT held.subject FROM outbox_event held
-          WHERE held.held_at IS NOT NULL AND held.subject >= groups.subject
-          ORDER BY held.subject, held.sequence LIMIT 1
-      )
-      AND {MAY_GO}
+      AND groups.subject IS DISTINCT FROM {first_held_from("groups.subject")}
+      AND {MAY_BE_READ}
     ORDER BY e.sequence
     LIMIT $5
 ) AS event ON true
@@ -85,30 +79,31 @@ READ_CONFIRMED_HEADS = READ_HEADS.replace(
 ).replace("SELECT e.id, e.event_id,", "SELECT CASE WHEN e.sent_at IS NULL THEN e.id END AS id, e.event_id,")
 
 
-# Nothing of the tables is read, however large they are: that they are named is enough to be refused.
+# No rows are read: a missing table or column, or a missing privilege, fails the statement.
 FIND_OUTBOX = f"""
--- find_outbox: whether the tables are there and may be read, and whether the database takes changes
+-- find_outbox: fails without the tables or the privileges; returns whether the database is read-only
 SELECT {READ_ONLY} WHERE NOT EXISTS (
     SELECT FROM outbox_lane, outbox_event, outbox_control, outbox_replay, outbox_hold, outbox_idempotency_key
-    WHERE false
+    -- the newest column, so that an older outbox is recognized
+    WHERE outbox_event.held_behind IS NOT NULL AND false
 )
 """  # noqa: S608 - of constants
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxPage:
-    """What one read found."""
+    """The result of one read."""
 
     events: tuple[PendingEvent, ...]
     exhausted: bool
-    """Whether every lane was looked through to its end by now, so that a read right after this one finds nothing."""
+    """Whether every lane was read to its end, so that another read would find nothing."""
 
 
 class OutboxReader:
-    """Reads the outbox in turns: where a read was cut short, the next one goes on."""
+    """Reads the outbox in rounds: where a read stopped at its bounds, the next one continues."""
 
     def __init__(self, pool: Pool, next_event_after: NextEventAfter, *, most_bytes: int = DEFAULT_BYTES) -> None:
-        """`most_bytes` is the largest event that the topic takes; what is larger is not even read."""
+        """`most_bytes` is the largest event that the topic accepts; the bytes of larger events are not read."""
         self._pool = pool
         self._most_bytes = most_bytes
         self._most_events = min(EVENTS, EVENTS * DEFAULT_BYTES // most_bytes)
@@ -120,11 +115,11 @@ class OutboxReader:
 
     @staticmethod
     def statement(next_event_after: NextEventAfter) -> str:
-        """The statement that finds what may go next."""
+        """Return the statement that reads the next events."""
         return READ_CONFIRMED_HEADS if next_event_after is NextEventAfter.CONFIRMED else READ_HEADS
 
     async def read(self, lanes: Iterable[int], *, excluded: Sequence[str]) -> OutboxPage:
-        """The next events to send in these lanes, without the groups that are `excluded`. One statement."""
+        """Read the next events to send in these lanes, except those of `excluded` groups, in one statement."""
         order = self._turn(lanes)
         if not order:
             return OutboxPage((), exhausted=True)
@@ -146,7 +141,7 @@ class OutboxReader:
         return OutboxPage(events, exhausted=not self._unseen)
 
     def _begin_round(self, order: Sequence[int]) -> None:
-        """A round looks through every lane once, in as many reads as it takes; a new one begins at every beginning."""
+        """Begin a round, which reads every lane once in as many reads as needed, if the last one is complete."""
         self._unseen &= set(order)
         if not self._unseen:
             self._after.clear()
@@ -158,11 +153,11 @@ class OutboxReader:
         return ordered[start:] + ordered[:start]
 
     def _remember(self, rows: Sequence[asyncpg.Record], order: Sequence[int], *, cut: bool) -> None:
-        # The lane in which the read was cut short has the first turn of the next, from where it was begun; the lanes
-        # behind it were not looked at and keep their place.
+        # The lane in which the read stopped is the first of the next read, from where it began; the lanes behind it
+        # were not read and keep their positions.
         self._first = rows[-1]["lane"] if cut else 0
         looked_at = order[: order.index(self._first)] if cut else order
-        # A lane that has more groups than one read looks at is continued behind the last; any other starts anew.
+        # A lane with more groups than one read examines continues behind the last one; any other begins again.
         ends = {row["lane"]: row["subject"] for row in rows if row["ordinal"] == GROUPS}
         for lane in looked_at:
             self._after.pop(lane, None)
@@ -173,19 +168,19 @@ class OutboxReader:
 
 
 async def find_outbox(pool: Pool) -> str | None:
-    """What keeps the outbox from being read, or None."""
+    """Return why the outbox cannot be read, or None."""
     try:
         async with acquire(pool) as connection:
             [(read_only,)] = await ask(connection, FIND_OUTBOX)
     except DATABASE_FAULTS as error:
         if not isinstance(error, (*NO_OUTBOX, asyncpg.InsufficientPrivilegeError)):
-            log.warning("the outbox cannot be looked at", action="relay.outbox_unavailable", error=describe(error))
+            log.warning("cannot check the outbox", action="relay.outbox_unavailable", error=describe(error))
         return why_unreadable(error)
     return "the database is read-only" if read_only == "t" else None
 
 
 def why_unreadable(error: BaseException) -> str:
-    """What keeps the outbox from being read, by what the database raised: the same sentence wherever it was met."""
+    """Return why the outbox cannot be read, from the error that the database raised."""
     if isinstance(error, NO_OUTBOX):
         return "the database has no outbox, or an older one; run the migrations of the service that owns it"
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
@@ -194,7 +189,7 @@ def why_unreadable(error: BaseException) -> str:
 
 
 def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
-    """The row as an event; whatever is wrong with it is its own fault, and no other row's."""
+    """Return the row as an event; a malformed row becomes an event that is held, without affecting others."""
     attributes: dict[str, str] = {}
     body: bytes = row["envelope"] or b""
     fault: str | None = None
@@ -207,7 +202,7 @@ def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
     except EventRejected as error:
         fault = str(error)
     except (ValueError, RecursionError) as error:
-        # JSON that Postgres takes and Python does not: a number of ten thousand digits, or a list ten thousand deep.
+        # JSON that Postgres accepts and Python does not, such as a number of ten thousand digits, or deep nesting.
         fault = f"the attributes cannot be read: {error}"
     return PendingEvent(
         id=row["id"],

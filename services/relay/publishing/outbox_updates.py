@@ -1,4 +1,4 @@
-"""Marks events as sent, failed or published: one statement for a batch, never one for a row."""
+"""Updates the states of events: sent, failed, held or published, with one statement for a batch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from uuid import UUID
 
 from event_trio.database.connections import Pool, transaction
 
-# Rows are locked in the order of their ids first: two relays that mark overlapping events would deadlock otherwise.
-# An acknowledgement is recorded by whoever has it, lease or no lease, unless the event was since republished; and also
-# when the event's confirmation came first, within a call's time: only the acknowledgement knows when it was sent, and
-# the next event of its group was sent after that.
+# Rows are locked in the order of their ids, because two relays that update overlapping events could deadlock otherwise.
+# Any relay may record an acknowledgement, even after losing its lease; the update applies while `sent_at` is null and
+# the event has not been republished since. It also applies if the confirmation came first, within the time of a call:
+# only the acknowledgement has the time of sending, and the next event of the group was sent after it.
 MARK_SENT = """
--- mark_sent: the broker acknowledged these, so many seconds ago
+-- mark_sent: events that the broker acknowledged some seconds ago
 WITH acknowledged AS (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::float8[]) AS a(id, republished, message_id, age)
 ), locked AS (
@@ -25,30 +25,30 @@ WITH acknowledged AS (
 )
 UPDATE outbox_event e
 SET sent_at = least(e.published_at, greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second')),
-    broker_message_id = locked.message_id, last_error = NULL, held_at = NULL, held_reason = NULL
+    broker_message_id = locked.message_id, last_error = NULL, held_at = NULL, held_reason = NULL, held_behind = NULL
 FROM locked WHERE e.id = locked.id
 RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited, locked.news
 """
 
 MARK_FAILED = """
--- mark_failed: count an attempt of these, if their lanes are still ours
+-- mark_failed: count an attempt, if this relay still owns the lane
 UPDATE outbox_event e SET attempts = e.attempts + 1, last_error = f.error
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outbox_lane l
 WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
 """
 
 MARK_HELD = """
--- mark_held: refused for good; its group waits for a person, if its lane is still ours
+-- mark_held: hold a permanently rejected event, if this relay still owns the lane
 UPDATE outbox_event e
 SET attempts = e.attempts + 1, last_error = f.error, held_at = clock_timestamp(), held_reason = f.error
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outbox_lane l
 WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
 """
 
-# Only what came back of the latest sending confirms it: what an earlier broker had is not what the one of now has. When
-# the last confirmation came, and of what was sent when, is kept in one row, written once a second at the most.
+# A confirmation applies only to the latest sending: a message of an earlier broker proves nothing about this one.
+# The time of the last confirmation, and when its event was sent, are kept in one row, written at most once a second.
 MARK_PUBLISHED = """
--- mark_published: these came back through the publish check
+-- mark_published: events seen on the publish check
 WITH confirmed AS (
     SELECT * FROM unnest($1::uuid[], $2::integer[]) AS c(event_id, republished)
 ), locked AS (
@@ -58,7 +58,7 @@ WITH confirmed AS (
 ), published AS (
     UPDATE outbox_event e
     SET published_at = statement_timestamp(), sent_at = coalesce(e.sent_at, statement_timestamp()), last_error = NULL,
-        held_at = NULL, held_reason = NULL
+        held_at = NULL, held_reason = NULL, held_behind = NULL
     FROM locked WHERE e.id = locked.id
     RETURNING e.event_id, e.attributes, e.recorded_at, e.sent_at, e.published_at
 ), noted AS (
@@ -87,7 +87,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event that the broker did not accept, with the token of the lane under which it was sent."""
+    """An event that the broker did not accept, and the token of its lane at the time of sending."""
 
     id: int
     token: int
@@ -96,7 +96,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """An event that came back, of the sending that its deduplication id names: 0 is the first."""
+    """An event seen on the publish check, and which sending of it: 0 is the first."""
 
     event_id: UUID
     republished: int = 0
@@ -104,7 +104,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """An event that is published, and how long that took, in seconds."""
+    """An event that became published, and how long that took, in seconds."""
 
     event_id: UUID
     type: str
@@ -113,14 +113,14 @@ class Publication:
 
 
 class OutboxUpdates:
-    """Writes the states of events. Every call may raise what the database raises, and may be repeated."""
+    """Updates the states of events. Every call may raise what the database raises, and may be repeated."""
 
     def __init__(self, pool: Pool, relay_id: UUID) -> None:
         self._pool = pool
         self._relay_id = relay_id
 
     async def mark_sent(self, acknowledgements: Sequence[Acknowledgement]) -> list[float]:
-        """Record acknowledgements; returns the seconds from recorded to sent of those that were news."""
+        """Record acknowledgements; returns the seconds from recorded to sent of events that were not marked before."""
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(
                 MARK_SENT,
@@ -132,11 +132,11 @@ class OutboxUpdates:
         return [row["waited"] for row in rows if row["news"]]
 
     async def mark_failed(self, failures: Sequence[Failure]) -> None:
-        """Count an attempt and keep the error; without effect where the lane is another relay's by now."""
+        """Count an attempt and store the error; without effect if another relay owns the lane by now."""
         await self._mark(MARK_FAILED, failures)
 
     async def mark_held(self, failures: Sequence[Failure]) -> None:
-        """As `mark_failed`, and hold the event, and with it its group, until a person decides."""
+        """Do the same as `mark_failed`, and hold the event and its group until an operator decides."""
         await self._mark(MARK_HELD, failures)
 
     async def _mark(self, statement: str, failures: Sequence[Failure]) -> None:
@@ -150,9 +150,9 @@ class OutboxUpdates:
             )
 
     async def mark_published(self, confirmations: Sequence[Confirmation]) -> list[Publication]:
-        """Record confirmations; returns those that were news.
+        """Record confirmations; returns the events that became published.
 
-        Unknown and repeated ones change nothing, nor do those of a sending that is not the event's latest.
+        Unknown and repeated confirmations have no effect, nor do those of an earlier sending.
         """
         async with transaction(self._pool) as connection:
             rows = await connection.fetch(
@@ -164,5 +164,5 @@ class OutboxUpdates:
 
 
 def _storable(text: str) -> str:
-    """The broker's words as Postgres takes them: one odd character must not keep a whole batch from being written."""
+    """Return a text of the broker without characters that Postgres rejects, which would fail the whole batch."""
     return text.replace("\x00", "").encode(errors="replace").decode()

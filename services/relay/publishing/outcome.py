@@ -1,4 +1,4 @@
-"""What became of an entry, or of a whole call to the broker, told from the broker's codes."""
+"""The outcomes of an entry and of a whole call to the broker, classified by the broker's error codes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The broker has the event. That is not yet proof that subscribers will."""
+    """The broker accepted the event. That alone does not prove that subscribers get it."""
 
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Transient:
-    """It may work later; the event's group waits."""
+    """A temporary failure; the event's group waits for another attempt."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Too much was asked for at once; it goes again soon, and fewer calls are in flight. No attempt is burnt."""
+    """Throttled: the event is sent again soon, with fewer calls in flight. Not counted as an attempt."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerMisconfigured:
-    """CallRejected for what is no event's fault: access, keys, credentials, something missing. No attempt is burnt."""
+    """Rejected because of access, keys, credentials or a missing resource. Not counted as an attempt."""
 
     reason: str
 
@@ -45,7 +45,7 @@ class PossiblyPoisonous:
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """It will never work as it is; only a person can decide what becomes of the event."""
+    """The event can never be sent as it is; an operator has to decide."""
 
     reason: str
 
@@ -55,30 +55,30 @@ Outcome: TypeAlias = Accepted | Transient | Throttled | BrokerMisconfigured | Po
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The broker answered for every entry, in the order in which they were sent."""
+    """The outcome of every entry, in the order of sending."""
 
     outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CallRejected:
-    """The call was refused as a whole because of something in it; which entry is to blame, nobody says."""
+    """The whole call was rejected because of an unknown one of its entries."""
 
     reason: str
     by_broker: bool = True
-    """False when no request could be made of it, so that the broker has no part in it."""
+    """False if no request could be built, so that the broker was not involved."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerOutage:
-    """The broker, the way to it or our standing with it is broken: no event is at fault, and no attempt is burnt."""
+    """The broker, the network or the credentials do not work. No event is the cause; not counted as an attempt."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotAttempted:
-    """There was no call: what was to be sent was read before it was known who the broker is, and is read again."""
+    """No call was made, because the broker was only identified now; its events are read again."""
 
 
 CallOutcome: TypeAlias = Answered | CallRejected | Throttled | BrokerOutage | NotAttempted
@@ -91,7 +91,7 @@ LABELS: Mapping[type[CallOutcome], str] = {
     NotAttempted: "not_attempted",
 }
 
-# AWS: API_PublishBatch, Errors, and BatchResultErrorEntry. An entry refused for what it is:
+# AWS: API_PublishBatch, Errors, and BatchResultErrorEntry. An entry that is itself invalid:
 ENTRY_ERRORS = frozenset(
     {
         "InvalidParameter",
@@ -104,7 +104,7 @@ ENTRY_ERRORS = frozenset(
         "MalformedInput",
     }
 )
-# ... and a call refused for what it is, or for an entry in it.
+# A call that is invalid, or that has an invalid entry.
 CALL_ERRORS = ENTRY_ERRORS | {
     "BatchRequestTooLong",
     "BatchEntryIdsNotDistinct",
@@ -113,15 +113,15 @@ CALL_ERRORS = ENTRY_ERRORS | {
     "EmptyBatchRequest",
     "RequestEntityTooLarge",
 }
-# An entry that met a passing trouble of the broker's.
+# A temporary failure of the broker for one entry.
 PASSING = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable", "RequestTimeout"})
-# An entry refused for our standing with the broker, or for what is missing there: every other would be refused, too.
+# An entry rejected for access, credentials or a missing resource: any other entry would be rejected as well.
 ACCESS_ERRORS = re.compile(
     r"NotFound|Authoriz|AccessDenied|^Forbidden|KMS|Expired|Token|Credential|Signature|Security|OptInRequired"
     r"|UnrecognizedClient|SubscriptionRequired|InvalidAccessKeyId",
     re.IGNORECASE,
 )
-# Too much at once, in all the ways in which AWS's services say so (SNS, SQS, KMS behind them, and gateways).
+# The throttling codes of AWS services: SNS, SQS, KMS behind them, and gateways.
 THROTTLING = re.compile(
     r"(^|[.#])(KMS)?(Request|EC2)?Throttl(ing|ed)(Exception|Error)?$"
     r"|(^|[.#])(TooManyRequests|RequestLimitExceeded|SlowDown|ProvisionedThroughputExceeded|BandwidthLimitExceeded"
@@ -129,22 +129,24 @@ THROTTLING = re.compile(
     re.IGNORECASE,
 )
 TOO_MANY_REQUESTS = 429
+# The SDK may quote a whole page that it does not understand.
+REASON_CHARACTERS = 300
 
 
 def label_of(outcome: CallOutcome) -> str:
-    """The outcome of a call as the metrics show it."""
+    """Return the label of a call's outcome in the metrics."""
     return LABELS[type(outcome)]
 
 
 def throttles(code: str, status: int | None = None) -> bool:
-    """Whether the broker asks for fewer calls, by its code or by the HTTP status."""
+    """Return whether the broker throttles, by its code or by the HTTP status."""
     return status == TOO_MANY_REQUESTS or THROTTLING.search(code) is not None
 
 
 def classify_entry(code: str, message: str) -> Outcome:
-    """The outcome of an entry that came back as failed.
+    """Return the outcome of a failed entry.
 
-    Codes that are not known are transient: to give up on an event for a word never seen before would lose it.
+    Unknown codes are transient, because to give up an event for an unknown code would lose it.
     """
     reason = f"{code}: {message}" if message else code
     if code in ENTRY_ERRORS:
@@ -155,7 +157,7 @@ def classify_entry(code: str, message: str) -> Outcome:
 
 
 def classify_call(code: str, message: str, status: int | None = None) -> CallRejected | Throttled | BrokerOutage:
-    """The outcome of a call that failed as a whole; whatever is not plainly the call's fault is an outage."""
+    """Return the outcome of a call that failed as a whole; an unknown code is an outage."""
     reason = f"{code}: {message}" if message else code
     if throttles(code, status):
         return Throttled(reason)

@@ -1,4 +1,4 @@
-"""An event on its way from the outbox to the topic."""
+"""An event read from the outbox, to be sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that is recorded and not yet sent, as the outbox has it."""
+    """An unsent event, as it is in the outbox."""
 
     id: int
     event_id: str
@@ -18,9 +18,9 @@ class PendingEvent:
     size: int
     republished: int = 0
     fault: str | None = None
-    """Why the broker cannot carry it, as the row is; it is then held when its turn comes."""
+    """Why the broker cannot carry the row as it is; the event is held when its turn comes."""
 
     @property
     def deduplication_id(self) -> str:
-        """The event's id; after a deliberate republish another one, or FIFO deduplication would swallow it."""
+        """The event's id, or `<id>.<n>` after n republishes: FIFO deduplication would drop a repeated id."""
         return f"{self.event_id}.{self.republished}" if self.republished else self.event_id

@@ -1,4 +1,4 @@
-"""Hands a batch to the topic, and tells entry by entry what the broker signals."""
+"""Publishes batches to the topic and returns the outcome of each entry."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from event_trio.errors import BrokerUnavailable
 
 from .backlog import PendingEvent
 from .outcome import (
+    REASON_CHARACTERS,
     Accepted,
     Answered,
     BrokerOutage,
@@ -38,15 +39,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FAULTS: tuple[type[BaseException], ...] = (*BROKER_FAULTS, *DATABASE_FAULTS)
-# What the SDK stumbles over: a request that it cannot make, or an answer that is none.
+# Raised by the SDK for a request that it cannot build, or an answer that it cannot parse.
 SDK_ERRORS = (LookupError, AttributeError, TypeError, ValueError)
-# What cannot be understood is quoted by the SDK in full, be it a whole page.
-REASON_CHARACTERS = 300
-# While the check queue cannot be read, it is looked for again that often.
+# How often an unreadable check queue is tried again.
 LOOK_AGAIN_SECONDS = 30.0
 
 _made: ContextVar[list[bool]] = ContextVar("made")
-"""Of the call under way, whether the SDK has made a request of it."""
+"""Whether the SDK has built a request for the current call."""
 
 
 class Publisher:
@@ -81,18 +80,18 @@ class Publisher:
         self._missed_since: float | None = None
         self._look_again_at = 0.0
         self._identifying = asyncio.Lock()
-        # A stand-in for the client, in tests, may have no events; then nobody knows whether a request was made.
+        # A test double may have no events; then it is unknown whether a request was built.
         events = getattr(getattr(client, "meta", None), "events", None)
         self._observes_requests = events is not None
         if events is not None:
             events.register("before-call.sns.PublishBatch", _note_request)
 
     def recheck_broker(self) -> None:
-        """The broker was away: look again before the next call whether it is the one it was."""
+        """Identify the broker again before the next call, because it may have been recreated."""
         self._identified = False
 
     async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
-        """One PublishBatch of at most ten events, bounded in time; raises nothing that broker or database cause."""
+        """Call PublishBatch with at most ten events, within a deadline. Failures are returned as outcomes."""
         answer = await self._publish(events)
         if isinstance(answer, BrokerOutage):
             self.recheck_broker()
@@ -111,7 +110,7 @@ class Publisher:
         except FAULTS as error:
             return BrokerOutage(_reason(error))
         if isinstance(answer, BrokerOutage):
-            # Whoever answers next may be another: then it is waited for its check queue once more.
+            # The broker that answers next may be a recreated one, so its check queue is waited for again.
             self._missed_since = None
         return answer
 
@@ -123,7 +122,7 @@ class Publisher:
             answer = await self._client.publish_batch(TopicArn=arn, PublishBatchRequestEntries=entries)
             return Answered(tuple(_outcomes(answer, len(events))))
         except (ParamValidationError, UnicodeDecodeError) as error:
-            # No request could be made of it: that is an event's fault, and nobody else waits for it.
+            # No request could be built, so the cause is an event, and other groups need not wait.
             return CallRejected(_request_error(error), by_broker=False)
         except ClientError as error:
             code = error_code(error)
@@ -144,7 +143,7 @@ class Publisher:
             return BrokerOutage(_reason(error))
 
     async def check(self) -> str | None:
-        """What keeps the topic from being used, or None."""
+        """Return why the topic cannot be used, or None."""
         try:
             await self._client.get_topic_attributes(TopicArn=await self._find_topic())
         except BrokerUnavailable as error:
@@ -160,8 +159,8 @@ class Publisher:
         return not self._identified or (self._missed_since is not None and _now() >= self._look_again_at)
 
     async def _identify_broker(self) -> CallOutcome:
-        # Another relay, or a call at the same moment, may have met the new broker first: whoever comes after finds it
-        # known, and has in hand what was read before anybody asked for that which the broker lost.
+        # Another relay or another call may have identified the recreated broker first. This call then finds it known,
+        # but holds events that were read before the replay of lost events was requested, so it must not send them.
         async with self._identifying:
             if not self._must_identify():
                 return NotAttempted()
@@ -173,7 +172,7 @@ class Publisher:
                 self._missed_since, self._look_again_at = None, 0.0
                 self._identified = await self._identify(created)
                 if not self._identified:
-                    return BrokerOutage("the broker is new; what it lost goes first")
+                    return BrokerOutage("the broker was recreated; lost events are sent first")
         return NotAttempted()
 
     async def _send_without_check(self, trouble: BrokerUnavailable) -> None:
@@ -203,7 +202,7 @@ class Publisher:
         return arn
 
     async def _ask_check_queue(self) -> tuple[str, str]:
-        """Where the topic is, and when the queue was made; in half the time of a call, for there may be more to do."""
+        """Return the topic's ARN and the queue's time of creation, within half of a call's deadline."""
         try:
             async with asyncio.timeout(self._call_seconds / 2):
                 attributes = await self._publish_check.attributes()
@@ -221,12 +220,12 @@ def _reason(error: BaseException) -> str:
 
 
 def _request_error(error: BaseException) -> str:
-    """Why no request could be made: a library that says so may quote the event, and then its words are left out."""
-    return f"no request can be made of it: {operator_text(error)}"[:REASON_CHARACTERS]
+    """Return why no request could be built, without the library's text, which may quote the event."""
+    return f"no request can be built: {operator_text(error)}"[:REASON_CHARACTERS]
 
 
 def _note_request(**_: object) -> None:
-    """The SDK has made a request of what it was given: whatever fails from now on is not the events' doing."""
+    """Note that the SDK has built the request: later failures are not caused by the events."""
     if (made := _made.get(None)) is not None:
         made[0] = True
 
@@ -244,7 +243,7 @@ def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDe
 
 
 def _outcomes(answer: PublishBatchResponseTypeDef, count: int) -> list[Outcome]:
-    # HTTP 200 says nothing about a single entry, and an entry of which the answer says nothing was not acknowledged.
+    # HTTP 200 does not mean that every entry was accepted. An entry missing from the answer was not acknowledged.
     outcomes: list[Outcome] = [Transient("the broker's answer does not mention it")] * count
     places = {str(place): place for place in range(count)}
     for success in answer.get("Successful", []):

@@ -44,6 +44,12 @@ class Version:
         """A version that creates a table or an index which later versions keep."""
         return cls(statements, f"to_regclass('{name}') IS NOT NULL")
 
+    @classmethod
+    def with_column(cls, statements: tuple[str, ...], table: str, name: str) -> Version:
+        """A version that adds a column which later versions keep."""
+        columns = f"SELECT FROM pg_attribute WHERE attrelid = to_regclass('{table}')"
+        return cls(statements, f"EXISTS ({columns} AND attname = '{name}' AND NOT attisdropped)")
+
 
 @dataclass(frozen=True, slots=True)
 class TableSet:

@@ -18,6 +18,7 @@ TABLES = TableSet(
         Version.with_relation(schema.STATEMENTS_V1, "outbox_event"),
         Version.with_relation(schema.STATEMENTS_V2, "outbox_idempotency_key"),
         Version.with_relation(schema.STATEMENTS_V3, "outbox_hold"),
+        Version.with_column(schema.STATEMENTS_V4, "outbox_event", "held_behind"),
     ),
 )
 
@@ -50,4 +51,5 @@ def grants(writer: str | None, relay: str | None) -> tuple[str, ...]:
         *schema.grants(writer=writer, relay=relay),
         *schema.grants_v2(relay=relay),
         *schema.grants_v3(writer=writer, relay=relay),
+        *schema.grants_v4(relay=relay),
     )

@@ -1,4 +1,4 @@
-"""Looks after one's own outbox: what the publisher can tell of it while the relay says nothing."""
+"""Monitors a publisher's own outbox, so that a missing relay is detected."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 LOOK_SECONDS = 5.0
-"""How long one look may take."""
+"""Deadline of one observation."""
 STALE_SECONDS = 30.0
-"""After so long without a look, what was seen is not shown any more."""
+"""After this time without an observation, the metrics become unknown."""
 LATE_SECONDS = 60.0
-"""An event that waits longer makes the publisher degraded."""
+"""An unpublished event older than this makes the publisher degraded."""
 MOST = 5000
-"""A backlog is not counted to its end every few seconds: the figure stops here."""
+"""Counting stops at this many events, so that it stays cheap."""
 GRACE_SECONDS = 15.0
-"""For so long a relay may be away that took its leave, or has not come yet. One that died had its lease."""
+"""How long an outbox may be without a relay, after one left or before the first started."""
 REPORT_SECONDS = 60.0
 NAMESPACE = "event-trio"
 
-# Statistics that are old promise a small backlog; reading all of it and sorting then looks cheap, and is not.
+# With outdated statistics the planner expects a small backlog and would sort all of it.
 BY_INDEX = "SET LOCAL enable_sort = off"
 
-# In the order of the index on what is not published, so that it costs the same whatever the table holds. Of a backlog
-# above the bound only a part is looked at: the oldest that is known from an earlier look is asked for by its number.
+# In the order of the index of unpublished events, so that it costs the same whatever the size of the table. Of a
+# backlog above the bound only a part is read, so the oldest event of the last observation is looked up by its id, too.
 BACKLOG = """
--- backlog: how much is not published, counted up to a bound, and which event waits longest
+-- backlog: unpublished events, counted up to a bound, and the oldest of them
 WITH waiting AS MATERIALIZED (
     SELECT e.id, e.recorded_at FROM outbox_event e WHERE e.published_at IS NULL AND e.held_at IS NULL
     ORDER BY e.lane, e.subject, e.sequence LIMIT $1
@@ -52,9 +52,9 @@ SELECT counted.events, oldest.id AS oldest,
 FROM (SELECT count(*) AS events FROM waiting) AS counted LEFT JOIN oldest ON true
 """
 
-# A relay that leaves takes its row with it; one that dies leaves it behind.
+# A relay that stops deletes its row; one that dies leaves it.
 RELAYS = """
--- relays: how many hold a lease, how long ago one was heard of, and whether an operator paused the outbox
+-- relays: how many have a valid lease, the last heartbeat, and whether an operator paused the outbox
 SELECT count(*) FILTER (WHERE r.heartbeat_at > clock_timestamp() - r.lease_seconds * interval '1 second') AS live,
        extract(epoch FROM clock_timestamp() - max(r.heartbeat_at))::float8 AS heard,
        (SELECT c.paused_at IS NOT NULL FROM outbox_control c) AS paused
@@ -64,7 +64,7 @@ FROM outbox_relay r
 
 @dataclass(frozen=True, slots=True)
 class OutboxObservation:
-    """What was seen of an outbox; `live` is None where this role may not see the relays."""
+    """One observation of an outbox; `live` is None if this role may not read the relays."""
 
     events: int = 0
     age: float = 0.0
@@ -73,10 +73,10 @@ class OutboxObservation:
     paused: bool = False
 
     def trouble(self, *, alone_seconds: float) -> str | None:
-        """What is amiss, in a sentence; None when nothing is. `alone_seconds` ago it had a relay, or was not seen."""
+        """Return a sentence about the problem, or None. `alone_seconds` is the time without a live relay."""
         if self.live == 0 and (self.heard is not None or alone_seconds > GRACE_SECONDS):
             heard = "none is registered" if self.heard is None else f"last heartbeat {self.heard:.0f} s ago"
-            return "; ".join(filter(None, [f"no relay carries this outbox; {heard}", self._waiting()]))
+            return "; ".join(filter(None, [f"no relay is running for this outbox; {heard}", self._waiting()]))
         if self.age > LATE_SECONDS:
             paused = "; an operator paused the outbox" if self.paused else ""
             return f"the oldest event waits {self.age:.0f} s{paused}"
@@ -90,10 +90,10 @@ class OutboxObservation:
 
 
 class OutboxMonitor:
-    """Counts what waits and looks who carries it, every few seconds, on a connection of its own.
+    """Observes the backlog and the relays of an outbox every few seconds, on a connection of its own.
 
-    A loop for the supervisor and a check (not required) for the readiness page of whoever records events.
-    `topic` is whose events these are; with `report` the figures go to the log as well, for CloudWatch's alarms.
+    It is a loop for the supervisor and an optional readiness check for a service that records events. `topic` is the
+    topic of the events; with `report`, the metrics are also logged, for CloudWatch's alarms.
     """
 
     name = "outbox"
@@ -123,27 +123,27 @@ class OutboxMonitor:
         self._blind = False
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look until asked to stop."""
+        """Observe until asked to stop."""
         async with create_pool(self._url, application_name="outbox-monitor", max_size=1) as pool:
             while not stopping.is_set():
                 await self.look(pool)
                 await pause(stopping, self._every)
 
     async def check(self) -> str | None:
-        """For the readiness page, which asks nobody: what the last look showed."""
+        """The readiness check: returns the problem that the last observation showed, or None."""
         now = self._clock.monotonic()
         silent = now - self._seen_at
         if silent > STALE_SECONDS:
-            return f"the outbox could not be looked at for {silent:.0f} s; the log says why"
+            return f"the outbox could not be observed for {silent:.0f} s; see the log"
         return self._sight.trouble(alone_seconds=now - self._carried_at) if self._sight else None
 
     async def look(self, pool: Pool) -> None:
-        """Look once; a look that fails leaves what was seen before, for a while."""
+        """Observe once. After a failure, the last observation stays valid for a while."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 sight = await self._carriers(pool, await self._backlog(pool))
         except DATABASE_FAULTS as error:
-            log.warning("cannot look at the outbox", action="outbox.not_observed", error=type(error).__name__)
+            log.warning("cannot observe the outbox", action="outbox.not_observed", error=type(error).__name__)
             if self._clock.monotonic() - self._seen_at > STALE_SECONDS:
                 self._metrics.forget()
             return
@@ -169,10 +169,10 @@ class OutboxMonitor:
             asyncpg.UndefinedTableError,
             asyncpg.UndefinedColumnError,
         ) as error:
-            # An older database, or a role of somebody's own: the backlog can be seen all the same.
+            # An older schema, or a role without these grants: the backlog can still be observed.
             if not self._blind:
                 log.warning(
-                    "cannot see the relays of the outbox; run the migrations",
+                    "cannot read the relays of the outbox; run the migrations",
                     action="outbox.relays_hidden",
                     error=type(error).__name__,
                 )
@@ -196,7 +196,7 @@ class OutboxMonitor:
             self._log(sight)
 
     def _log(self, sight: OutboxObservation) -> None:
-        """One line in the embedded metric format, of which CloudWatch Logs makes metrics by itself."""
+        """Log one line in the embedded metric format, from which CloudWatch Logs extracts metrics."""
         figures = {"outbox_unpublished_events": sight.events, "outbox_oldest_unpublished_age_seconds": sight.age}
         if sight.live is not None:
             figures["outbox_live_relays"] = sight.live

@@ -1,4 +1,4 @@
-"""Tells the relay that something was committed; polling finds it anyway, so a bell that fails costs only time."""
+"""Notifies relays of committed events. Polling finds them anyway, so a failed notification costs only time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..lifecycle import pause
 log = structlog.get_logger(__name__)
 
 CHANNEL = "outbox"
-# On this one relays tell each other that lanes are to be had.
+# The channel on which relays announce free lanes and requested jobs.
 LANES_CHANNEL = "outbox_lanes"
 GAP_SECONDS = 0.05
-"""The least between two rings. Each is a transaction, and a read by the relay: under load one serves many commits."""
+"""The least time between notifications. Each causes a read by the relay, so under load one serves many commits."""
 RETRY_SECONDS = 5.0
 
 
 class OutboxNotifier:
-    """Sends NOTIFY after commits, on a connection of its own: the first at once, then at most twenty a second.
+    """Sends NOTIFY after commits on a connection of its own: the first at once, then at most twenty a second.
 
-    Inside the business transaction a NOTIFY takes a lock on the whole instance through the commit
-    (PostgreSQL source: PreCommit_Notify), which serialises all committing transactions.
+    A NOTIFY inside the business transaction would lock the whole instance through the commit (PostgreSQL source:
+    PreCommit_Notify), which serializes all committing transactions.
     """
 
     name = "notifier"
@@ -34,17 +34,17 @@ class OutboxNotifier:
         self._requested = asyncio.Event()
 
     def notify(self) -> None:
-        """Say that an event was committed. Call it after the commit; it never waits and never fails."""
+        """Request a notification. Call it after the commit; it never waits and never fails."""
         self._requested.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Pass rings on until asked to stop."""
+        """Send requested notifications until asked to stop."""
         while not stopping.is_set():
             try:
                 connection = await connect(self._url)
             except DATABASE_FAULTS as error:
                 log.warning(
-                    "the doorbell has no connection", action="notifier.disconnected", error=type(error).__name__
+                    "cannot connect to send notifications", action="notifier.disconnected", error=type(error).__name__
                 )
                 await pause(stopping, RETRY_SECONDS)
                 continue
@@ -52,7 +52,7 @@ class OutboxNotifier:
                 await self._pass_on(connection, stopping)
             except DATABASE_FAULTS as error:
                 log.warning(
-                    "the doorbell lost its connection", action="notifier.disconnected", error=type(error).__name__
+                    "lost the connection for notifications", action="notifier.disconnected", error=type(error).__name__
                 )
             finally:
                 connection.terminate()

@@ -1,13 +1,13 @@
-"""The outbox in the database, as statements that a service's first migration runs.
+"""The schema of the outbox, as statements that migrations of a service run.
 
-Each version of the outbox is a tuple that a migration of the service runs; a tuple never changes once it was released.
+Each version of the outbox is a tuple of statements, which never changes once it was released.
 """
 
 from __future__ import annotations
 
 from ..idempotency import schema as idempotency
 
-# A constant for ever: with another number of lanes a group would be in two of them, and out of order.
+# Must never change: with another number of lanes a group would be in two of them, and out of order.
 LANES = 64
 
 STATEMENTS_V1: tuple[str, ...] = (
@@ -42,12 +42,12 @@ STATEMENTS_V1: tuple[str, ...] = (
         autovacuum_vacuum_cost_delay = 0
     )
     """,
-    # An event leaves it when it is published or held.
+    # Pending events: an event leaves this index when it is published or held.
     """
     CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
     WHERE published_at IS NULL AND held_at IS NULL
     """,
-    # A group is held when any of its events is: looked up by subject, and empty as long as nothing is held.
+    # Held events. A group is held if any of its events is.
     """
     CREATE INDEX outbox_event_held ON outbox_event (subject, sequence) WHERE held_at IS NOT NULL
     """,
@@ -66,7 +66,7 @@ STATEMENTS_V1: tuple[str, ...] = (
         heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp()
     ) WITH (fillfactor = 50)
     """,
-    # One row: what holds for all relays of this outbox.
+    # One row of state that all relays of this outbox share.
     """
     CREATE TABLE outbox_control (
         singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
@@ -77,7 +77,7 @@ STATEMENTS_V1: tuple[str, ...] = (
     )
     """,
     "INSERT INTO outbox_control DEFAULT VALUES",
-    # Events that are to go again. While one of these is not finished, nothing is read: what is replayed comes first.
+    # Replays. While one is unfinished, the groups that it concerns are not read, so that replayed events come first.
     """
     CREATE TABLE outbox_replay (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -92,7 +92,7 @@ STATEMENTS_V1: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX outbox_replay_unfinished ON outbox_replay (id) WHERE finished_at IS NULL",
-    # Groups that an operator let go; a relay does it in steps, and nobody holds them again meanwhile.
+    # Groups that an operator released. A relay releases them in steps; meanwhile no step holds them again.
     """
     CREATE TABLE outbox_release (
         subject text PRIMARY KEY,
@@ -117,13 +117,13 @@ STATEMENTS_V1: tuple[str, ...] = (
 )
 
 KEYS = "outbox_idempotency_key"
-"""The table of the answers to operators, whose requests may come again: the relay does not see the service's own."""
+"""The table of idempotency keys of operators' requests; the relay has no access to the service's own table."""
 
 STATEMENTS_V2: tuple[str, ...] = idempotency.statements(KEYS)
 
 STATEMENTS_V3: tuple[str, ...] = (
-    # Groups are found by byte order, which no upgrade of the C library changes; the lane is made anew, because a
-    # column that another is generated from cannot be altered. What goes again keeps when it first went.
+    # Groups are ordered by bytes, which no upgrade of the C library changes. The lane is recreated, because a column
+    # from which another is generated cannot be altered. A replayed event keeps the times when it was first sent.
     f"""
     ALTER TABLE outbox_event
         DROP COLUMN lane,
@@ -138,13 +138,13 @@ STATEMENTS_V3: tuple[str, ...] = (
     CREATE INDEX outbox_event_pending ON outbox_event (lane, subject, sequence)
     WHERE published_at IS NULL AND held_at IS NULL
     """,
-    # What has waited longest, for figures. It changes when the one above does, so it costs no heap-only update. Every
-    # id is above 0: only a statement that says so may be planned with this index, and no other is led astray by it.
+    # The oldest pending events, for metrics. It changes with the index above, so it costs no heap-only update. Every
+    # id is above 0: only a statement with this condition can be planned with this index.
     """
     CREATE INDEX outbox_event_oldest ON outbox_event (recorded_at)
     WHERE published_at IS NULL AND held_at IS NULL AND id > 0
     """,
-    # What was recorded when, for replays of a time.
+    # For replays of a period.
     "CREATE INDEX outbox_event_recorded ON outbox_event (recorded_at, id)",
     'ALTER TABLE outbox_release ALTER COLUMN subject TYPE text COLLATE "C"',
     'ALTER TABLE outbox_audit ALTER COLUMN subject TYPE text COLLATE "C"',
@@ -153,7 +153,7 @@ STATEMENTS_V3: tuple[str, ...] = (
         ALTER COLUMN principal TYPE text COLLATE "C",
         ALTER COLUMN key TYPE text COLLATE "C"
     """,
-    # Groups that an operator holds, whether or not anything of them waits.
+    # Groups that an operator holds, with or without waiting events.
     f"""
     CREATE TABLE outbox_hold (
         subject text COLLATE "C" PRIMARY KEY,
@@ -163,7 +163,7 @@ STATEMENTS_V3: tuple[str, ...] = (
         reason text NOT NULL
     )
     """,
-    # A replay of one group says which; the place where it began tells how far it is; and one may be cancelled.
+    # The group of a replay of one group, where the walk began, for the progress, and whether it was cancelled.
     """
     ALTER TABLE outbox_replay
         ADD COLUMN subject text COLLATE "C",
@@ -174,7 +174,7 @@ STATEMENTS_V3: tuple[str, ...] = (
         ADD COLUMN cancelled_at timestamptz,
         ADD COLUMN cancelled_by text
     """,
-    # The audit keeps what a discarded event was, and not what it said: that may be personal.
+    # The audit keeps a discarded event without its payload, which may be personal data.
     """
     UPDATE outbox_audit
     SET details = jsonb_set(details, '{row,size}', to_jsonb(coalesce(
@@ -196,22 +196,33 @@ STATEMENTS_V3: tuple[str, ...] = (
         ADD COLUMN probed_at timestamptz,
         ADD COLUMN check_broken_at timestamptz
     """,
-    # What is still to be sent, and nothing else: groups that only wait for their confirmation are not in the way of
-    # whoever looks for work. Whatever is published was sent, so `published_at` is not asked for here.
+    # Unsent events only, so that reads skip groups that only wait for confirmation. A published event was sent, so
+    # `published_at` is not a condition here.
     """
     CREATE INDEX outbox_event_pending_unsent ON outbox_event (lane, subject, sequence)
     WHERE sent_at IS NULL AND held_at IS NULL
     """,
-    # Each relay says how long its lease is, so that whoever looks on knows when one counts as dead.
+    # Each relay stores the length of its lease, so that others know when it expires.
     "ALTER TABLE outbox_relay ADD COLUMN lease_seconds double precision NOT NULL DEFAULT 15",
 )
 
-# What the relay may change of an event: its state, never what it says.
+STATEMENTS_V4: tuple[str, ...] = (
+    # An event that is held only because an event before it is held names that event; the reason is then null.
+    """
+    ALTER TABLE outbox_event ADD COLUMN held_behind uuid
+    """,
+    """
+    UPDATE outbox_event SET held_behind = substring(held_reason FROM 8)::uuid, held_reason = NULL
+    WHERE held_at IS NOT NULL AND held_reason ~ '^behind [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    """,
+)
+
+# The columns that the relay may change: the state of an event, never its content.
 STATE = "attempts, sent_at, broker_message_id, published_at, republished, held_at, held_reason, last_error"
 
 
 def grants(*, writer: str, relay: str) -> tuple[str, ...]:
-    """The statements that let one role record events, and another carry them."""
+    """Return the grants of a role that records events, and of a relay's role."""
     return (
         f"GRANT SELECT, INSERT ON outbox_event TO {writer}",
         f"GRANT SELECT, DELETE, UPDATE ({STATE}) ON outbox_event TO {relay}",
@@ -225,19 +236,24 @@ def grants(*, writer: str, relay: str) -> tuple[str, ...]:
 
 
 def grants_v2(*, relay: str) -> tuple[str, ...]:
-    """What the relay needs besides, since it answers an operator's request once."""
+    """Return the grants that the relay needs in addition since version 2, for idempotency keys."""
     return idempotency.grants(KEYS, relay)
 
 
 def grants_v3(*, writer: str, relay: str) -> tuple[str, ...]:
-    """What both need besides, since the third version of the outbox."""
+    """Return the grants that both roles need in addition since version 3."""
     return (
         f"GRANT UPDATE (first_sent_at, first_published_at) ON outbox_event TO {relay}",
         f"GRANT SELECT, INSERT, DELETE, UPDATE ON outbox_hold TO {relay}",
-        # What was done long ago is forgotten, too.
+        # Old audit entries and replays are pruned.
         f"GRANT DELETE ON outbox_audit, outbox_replay TO {relay}",
-        # Nor does it say of an event that it was published when an operator discarded it.
+        # The publisher can tell a discarded event from a published one.
         f"GRANT SELECT (event_id, action) ON outbox_audit TO {writer}",
-        # The publisher sees whether its outbox is carried; a relay that is down tells nobody.
+        # The publisher can see whether its outbox has a live relay.
         f"GRANT SELECT ON outbox_relay, outbox_control TO {writer}",
     )
+
+
+def grants_v4(*, relay: str) -> tuple[str, ...]:
+    """Return the grants that the relay needs in addition since version 4."""
+    return (f"GRANT UPDATE (held_behind) ON outbox_event TO {relay}",)

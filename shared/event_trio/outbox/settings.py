@@ -1,4 +1,4 @@
-"""The settings of whoever records events, or carries them."""
+"""The settings that a publisher and its relay share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .limits import DEFAULT_BYTES, LARGEST_BYTES, SMALLEST_BYTES
 
 
 class PublisherSettings(BaseModel):
-    """What the writer of an outbox and its relay have to agree on."""
+    """Settings that must be equal for the writer of an outbox and its relay."""
 
     message_bytes: int = Field(
         DEFAULT_BYTES,

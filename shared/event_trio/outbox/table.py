@@ -1,4 +1,4 @@
-"""The outbox table for SQLAlchemy, as far as a service that writes to it or joins it needs it."""
+"""The outbox table for SQLAlchemy, with what a service needs to write to it or join it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-# Columns that the database fills in (id, lane, recorded_at, ...) are read here, never written.
+# Columns that the database fills in (id, lane, recorded_at, ...) are only read.
 outbox_event = Table(
     "outbox_event",
     metadata,
@@ -27,15 +27,16 @@ outbox_event = Table(
     Column("republished", Integer, nullable=False),
     Column("held_at", DateTime(timezone=True)),
     Column("held_reason", Text),
+    Column("held_behind", Uuid),
     Column("last_error", Text),
     Column("first_sent_at", DateTime(timezone=True)),
     Column("first_published_at", DateTime(timezone=True)),
 )
 
-# Which events an operator gave up: they are no longer in the outbox, as published ones are not after a while.
+# For discarded events, which are no longer in the outbox, as are published events after their retention.
 outbox_audit = Table(
     "outbox_audit",
-    MetaData(),  # a part of the table, so nothing that migrations could be compared with
+    MetaData(),  # incomplete, so migrations must not be compared with it
     Column("id", BigInteger, primary_key=True),
     Column("event_id", Uuid),
     Column("action", Text, nullable=False),

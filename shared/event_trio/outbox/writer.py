@@ -1,4 +1,4 @@
-"""Records an event in the caller's transaction: it exists if and only if the change that it states is committed."""
+"""Records an event in the caller's transaction: it exists if and only if that transaction commits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SCHEMAS = "https://schemas.example.com"
 
 
 References = Callable[[str, str, int], str | None]
-"""Where subscribers read the payload of an event of that type, subject and sequence; None if the event carries it."""
+"""The URL of an event's payload by type, subject and sequence; None if the event contains its payload."""
 
 
 class OutboxWriter:
-    """Writes events of one source into the outbox. It takes the caller's transaction and never commits."""
+    """Writes events of one source into the outbox, in the caller's transaction. It never commits."""
 
     def __init__(
         self,
@@ -55,10 +55,10 @@ class OutboxWriter:
     ) -> Envelope:
         """Record that `payload` happened to `subject` as its event number `sequence` (from 1, without a repeat).
 
-        The caller holds the lock of the aggregate's row (or has checked its version) before it comes here: only then
-        is the order of sequences within a subject the order of commits.
+        The caller must hold the lock of the aggregate's row, or have checked its version: only then is the order of
+        sequences within a subject the order of commits.
 
-        Raises EventRejected when the broker would not carry the event; IntegrityError when the sequence is taken.
+        Raises EventRejected if the broker would not accept the event; IntegrityError if the sequence is already used.
         """
         reference = self._references(payload.type, subject, sequence)
         envelope = Envelope(
@@ -77,7 +77,7 @@ class OutboxWriter:
             dataref=reference,
         )
         body = envelope.to_bytes()
-        # What subscriptions filter by; everything else is in the body.
+        # The attributes that subscriptions filter by; everything else is in the body.
         routing = {"type": payload.type, **(attributes or {})}
         check(body, group=subject, attributes=routing, most=self._most_bytes)
         await session.execute(

@@ -1,4 +1,4 @@
-"""Where the events are that a replay chooses, and how it comes by all of them in bounded steps along an index."""
+"""The events that a replay chooses, and the walk along an index that reaches them in bounded steps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import asyncpg
 
 from event_trio.database.connections import Connection
 
-from ..publishing.read_conditions import SOURCES
+from ..group_sql import SOURCES
 
-# What was not sent yet when it was asked for needs no replay, unless $8 is null: then all is chosen, sent or not.
+# Events not sent before the request need no replay. With $8 null, unsent events are chosen, too.
 CHOSEN = """
     ($8::timestamptz IS NULL OR e.sent_at <= $8)
     AND ($3::uuid IS NULL OR e.event_id = $3) AND ($4::text IS NULL OR e.subject = $4)
@@ -21,8 +21,8 @@ CHOSEN = """
     AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
 """
 
-# All of an outbox by id; one group by sequence, where two sources that share one are in the same step; a time by when
-# it was recorded: as long as clocks are set, that is not the order of ids.
+# The whole outbox is walked by id, one group by sequence (equal sequences of two sources in the same step), a period by
+# the time of recording, which is not the order of ids when clocks are adjusted.
 BY_ID = "SELECT e.*, e.id AS place FROM outbox_event e WHERE e.id > $1 AND e.id <= $2 ORDER BY e.id LIMIT $9"
 BY_SEQUENCE = f"""SELECT found.*, found.sequence AS place FROM unnest({SOURCES}) AS sources(source) CROSS JOIN LATERAL (
         SELECT e.* FROM outbox_event e
@@ -34,13 +34,13 @@ BY_TIME = """SELECT e.*, e.id AS place FROM outbox_event e
     ORDER BY e.recorded_at, e.id LIMIT $9"""
 
 COUNT = """
--- count: how many events a replay would choose, and whether it was counted to the end
+-- count: the events that a replay would choose, and whether counting stopped at its bound
 SELECT count(*) FILTER (WHERE {chosen}) AS chosen, count(*) >= $9 AS cut FROM ({walk}) AS e
 """
 
-# Ids as an array: whatever a planner thinks of the table, it looks them up one by one.
+# The array of ids makes the planner use the primary key, whatever its statistics.
 STEP = """
--- step: of the next rows those that are chosen are pending again; when they were first sent is kept
+-- step: make the chosen ones of the next rows pending again; keep when they were first sent
 WITH looked AS (
     SELECT e.id, e.place, e.recorded_at, ({chosen}) AS chosen FROM ({walk}) AS e
 ), locked AS (
@@ -62,17 +62,17 @@ FROM looked
 """
 
 LAST = """
--- last: the highest id there is
+-- last: the highest id
 SELECT id FROM outbox_event ORDER BY id DESC LIMIT 1
 """
 
 OLDEST = """
--- oldest: when the first event was recorded that is still there
+-- oldest: when the oldest event was recorded
 SELECT recorded_at FROM outbox_event ORDER BY recorded_at, id LIMIT 1
 """
 
 OF_EVENT = """
--- of_event: where one event is
+-- of_event: the id and group of one event
 SELECT id, subject FROM outbox_event WHERE event_id = $1
 """
 
@@ -86,9 +86,9 @@ SELECT max(found.sequence) FROM unnest({SOURCES}) AS sources(source) CROSS JOIN 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which of the events that were sent go again; what is None does not matter. Commas part several types.
+    """Which sent events are replayed; a criterion that is None matches all. Several types are separated by commas.
 
-    `unsent` makes of those that were not sent others, too: whatever an earlier broker answers of them is void.
+    With `unsent`, unsent events are chosen, too, so that later answers of an earlier broker do not apply to them.
     """
 
     event_id: UUID | None = None
@@ -99,14 +99,14 @@ class Criteria:
     unsent: bool = False
 
     def to_json(self) -> str:
-        """For the job's row."""
+        """Return the criteria as stored in the replay's row."""
         values = {name: getattr(self, name) for name in ("event_id", "subject", "type", "since", "until")}
         written = {name: str(value) for name, value in values.items() if value is not None}
         return json.dumps(written | ({"unsent": "true"} if self.unsent else {}))
 
     @classmethod
     def from_json(cls, text: str) -> Criteria:
-        """From the job's row."""
+        """Return the criteria of a replay's row."""
         found: dict[str, str] = json.loads(text)
         return cls(
             event_id=UUID(found["event_id"]) if "event_id" in found else None,
@@ -118,15 +118,15 @@ class Criteria:
         )
 
     def arguments(self) -> tuple[object, ...]:
-        """As the statements of walks take them, from $3 on."""
+        """Return the parameters of the walks' statements from $3 on."""
         return (self.event_id, self.subject, self.type, self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The way through the outbox: behind `after`, up to `until`; in time, if it goes by time.
+    """A range of the outbox: after `after`, up to `until`; by time if it has times.
 
-    It meets every event that is chosen, and may meet others. `subject` is the one group that it concerns.
+    It includes every chosen event, and possibly others. `subject` is set if it concerns a single group.
     """
 
     after: int
@@ -137,18 +137,18 @@ class Walk:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing on it."""
+        """Whether the range is empty."""
         return self.after_at is None and self.after >= self.until
 
     async def count(
         self, connection: Connection, criteria: Criteria, sent_by: datetime, *, most: int
     ) -> tuple[int, bool]:
-        """How many of the first events on it are chosen, and whether there may be more behind them."""
+        """Return how many of the first `most` events in the range are chosen, and whether there may be more."""
         row = await connection.fetchrow(self._made(COUNT, criteria), *self._arguments(criteria, sent_by, most))
         return row["chosen"], row["cut"]
 
     async def step(self, connection: Connection, criteria: Criteria, sent_by: datetime, *, most: int) -> asyncpg.Record:
-        """Let the chosen ones among the next events go again; says how far that is."""
+        """Replay the chosen ones among the next events; returns the progress."""
         row: asyncpg.Record = await connection.fetchrow(
             self._made(STEP, criteria), *self._arguments(criteria, sent_by, most)
         )
@@ -168,7 +168,7 @@ class Walk:
 
 
 async def walk_of(connection: Connection, criteria: Criteria, now: datetime) -> Walk:
-    """The shortest way to the chosen events of those that were recorded until now."""
+    """Return the smallest range with the chosen events recorded until now."""
     if criteria.event_id is not None:
         row = await connection.fetchrow(OF_EVENT, criteria.event_id)
         return Walk(row["id"] - 1, row["id"], subject=row["subject"]) if row else Walk(0, 0)

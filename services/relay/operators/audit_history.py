@@ -1,4 +1,4 @@
-"""Who changed what of an outbox, and why; what a discarded event was is kept here, but not what it said."""
+"""Reads the audit of an outbox, which also keeps discarded events without their payloads."""
 
 from __future__ import annotations
 
@@ -16,29 +16,24 @@ from event_trio.envelope import Envelope
 from event_trio.errors import MalformedEnvelope
 from event_trio.outbox.limits import size
 
-from .views import AuditEntry
+from .views import AuditEntryView
 
 DISCARD = "discard"
-# What a discarded event was, for whoever asks for that event.
+# The key of a discarded event's row in the details of its entry.
 ROW = "row"
-# Where the payload is, which may be personal: the audit outlives it.
+# Contains the payload, which may be personal data and must not outlive the event.
 PAYLOAD = "envelope"
 TIMES = ("recorded_at", "first_sent_at", "sent_at", "first_published_at", "published_at", "held_at")
 
-RECORD = """
--- record: keep who did what, and why
-INSERT INTO outbox_audit (actor, action, reason, subject, event_id, details) VALUES ($1, $2, $3, $4, $5, $6::jsonb)
-"""
-
 PAGE = """
--- page: what was done, newest first, of all or about one group or event
+-- page: entries, newest first, of all or about one group or event
 SELECT id, at, actor, action, reason, subject, event_id, details FROM outbox_audit
 WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR subject = $2) AND ($3::uuid IS NULL OR event_id = $3)
 ORDER BY id DESC LIMIT $4
 """
 
 ABOUT_EVENT = """
--- about_event: what was done about an event or about the whole of its group, newest first
+-- about_event: entries about an event or about its whole group, newest first
 SELECT id, at, actor, action, reason, subject, event_id, details FROM (
     (SELECT * FROM outbox_audit WHERE event_id = $1 ORDER BY id DESC LIMIT $3)
     UNION ALL
@@ -48,47 +43,25 @@ SELECT id, at, actor, action, reason, subject, event_id, details FROM (
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """Who wants something changed, and why."""
-
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class History:
-    """What was done about an event, and the event itself if it was discarded."""
+    """The entries about an event, and the event itself if it was discarded."""
 
-    entries: tuple[AuditEntry, ...]
+    entries: tuple[AuditEntryView, ...]
     discarded: Mapping[str, Any] | None
     discarded_at: datetime | None
 
 
-async def record(
-    connection: Connection,
-    action: str,
-    decision: Decision,
-    *,
-    subject: str | None = None,
-    event_id: UUID | None = None,
-    details: Mapping[str, Any] | None = None,
-) -> None:
-    """Keep a change, in the transaction that makes it."""
-    written = json.dumps(details or {})
-    await connection.execute(RECORD, decision.actor, action, decision.reason, subject, event_id, written)
-
-
 async def page(
     pool: Pool, *, before: int | None, subject: str | None, event_id: UUID | None, limit: int
-) -> list[AuditEntry]:
-    """What was done, newest first, before the entry of that number."""
+) -> list[AuditEntryView]:
+    """Return entries, newest first, before the entry of that number."""
     async with transaction(pool) as connection:
         rows = await connection.fetch(PAGE, before, subject, event_id, limit)
     return [_entry(row) for row in rows]
 
 
 async def history(connection: Connection, event_id: UUID, subject: str | None, *, limit: int) -> History:
-    """What was done about an event, and about its group, if that is known."""
+    """Return the entries about an event, and about its group if known."""
     rows = await connection.fetch(ABOUT_EVENT, event_id, subject, limit)
     discard = next((row for row in rows if row["action"] == DISCARD), None)
     return History(
@@ -99,7 +72,7 @@ async def history(connection: Connection, event_id: UUID, subject: str | None, *
 
 
 def freeze(row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
-    """What a row of the outbox says of an event, as JSON: all but its payload, and what of the envelope is none."""
+    """Return an event's row as JSON without its payload, with the tracing fields and the size of its envelope."""
     envelope, attributes = row[PAYLOAD], attributes_of(row["attributes"])
     frozen: dict[str, Any] = {**traces(envelope), "attributes": attributes, "size": size(envelope, attributes)}
     for name in columns:
@@ -114,11 +87,11 @@ def freeze(row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
 
 
 def attributes_of(text: str) -> dict[str, str]:
-    """The attributes of a row as they are shown: what somebody wrote past the writer need not be attributes at all."""
+    """Return the attributes of a row as text; a row not written by the writer may have none, or other values."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        # JSON that Postgres takes and Python does not: a number of ten thousand digits, or a list ten thousand deep.
+        # JSON that Postgres accepts and Python does not, such as a number of ten thousand digits, or deep nesting.
         return {}
     if not isinstance(found, dict):
         return {}
@@ -126,7 +99,7 @@ def attributes_of(text: str) -> dict[str, str]:
 
 
 def traces(envelope: bytes) -> dict[str, str | None]:
-    """To what else an event belongs, as its envelope says; of one that cannot be read nothing is known."""
+    """Return the correlation and causation ids of an envelope; None for each if it cannot be parsed."""
     try:
         read = Envelope.parse(envelope)
     except MalformedEnvelope:
@@ -136,7 +109,7 @@ def traces(envelope: bytes) -> dict[str, str | None]:
 
 def _thaw(frozen: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
-        # What was discarded before these were kept.
+        # Entries written before these fields existed.
         "correlation_id": None,
         "causation_id": None,
         **frozen,
@@ -146,7 +119,7 @@ def _thaw(frozen: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _entry(row: asyncpg.Record) -> AuditEntry:
+def _entry(row: asyncpg.Record) -> AuditEntryView:
     details = json.loads(row["details"])
     details.pop(ROW, None)
-    return AuditEntry(**{**dict(row), "details": details})
+    return AuditEntryView(**{**dict(row), "details": details})

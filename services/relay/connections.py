@@ -1,0 +1,58 @@
+"""Opens the connections of a relay to its database and its broker."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.names import BrokerNames
+from event_trio.broker.queue import Queue
+from event_trio.database.connections import Pool, create_pool
+
+from .settings import RelaySettings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sns import SNSClient
+
+CONNECTIONS = 6
+# The lease has a connection of its own, so that long sweeps and replays cannot delay its renewal.
+LEASE_CONNECTIONS = 1
+# Operators' requests have a pool of their own, so that they cannot take the relay's connections.
+OPERATOR_CONNECTIONS = 2
+# HTTP connections of the SDK beyond those of the calls in flight, for the readiness checks.
+SPARE_CONNECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The pools and clients of one relay."""
+
+    pool: Pool
+    lease_pool: Pool
+    operator_pool: Pool
+    aws: Aws
+    sns: SNSClient
+    check_queue: Queue
+
+
+async def connect(settings: RelaySettings, stack: AsyncExitStack) -> Connections:
+    """Create the pools and clients; they connect when they are used, and `stack` closes them."""
+
+    async def open_pool(application_name: str, size: int) -> Pool:
+        url = settings.database_url.get_secret_value()
+        return await stack.enter_async_context(create_pool(url, application_name=application_name, max_size=size))
+
+    aws = Aws(settings.aws_region, settings.aws_endpoint_url)
+    http_connections = settings.batches_in_flight + SPARE_CONNECTIONS
+    sns_client = sns(aws, call_seconds=settings.call_seconds, connections=http_connections)
+    sqs_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
+    return Connections(
+        pool=await open_pool("relay", CONNECTIONS),
+        lease_pool=await open_pool("relay-lease", LEASE_CONNECTIONS),
+        operator_pool=await open_pool("relay-operators", OPERATOR_CONNECTIONS),
+        aws=aws,
+        sns=await stack.enter_async_context(sns_client),
+        check_queue=Queue(sqs_client, BrokerNames(settings.topology_prefix).publish_check(settings.topic)),
+    )
