@@ -148,7 +148,7 @@ async def test_trouble_of_the_check_is_not_the_publishers(
         await signals.wait("relay.published")
         forgotten: list[str] = []
         monkeypatch.setattr(
-            "services.relay.publishing.publisher.Publisher.forget", lambda _: forgotten.append("the topic")
+            "services.relay.publishing.publisher.Publisher.recheck_broker", lambda _: forgotten.append("the topic")
         )
         monkeypatch.setattr(Queue, "receive", lambda *_, **__: _refused())
         await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 2), ("a", 3)])

@@ -49,7 +49,7 @@ async def test_a_call_that_could_outlast_the_lease_is_refused_at_start(
     topology: BrokerNames, aws: Aws, call: float, lease: float
 ) -> None:
     times = {"call_seconds": call, "lease_seconds": lease, "drain_seconds": 60.0}
-    with pytest.raises(ConfigurationError, match=rf"CALL_SECONDS \({call:g}\) may be two thirds"):
+    with pytest.raises(ConfigurationError, match=rf"CALL_SECONDS \({call:g}\) must be at most two thirds"):
         build(settings("postgresql://nobody@127.0.0.1:1/none", aws, topology, **times))
 
 

@@ -39,7 +39,7 @@ async def refuse(database: TestDatabase, event_id: UUID, *, seconds_ago: float =
     await query(
         database.url,
         "UPDATE outbox_event SET attempts = 1, last_error = 'InvalidParameter: no',"
-        " held_reason = 'InvalidParameter: no',"
+        " held_reason = 'InvalidParameter: no', held_behind = NULL,"
         " held_at = clock_timestamp() - $2 * interval '1 second' WHERE event_id = $1 RETURNING 1",
         event_id,
         seconds_ago,

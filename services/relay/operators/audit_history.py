@@ -112,6 +112,7 @@ def _thaw(frozen: Mapping[str, Any]) -> Mapping[str, Any]:
         # Entries written before these fields existed.
         "correlation_id": None,
         "causation_id": None,
+        "held_behind": None,
         **frozen,
         **{name: datetime.fromisoformat(frozen[name]) if frozen.get(name) else None for name in TIMES},
         "event_id": UUID(frozen["event_id"]),

@@ -40,7 +40,8 @@ WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND
 MARK_HELD = """
 -- mark_held: hold a permanently rejected event, if this relay still owns the lane
 UPDATE outbox_event e
-SET attempts = e.attempts + 1, last_error = f.error, held_at = clock_timestamp(), held_reason = f.error
+SET attempts = e.attempts + 1, last_error = f.error, held_at = clock_timestamp(), held_reason = f.error,
+    held_behind = NULL
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outbox_lane l
 WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
 """
