@@ -1,4 +1,4 @@
-"""The audit and finished replays are kept as long as the setting says, and no longer."""
+"""The audit and finished replays are deleted after their retention."""
 
 import pytest
 
@@ -21,7 +21,7 @@ VALUES ('olga', 'long ago', '{}', 1, now() - interval '11 days'), ('olga', 'unfi
 """
 
 
-async def test_old_entries_and_finished_replays_are_forgotten_step_by_step(outbox_database: TestDatabase) -> None:
+async def test_old_entries_and_finished_replays_are_deleted_in_steps(outbox_database: TestDatabase) -> None:
     await query(outbox_database.url, ENTRIES)
     await query(outbox_database.url, REPLAYS)
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
@@ -35,7 +35,7 @@ async def test_old_entries_and_finished_replays_are_forgotten_step_by_step(outbo
     assert [row["reason"] for row in replays] == ["unfinished", "lately"]
 
 
-async def test_a_step_looks_at_so_many_and_no_more(
+async def test_a_step_examines_a_bounded_number_of_rows(
     outbox_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await query(outbox_database.url, ENTRIES)
@@ -45,7 +45,7 @@ async def test_a_step_looks_at_so_many_and_no_more(
         assert [await pruner.prune() for _ in range(4)] == [4, 4, 3, 0]
 
 
-async def test_the_running_relay_forgets(outbox_database: TestDatabase) -> None:
+async def test_the_running_relay_prunes_the_audit(outbox_database: TestDatabase) -> None:
     await query(outbox_database.url, ENTRIES)
 
     async def forgotten() -> bool:

@@ -67,7 +67,7 @@ async def relay_pool(outbox_database: TestDatabase) -> AsyncIterator[Pool]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("around", list(AROUND))
-async def test_looking_for_lost_events_costs_the_same_whatever_is_around_them(
+async def test_the_search_for_lost_events_costs_the_same_whatever_else_the_table_holds(
     outbox_database: TestDatabase, relay_pool: Pool, around: str
 ) -> None:
     for rows in ({**AROUND[around], "count": ROWS}, *LOST):

@@ -1,4 +1,4 @@
-"""A group is held ahead: nothing of it waits, and what comes is held as it comes, until somebody releases it."""
+"""An operator holds a group without waiting events; its new events are held until the group is released."""
 
 import json
 from collections.abc import AsyncIterator
@@ -58,7 +58,7 @@ async def sendable(pool: Pool, release: NextEventAfter = NextEventAfter.ACKNOWLE
 
 @pytest.mark.parametrize("release", list(NextEventAfter))
 @pytest.mark.parametrize("known", [True, False])
-async def test_what_comes_to_a_group_held_ahead_is_not_sent(
+async def test_new_events_of_a_group_held_while_empty_are_not_sent(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, release: NextEventAfter, known: bool
 ) -> None:
     writer = outbox_database.url_for(OUTBOX_WRITER)
@@ -79,7 +79,7 @@ async def test_what_comes_to_a_group_held_ahead_is_not_sent(
     assert (await sendable(relay_pool, release))[0] == ("a", 2)
 
 
-async def test_a_hold_ahead_is_released_before_anything_came(
+async def test_a_group_held_while_empty_is_released_before_it_has_events(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     await operations.hold("a", OLGA)
@@ -94,7 +94,7 @@ async def test_a_hold_ahead_is_released_before_anything_came(
         await operations.release("a", OLGA)
 
 
-async def test_a_group_stays_held_though_all_that_it_held_turned_out_to_be_sent(
+async def test_a_group_stays_held_though_all_its_held_events_were_acknowledged(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
@@ -114,7 +114,7 @@ async def test_discarding_an_event_of_a_group_that_is_held_does_not_release_it(
     assert await sendable(relay_pool) == []
 
 
-async def test_held_groups_are_listed_and_counted_whether_or_not_anything_of_them_waits(
+async def test_held_groups_are_listed_and_counted_with_and_without_waiting_events(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("c", 1)])
@@ -139,7 +139,7 @@ async def api(outbox_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]
         yield found
 
 
-async def test_the_running_relay_shows_and_keeps_a_hold_ahead(
+async def test_the_running_relay_shows_and_keeps_the_hold_of_an_empty_group(
     api: httpx.AsyncClient, outbox_database: TestDatabase
 ) -> None:
     answer = await api.post("/v1/outbox/groups/a/hold", json=BECAUSE)
@@ -155,14 +155,14 @@ async def test_the_running_relay_shows_and_keeps_a_hold_ahead(
     await eventually(free)
 
 
-async def test_the_command_shows_a_hold_ahead(outbox_database: TestDatabase) -> None:
+async def test_the_command_shows_the_hold_of_an_empty_group(outbox_database: TestDatabase) -> None:
     async with serving(relay_app(outbox_database)) as url:
 
         async def outbox(*arguments: str) -> Any:
             return await event_trio("outbox", *arguments, EVENT_TRIO_RELAY_URL=url)
 
         held = await outbox("hold", "a", "--reason", "because", "--yes")
-        assert (held.status, "nothing of it waits" in held.out) == (0, True)
+        assert (held.status, "no event is pending" in held.out) == (0, True)
         listed = await outbox("held")
         assert (listed.status, "held by local: because" in listed.out) == (0, True)
         shown = await outbox("show", "a")

@@ -1,4 +1,4 @@
-"""Groups held, released and discarded from while two relays work on a real broker: nothing lost, all in order."""
+"""Holds, releases and discards while two relays work on a real broker: nothing is lost, and order is kept."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ GROUPS, EACH = 8, 60
 HELD = ("s-1", "s-2", "s-3")
 
 
-async def test_held_groups_stay_behind_and_come_in_order_when_released(
+async def test_held_groups_are_not_sent_and_arrive_in_order_after_their_release(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     url = outbox_database.url_for(OUTBOX_RELAY)

@@ -76,7 +76,7 @@ async def test_one_relay_takes_all_lanes(start: Start) -> None:
     await owns(LANES, start())
 
 
-async def test_relays_that_come_share_and_nothing_is_owned_twice(start: Start, outbox_database: TestDatabase) -> None:
+async def test_new_relays_get_a_share_and_no_lane_has_two_owners(start: Start, outbox_database: TestDatabase) -> None:
     first = start()
     await owns(LANES, first)
     second, third = start(), start()
@@ -86,7 +86,7 @@ async def test_relays_that_come_share_and_nothing_is_owned_twice(start: Start, o
         assert {row["lane"] for row in rows if row["owner"] == relay.relay_id} == set(relay.lanes.owned())
 
 
-async def test_a_dead_relays_lanes_are_taken_over_when_its_lease_is_over(start: Start) -> None:
+async def test_the_lanes_of_a_dead_relay_are_claimed_after_its_lease_has_expired(start: Start) -> None:
     first, second = start(), start()
     await owns(LANES, first, second)
     await first.die()
@@ -96,7 +96,7 @@ async def test_a_dead_relays_lanes_are_taken_over_when_its_lease_is_over(start: 
     assert asyncio.get_running_loop().time() - died < LEASE + 1.0
 
 
-async def test_a_relay_that_leaves_hands_over_without_waiting_for_the_lease(start: Start) -> None:
+async def test_a_relay_that_stops_hands_over_its_lanes_at_once(start: Start) -> None:
     first, second = start(), start()
     await owns(LANES, first, second)
     await first.drain()
@@ -105,7 +105,7 @@ async def test_a_relay_that_leaves_hands_over_without_waiting_for_the_lease(star
     await owns(LANES, second)
 
 
-async def test_a_lane_with_something_in_flight_is_given_up_only_after_it(start: Start) -> None:
+async def test_a_lane_with_events_in_flight_is_given_up_after_them(start: Start) -> None:
     in_flight = True
     first = start(lambda lane: in_flight)
     await owns(LANES, first)
@@ -132,7 +132,7 @@ async def test_tokens_grow_whenever_a_lane_changes_hands(start: Start, outbox_da
     assert first.lanes.token(0) == -1
 
 
-async def test_a_relay_without_its_database_stops_sending_before_its_lease_is_over(
+async def test_a_relay_without_its_database_stops_sending_before_its_lease_expires(
     start: Start, outbox_database: TestDatabase
 ) -> None:
     first = start()

@@ -1,4 +1,4 @@
-"""Lost means proven lost: by a later event of the group that came back, or by a check queue that was seen empty."""
+"""A loss is proven by a confirmed later event of the group, or by a check queue that was empty."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -80,7 +80,7 @@ async def republished(database: TestDatabase) -> dict[tuple[str, int], int]:
     return {(row["subject"], row["sequence"]): row["republished"] for row in rows}
 
 
-async def test_a_later_event_of_its_group_that_came_back_proves_an_event_lost(
+async def test_a_confirmed_later_event_of_the_group_proves_a_loss(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", n) for n in range(1, 6)] + [("b", 1), ("c", 1)])
@@ -95,7 +95,9 @@ async def test_a_later_event_of_its_group_that_came_back_proves_an_event_lost(
     assert await republished(outbox_database) == {("a", 2): 1, ("a", 3): 1, ("b", 1): 1}
 
 
-async def test_a_group_that_is_read_slowly_has_lost_nothing(outbox_database: TestDatabase, relay_pool: Pool) -> None:
+async def test_a_group_that_is_confirmed_slowly_has_lost_nothing(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
     """A hot group an hour behind, of which one event a second comes back."""
     await fill(outbox_database.url, 1, each=2000)
     await sent(outbox_database, "true", 60)
@@ -110,7 +112,7 @@ async def test_a_group_that_is_read_slowly_has_lost_nothing(outbox_database: Tes
     assert swept.metrics.confirmation_lag._value.get() == pytest.approx(3600, abs=30)
 
 
-async def test_what_is_lost_of_a_hot_group_that_is_read_slowly_is_found(
+async def test_losses_of_a_hot_group_that_is_confirmed_slowly_are_found(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     await fill(outbox_database.url, 1, each=2000)
@@ -130,7 +132,7 @@ async def test_a_proof_is_found_behind_any_number_of_lost_events(
     assert await Swept(relay_pool).counts() == (lost, 0)
 
 
-async def test_an_event_that_was_sent_again_since_is_not_proven_lost_by_what_was_sent_before(
+async def test_an_earlier_sending_proves_no_loss_of_an_event_sent_again_since(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("a", 3)])
@@ -141,7 +143,7 @@ async def test_an_event_that_was_sent_again_since_is_not_proven_lost_by_what_was
     assert await Swept(relay_pool).counts() == (1, 0), "lost once more"
 
 
-async def test_an_empty_check_queue_proves_what_was_sent_well_before(
+async def test_an_empty_check_queue_proves_the_loss_of_events_sent_well_before(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1), ("c", 1), ("d", 1)])
@@ -156,7 +158,7 @@ async def test_an_empty_check_queue_proves_what_was_sent_well_before(
     assert (await republished(outbox_database))["c", 1] == 1
 
 
-async def test_an_empty_check_queue_proves_nothing_while_nothing_sent_later_came_back(
+async def test_an_empty_check_queue_proves_nothing_without_a_later_confirmation(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     """Its subscription is gone, perhaps: then all would go again, for ever."""
@@ -168,9 +170,7 @@ async def test_an_empty_check_queue_proves_nothing_while_nothing_sent_later_came
     assert len(await republished(outbox_database)) == 1
 
 
-async def test_each_probe_that_comes_back_lets_twice_as_many_go(
-    outbox_database: TestDatabase, relay_pool: Pool
-) -> None:
+async def test_each_confirmed_round_of_probes_doubles_the_next(outbox_database: TestDatabase, relay_pool: Pool) -> None:
     """Where the queue is never empty and groups are short there is no other proof; one at a time would never end."""
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"g-{n}", 1) for n in range(9)])
     await sent(outbox_database, "true", 10)
@@ -181,7 +181,7 @@ async def test_each_probe_that_comes_back_lets_twice_as_many_go(
     assert await swept.counts() == (0, 0)
 
 
-async def test_a_probe_that_is_slow_while_others_come_back_breaks_nothing_and_makes_no_haste(
+async def test_a_slow_probe_beside_other_confirmations_does_not_break_the_check(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
@@ -205,7 +205,7 @@ async def broken(database: TestDatabase, swept: Swept) -> UUID:
     return event_id
 
 
-async def test_the_oldest_event_that_can_go_is_the_probe(outbox_database: TestDatabase, relay_pool: Pool) -> None:
+async def test_the_oldest_event_that_can_be_sent_is_the_probe(outbox_database: TestDatabase, relay_pool: Pool) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("held", 1), ("held", 2), ("free", 1), ("young", 1)])
     await sent(outbox_database, "subject = 'held' AND sequence = 1", 30)
     await query(outbox_database.url, "UPDATE outbox_event SET held_at = now(), held_reason = 'x' WHERE sequence = 2"
@@ -226,7 +226,7 @@ async def test_the_oldest_event_that_can_go_is_the_probe(outbox_database: TestDa
     ],
     ids=["held", "discarded", "never sent"],
 )
-async def test_a_probe_that_does_not_go_silences_no_alarm(
+async def test_a_probe_that_is_not_sent_does_not_clear_the_alarm(
     outbox_database: TestDatabase, relay_pool: Pool, change: str
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"g-{n}", 1) for n in range(5)])
@@ -239,7 +239,7 @@ async def test_a_probe_that_does_not_go_silences_no_alarm(
     assert "broken" in (swept.sweeper.trouble or "")
 
 
-async def test_what_is_broken_is_said_by_every_relay_and_after_a_restart(
+async def test_a_broken_check_is_reported_by_every_relay_and_after_a_restart(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"g-{n}", 1) for n in range(5)])
@@ -259,7 +259,9 @@ async def test_what_is_broken_is_said_by_every_relay_and_after_a_restart(
 
 
 @pytest.mark.parametrize("stop", ["paused", "replay", "outage"])
-async def test_no_probe_is_chosen_while_none_can_go(outbox_database: TestDatabase, relay_pool: Pool, stop: str) -> None:
+async def test_no_probe_is_chosen_while_none_can_be_sent(
+    outbox_database: TestDatabase, relay_pool: Pool, stop: str
+) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
     await sent(outbox_database, "true", 10)
     if stop == "paused":

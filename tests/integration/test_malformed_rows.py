@@ -1,4 +1,4 @@
-"""A row that no relay can send is held by itself, whatever is wrong with it; all the others go."""
+"""A row that no relay can send is held; all other rows are sent."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ async def insert(database: TestDatabase, kind: dict[str, Any], subject: str = "b
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-async def test_each_kind_is_read_as_an_event_with_a_fault_and_no_other_row_has_one(
+async def test_each_malformed_row_is_read_as_an_invalid_event_and_no_other_row_is_affected(
     outbox_database: TestDatabase, kind: str
 ) -> None:
     bad = await insert(outbox_database, KINDS[kind])
@@ -78,7 +78,7 @@ async def test_each_kind_is_read_as_an_event_with_a_fault_and_no_other_row_has_o
         assert shown is not None, "what is held cannot be looked at"
 
 
-async def test_ten_kinds_among_a_thousand_good_ones_are_held_with_reasons_and_the_thousand_go(
+async def test_malformed_rows_among_a_thousand_valid_ones_are_held_and_the_thousand_are_sent(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     for number, kind in enumerate(TEN):
@@ -100,7 +100,7 @@ async def test_ten_kinds_among_a_thousand_good_ones_are_held_with_reasons_and_th
         assert not signals.seen("loop.failed")
 
 
-async def test_one_behind_good_ones_is_held_when_its_turn_comes_and_only_its_group_waits(
+async def test_a_malformed_row_behind_valid_ones_is_held_in_its_turn_and_only_its_group_waits(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await fill(outbox_database.url, 1, each=2, prefix="bad")

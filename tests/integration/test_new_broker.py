@@ -1,4 +1,4 @@
-"""A broker that is not the one that was known: the database keeps it until somebody decides, for every relay."""
+"""A recreated broker is recorded in the database, for every relay, until an operator decides."""
 
 import json
 from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
     return watch.broker is not None and "accept-broker" in watch.broker, metrics.broker_unaccepted._value.get()
 
 
-async def test_what_one_relay_saw_all_say_until_somebody_decides(
+async def test_a_recreated_broker_is_reported_by_all_relays_until_an_operator_decides(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     assert await identity(relay_pool, automatic=False).identify("100")
@@ -90,7 +90,7 @@ async def test_what_one_relay_saw_all_say_until_somebody_decides(
         (Criteria(type="order.placed"), False),
     ],
 )
-async def test_a_replay_of_all_groups_decides(
+async def test_a_replay_of_all_groups_accepts_the_recreated_broker(
     outbox_database: TestDatabase, relay_pool: Pool, criteria: Criteria, decides: bool
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
@@ -102,7 +102,7 @@ async def test_a_replay_of_all_groups_decides(
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-async def test_relays_that_see_two_brokers_do_not_make_all_go_again_in_turns(
+async def test_relays_with_two_brokers_do_not_replay_everything_in_turns(
     outbox_database: TestDatabase, relay_pool: Pool, automatic: bool
 ) -> None:
     one, other = identity(relay_pool, automatic=automatic), identity(relay_pool, automatic=automatic)
@@ -120,7 +120,7 @@ async def test_relays_that_see_two_brokers_do_not_make_all_go_again_in_turns(
     assert await query(outbox_database.url, "SELECT 1 FROM outbox_replay") == replays
 
 
-async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing(
+async def test_late_answers_and_confirmations_of_the_old_broker_have_no_effect(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     """A call and a confirmation that straddle the change: the event was not recorded as sent when all went again."""
@@ -138,7 +138,7 @@ async def test_what_the_old_broker_answers_or_gives_back_late_counts_for_nothing
     assert len(await updates.mark_published([Confirmation(returned.id, 1)])) == 1
 
 
-async def test_trouble_of_the_check_is_not_the_publishers(
+async def test_a_failing_publish_check_does_not_stop_publishing(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Receives fail from some moment on: events are sent as before, and the check says that it cannot be read."""

@@ -1,4 +1,4 @@
-"""The publisher's side of the notifier: it rings at once, not for every commit, and for the last one too."""
+"""The notifier: it notifies at once, not for every commit, and for the last one too."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,9 @@ async def listening(database: TestDatabase) -> AsyncIterator[Listener]:
         await connection.close()
 
 
-async def test_many_commits_ring_a_few_times_and_the_last_rings_even_at_the_stop(outbox_database: TestDatabase) -> None:
+async def test_many_commits_cause_few_notifications_and_the_last_is_sent_even_during_the_stop(
+    outbox_database: TestDatabase,
+) -> None:
     notifier, stopping = OutboxNotifier(outbox_database.url_for(OUTBOX_WRITER)), asyncio.Event()
     async with listening(outbox_database) as listener:
         running = asyncio.create_task(notifier.run(stopping))

@@ -1,4 +1,4 @@
-"""The relay's REST face for operators, while the broker is down: what it shows, whom it serves, how it says no."""
+"""The relay's REST API for operators while the broker is down: answers, authorization and refusals."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,7 +42,7 @@ async def api(outbox_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]
         yield found
 
 
-async def test_every_route_serves_operators_and_nobody_else(outbox_database: TestDatabase, tmp_path: Path) -> None:
+async def test_every_route_serves_operators_only(outbox_database: TestDatabase, tmp_path: Path) -> None:
     issuer = Issuer()
     auth: dict[str, Any] = {
         "auth_jwks": issuer.write_key_set(tmp_path),
@@ -97,7 +97,9 @@ async def test_lanes_and_their_owners(api: httpx.AsyncClient) -> None:
     assert [lane["lane"] for lane in found["lanes"]] == list(range(64))
 
 
-async def test_held_groups_say_why_and_how_many_wait(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
+async def test_held_groups_show_the_reason_and_the_number_of_waiting_events(
+    api: httpx.AsyncClient, outbox_database: TestDatabase
+) -> None:
     await fill(outbox_database.url, 5, each=3, prefix="g")
     await fill(outbox_database.url, 1, each=1_500, prefix="long")
     rows = await query(outbox_database.url, "SELECT event_id, subject FROM outbox_event WHERE sequence = 1")
@@ -141,7 +143,7 @@ async def test_a_group_is_held_and_released_by_the_running_relay(
     await eventually(free)
 
 
-async def test_the_life_of_an_event_ends_in_the_audit(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
+async def test_a_discarded_event_is_shown_from_the_audit(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
     first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)], note="ada@example.com")
     await refuse(outbox_database, first.id)
     life = (await api.get(f"/v1/outbox/events/{first.id}")).json()
@@ -162,7 +164,9 @@ async def test_the_life_of_an_event_ends_in_the_audit(api: httpx.AsyncClient, ou
     assert "ada@example.com" not in audit.text + str(life) + str(after)
 
 
-async def test_a_discard_too_early_says_when(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
+async def test_a_discard_that_is_too_early_has_retry_after(
+    api: httpx.AsyncClient, outbox_database: TestDatabase
+) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
     path = f"/v1/outbox/events/{event.id}/discard"
     answer = await api.post(path, json=BECAUSE)
@@ -174,7 +178,7 @@ async def test_a_discard_too_early_says_when(api: httpx.AsyncClient, outbox_data
     assert 1 <= int(answer.headers["Retry-After"]) <= 8
 
 
-async def test_a_replay_is_counted_then_asked_for_and_done(
+async def test_a_replay_is_counted_requested_and_finished(
     api: httpx.AsyncClient, outbox_database: TestDatabase
 ) -> None:
     await fill(outbox_database.url, 4, each=5)
@@ -208,7 +212,7 @@ async def test_a_replay_is_counted_then_asked_for_and_done(
         ("/v1/outbox/groups/a%20b/hold", BECAUSE, "subject"),
     ],
 )
-async def test_what_is_not_meant_is_refused(
+async def test_an_invalid_request_is_refused(
     api: httpx.AsyncClient, path: str, body: dict[str, Any], reason: str
 ) -> None:
     answer = await api.post(path, json=body)
@@ -216,7 +220,7 @@ async def test_what_is_not_meant_is_refused(
     assert reason in answer.text
 
 
-async def test_readiness_says_that_it_is_paused_and_by_whom(api: httpx.AsyncClient) -> None:
+async def test_readiness_shows_who_paused_the_outbox(api: httpx.AsyncClient) -> None:
     assert (await api.get("/readyz")).json()["checks"]["paused"] == {"ok": True, "required": False, "detail": None}
     await api.post("/v1/outbox/pause", json={"reason": "the broker moves"})
     check = (await api.get("/readyz")).json()["checks"]["paused"]
@@ -237,7 +241,7 @@ async def test_the_audit_is_read_page_by_page(api: httpx.AsyncClient) -> None:
     assert second["next_cursor"] is None
 
 
-async def test_without_its_tables_it_says_so(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
+async def test_missing_tables_are_reported(api: httpx.AsyncClient, outbox_database: TestDatabase) -> None:
     await query(outbox_database.url, "DROP TABLE outbox_audit")
     answer = await api.get("/v1/outbox/audit")
     assert (answer.status_code, answer.json()["detail"]) == (503, NOT_MIGRATED)

@@ -1,4 +1,4 @@
-"""What operators change of an outbox comes again under its key: done once, answered alike, with one audit entry."""
+"""Operations repeated under an idempotency key: done once, answered alike, with one audit entry."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -110,7 +110,7 @@ async def test_the_second_at_another_relay_waits_for_the_first_one_s_answer(
     assert await audited(outbox_database) == ["pause"]
 
 
-async def test_what_is_refused_or_only_counted_keeps_no_answer_and_expired_keys_are_pruned(
+async def test_refusals_and_counts_store_no_response_and_expired_keys_are_pruned(
     api: httpx.AsyncClient, outbox_database: TestDatabase
 ) -> None:
     assert (await ask(api, "/v1/outbox/resume", BECAUSE, KEY)).status_code == 409

@@ -1,4 +1,4 @@
-"""An outbox of the version before, with all that may be in it, becomes one of this version and goes on working."""
+"""An outbox of an older version is upgraded and continues to work."""
 
 import json
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ async def bring_up(made: TestDatabase) -> None:
     await execute(made.url, *schema.STATEMENTS_V4, *schema.grants_v4(relay=OUTBOX_RELAY))
 
 
-async def test_what_was_there_before_goes_on(older: TestDatabase) -> None:
+async def test_an_upgraded_outbox_continues_to_work(older: TestDatabase) -> None:
     await fill(older.url, 3, each=2, prefix="done")
     await query(older.url, "UPDATE outbox_event SET sent_at = now(), published_at = now() RETURNING 1")
     await fill(older.url, 40, each=2, prefix="waits")
@@ -87,7 +87,7 @@ async def test_what_was_there_before_goes_on(older: TestDatabase) -> None:
 
 
 @pytest.mark.parametrize("row", [ROW, BINARY])
-async def test_the_audit_forgets_the_payloads_that_it_had(older: TestDatabase, row: dict[str, object]) -> None:
+async def test_the_upgrade_removes_payloads_from_the_audit(older: TestDatabase, row: dict[str, object]) -> None:
     entry = """INSERT INTO outbox_audit (actor, action, reason, subject, event_id, details)
         VALUES ('olga', 'discard', 'because', 'gone', $1, $2::jsonb), ('olga', 'pause', 'because', NULL, NULL, '{}')
         RETURNING 1"""
@@ -103,7 +103,7 @@ async def test_the_audit_forgets_the_payloads_that_it_had(older: TestDatabase, r
     assert life.size == (len(ENVELOPE.encode()) if row["envelope"] else 2)
 
 
-async def test_text_is_ordered_by_its_bytes_whatever_the_database_and_the_c_library_think(
+async def test_text_is_ordered_by_bytes_whatever_the_collation_of_the_database(
     outbox_database: TestDatabase,
 ) -> None:
     found = await query(outbox_database.url, TEXTS)

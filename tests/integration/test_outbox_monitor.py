@@ -1,4 +1,4 @@
-"""A publisher sees its own outbox while no relay runs: how much waits, since when, and that nobody carries it."""
+"""A publisher observes its own outbox while no relay runs: the backlog, its age, and that no relay is running."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ class Seen:
         return value
 
 
-async def test_a_relay_counts_as_long_as_the_lease_that_it_states(outbox_database: TestDatabase) -> None:
+async def test_a_relay_is_live_for_the_length_of_its_lease(outbox_database: TestDatabase) -> None:
     seen = Seen(outbox_database)
     await query(outbox_database.url, BEAT, 40.0, 60.0)
     assert await seen.look() is None
@@ -59,7 +59,7 @@ async def test_a_relay_counts_as_long_as_the_lease_that_it_states(outbox_databas
     assert seen.figure("outbox_live_relays") == 0
 
 
-async def test_the_oldest_is_known_though_the_backlog_is_beyond_the_bound(outbox_database: TestDatabase) -> None:
+async def test_the_oldest_event_is_known_though_the_backlog_exceeds_the_bound(outbox_database: TestDatabase) -> None:
     seen = Seen(outbox_database)
     await query(outbox_database.url, BEAT, 0.0, 60.0)
     await fill(outbox_database.url, 1, prefix="zz")
@@ -78,7 +78,7 @@ async def test_the_oldest_is_known_though_the_backlog_is_beyond_the_bound(outbox
     assert seen.figure("outbox_oldest_unpublished_age_seconds") == 0
 
 
-async def test_a_look_costs_the_same_whatever_the_table_holds(outbox_database: TestDatabase) -> None:
+async def test_an_observation_costs_the_same_whatever_the_size_of_the_table(outbox_database: TestDatabase) -> None:
     await fill(outbox_database.url, 20_000)
     await query(outbox_database.url, "UPDATE outbox_event SET published_at = now() WHERE id % 100 <> 0")
     await query(outbox_database.url, "VACUUM ANALYZE outbox_event")
@@ -94,7 +94,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(found for part in plan.get("Plans", ()) for found in nodes(part))]
 
 
-async def test_where_the_relays_cannot_be_seen_the_backlog_can(outbox_database: TestDatabase) -> None:
+async def test_the_backlog_is_observed_where_the_relays_cannot_be_read(outbox_database: TestDatabase) -> None:
     seen = Seen(outbox_database)
     await fill(outbox_database.url, 3)
     for change in (
@@ -136,7 +136,7 @@ async def test_the_order_service_takes_orders_and_is_degraded_without_a_relay(or
         assert "outbox_live_relays 0.0" in page
 
 
-async def test_a_database_that_goes_away_does_not_end_the_loop(outbox_database: TestDatabase) -> None:
+async def test_an_unavailable_database_does_not_end_the_loop(outbox_database: TestDatabase) -> None:
     watch = OutboxMonitor(
         outbox_database.url_for(OUTBOX_WRITER), OutboxMetrics(CollectorRegistry()), topic="t", every_seconds=0.05
     )

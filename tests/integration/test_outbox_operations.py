@@ -1,4 +1,4 @@
-"""What operators change of an outbox: each change with its audit entry, and never at the price of a group's order."""
+"""Operations on an outbox: each has an audit entry, and none changes a group's order."""
 
 import json
 from collections.abc import AsyncIterator
@@ -79,7 +79,7 @@ async def test_a_held_group_is_not_sent_and_a_released_one_is_in_order(
     assert await audited(outbox_database) == ["hold", "release"]
 
 
-async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_before_all_are_free(
+async def test_twenty_thousand_held_events_are_released_in_steps_and_none_is_sent_before_all_are_free(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     await fill(outbox_database.url, 1, each=20_000, prefix="long")
@@ -107,7 +107,7 @@ async def test_twenty_thousand_held_events_are_released_in_steps_and_none_goes_b
     assert await follow_up.hold_remaining() == 0
 
 
-async def test_a_release_goes_on_with_another_relay(
+async def test_a_release_is_continued_by_another_relay(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     await fill(outbox_database.url, 1, each=2_500, prefix="long")
@@ -122,7 +122,7 @@ async def test_a_release_goes_on_with_another_relay(
     assert (await sendable(relay_pool))[0] == ("long-1", 1)
 
 
-async def test_a_hold_takes_a_release_back(
+async def test_a_hold_cancels_a_release(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     await fill(outbox_database.url, 1, each=2_500, prefix="long")
@@ -137,7 +137,7 @@ async def test_a_hold_takes_a_release_back(
     assert await sendable(relay_pool) == []
 
 
-async def test_a_discarded_event_is_gone_its_group_goes_on_and_the_audit_has_all_but_its_payload(
+async def test_a_discarded_event_is_deleted_its_group_continues_and_the_audit_keeps_no_payload(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     first, _ = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2)], note='ü 김 "q"')
@@ -161,7 +161,7 @@ async def test_a_discarded_event_is_gone_its_group_goes_on_and_the_audit_has_all
     )
 
 
-async def test_an_event_is_not_discarded_while_a_call_may_still_bring_it(
+async def test_an_event_is_not_discarded_while_a_call_may_still_send_it(
     outbox_database: TestDatabase, operations: Operations
 ) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
@@ -240,7 +240,7 @@ async def test_a_paused_outbox_sends_nothing_until_it_is_resumed(
     assert await audited(outbox_database) == ["pause", "resume"]
 
 
-async def test_what_cannot_be_done_changes_nothing(outbox_database: TestDatabase, operations: Operations) -> None:
+async def test_a_refused_operation_changes_nothing(outbox_database: TestDatabase, operations: Operations) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
     with pytest.raises(NotInOutbox, match="not held"):
         await operations.release("a", OLGA)
@@ -257,7 +257,7 @@ async def test_what_cannot_be_done_changes_nothing(outbox_database: TestDatabase
     assert await audited(outbox_database) == ["hold", "release"]
 
 
-async def test_a_change_without_its_audit_entry_is_none(
+async def test_an_operation_without_its_audit_entry_is_rolled_back(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations
 ) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])

@@ -1,4 +1,4 @@
-"""OutboxPage heads on a real database: by state and in turns, whatever was committed when."""
+"""The reader on a real database: heads of groups by state, in rounds, whatever the order of commits."""
 
 import asyncpg
 
@@ -25,7 +25,7 @@ async def test_heads_of_all_groups_come_in_sequence_order(outbox_database: TestD
     assert [number for subject, number in found if subject == "b"] == [2, 4]
 
 
-async def test_an_event_whose_number_was_taken_early_and_committed_late_is_found(outbox_database: TestDatabase) -> None:
+async def test_an_event_with_an_early_id_that_is_committed_late_is_found(outbox_database: TestDatabase) -> None:
     url, relay_url = outbox_database.url_for(OUTBOX_WRITER), outbox_database.url_for(OUTBOX_RELAY)
     late = await asyncpg.connect(url)
     try:
@@ -52,7 +52,7 @@ async def test_a_hot_group_leaves_room_for_the_others(outbox_database: TestDatab
     assert len({subject for subject, _ in found}) == 101
 
 
-async def test_what_is_known_is_not_read_again(outbox_database: TestDatabase) -> None:
+async def test_excluded_groups_are_not_read(outbox_database: TestDatabase) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
         reading = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read(ALL_LANES, excluded=["a"])
@@ -60,7 +60,7 @@ async def test_what_is_known_is_not_read_again(outbox_database: TestDatabase) ->
     assert reading.exhausted
 
 
-async def test_only_our_lanes_are_read(outbox_database: TestDatabase) -> None:
+async def test_only_owned_lanes_are_read(outbox_database: TestDatabase) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-2", 1)])
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
         reading = await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read([43], excluded=[])
@@ -68,7 +68,7 @@ async def test_only_our_lanes_are_read(outbox_database: TestDatabase) -> None:
         assert (await OutboxReader(made, NextEventAfter.ACKNOWLEDGED).read([], excluded=[])).events == ()
 
 
-async def test_a_lane_of_very_many_groups_is_read_in_turns_and_none_is_forgotten(outbox_database: TestDatabase) -> None:
+async def test_a_lane_with_very_many_groups_is_read_in_rounds_without_omission(outbox_database: TestDatabase) -> None:
     """All in one lane: groups that are never sent must not keep the reader from those behind them."""
     await fill(outbox_database.url, 64 * GROUPS * 3)
     (crowded,) = await query(
@@ -84,7 +84,7 @@ async def test_a_lane_of_very_many_groups_is_read_in_turns_and_none_is_forgotten
     assert len(seen) == crowded["count"]
 
 
-async def test_a_read_that_was_cut_short_goes_on_with_the_other_lanes(outbox_database: TestDatabase) -> None:
+async def test_a_read_that_stopped_at_its_bound_continues_with_the_other_lanes(outbox_database: TestDatabase) -> None:
     await fill(outbox_database.url, 3 * EVENTS)
     seen: set[str] = set()
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
@@ -96,7 +96,9 @@ async def test_a_read_that_was_cut_short_goes_on_with_the_other_lanes(outbox_dat
     assert len(seen) == 3 * EVENTS
 
 
-async def test_with_release_confirmed_a_group_waits_for_its_unconfirmed_event(outbox_database: TestDatabase) -> None:
+async def test_with_next_event_after_confirmed_a_group_waits_for_its_unconfirmed_event(
+    outbox_database: TestDatabase,
+) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("a", 2), ("b", 1)])
     relay_url = outbox_database.url_for(OUTBOX_RELAY)
     await query(relay_url, "UPDATE outbox_event SET sent_at = now() WHERE id = 1 RETURNING 1")
@@ -126,7 +128,7 @@ async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_datab
     assert "outbox_event_pending_unsent" in text
 
 
-async def test_a_relay_says_what_its_database_lacks(outbox_database: TestDatabase) -> None:
+async def test_a_relay_reports_missing_tables_and_privileges(outbox_database: TestDatabase) -> None:
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
         assert await find_outbox(made) is None
     async with pool(outbox_database.url_for(OUTBOX_WRITER)) as made:

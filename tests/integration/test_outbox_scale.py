@@ -58,9 +58,7 @@ SELECT gen_random_uuid(), '/tests', {subject}, {sequence}, 'x', '{{}}', now() FR
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("release", list(NextEventAfter))
-async def test_what_waits_for_its_confirmation_is_in_nobodys_way(
-    outbox_database: TestDatabase, release: NextEventAfter
-) -> None:
+async def test_unconfirmed_events_do_not_slow_reads(outbox_database: TestDatabase, release: NextEventAfter) -> None:
     """Many groups before a new event, and many events before the head of its own group."""
     many = UNCONFIRMED.format(subject="'s-' || n", sequence="1")
     before = UNCONFIRMED.format(subject="'hot'", sequence="n")
@@ -79,7 +77,7 @@ async def test_what_waits_for_its_confirmation_is_in_nobodys_way(
     assert touched <= MOST_BUFFERS, f"{touched} pages"
 
 
-async def test_a_lane_of_many_groups_that_wait_is_not_looked_through_again_and_again(
+async def test_a_lane_of_many_waiting_groups_is_not_read_repeatedly(
     outbox_database: TestDatabase,
 ) -> None:
     """Groups that are known, because they wait for another attempt: the read comes to its end, and says so."""

@@ -115,7 +115,7 @@ def looks() -> dict[str, tuple[Look, int]]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("around", list(AROUND))
-async def test_looking_at_the_whole_touches_few_rows(
+async def test_queries_of_the_whole_outbox_read_few_rows(
     outbox_database: TestDatabase, monkeypatch: pytest.MonkeyPatch, around: str
 ) -> None:
     monkeypatch.setattr(replay_requests, "COUNTED", COUNTED)

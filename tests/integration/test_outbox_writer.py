@@ -11,7 +11,7 @@ from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import SomethingHappened, engine, query, record
 
 
-async def test_an_event_is_recorded_as_it_goes_on_the_wire(outbox_database: TestDatabase) -> None:
+async def test_an_event_is_recorded_as_it_is_sent(outbox_database: TestDatabase) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
     (row,) = await query(outbox_database.url, "SELECT * FROM outbox_event")
     assert row["envelope"] == envelope.to_bytes()
@@ -30,14 +30,14 @@ async def test_the_writer_never_commits(outbox_database: TestDatabase) -> None:
     assert await query(outbox_database.url, "SELECT 1 FROM outbox_event") == []
 
 
-async def test_a_sequence_is_taken_once(outbox_database: TestDatabase) -> None:
+async def test_a_sequence_is_used_once(outbox_database: TestDatabase) -> None:
     url = outbox_database.url_for(OUTBOX_WRITER)
     await record(url, [("o-1", 1)])
     with pytest.raises(IntegrityError):
         await record(url, [("o-1", 1)])
 
 
-async def test_an_event_over_the_limit_is_refused_and_takes_nothing_with_it_but_its_own_transaction(
+async def test_an_event_over_the_limit_fails_only_its_own_transaction(
     outbox_database: TestDatabase,
 ) -> None:
     url = outbox_database.url_for(OUTBOX_WRITER)

@@ -1,4 +1,4 @@
-"""What pruning may cost the relay: a step is one bounded statement, and locks nothing that the relay waits for."""
+"""A pruning step is one bounded statement, and locks nothing that the relay needs."""
 
 from uuid import uuid4
 
@@ -33,7 +33,7 @@ async def database(outbox_database: TestDatabase) -> TestDatabase:
     return outbox_database
 
 
-async def test_a_step_is_one_statement_and_takes_so_many_rows_at_the_most(database: TestDatabase) -> None:
+async def test_a_step_is_one_statement_with_a_bounded_number_of_rows(database: TestDatabase) -> None:
     metrics, signals = RelayMetrics(CollectorRegistry()), Signals()
     with count_calls() as counts:
         async with pool(database.url_for(OUTBOX_RELAY)) as relays:
@@ -43,7 +43,7 @@ async def test_a_step_is_one_statement_and_takes_so_many_rows_at_the_most(databa
     assert dict(counts.sql) == {"BEGIN": 3, "prune": 3, "COMMIT": 3}
 
 
-async def test_the_relay_works_on_while_a_step_is_under_way(database: TestDatabase) -> None:
+async def test_the_relay_works_during_a_pruning_step(database: TestDatabase) -> None:
     written = [("new", 1), ("lost", 1)]
     new, lost = await record(database.url_for(OUTBOX_WRITER), written)
     await query(database.url, "UPDATE outbox_event SET sent_at = now() - interval '9 minutes' WHERE subject = 'lost'")

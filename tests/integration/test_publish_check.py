@@ -1,4 +1,4 @@
-"""The publish check, the sweeper and the pruner: what counts as published, as lost, and as over."""
+"""The publish check, the sweeper and the pruner: when an event is published, lost, or deleted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def state(database: TestDatabase, event_id: UUID) -> tuple[bool, bool, int
     return row["sent_at"] is not None, row["published_at"] is not None, row["republished"]
 
 
-async def test_a_confirmation_before_the_acknowledgement_counts_and_is_not_undone(
+async def test_a_confirmation_before_the_acknowledgement_applies_and_is_not_undone(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
@@ -84,7 +84,7 @@ async def test_unknown_and_repeated_confirmations_change_nothing(
     assert await query(outbox_database.url, "SELECT * FROM outbox_event") == before
 
 
-async def test_an_acknowledgement_from_before_a_republish_is_not_taken_for_its_own(
+async def test_an_acknowledgement_from_before_a_republish_does_not_apply_to_it(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     (envelope,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1)])
@@ -122,7 +122,7 @@ async def test_a_relay_with_nothing_to_confirm_is_ready_at_once(relay_pool: Pool
         task.cancel()
 
 
-async def test_foreign_messages_on_the_check_are_counted_and_block_nothing(
+async def test_foreign_messages_on_the_publish_check_are_counted_and_block_nothing(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     async with sqs(aws) as queues, sns(aws) as topics:
@@ -138,7 +138,7 @@ async def test_foreign_messages_on_the_check_are_counted_and_block_nothing(
         assert (await queue.attributes())["ApproximateNumberOfMessages"] == "0"
 
 
-async def test_what_is_lost_goes_again_and_what_may_still_come_does_not(
+async def test_lost_events_are_sent_again_and_events_that_may_still_arrive_are_not(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     lost, late, fresh, seen = await record(
@@ -154,7 +154,7 @@ async def test_what_is_lost_goes_again_and_what_may_still_come_does_not(
     assert await state(outbox_database, fresh.id) == (True, False, 0)
 
 
-async def test_when_nothing_comes_back_only_a_probe_goes_and_then_the_check_is_said_to_be_broken(
+async def test_without_confirmations_only_a_probe_is_sent_and_then_the_check_is_broken(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
@@ -171,9 +171,7 @@ async def test_when_nothing_comes_back_only_a_probe_goes_and_then_the_check_is_s
     assert await state(outbox_database, second.id) == (False, False, 1)
 
 
-async def test_a_single_event_that_never_returns_is_not_overlooked(
-    outbox_database: TestDatabase, relay_pool: Pool
-) -> None:
+async def test_a_single_unconfirmed_event_is_found(outbox_database: TestDatabase, relay_pool: Pool) -> None:
     (only,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
     await sent(outbox_database, only.id, minutes_ago=9)
     swept = sweeper(relay_pool)
@@ -183,7 +181,7 @@ async def test_a_single_event_that_never_returns_is_not_overlooked(
     assert "broken" in (swept.trouble or "")
 
 
-async def test_a_probe_that_returns_shows_that_the_rest_is_lost(
+async def test_a_confirmed_probe_proves_that_the_others_are_lost(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     first, second, third = await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1), ("c", 1)])
@@ -213,7 +211,7 @@ async def test_a_lost_event_is_published_again_under_another_deduplication_id(
     assert await state(outbox_database, envelope.id) == (True, True, 1)
 
 
-async def test_only_what_was_published_long_ago_is_pruned_and_in_bounded_steps(
+async def test_only_events_beyond_the_retention_are_pruned_in_bounded_steps(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
     """The oldest 1,200 are stuck: they may not go, and may not keep the pruner from those behind them."""

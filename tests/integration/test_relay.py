@@ -24,7 +24,7 @@ async def published(database: TestDatabase, *, timeout: float = 20.0) -> None:
     await eventually(all_published, timeout=timeout)
 
 
-async def test_events_are_sent_come_back_and_arrive_in_order(
+async def test_events_are_sent_confirmed_and_arrive_in_order(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"o-{g}", n) for n in range(1, 8) for g in range(12)])
@@ -62,7 +62,7 @@ async def test_two_relays_keep_every_group_in_order(
     assert first_sequences(arrived) == {f"s-{g}": list(range(1, 9)) for g in range(1, 31)}
 
 
-async def test_with_polling_at_a_minute_the_doorbell_brings_an_event_within_a_second(
+async def test_with_polling_every_minute_a_notification_sends_an_event_within_a_second(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology, poll_idle_seconds=60)
@@ -122,7 +122,7 @@ async def test_a_failed_entry_holds_back_its_group_and_no_other(
     assert first["attempts"] == 2
 
 
-async def test_an_event_refused_for_good_waits_with_its_reason_and_holds_up_only_its_group(
+async def test_a_permanently_rejected_event_is_held_with_its_reason_and_only_its_group_waits(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("bad", 1), ("bad", 2), ("good", 1), ("good", 2)])
@@ -144,7 +144,7 @@ async def test_an_event_refused_for_good_waits_with_its_reason_and_holds_up_only
         await eventually(the_reason_is_kept)
 
 
-async def test_an_outage_burns_no_attempts_and_ends_by_itself(
+async def test_an_outage_is_not_counted_as_an_attempt_and_ends_without_intervention(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, broken = Publisher.publish, [True]
@@ -172,7 +172,7 @@ async def test_an_outage_burns_no_attempts_and_ends_by_itself(
     assert rows[0][0] == 0
 
 
-async def test_a_relay_without_its_topology_names_what_is_missing_and_starts_when_it_is_there(
+async def test_a_relay_reports_missing_resources_and_starts_when_they_exist(
     outbox_database: TestDatabase, aws: Aws
 ) -> None:
     app = build(settings(outbox_database.url_for(OUTBOX_RELAY), aws, BrokerNames("nowhere-")))
@@ -187,7 +187,7 @@ async def test_a_relay_without_its_topology_names_what_is_missing_and_starts_whe
         await eventually(named)
 
 
-async def test_many_bad_events_in_an_answer_that_accepts_another_are_held_and_no_outage(
+async def test_many_invalid_events_beside_an_accepted_one_are_held_and_no_outage(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Publisher.publish

@@ -1,4 +1,4 @@
-"""The relay before a network and a broker that misbehave: when that is over its events go, in order and once."""
+"""The relay with a faulty network and broker: afterwards its events are sent, in order and once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -55,7 +55,7 @@ async def broker(aws: Aws) -> AsyncIterator[FaultyBroker]:
         yield made
 
 
-async def test_whatever_happens_to_a_call_its_events_go_in_order_and_no_attempt_is_burnt(
+async def test_whatever_happens_to_a_call_its_events_are_sent_in_order_without_a_counted_attempt(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, broker: FaultyBroker
 ) -> None:
     made = settings(outbox_database.url_for(OUTBOX_RELAY), broker.aws, topology, call_seconds=1)
@@ -74,7 +74,7 @@ async def test_whatever_happens_to_a_call_its_events_go_in_order_and_no_attempt_
     assert rows == []
 
 
-async def test_whatever_happens_on_the_way_back_every_event_is_confirmed(
+async def test_whatever_happens_to_receives_and_deletes_every_event_is_confirmed(
     outbox_database: TestDatabase, topology: BrokerNames, broker: FaultyBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.relay.confirmation.publish_check.VISIBILITY_SECONDS", 1)

@@ -1,4 +1,4 @@
-"""Relays whose clocks are twenty minutes apart: leases go by the database's clock, and no order by anybody's."""
+"""Relays whose clocks differ by twenty minutes: leases use the database's clock, and order uses none."""
 
 from datetime import UTC, datetime, timedelta
 

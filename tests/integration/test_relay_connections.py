@@ -1,4 +1,4 @@
-"""What the relay needs of its surroundings: connections enough, settings that go together; not the check queue."""
+"""The connections of a relay, settings that contradict each other, and a missing check queue."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -45,7 +45,7 @@ async def test_the_lease_has_a_connection_of_its_own(
 
 
 @pytest.mark.parametrize(("call", "lease"), [(2.5, 3.0), (3.0, 3.0), (10.5, 15.0), (14.0, 15.0)])
-async def test_a_call_that_could_outlast_the_lease_is_refused_at_start(
+async def test_a_deadline_that_could_outlast_the_lease_is_refused_at_startup(
     topology: BrokerNames, aws: Aws, call: float, lease: float
 ) -> None:
     times = {"call_seconds": call, "lease_seconds": lease, "drain_seconds": 60.0}
@@ -53,7 +53,7 @@ async def test_a_call_that_could_outlast_the_lease_is_refused_at_start(
         build(settings("postgresql://nobody@127.0.0.1:1/none", aws, topology, **times))
 
 
-async def test_a_check_queue_that_goes_missing_stops_no_publishing(
+async def test_a_deleted_check_queue_does_not_stop_publishing(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     url = outbox_database.url_for(OUTBOX_WRITER)

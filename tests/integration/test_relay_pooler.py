@@ -1,4 +1,4 @@
-"""The relay through a pooler in transaction mode, which keeps nothing of a session."""
+"""The relay through a pooler in transaction mode, which keeps no session."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ async def test_two_relays_work_through_a_transaction_mode_pooler(
             assert second.seen("relay.sent")
 
 
-async def test_a_doorbell_behind_the_pooler_is_found_to_be_deaf_and_polling_goes_on(
+async def test_a_listener_behind_the_pooler_is_reported_and_polling_continues(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, tmp_path: Path
 ) -> None:
     async with pooled(outbox_database.url_for(OUTBOX_RELAY), tmp_path) as through:

@@ -1,4 +1,4 @@
-"""What the relay does about what was lost: a confirmation, or the whole broker."""
+"""How the relay recovers from a lost confirmation, and from the loss of the whole broker."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.ports import free_port
 
 
-async def test_a_lost_confirmation_brings_the_event_once_more_and_then_it_is_published(
+async def test_after_a_lost_confirmation_the_event_is_sent_again_and_published(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, lost = PublishCheck._confirm, list[Message]()
@@ -50,7 +50,7 @@ async def test_a_lost_confirmation_brings_the_event_once_more_and_then_it_is_pub
 
 
 @pytest.mark.timeout(180)
-async def test_a_broker_with_nothing_in_it_gets_everything_again_in_order_before_what_is_new(
+async def test_a_recreated_broker_gets_everything_again_in_order_before_new_events(
     outbox_database: TestDatabase, tmp_path: Path
 ) -> None:
     async with EmbeddedLocalStack(tmp_path / "localstack", port=free_port()) as own:
@@ -78,7 +78,7 @@ async def test_a_broker_with_nothing_in_it_gets_everything_again_in_order_before
     assert [(row["actor"], row["action"]) for row in rows] == [("relay", "replay")]
 
 
-async def test_on_aws_a_new_broker_is_reported_and_left_to_an_operator(
+async def test_on_aws_a_recreated_broker_is_reported_and_left_to_an_operator(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])

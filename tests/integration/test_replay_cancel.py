@@ -1,4 +1,4 @@
-"""A replay is cancelled over REST and by command: once under a key, with an audit entry, and only while it lasts."""
+"""A replay is cancelled over REST and by command: once under a key, with an audit entry, while it is unfinished."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID

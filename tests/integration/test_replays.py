@@ -1,4 +1,4 @@
-"""Events go again: of the groups that a replay concerns, before anything new of these; all other groups go on."""
+"""Replays: in the groups concerned, replayed events precede new ones; all other groups continue."""
 
 import json
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def sent_then_new(database: TestDatabase) -> None:
 
 
 @pytest.mark.parametrize("release", list(NextEventAfter))
-async def test_only_the_group_that_is_named_waits(
+async def test_only_the_named_group_waits(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays, release: NextEventAfter
 ) -> None:
     await sent_then_new(outbox_database)
@@ -72,7 +72,7 @@ async def test_only_the_group_that_is_named_waits(
     assert not await jobs.step()
 
 
-async def test_only_the_group_of_the_event_that_is_named_waits(
+async def test_only_the_group_of_the_named_event_waits(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays
 ) -> None:
     await sent_then_new(outbox_database)
@@ -84,7 +84,7 @@ async def test_only_the_group_of_the_event_that_is_named_waits(
 
 
 @pytest.mark.parametrize("by", ["type", "since", "until"])
-async def test_groups_without_an_event_that_fits_go_on(
+async def test_groups_without_a_matching_event_continue(
     outbox_database: TestDatabase,
     relay_pool: Pool,
     operations: Operations,
@@ -116,7 +116,7 @@ async def test_groups_without_an_event_that_fits_go_on(
     assert (row["replayed"], row["cancelled_at"]) == (len(again), None)
 
 
-async def test_when_all_goes_again_everything_waits(
+async def test_while_everything_is_replayed_all_groups_wait(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays
 ) -> None:
     await sent_then_new(outbox_database)
@@ -127,7 +127,7 @@ async def test_when_all_goes_again_everything_waits(
     assert len(await sendable(relay_pool)) == 10
 
 
-async def test_a_group_too_long_to_look_at_waits_until_it_is_done(
+async def test_a_group_with_too_many_events_to_examine_waits_for_the_end_of_the_replay(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays
 ) -> None:
     await fill(outbox_database.url, 1, each=LOOKED_AT, prefix="long")
@@ -142,7 +142,7 @@ async def test_a_group_too_long_to_look_at_waits_until_it_is_done(
     assert await sendable(relay_pool) == [("long-1", 1), ("long-1", LOOKED_AT + 1), ("short-1", LOOKED_AT)]
 
 
-async def test_one_group_is_replayed_in_one_step_whatever_lies_around_it(
+async def test_one_group_is_replayed_in_one_step_whatever_the_size_of_the_table(
     outbox_database: TestDatabase, operations: Operations, jobs: Replays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", 1)])
@@ -156,7 +156,7 @@ async def test_one_group_is_replayed_in_one_step_whatever_lies_around_it(
     assert (events, row["replayed"], row["finished_at"] is not None) == (2, 2, True)
 
 
-async def test_a_replay_begins_where_its_time_does(
+async def test_a_replay_begins_at_its_time(
     outbox_database: TestDatabase, operations: Operations, jobs: Replays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(outbox_database.url, 500)
@@ -174,7 +174,7 @@ async def test_a_replay_begins_where_its_time_does(
     assert (row["replayed"], row["finished_at"] is not None) == (3, True)
 
 
-async def test_two_sources_that_share_a_sequence_go_again_together(
+async def test_equal_sequences_of_two_sources_are_replayed_together(
     outbox_database: TestDatabase, operations: Operations, jobs: Replays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("a", n) for n in (1, 2, 3)])
@@ -192,7 +192,7 @@ async def test_two_sources_that_share_a_sequence_go_again_together(
     assert left == []
 
 
-async def test_what_was_sent_since_it_was_asked_for_does_not_go_again(
+async def test_events_sent_after_the_request_are_not_replayed(
     outbox_database: TestDatabase, relay_pool: Pool, operations: Operations, jobs: Replays
 ) -> None:
     await sent_then_new(outbox_database)
@@ -205,7 +205,7 @@ async def test_what_was_sent_since_it_was_asked_for_does_not_go_again(
     assert await sendable(relay_pool) == [(group, n) for group in "abc" for n in (1, 2)]
 
 
-async def test_a_count_stops_at_a_bound_and_says_so(
+async def test_a_count_that_stops_at_its_bound_is_marked(
     outbox_database: TestDatabase, operations: Operations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sent_then_new(outbox_database)
@@ -218,7 +218,7 @@ async def test_a_count_stops_at_a_bound_and_says_so(
     assert (job, events) == (1, 0)
 
 
-async def test_a_cancelled_replay_lets_go_of_its_groups(
+async def test_the_groups_of_a_cancelled_replay_continue(
     outbox_database: TestDatabase,
     relay_pool: Pool,
     operations: Operations,

@@ -1,4 +1,4 @@
-"""Several relays as processes: lanes shared, taken over and handed over; killed and stopped at random under load."""
+"""Several relays as processes: lanes are shared, claimed and handed over, with random kills and stops under load."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A broker that can do everything a real one may: accept in part, answer late or never, lose what it accepted."""
+"""A model of a broker: it accepts in part, answers late or never, and loses accepted events."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -20,23 +20,23 @@ from tests.support.check_queue_model import CheckQueue
 
 @dataclass(eq=False)
 class Call:
-    """A PublishBatch on its way: the broker may have processed it, or not yet, whatever the relay believes."""
+    """A PublishBatch call in progress, which the broker may or may not have processed."""
 
     relay: int
     batch: list[PendingEvent]
     answer: CallOutcome | None = None
     abandoned: bool = False
-    """The relay died or gave up waiting; the broker may still process it."""
+    """The relay died or timed out; the broker may still process the call."""
 
 
 @dataclass
 class Broker:
-    """The topic's log, as the broker accepted it, and what lies in the publish-check queue."""
+    """The events that the topic accepted, and the publish-check queue."""
 
     accepted: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Per group the sequences in the order of their first acceptance."""
     delivered: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """Per group the sequences in the order of their first delivery to subscribers: what was lost is not in it."""
+    """Per group the sequences in the order of their first delivery to subscribers, without lost ones."""
     check_queue: CheckQueue = field(default_factory=CheckQueue)
     deduplication_ids: set[str] = field(default_factory=set)
     acknowledged: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -44,13 +44,13 @@ class Broker:
     created: int = 1
 
     def replaced(self) -> "Broker":
-        """Another broker, with nothing in it."""
+        """Return a recreated, empty broker."""
         return Broker(acknowledged=self.acknowledged, created=self.created + 1)
 
     def process(
         self, call: Call, refused: Iterable[tuple[int, bool]], lost: Iterable[int], sequences: dict[str, int]
     ) -> None:
-        """Work through a call: entries by index are refused (for good or not), accepted ones may be lost at once."""
+        """Process a call: entries by index are rejected (permanently or not), accepted ones may be lost at once."""
         verdicts = dict(refused)
         vanished = set(lost)
         outcomes: list[Outcome] = []

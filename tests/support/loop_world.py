@@ -27,26 +27,26 @@ Broker = Callable[[Sequence[PendingEvent]], Awaitable[CallOutcome]]
 
 
 def accept(events: Sequence[PendingEvent]) -> Answered:
-    """What a broker answers that is well."""
+    """The answer of a broker that accepts everything."""
     return Answered(tuple(Accepted(f"m-{event.id}") for event in events))
 
 
 @dataclass
 class MemoryOutbox:
-    """Reader and updates at once."""
+    """The reader and the updates of an outbox in memory."""
 
     groups: dict[str, deque[PendingEvent]] = field(default_factory=dict)
     sent: list[PendingEvent] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
-    """Subjects, and why."""
+    """Held subjects, with the reason."""
     attempts: Counter[str] = field(default_factory=Counter)
     reads: int = 0
     fails: list[BaseException] = field(default_factory=list)
-    """What the next writes raise."""
+    """Errors that the next writes raise."""
     _subjects: dict[int, str] = field(default_factory=dict)
 
     def record(self, *subjects: str, each: int = 1) -> None:
-        """Events for these groups."""
+        """Record events for these groups."""
         for subject in subjects:
             for _ in range(each):
                 number = len(self._subjects) + 1
@@ -93,7 +93,7 @@ class MemoryOutbox:
 
 
 class OurLanes:
-    """All lanes are ours until we leave."""
+    """All lanes belong to this relay until it leaves."""
 
     def __init__(self) -> None:
         self.left = 0
@@ -119,7 +119,7 @@ class OurLanes:
 
 @dataclass
 class Made:
-    """A relay and what it is made of."""
+    """A relay and its parts."""
 
     relay: Relay
     outbox: MemoryOutbox
@@ -131,7 +131,7 @@ class Made:
 
 
 def make(broker: Broker, *, in_flight: int = 8) -> Made:
-    """A relay on an empty outbox."""
+    """Create a relay on an empty outbox."""
     outbox, lanes, backlog = MemoryOutbox(), OurLanes(), Backlog()
     metrics, signals, clock = RelayMetrics(CollectorRegistry()), Signals(), VirtualClock()
 
@@ -163,7 +163,7 @@ def make(broker: Broker, *, in_flight: int = 8) -> Made:
 
 @asynccontextmanager
 async def running(made: Made) -> AsyncIterator[Supervisor]:
-    """The loop as a service runs it: watched, and started again when it fails."""
+    """Run the loop under a supervisor, which restarts it when it fails."""
     supervisor = Supervisor([made.relay], drain_seconds=10, signals=made.signals)
     await supervisor.start()
     try:
@@ -173,7 +173,7 @@ async def running(made: Made) -> AsyncIterator[Supervisor]:
 
 
 async def until(done: Callable[[], bool], *, seconds: float) -> float:
-    """Wait until it is so, in virtual time; returns how long that took."""
+    """Wait for a condition in virtual time; returns how long that took."""
     began = asyncio.get_running_loop().time()
     async with asyncio.timeout(seconds):
         while not done():  # noqa: ASYNC110 - virtual time: looking costs nothing

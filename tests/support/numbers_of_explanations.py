@@ -59,7 +59,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("once the lease is over (15 seconds)", LEASE),
         Example("An outbox of a million events", "what its test looks at, by the Makefile's ROWS"),
         Measured("for an hour of events",
-                 "unit/test_relay_memory.py::test_an_hour_of_events_without_a_broker_leaves_memory_flat"),
+                 "unit/test_relay_memory.py::test_an_hour_of_events_without_a_broker_does_not_grow_the_memory"),
         Code("Within 20 seconds that is noticed", listener.PROBE_EVERY_SECONDS + listener.PROBE_ANSWER_SECONDS),
         Code("waits for a second at most", default(RelaySettings, "poll_idle_seconds")),
         Measured("are twenty minutes apart", "integration/test_relay_clocks.py::"
@@ -84,7 +84,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "docs/explanation/outbox-and-relay.md": (
         Measured("behind 75,000 of them",
-                 "integration/test_outbox_scale.py::test_what_waits_for_its_confirmation_is_in_nobodys_way"),
+                 "integration/test_outbox_scale.py::test_unconfirmed_events_do_not_slow_reads"),
         Code("divide the 64 lanes", LANES),
         Code("looks at its own outbox every five seconds", monitor.EVERY_SECONDS),
         Code("waits for more than a minute", monitor.LATE_SECONDS),

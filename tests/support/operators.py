@@ -1,4 +1,4 @@
-"""A relay for operators: on a test's own outbox, with a broker that nobody started, called over ASGI."""
+"""A relay for operators, on a test's own outbox, without a broker, called over ASGI."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,12 +16,12 @@ from tests.support.databases import OUTBOX_RELAY, TestDatabase
 from tests.support.outbox import query
 from tests.support.web import client
 
-# Nothing listens there: what an operator does must not depend on the broker.
+# Nothing listens there: operations must not depend on the broker.
 NO_BROKER = Aws("us-east-1", "http://127.0.0.1:9")
 
 
 def relay_app(database: TestDatabase, **given: Any) -> FastAPI:
-    """The relay's application; without authentication unless told."""
+    """Build the relay's application, without authentication by default."""
     return build(relays.settings(database.url_for(OUTBOX_RELAY), NO_BROKER, BrokerNames("none-"), **given))
 
 
@@ -29,13 +29,13 @@ def relay_app(database: TestDatabase, **given: Any) -> FastAPI:
 async def relay_service(
     database: TestDatabase, headers: Mapping[str, str] | None = None, **given: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the running relay."""
+    """Yield a client of the running relay."""
     async with client(relay_app(database, **given), headers) as found:
         yield found
 
 
 async def refuse(database: TestDatabase, event_id: UUID, *, seconds_ago: float = 3600) -> None:
-    """The broker refused an event for good, as the relay notes it."""
+    """Mark an event as permanently rejected, as the relay does."""
     await query(
         database.url,
         "UPDATE outbox_event SET attempts = 1, last_error = 'InvalidParameter: no',"
@@ -47,7 +47,7 @@ async def refuse(database: TestDatabase, event_id: UUID, *, seconds_ago: float =
 
 
 async def publish_all(database: TestDatabase) -> None:
-    """Everything recorded so far was sent and came back."""
+    """Mark all events as sent and confirmed."""
     await query(
         database.url,
         "UPDATE outbox_event SET sent_at = clock_timestamp(), published_at = clock_timestamp(),"

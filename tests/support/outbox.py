@@ -1,4 +1,4 @@
-"""Writes events into an outbox through the real writer, and looks at what became of them."""
+"""Writes events into an outbox with the real writer, and queries the outbox."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ class SomethingHappened(EventPayload):
 
 @asynccontextmanager
 async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine that is disposed of at the end."""
+    """Yield an engine and dispose of it at the end."""
     made = create_engine(url, application_name="test")
     try:
         yield made
@@ -35,7 +35,7 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def pool(url: str, *, size: int = 5) -> AsyncIterator[Pool]:
-    """A pool that is closed at the end."""
+    """Yield a pool and close it at the end."""
     async with create_pool(url, application_name="test", max_size=size) as made:
         yield made
 
@@ -57,7 +57,7 @@ async def record(url: str, events: Iterable[tuple[str, int]], *, note: str = "so
 
 
 async def fill(url: str, groups: int, *, each: int = 1, prefix: str = "s") -> None:
-    """Many events at once, past the writer: bodies that are real envelopes, made by the database itself."""
+    """Insert many events at once, with real envelopes that the database creates itself."""
     await query(
         url,
         """
@@ -78,7 +78,7 @@ async def fill(url: str, groups: int, *, each: int = 1, prefix: str = "s") -> No
 
 
 async def query(url: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
-    """Ask the database, as whoever the URL says."""
+    """Run a query as the role of the URL."""
     connection = await asyncpg.connect(url)
     try:
         rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
@@ -88,6 +88,6 @@ async def query(url: str, statement: str, *arguments: object) -> list[asyncpg.Re
 
 
 async def unpublished(url: str) -> int:
-    """How many events are not published."""
+    """Return how many events are unpublished."""
     rows = await query(url, "SELECT count(*) FROM outbox_event WHERE published_at IS NULL")
     return int(rows[0][0])

@@ -1,4 +1,4 @@
-"""A relay of the model: its real parts, a clock that passes when told to, and lanes that it may only believe to own."""
+"""A relay of the model: its real parts, a simulated clock, and lanes that it owns or only believes to own."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from tests.support.check_queue_model import Arrival
 
 @dataclass
 class ModelClock:
-    """Time that passes when told to."""
+    """A simulated clock."""
 
     seconds: float = 1000.0
 
@@ -24,7 +24,7 @@ class ModelClock:
 
 
 class BelievedLanes:
-    """What a relay believes; after a takeover it goes on believing until it notices."""
+    """The lanes that a relay believes to own; after a takeover it believes so until it notices."""
 
     def __init__(self) -> None:
         self.tokens: dict[int, int] = {}
@@ -44,7 +44,7 @@ class BelievedLanes:
 
 @dataclass(eq=False)
 class Relay:
-    """One relay's real parts, with lanes that it owns or merely believes to own."""
+    """The real parts of one relay, with lanes that it owns or only believes to own."""
 
     number: int
     relay_id: UUID
@@ -53,7 +53,7 @@ class Relay:
     lanes: BelievedLanes
     identity: BrokerIdentity
     met: int = 0
-    """Which broker it has met: it sends nothing to another one."""
+    """Which broker it has identified; it sends nothing to another one."""
     unrecorded: list[AcknowledgedEvent] = field(default_factory=list)
     in_hand: list[Arrival] = field(default_factory=list)
-    """What it received from the publish check and has not recorded."""
+    """Messages received from the publish check and not recorded."""

@@ -33,7 +33,7 @@ DECISION = Decision(actor="model", reason="to see what happens")
 
 
 class World:
-    """Everything that a run of the model is made of; one database serves many runs."""
+    """The parts of one run of the model; one database serves many runs."""
 
     def __init__(self, pool: Pool, owners: Pool, release: NextEventAfter) -> None:
         self.pool = pool
@@ -52,7 +52,7 @@ class World:
         self.relays: list[Relay] = []
 
     async def open(self, relays: int) -> None:
-        """An empty outbox and so many relays, each with its share of the lanes."""
+        """Begin with an empty outbox and this many relays, each with its share of the lanes."""
         await self.execute(
             "TRUNCATE outbox_event, outbox_replay, outbox_release, outbox_hold, outbox_audit RESTART IDENTITY"
         )
@@ -65,13 +65,13 @@ class World:
             await self.take_over(relay, [lane for lane in range(LANES) if lane % relays == relay.number])
 
     async def close(self) -> None:
-        """Roll back what was never committed."""
+        """Roll back uncommitted transactions."""
         for connection, _ in self.late.values():
             await connection.execute("ROLLBACK")
             await self._owners.release(connection)
 
     async def execute(self, statement: str, *arguments: object) -> None:
-        """As the owner of everything."""
+        """Execute a statement as the owner of the tables."""
         async with self._owners.acquire() as connection:
             await connection.execute(statement, *arguments)
 
@@ -94,14 +94,14 @@ class World:
             await self.commit(group)
 
     async def commit(self, group: str) -> None:
-        """A writer that took its time commits."""
+        """Commit the late transaction of a group."""
         connection, sequences = self.late.pop(group)
         await connection.execute("COMMIT")
         await self._owners.release(connection)
         self.committed[group] += sequences
 
     async def take_over(self, relay: Relay, lanes: list[int]) -> None:
-        """These lanes are this relay's, and it knows; whoever had them does not know yet."""
+        """Give lanes to a relay; their former owner does not know yet."""
         async with self.pool.acquire() as connection:
             rows = await connection.fetch(
                 "UPDATE outbox_lane SET owner = $1, token = token + 1 WHERE lane = ANY ($2::smallint[])"
@@ -110,7 +110,7 @@ class World:
         relay.lanes.tokens |= {row["lane"]: row["token"] for row in rows}
 
     async def notice(self, relay: Relay) -> None:
-        """The relay learns which lanes are still its own."""
+        """Let a relay learn which lanes it still owns."""
         async with self.pool.acquire() as connection:
             rows = await connection.fetch("SELECT lane, token FROM outbox_lane WHERE owner = $1", relay.relay_id)
         lost = set(relay.lanes.tokens) - {row["lane"] for row in rows}
@@ -118,7 +118,7 @@ class World:
         relay.dispatcher.drop_lanes(lost)
 
     async def send(self, relay: Relay) -> bool:
-        """Begin a call, if there is anything to send; before a broker that it has not met a relay only meets it."""
+        """Begin a call if there are events to send; a broker not identified yet is only identified."""
         batch = relay.dispatcher.take()
         if batch and relay.met != self.broker.created:
             known = await relay.identity.identify(str(self.broker.created))
@@ -130,7 +130,7 @@ class World:
         return bool(batch)
 
     async def answer(self, call: Call, *, lose: bool) -> None:
-        """The answer reaches the relay, or it gives up waiting; then the broker may still process the call."""
+        """Deliver the answer to the relay, or let it time out; then the broker may still process the call."""
         relay = self.relays[call.relay]
         heard = BrokerOutage("no answer") if lose or call.answer is None else call.answer
         if call.answer is not None:
@@ -141,13 +141,13 @@ class World:
         await relay.dispatcher.record_failures(settled.failed)
 
     async def record(self, relay: Relay) -> None:
-        """Acknowledgements are recorded."""
+        """Record the acknowledgements of a relay."""
         receipts, relay.unrecorded = relay.unrecorded, []
         if receipts:
             await relay.dispatcher.record_acknowledgements(receipts)
 
     async def crash(self, relay: Relay) -> None:
-        """The process dies; its calls are on their way all the same, and its lanes are taken over by a new one."""
+        """Let a relay die; its calls stay in progress, and a new relay takes its lanes."""
         for call in self.calls:
             call.abandoned = call.abandoned or call.relay == relay.number
         lanes = list(relay.lanes.tokens)
@@ -156,7 +156,7 @@ class World:
         await self.take_over(self.relays[relay.number], lanes)
 
     async def replace_broker(self) -> None:
-        """Another one, with nothing in it; calls that the old one had not processed come to nothing."""
+        """Recreate the broker, empty; calls that the old one has not processed fail."""
         self.broker = self.broker.replaced()
         for call in [call for call in self.calls if call.answer is None]:
             call.answer = BrokerOutage("connection lost")
@@ -164,17 +164,17 @@ class World:
                 self.calls.remove(call)
 
     async def do_replays(self) -> None:
-        """What a new broker lost goes again; nothing is read before that."""
+        """Carry out all replays."""
         replays = Replays(self.pool, metrics=_metrics(), signals=Signals())
         while await replays.step():
             pass
 
     async def receive(self, relay: Relay, count: int) -> None:
-        """The relay reads from the publish check, and has not recorded it yet."""
+        """Receive from the publish check without recording."""
         relay.in_hand += self.broker.check_queue.receive(relay.relay_id, count)
 
     async def confirm(self, relay: Relay, count: int) -> None:
-        """The relay reads from the publish check, and records what it has."""
+        """Receive from the publish check and record all received confirmations."""
         await self.receive(relay, count)
         taken, relay.in_hand = relay.in_hand, []
         if taken:
@@ -186,15 +186,15 @@ class World:
             self.broker.check_queue.delete(taken)
 
     async def sweep(self) -> int:
-        """The sweeper goes round."""
+        """Sweep once."""
         return await sweep(self.pool, self.broker.check_queue)
 
     async def be_patient(self) -> None:
-        """Wait for as long as an operator who discards has to."""
+        """Wait for as long as a discard requires."""
         await self.wait(self._operations.settling_seconds + 0.1)
 
     async def wait(self, seconds: float) -> None:
-        """Time passes, for relays and in the database; no call that was under way can reach the broker any more."""
+        """Let time pass, for relays and in the database; no call in progress can reach the broker any more."""
         self.clock.seconds += seconds
         for call in list(self.calls):
             if not call.abandoned:
@@ -210,12 +210,12 @@ class World:
         )
 
     async def hold(self, group: str) -> None:
-        """An operator holds a group, if there is anything to hold."""
+        """Hold a group, if it is not held."""
         with suppress(NotInOutbox, OperationRefused):
             await self._operations.hold(group, DECISION)
 
     async def discard_head(self, group: str) -> None:
-        """An operator discards the first held event of a group, if that is allowed by now."""
+        """Discard the first held event of a group, if that is allowed by now."""
         head = await self._held_head(group)
         if head is not None:
             with suppress(OperationRefused):
@@ -224,7 +224,7 @@ class World:
         await self._do_releases()
 
     async def release_all(self) -> None:
-        """An operator lets all groups go on."""
+        """Release all groups."""
         for group in list(self.written):
             with suppress(NotInOutbox, OperationRefused):
                 await self._operations.release(group, DECISION)
@@ -244,7 +244,7 @@ class World:
             )
 
     async def settle(self) -> None:
-        """All faults are over: relay 0 has every lane, the broker takes everything, and time passes."""
+        """End all faults: relay 0 has every lane, the broker accepts everything, and time passes."""
         for group in list(self.late):
             await self.commit(group)
         await self.wait(60.0)
@@ -272,7 +272,7 @@ class World:
             await self.sweep()
 
     async def rows(self) -> list[asyncpg.Record]:
-        """The outbox as it is."""
+        """Return all rows of the outbox."""
         async with self.pool.acquire() as connection:
             found: list[asyncpg.Record] = await connection.fetch("SELECT * FROM outbox_event ORDER BY id")
             return found

@@ -16,7 +16,7 @@ TOPIC = "order-events"
 
 
 def settings(url: str, aws: Aws, topology: BrokerNames, **changes: Any) -> RelaySettings:
-    """What a relay of the order events needs, with short waits."""
+    """Return the settings of a relay of the order events, with short waits."""
     values: dict[str, Any] = {
         "database_url": url,
         "aws_endpoint_url": aws.endpoint_url,
@@ -32,7 +32,7 @@ def settings(url: str, aws: Aws, topology: BrokerNames, **changes: Any) -> Relay
 
 @asynccontextmanager
 async def running(made: RelaySettings, *, thresholds: SweepThresholds | None = None) -> AsyncIterator[Signals]:
-    """A relay that works until the end of the block, and then drains."""
+    """Run a relay until the end of the block, and then drain it."""
     signals = Signals()
     app = build(made, signals=signals, thresholds=thresholds)
     async with app.router.lifespan_context(app):

@@ -1,4 +1,4 @@
-"""The real sweeper without any patience, over a check queue of which all is known."""
+"""The real sweeper without delays, over a model of the check queue whose content is known."""
 
 from uuid import UUID
 
@@ -10,12 +10,12 @@ from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
 from services.relay.metrics import RelayMetrics
 from tests.support.check_queue_model import CheckQueue
 
-# Nobody waits here: whatever was sent and is not confirmed may be lost at once, which only makes more of them go again.
+# Without delays: every unconfirmed event may be lost at once, so more of them are sent again than in reality.
 IMPATIENT = SweepThresholds(lost_after=0.0, in_queue_after=0.0, probe=0.0)
 
 
 async def sweep(pool: Pool, queue: CheckQueue) -> int:
-    """One sweep; what it calls lost must be lost. Returns how many events go again."""
+    """Sweep once and check that events found lost are lost; returns how many events are sent again."""
     signals = Signals()
     async with pool.acquire() as connection:
         rows = await connection.fetch("SELECT event_id, republished FROM outbox_event")
@@ -34,5 +34,5 @@ async def sweep(pool: Pool, queue: CheckQueue) -> int:
     for facts in signals.seen("sweeper.lost"):
         event_id = facts["event_id"]
         assert isinstance(event_id, UUID)
-        assert (event_id, before[event_id]) not in coming, "called lost, and still on its way back"
+        assert (event_id, before[event_id]) not in coming, "found lost, but its confirmation is still in the queue"
     return returned

@@ -28,7 +28,7 @@ def test_a_batch_holds_one_event_of_a_group() -> None:
     assert backlog.take(always, NOW) == []
 
 
-def test_the_next_of_a_group_goes_when_the_one_before_is_acknowledged_not_when_it_is_recorded() -> None:
+def test_the_next_event_of_a_group_is_sent_after_the_acknowledgement_before_it_is_recorded() -> None:
     backlog = Backlog()
     first, second = event("a", 1), event("a", 2)
     backlog.load([first, second], NOW)
@@ -37,7 +37,7 @@ def test_the_next_of_a_group_goes_when_the_one_before_is_acknowledged_not_when_i
     assert backlog.take(always, NOW) == [second]
 
 
-def test_with_release_confirmed_the_next_is_read_again() -> None:
+def test_with_next_event_after_confirmed_the_next_event_is_read_again() -> None:
     backlog = Backlog(NextEventAfter.CONFIRMED)
     first = event("a", 1)
     backlog.load([first, event("a", 2)], NOW)
@@ -48,7 +48,7 @@ def test_with_release_confirmed_the_next_is_read_again() -> None:
     assert backlog.excluded(0.0) == []
 
 
-def test_a_group_is_known_until_its_acknowledgements_are_recorded() -> None:
+def test_a_group_is_excluded_from_reads_until_its_acknowledgements_are_recorded() -> None:
     backlog = Backlog()
     only = event("a", 1)
     backlog.load([only], NOW)
@@ -74,7 +74,7 @@ def test_a_failure_holds_back_its_own_group_and_no_other() -> None:
     assert "a" not in backlog.excluded(11.0)
 
 
-def test_the_wait_grows_with_each_failure_and_starts_anew_after_a_success() -> None:
+def test_the_delay_grows_with_each_failure_and_restarts_after_a_success() -> None:
     backlog = Backlog()
     bad = event("a", 1)
     for now, wait in ((0.0, 1.0), (10.0, 2.0), (20.0, 4.0)):
@@ -89,7 +89,7 @@ def test_the_wait_grows_with_each_failure_and_starts_anew_after_a_success() -> N
     assert backlog.backing_off == 0
 
 
-def test_an_event_to_be_tried_alone_goes_in_a_batch_of_one() -> None:
+def test_an_isolated_event_is_sent_in_a_batch_of_one() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1), event("b", 2), event("c", 3)], NOW)
     for taken in backlog.take(always, NOW):
@@ -98,14 +98,14 @@ def test_an_event_to_be_tried_alone_goes_in_a_batch_of_one() -> None:
     assert sorted(batches) == [[1], [2], [3]]
 
 
-def test_a_batch_stays_within_the_bytes_and_what_did_not_fit_goes_first() -> None:
+def test_a_batch_stays_within_its_bytes_and_an_event_that_did_not_fit_is_first_in_the_next() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1, size=DEFAULT_BYTES - 100), event("b", 2, size=200), event("c", 3, size=100)], NOW)
     assert [e.id for e in backlog.take(always, NOW)] == [1, 3]
     assert [e.id for e in backlog.take(always, NOW)] == [2]
 
 
-def test_lanes_that_are_not_ours_wait_and_lost_ones_are_forgotten() -> None:
+def test_events_of_unusable_lanes_wait_and_events_of_lost_lanes_are_dropped() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1, lane=1), event("b", 2, lane=2)], NOW)
     assert [e.id for e in backlog.take(lambda lane: lane == 2, NOW)] == [2]
@@ -114,7 +114,7 @@ def test_lanes_that_are_not_ours_wait_and_lost_ones_are_forgotten() -> None:
     assert backlog.excluded(0.0) == ["b"]  # in flight: its acknowledgement is still to be recorded
 
 
-def test_what_was_in_hand_for_too_long_is_put_down_to_be_read_again() -> None:
+def test_events_in_memory_for_too_long_are_read_again() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1), event("a", 2)], NOW)
     assert backlog.take(always, NOW + FRESH_SECONDS + 0.1) == []
@@ -176,7 +176,7 @@ def test_whatever_happens_each_group_is_first_accepted_in_order(
         assert ids == sorted(ids), subject
 
 
-def test_a_batch_carries_what_the_topic_takes() -> None:
+def test_a_batch_has_at_most_the_bytes_that_the_topic_accepts() -> None:
     """The limit of a message is the limit of a batch, too (AWS: `MaximumMessageSize`)."""
     small, large = Backlog(batch_bytes=2048), Backlog(batch_bytes=1024 * 1024)
     for backlog, expected in ((small, [2]), (large, [4])):

@@ -1,4 +1,4 @@
-"""When an empty check queue may be relied upon: once its counts, which are approximate, have become true."""
+"""When an observation of an empty check queue may be relied on: once its approximate counts are accurate."""
 
 import pytest
 
@@ -36,5 +36,5 @@ def test_the_newest_observation_that_is_old_enough_counts() -> None:
         *(({other: "0" for other in COUNTS if other != name}, False) for name in COUNTS),
     ],
 )
-def test_all_counts_have_to_say_so(attributes: dict[str, str], empty: bool) -> None:
+def test_a_queue_is_empty_only_if_all_counts_are_zero(attributes: dict[str, str], empty: bool) -> None:
     assert is_empty(attributes) is empty

@@ -1,4 +1,4 @@
-"""The pages say up to which bounds an outbox is looked at; here they are held to the code."""
+"""The bounds that the documents name are those of the code."""
 
 from pathlib import Path
 
@@ -23,5 +23,5 @@ OPERATE, EXPLAINED = Path("docs/how-to/operate-the-outbox.md"), Path("docs/expla
         (OPERATE, f"keeps {group_sql.LOOKED_AT}\nevents or more"),
     ],
 )
-def test_a_bound_is_what_the_page_says(page: Path, signals: str) -> None:
+def test_the_documents_have_the_bounds_of_the_code(page: Path, signals: str) -> None:
     assert signals in (ROOT / page).read_text()

@@ -1,4 +1,4 @@
-"""What the outbox refuses before it is recorded."""
+"""The limits that an event must meet before it is recorded."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_the_limit_counts_attributes_and_is_exact() -> None:
         (b"x", "o-1", None, "of type NoneType"),
     ],
 )
-def test_what_the_broker_would_refuse_or_drop_is_refused(
+def test_an_event_that_the_broker_would_reject_or_drop_is_rejected(
     body: bytes, group: str, attributes: object, says: str
 ) -> None:
     with pytest.raises(EventRejected, match=says):

@@ -1,4 +1,4 @@
-"""What a publisher says of its outbox: sentences for people, NaN for what nobody could see, and no false alarm."""
+"""What a publisher reports of its own outbox: problems as sentences, NaN for unknown values, no false alarms."""
 
 import json
 import math
@@ -41,11 +41,11 @@ LONG_ALONE = GRACE_SECONDS + 1
         (OutboxObservation(events=2, age=5), None),
     ],
 )
-def test_it_says_what_is_amiss(sight: OutboxObservation, signals: str | None) -> None:
+def test_an_observation_names_the_problem(sight: OutboxObservation, signals: str | None) -> None:
     assert sight.trouble(alone_seconds=LONG_ALONE) == signals
 
 
-def test_a_relay_that_took_its_leave_may_come_back_and_one_that_died_may_not() -> None:
+def test_a_relay_that_left_has_a_grace_period_and_a_dead_one_has_not() -> None:
     assert OutboxObservation(live=0).trouble(alone_seconds=GRACE_SECONDS) is None
     assert OutboxObservation(live=0, heard=16).trouble(alone_seconds=0) is not None
 
@@ -57,7 +57,7 @@ class NoDatabase:
         raise OSError("away")
 
 
-async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_first_look() -> None:
+async def test_metrics_are_unknown_before_the_first_observation_and_after_the_last_has_expired() -> None:
     registry, clock = CollectorRegistry(), FakeClock(seconds=100.0)
     metrics = OutboxMetrics(registry)
     watch = OutboxMonitor("postgresql://nobody@127.0.0.1:9/none", metrics, topic="t.fifo", clock=clock)
@@ -71,7 +71,7 @@ async def test_what_is_old_is_shown_no_longer_and_nothing_is_shown_before_the_fi
     assert math.isnan(registry.get_sample_value("outbox_live_relays") or 0.0)
 
 
-def test_cloudwatch_gets_the_figures_that_the_alarms_read() -> None:
+def test_cloudwatch_gets_the_metrics_that_the_alarms_use() -> None:
     stream, clock = StringIO(), FakeClock(seconds=100.0)
     logging.configure("order", format="json", stream=stream)
     watch = OutboxMonitor(

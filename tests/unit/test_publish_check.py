@@ -1,4 +1,4 @@
-"""How the publish check is read: a hot group at the broker's pace, many groups in full batches, deletes to the end."""
+"""The publish check: a hot group at the pace of the broker, many groups in full batches, and reliable deletes."""
 
 import asyncio
 import time
@@ -128,7 +128,7 @@ def events(count: int, groups: int = 1) -> list[Envelope]:
     return [envelope(subject=f"g-{n % groups}", sequence=n // groups + 1) for n in range(count)]
 
 
-async def test_a_hot_group_is_confirmed_as_fast_as_the_broker_gives_it() -> None:
+async def test_a_hot_group_is_confirmed_as_fast_as_the_broker_delivers_it() -> None:
     """Ten of it are given at a time, and no more until they are deleted: half a second a batch would be 20 a second."""
     queue, updates = SlowQueue(), Marks()
     sent = events(400)
@@ -139,7 +139,7 @@ async def test_a_hot_group_is_confirmed_as_fast_as_the_broker_gives_it() -> None
         assert updates.confirmed == [event.id for event in sent], "in the order of the group"
 
 
-async def test_a_hot_group_among_many_others_is_not_held_up_by_them() -> None:
+async def test_a_hot_group_among_many_others_is_not_delayed_by_them() -> None:
     queue, updates = SlowQueue(), Marks()
     for event in events(300):
         queue.send(event)
@@ -183,7 +183,7 @@ async def test_a_delete_that_fails_is_tried_again_at_once(failure: str) -> None:
     assert len(set(updates.confirmed)) == len(updates.confirmed)
 
 
-async def test_a_delete_is_given_up_once_its_receipt_is_worth_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delete_is_given_up_when_its_receipt_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletions, "VALID_SECONDS", 0.3)
     queue = SlowQueue()
     queue.failing = ["call"] * 100
@@ -200,7 +200,7 @@ async def test_a_delete_is_given_up_once_its_receipt_is_worth_nothing(monkeypatc
 
 
 @pytest.mark.parametrize(("suffix", "expected"), [("", 0), (".1", 1), (".12", 12)])
-async def test_a_confirmation_is_one_of_the_sending_that_its_deduplication_id_names(suffix: str, expected: int) -> None:
+async def test_a_confirmation_applies_to_the_sending_of_its_deduplication_id(suffix: str, expected: int) -> None:
     queue, updates = SlowQueue(), Marks()
     queue.generation = suffix
     event = envelope()
@@ -211,7 +211,7 @@ async def test_a_confirmation_is_one_of_the_sending_that_its_deduplication_id_na
 
 
 @pytest.mark.parametrize("suffix", [".x", ".1.2", "1", ".-1", ".²"])
-async def test_what_no_relay_sent_confirms_nothing(suffix: str) -> None:
+async def test_a_message_that_no_relay_sent_confirms_nothing(suffix: str) -> None:
     queue, updates = SlowQueue(), Marks()
     queue.generation = suffix
     queue.send(envelope())
@@ -221,7 +221,7 @@ async def test_what_no_relay_sent_confirms_nothing(suffix: str) -> None:
     assert updates.confirmed == []
 
 
-async def test_a_queue_is_empty_when_nothing_comes_and_nothing_is_in_flight() -> None:
+async def test_a_queue_is_observed_empty_without_messages_received_or_in_flight() -> None:
     queue, empty_queue = EmptyQueue(), EmptyQueueObservations(0.0)
     async with reading(queue, Marks(), empty_queue):
         async with asyncio.timeout(5):

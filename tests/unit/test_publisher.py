@@ -1,4 +1,4 @@
-"""Before the publisher sends to a broker that it does not know, it learns who that is."""
+"""The publisher identifies the broker before it sends events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ def publisher(topic: Topic, identity: Identity) -> Publisher:
     return Publisher(cast(Any, topic), queue, "order-events.fifo", call_seconds=5.0, identify=identity.identify)
 
 
-async def test_what_was_read_before_the_broker_was_known_is_not_sent_but_read_again() -> None:
+async def test_events_read_before_the_broker_was_identified_are_read_again() -> None:
     topic = Topic()
     tested = publisher(topic, Identity(True))
     assert isinstance(await tested.publish([EVENT]), NotAttempted)
@@ -70,7 +70,7 @@ async def test_what_was_read_before_the_broker_was_known_is_not_sent_but_read_ag
 
 
 @pytest.mark.parametrize("bad", [replace(EVENT, body=b"\xff"), replace(EVENT, attributes={"type": cast(str, 7)})])
-async def test_an_event_of_which_no_request_can_be_made_is_no_outage(aws_client: Any, bad: PendingEvent) -> None:
+async def test_an_event_for_which_no_request_can_be_built_is_no_outage(aws_client: Any, bad: PendingEvent) -> None:
     """Or one bad row would keep all others waiting for a broker that is well."""
     tested = Publisher(
         aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, identify=Identity(True).identify
@@ -79,7 +79,7 @@ async def test_an_event_of_which_no_request_can_be_made_is_no_outage(aws_client:
     assert isinstance(await tested.publish([bad]), CallRejected)
 
 
-async def test_what_the_sdk_quotes_of_an_event_is_not_told(aws_client: Any) -> None:
+async def test_text_of_the_event_quoted_by_the_sdk_is_not_reported(aws_client: Any) -> None:
     """The reason is logged, and stands in the answers of the API: the SDK quotes the value that it does not take."""
     bad = replace(EVENT, attributes={"type": cast(str, ["ada@example.com"])})
     tested = Publisher(
@@ -92,7 +92,7 @@ async def test_what_the_sdk_quotes_of_an_event_is_not_told(aws_client: Any) -> N
     assert "ada" not in refused.reason
 
 
-async def test_calls_at_once_send_nothing_to_a_broker_that_lost_what_goes_first() -> None:
+async def test_concurrent_calls_send_nothing_to_a_recreated_broker_before_the_replay() -> None:
     """One of them learns that it is new; the others would find it known already."""
     topic = Topic()
     tested = publisher(topic, Identity(False, True, True))

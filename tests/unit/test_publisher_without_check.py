@@ -1,4 +1,4 @@
-"""What ails the publish check keeps nothing from being published; and what the SDK stumbles over is judged apart."""
+"""Publishing without a readable check queue, and the classification of errors of the SDK."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -80,7 +80,7 @@ def made(
 
 
 @pytest.mark.parametrize("queue", [CheckQueue("does not exist"), CheckQueue("throttled"), CheckQueue(None, hangs=True)])
-def test_a_check_queue_in_trouble_stops_no_publishing(queue: CheckQueue) -> None:
+def test_events_are_published_while_the_check_queue_cannot_be_read(queue: CheckQueue) -> None:
     async def scenario() -> None:
         topic = Topic()
         tested = made(topic, queue)
@@ -91,7 +91,7 @@ def test_a_check_queue_in_trouble_stops_no_publishing(queue: CheckQueue) -> None
     virtual_time.run(scenario())
 
 
-def test_a_queue_that_can_be_read_again_is_asked_who_the_broker_is() -> None:
+def test_the_broker_is_identified_when_the_check_queue_can_be_read_again() -> None:
     async def scenario() -> None:
         identified: list[str] = []
         queue = CheckQueue("does not exist")
@@ -109,7 +109,7 @@ def test_a_queue_that_can_be_read_again_is_asked_who_the_broker_is() -> None:
     virtual_time.run(scenario())
 
 
-def test_where_a_new_broker_is_given_everything_again_its_check_queue_is_waited_for_a_while() -> None:
+def test_with_automatic_replays_the_publisher_waits_for_the_check_queue_first() -> None:
     async def scenario() -> None:
         queue = CheckQueue("does not exist")
         tested = made(Topic(), queue, check_wait_seconds=10.0)
@@ -121,7 +121,7 @@ def test_where_a_new_broker_is_given_everything_again_its_check_queue_is_waited_
     virtual_time.run(scenario())
 
 
-def test_after_an_outage_of_the_topic_the_check_queue_is_waited_for_once_more() -> None:
+def test_after_an_outage_the_publisher_waits_for_the_check_queue_again() -> None:
     async def scenario() -> None:
         tested = made(Topic(ConnectionResetError()), CheckQueue("does not exist"), check_wait_seconds=10.0)
         await tested.publish([EVENT])
@@ -133,12 +133,12 @@ def test_after_an_outage_of_the_topic_the_check_queue_is_waited_for_once_more() 
     virtual_time.run(scenario())
 
 
-async def test_without_another_way_the_queue_is_needed() -> None:
+async def test_without_another_source_of_the_arn_the_check_queue_is_required() -> None:
     answer = await made(Topic(), CheckQueue("it does not exist"), find_arn=None).publish([EVENT])
     assert answer == BrokerOutage("it does not exist")
 
 
-async def test_a_stand_in_that_raises_something_is_suspected_and_nobody_is_blamed_yet() -> None:
+async def test_an_unexpected_error_of_a_test_double_rejects_the_call() -> None:
     tested = made(Topic(ValueError("what is this")), CheckQueue(None))
     await tested.publish([EVENT])
     assert await tested.publish([EVENT]) == CallRejected("ValueError: what is this")
@@ -149,7 +149,7 @@ async def test_a_stand_in_that_raises_something_is_suspected_and_nobody_is_blame
     [("Throttling", 400, Throttled), ("Strange", 429, Throttled), ("SlowDown", 503, Throttled),
      ("ServiceUnavailable", 503, BrokerOutage), ("InvalidParameter", 400, CallRejected)],
 )  # fmt: skip
-async def test_a_call_that_fails_is_judged_by_code_and_status(code: str, status: int, outcome: type) -> None:
+async def test_a_failed_call_is_classified_by_code_and_status(code: str, status: int, outcome: type) -> None:
     error = ClientError(
         {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": cast(Any, {"HTTPStatusCode": status})},
         "PublishBatch",
@@ -160,7 +160,7 @@ async def test_a_call_that_fails_is_judged_by_code_and_status(code: str, status:
 
 
 @pytest.mark.parametrize(("key", "account"), [(None, "000000000000"), ("test", "000000000000"), ("1" * 12, "1" * 12)])
-async def test_on_localstack_the_topic_is_where_the_key_says(
+async def test_on_localstack_the_access_key_determines_the_account_of_the_topic(
     monkeypatch: pytest.MonkeyPatch, key: str | None, account: str
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)

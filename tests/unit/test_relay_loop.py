@@ -1,4 +1,4 @@
-"""The relay's main loop by itself: when it looks at the outbox again."""
+"""The relay's main loop: when it reads the outbox again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -66,7 +66,9 @@ def relay(reader: Reader, signals: Signals) -> Relay:
     )
 
 
-async def test_a_bell_whose_read_failed_is_not_forgotten_until_the_next_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_failed_read_a_notification_is_not_lost_until_the_next_poll(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(poll_interval, "FIRST_POLL_SECONDS", MINUTE)
     monkeypatch.setattr(poll_interval, "READ_AGAIN_SECONDS", 0.05)
     signals = Signals()

@@ -1,4 +1,4 @@
-"""However long the broker is away, or refuses, or throttles: what the relay keeps in memory does not grow."""
+"""The relay's memory does not grow while the broker is unavailable, rejects or throttles."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ def always(_: int) -> bool:
     return True
 
 
-def test_a_thousand_outages_leave_nothing_behind() -> None:
+def test_a_thousand_outages_leave_nothing_in_memory() -> None:
     backlog, probed = Backlog(), set[str]()
     for cycle in range(1000):
         backlog.load((event(number, cycle) for number in range(100)), float(cycle))
@@ -57,7 +57,7 @@ def test_a_thousand_outages_leave_nothing_behind() -> None:
         assert set(counts.values()) == {0}, counts
 
 
-def test_lanes_that_come_and_go_leave_nothing_behind() -> None:
+def test_changing_lanes_leave_nothing_in_memory() -> None:
     backlog = Backlog()
     for cycle in range(100):
         backlog.load((event(number, cycle) for number in range(100)), float(cycle))
@@ -70,7 +70,7 @@ def test_lanes_that_come_and_go_leave_nothing_behind() -> None:
         assert set(backlog.counts().values()) == {0}, backlog.counts()
 
 
-def test_groups_that_fail_for_ever_are_remembered_to_a_bound() -> None:
+def test_failing_groups_are_remembered_up_to_a_bound() -> None:
     backlog = Backlog()
     for number in range(2 * MOST_GROUPS):
         backlog.load([event(number, 0)], 0.0)
@@ -102,7 +102,7 @@ def no_log() -> None:
 @pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc")
 @pytest.mark.usefixtures("no_log")
 @pytest.mark.parametrize(("answer", "minutes"), [(answer, 60 if answer == "away" else 3) for answer in ANSWERS])
-def test_an_hour_of_events_without_a_broker_leaves_memory_flat(answer: str, minutes: int) -> None:
+def test_an_hour_of_events_without_a_broker_does_not_grow_the_memory(answer: str, minutes: int) -> None:
     """Virtual time; measured after a third of it, and at its end. Most of the events are of groups that wait.
 
     Only while the broker is away an hour passes in seconds; in the other cases there is more to do.

@@ -1,4 +1,4 @@
-"""A broker that throttles is asked for less at once, and neither counts as away nor costs an event an attempt."""
+"""A broker that throttles gets fewer calls at once; throttling is neither an outage nor a counted attempt."""
 
 import asyncio
 import random
@@ -67,7 +67,7 @@ def test_at_five_per_cent_throttled_the_relay_keeps_nine_tenths_of_its_rate(in_f
     assert throttled / undisturbed >= 0.9
 
 
-def test_each_group_goes_in_order_whatever_is_throttled() -> None:
+def test_each_group_is_sent_in_order_whatever_is_throttled() -> None:
     _, made = drain(throttling(0.4))
     sent: dict[str, list[int]] = {}
     for event in made.outbox.sent:
@@ -76,7 +76,7 @@ def test_each_group_goes_in_order_whatever_is_throttled() -> None:
     assert all(ids == sorted(set(ids)) for ids in sent.values())
 
 
-def test_a_broker_with_a_limit_is_asked_for_about_as_much_as_it_takes() -> None:
+def test_a_broker_with_a_limit_gets_about_as_many_calls_as_it_accepts() -> None:
     """A bucket of tokens, as AWS has one: beyond its rate it throttles, and what is throttled costs calls."""
     taken: list[float] = []
     calls = [0]
@@ -95,7 +95,7 @@ def test_a_broker_with_a_limit_is_asked_for_about_as_much_as_it_takes() -> None:
     assert calls[0] < 2 * EACH * len(GROUPS) / 10
 
 
-def test_one_that_throttles_everything_is_asked_seldom_and_what_is_in_hand_stays() -> None:
+def test_a_broker_that_throttles_everything_gets_few_calls_and_groups_stay_in_memory() -> None:
     async def scenario() -> None:
         well, calls = asyncio.Event(), deque[float](maxlen=100_000)
 
@@ -124,7 +124,7 @@ def test_one_that_throttles_everything_is_asked_seldom_and_what_is_in_hand_stays
 
 
 @pytest.mark.parametrize(("throttled", "least", "most"), [(0, 8, 8), (1, 8, 8), (5, 1, 1), (10, 1, 1)])
-def test_the_limit_shrinks_by_what_is_throttled_and_grows_again(throttled: int, least: int, most: int) -> None:
+def test_the_limit_shrinks_with_the_throttled_share_and_grows_again(throttled: int, least: int, most: int) -> None:
     limit = InFlightLimit(8)
     for _ in range(200):
         limit.answered(10, throttled, 0.0)
@@ -135,7 +135,7 @@ def test_the_limit_shrinks_by_what_is_throttled_and_grows_again(throttled: int, 
     assert not limit.lowered
 
 
-def test_a_limit_of_one_pauses_between_calls_that_are_throttled() -> None:
+def test_with_a_limit_of_one_there_are_pauses_between_throttled_calls() -> None:
     limit = InFlightLimit(1)
     waits: list[float] = []
     limit.answered(10, 10, 0.0)

@@ -1,4 +1,4 @@
-"""Who is to blame for a refusal: the event, or a broker that refuses everything. Healthy events wait for neither."""
+"""The cause of a rejection: the event, or a broker that rejects everything. Healthy groups wait for neither."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ async def held(made: Made, subjects: Sequence[str], *, seconds: float) -> None:
 
 @pytest.mark.parametrize("broker", [by_name, whole_calls])
 @pytest.mark.parametrize("count", [1, 3, 10, 100])
-def test_bad_groups_are_held_in_the_end_and_healthy_ones_do_not_wait_for_that(
+def test_groups_with_invalid_events_are_held_and_healthy_groups_do_not_wait(
     broker: Callable[[Callable[[str], bool]], Broker], count: int
 ) -> None:
     async def scenario() -> None:
@@ -79,7 +79,7 @@ def test_bad_groups_are_held_in_the_end_and_healthy_ones_do_not_wait_for_that(
     virtual_time.run(scenario())
 
 
-def test_bad_groups_alone_are_held_when_the_broker_names_them_again_and_again() -> None:
+def test_without_healthy_groups_repeatedly_rejected_entries_are_held() -> None:
     async def scenario() -> None:
         made = make(by_name(bad))
         made.outbox.record(*BAD)
@@ -94,7 +94,7 @@ def test_bad_groups_alone_are_held_when_the_broker_names_them_again_and_again() 
 
 
 @pytest.mark.parametrize("count", [1, 3, 10])
-def test_calls_that_are_all_refused_are_an_outage_and_hold_nobody(count: int) -> None:
+def test_rejections_of_all_calls_are_an_outage_and_hold_no_group(count: int) -> None:
     """Of a call refused as a whole nobody is named: it may be the topic, the account or the relay."""
     everything = [True]
 
@@ -116,7 +116,7 @@ def test_calls_that_are_all_refused_are_an_outage_and_hold_nobody(count: int) ->
 
 @pytest.mark.parametrize("count", [1, 3, 10])
 @pytest.mark.parametrize("code", ["KMSAccessDenied", "AuthorizationError", "NotFound", "ExpiredToken"])
-def test_entries_refused_for_our_standing_are_an_outage_however_few(count: int, code: str) -> None:
+def test_entries_rejected_for_access_or_credentials_are_an_outage(count: int, code: str) -> None:
     broken = [True]
 
     async def scenario() -> None:
@@ -133,7 +133,7 @@ def test_entries_refused_for_our_standing_are_an_outage_however_few(count: int, 
     virtual_time.run(scenario())
 
 
-def test_an_event_of_which_no_request_can_be_made_is_held_at_once_and_shows_nothing_of_the_broker() -> None:
+def test_an_event_for_which_no_request_can_be_built_is_held_at_once_and_is_no_outage() -> None:
     async def scenario() -> None:
         made = make(whole_calls(bad, by_broker=False))
         made.outbox.record(*BAD)
@@ -144,7 +144,7 @@ def test_an_event_of_which_no_request_can_be_made_is_held_at_once_and_shows_noth
     virtual_time.run(scenario())
 
 
-def test_probing_a_broker_that_was_away_goes_round_all_groups() -> None:
+def test_probes_after_an_outage_rotate_through_all_groups() -> None:
     """What keeps the first ten from going, if it is theirs, must not keep the others."""
     poison = {f"g-{number}" for number in range(3)}
 
@@ -161,7 +161,7 @@ def test_probing_a_broker_that_was_away_goes_round_all_groups() -> None:
     virtual_time.run(scenario())
 
 
-def test_who_was_refused_is_to_blame_when_another_was_accepted_in_between() -> None:
+def test_an_event_rejected_again_after_an_acceptance_is_the_cause() -> None:
     refusals = RejectionMonitor()
     assert not refusals.rejected("a", "e", "no", 1.0, named=False)
     refusals.accepted(0.5)
@@ -170,7 +170,7 @@ def test_who_was_refused_is_to_blame_when_another_was_accepted_in_between() -> N
     assert refusals.rejected("a", "e", "no", 3.0, named=False)
 
 
-def test_another_event_of_the_group_begins_anew() -> None:
+def test_another_event_of_the_group_is_counted_from_zero() -> None:
     refusals = RejectionMonitor()
     for _ in range(REPEATS - 1):
         assert not refusals.rejected("a", "e-1", "no", 1.0, named=True)
@@ -178,7 +178,7 @@ def test_another_event_of_the_group_begins_anew() -> None:
     assert len(refusals) == 1
 
 
-def test_many_groups_refused_are_a_doubt_that_ends_with_an_acceptance_or_with_time() -> None:
+def test_rejections_of_many_groups_are_a_problem_of_the_broker_until_an_acceptance_or_a_timeout() -> None:
     refusals = RejectionMonitor()
     for number in range(GROUPS - 1):
         refusals.rejected(f"g-{number}", "e", "no", 1.0, named=True)
@@ -192,7 +192,7 @@ def test_many_groups_refused_are_a_doubt_that_ends_with_an_acceptance_or_with_ti
     assert len(refusals) == 0
 
 
-def test_what_is_remembered_of_refusals_is_bounded() -> None:
+def test_the_remembered_rejections_are_bounded() -> None:
     refusals = RejectionMonitor()
     for number in range(3 * MOST):
         refusals.rejected(f"g-{number}", "e", "no", 1.0, named=True)

@@ -1,4 +1,4 @@
-"""Whatever escapes from a call to the broker, or from what follows it: no group and no relay is stranded."""
+"""Unexpected errors of a call, or of the code after it, block neither a group nor the relay."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ async def all_sent(made: Made, *, seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("escaped", ESCAPES, ids=repr)
-def test_what_escapes_from_the_publisher_strands_nobody(escaped: BaseException) -> None:
+def test_an_error_of_the_publisher_blocks_no_group(escaped: BaseException) -> None:
     async def scenario() -> None:
         made = make(faulty([escaped] * 10))
         made.outbox.record(*GROUPS, each=3)
@@ -70,7 +70,7 @@ def test_a_probe_without_an_outcome_is_followed_by_another(escaped: BaseExceptio
 
 @pytest.mark.parametrize("escaped", ESCAPES, ids=repr)
 @pytest.mark.parametrize("failure", [Transient("InternalError"), Permanent("InvalidParameter")], ids=repr)
-def test_what_escapes_while_a_failure_is_noted_strands_nobody(
+def test_an_error_while_a_failure_is_recorded_blocks_no_group(
     escaped: BaseException, failure: Transient | Permanent
 ) -> None:
     async def scenario() -> None:
@@ -107,7 +107,7 @@ def test_what_escapes_while_a_failure_is_noted_strands_nobody(
     ],
     ids=lambda part: getattr(part, "__name__", repr(part)),
 )
-def test_what_escapes_from_our_own_parts_starts_the_loop_afresh(
+def test_an_unexpected_error_restarts_the_loop_with_an_empty_backlog(
     owner: type, name: str, escaped: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, faults, called = getattr(owner, name), [escaped], [0]
@@ -134,7 +134,7 @@ def test_what_escapes_from_our_own_parts_starts_the_loop_afresh(
 
 
 @pytest.mark.parametrize("broken", ["_metrics", "_clock"])
-def test_figures_that_cannot_be_kept_strand_nobody(broken: str) -> None:
+def test_an_error_of_metrics_or_clock_blocks_no_group(broken: str) -> None:
     async def scenario() -> None:
         made = make(faulty([]))
         real, faults = getattr(made.relay, broken), [True]

@@ -72,7 +72,7 @@ class OutboxListener:
                 self.trouble = f"notifications are not received: {type(error).__name__}"
                 log.warning(
                     "notifications are not received; the relay polls",
-                    action="listener.deaf",
+                    action="listener.not_receiving",
                     error=type(error).__name__,
                 )
                 await pause(stopping, RETRY.delay(failures))

@@ -59,7 +59,7 @@ class GroupBackoff:
         return group is not None and group.isolated
 
     def waiting(self, now: float) -> list[str]:
-        """The groups whose group is not over."""
+        """Return the groups whose delay is not over."""
         for subject in [s for s, group in self._failed.items() if group.until < now - FORGET_AFTER_SECONDS]:
             del self._failed[subject]
         return [subject for subject, group in self._failed.items() if group.until > now]

@@ -38,7 +38,7 @@ class BrokerMisconfigured:
 
 @dataclass(frozen=True, slots=True)
 class PossiblyPoisonous:
-    """CallRejected for what it is, and nothing shows yet that the broker would take another: it goes again, alone."""
+    """Rejected, but the broker may be the cause, as it accepted no other event since: sent again in isolation."""
 
     reason: str
 

@@ -107,7 +107,7 @@ class Relay:
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until asked to stop, then finish the calls in flight and hand over the lanes.
 
-        Raises unexpected errors; the supervisor then runs the loop again, with everything forgotten and read anew.
+        Raises unexpected errors; the supervisor then runs the loop again, with an empty backlog.
         """
         self._reset()
         recorder = asyncio.create_task(self._recorder.run())

@@ -197,15 +197,15 @@ class OutboxMonitor:
 
     def _log(self, sight: OutboxObservation) -> None:
         """Log one line in the embedded metric format, from which CloudWatch Logs extracts metrics."""
-        figures = {"outbox_unpublished_events": sight.events, "outbox_oldest_unpublished_age_seconds": sight.age}
+        values = {"outbox_unpublished_events": sight.events, "outbox_oldest_unpublished_age_seconds": sight.age}
         if sight.live is not None:
-            figures["outbox_live_relays"] = sight.live
-        metrics = [{"Name": name, "Unit": "Seconds" if name.endswith("seconds") else "Count"} for name in figures]
+            values["outbox_live_relays"] = sight.live
+        metrics = [{"Name": name, "Unit": "Seconds" if name.endswith("seconds") else "Count"} for name in values]
         directive = {"Namespace": NAMESPACE, "Dimensions": [["TopicName"]], "Metrics": metrics}
         log.info(
             "outbox observed",
             action="outbox.observed",
             TopicName=self._topic,
             _aws={"Timestamp": int(self._clock.now().timestamp() * 1000), "CloudWatchMetrics": [directive]},
-            **figures,
+            **values,
         )

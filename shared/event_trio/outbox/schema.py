@@ -182,9 +182,9 @@ STATEMENTS_V3: tuple[str, ...] = (
         ))) #- '{row,envelope}' #- '{row,envelope_hex}'
     WHERE details #> '{row,envelope}' IS NOT NULL
     """,
-    # What is known of the broker and of the way back from it, by all relays and over their restarts: the broker that an
-    # operator has to decide about; when the last confirmation came, and of what was sent when; the probes under way,
-    # and since when none comes back.
+    # The state of the broker and of confirmation that relays share and that outlives them: a recreated broker that
+    # waits for an operator; the last confirmation, and when its event was sent; outstanding probes, and since when the
+    # publish check is broken.
     """
     ALTER TABLE outbox_control
         ADD COLUMN broker_seen text,
