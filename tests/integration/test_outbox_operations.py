@@ -168,7 +168,7 @@ async def test_an_event_is_not_discarded_while_a_call_may_still_send_it(
     with pytest.raises(OperationRefused, match="only a held event"):
         await operations.discard(event.id, OLGA)
     await refuse(outbox_database, event.id, seconds_ago=operations.settling_seconds - 3)
-    with pytest.raises(OperationRefused, match="may still bring it") as refused:
+    with pytest.raises(OperationRefused, match="may still send it") as refused:
         await operations.discard(event.id, OLGA)
     assert refused.value.retry_after is not None
     assert 1 <= refused.value.retry_after <= 4
@@ -246,7 +246,7 @@ async def test_a_refused_operation_changes_nothing(outbox_database: TestDatabase
         await operations.release("a", OLGA)
     with pytest.raises(NotInOutbox, match="not in the outbox"):
         await operations.discard(UUID(int=1), OLGA)
-    with pytest.raises(NotInOutbox, match="nothing would go again"):
+    with pytest.raises(NotInOutbox, match="nothing would be replayed"):
         await operations.replay(Criteria(event_id=event.id), OLGA)
     await operations.hold("a", OLGA)
     with pytest.raises(OperationRefused, match="held already: held by olga: because"):

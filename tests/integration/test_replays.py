@@ -233,7 +233,7 @@ async def test_the_groups_of_a_cancelled_replay_continue(
     assert await operations.cancel_replay(job, OLGA) == 1
     assert await sendable(relay_pool) == [("a", 1), ("a", 3), ("b", 3), ("c", 3)]
     assert not await jobs.step()
-    with pytest.raises(OperationRefused, match="is over"):
+    with pytest.raises(OperationRefused, match="already finished"):
         await operations.cancel_replay(job, OLGA)
     with pytest.raises(NotInOutbox, match="no replay with this number"):
         await operations.cancel_replay(job + 1, OLGA)
