@@ -1,4 +1,4 @@
-"""Which handler takes an event, how long it may take, and what happens when it fails."""
+"""The handlers of a consumer by event type, with their timeouts and failure policies."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ A = TypeVar("A")
 
 
 LONGEST_TIMEOUT = 240.0
-"""The longest that any handler may take, in seconds: messages are kept for longer, in the queue and in the table."""
+"""The longest timeout of a handler, in seconds: messages stay in flight, or are leased, for longer."""
 COMMIT_SECONDS = 30.0
-"""What the statements around a handler may take besides."""
+"""The time for the statements around a handler, in seconds."""
 
 
 class Stale(Enum):
-    """What a handler wants with an event that comes after a later one of its subject was processed."""
+    """What happens to an event that is delivered after a later one of its subject was handled."""
 
     HANDLE = "handle"
     SKIP = "skip"
 
 
 Act = Callable[[Event[P]], Awaitable[A]]
-"""The effect outside the database, run outside any transaction, keyed by the event's id: a crash may repeat it."""
+"""The effect outside the database, run outside any transaction. A crash may repeat it: its key is the event's id."""
 
 Record = Callable[[AsyncSession, Event[P], A], Awaitable[None]]
-"""The writes, in the transaction that the inbox row began. It must not commit, and must do nothing outside."""
+"""The writes, in the transaction of the inbox row. It must not commit, and must have no effect outside the database."""
 
 RecordFailure = Callable[[AsyncSession, Event[P], str], Awaitable[None]]
-"""Records that the handler failed for good, with the reason, in the transaction that the inbox row began."""
+"""Records that the handler finally failed, with the reason, in the transaction of the inbox row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[P, A]):
-    """A handler and all that was declared beside it."""
+    """A handler and its options."""
 
     payload: type[P]
     record: Record[P, A]
@@ -86,8 +86,8 @@ class Router:
     ) -> None:
         """Declare the handler for the type and major version that a payload model names.
 
-        Without `act`, `record` gets None as what was acted. `timeout` is in seconds, for both together. `on_failure`
-        is what the policy `publish_failure` does.
+        Without `act`, the third argument of `record` is None. `timeout` is in seconds, for both. `on_failure`
+        is called under the policy `publish_failure`.
         """
         key = (payload.type, payload.version)
         if key in self._routes:
@@ -120,7 +120,7 @@ class Router:
         if seconds < longest + COMMIT_SECONDS:
             raise ConfigurationError(
                 f"a handler may take {longest:g} s, and {how} only {seconds:g} s: at least {COMMIT_SECONDS:g} s more "
-                "are needed, or it would be run by somebody else meanwhile"
+                "are needed, or another process would run it meanwhile"
             )
 
     def find(self, event: DecodedMessage) -> AnyRoute | NoRoute:
