@@ -60,9 +60,7 @@ class Copy:
         return done
 
     def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        # The virtual environment has the library of this folder, not that of the copy.
-        library = {"PYTHONPATH": str(self.folder / "shared")}
-        found = {**os.environ, **library, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        found = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
         return subprocess.run(command, cwd=self.folder, env=found, capture_output=True, text=True, timeout=100)
 
     def python(self, module: str, *arguments: str, **environment: str) -> str:
