@@ -21,7 +21,7 @@ class _Silent:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until asked to stop."""
     record: Any = OutboxWriter.record
 
     async def build_only(writer: OutboxWriter, _: object, *given: object, **options: object) -> Envelope:

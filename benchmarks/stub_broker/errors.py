@@ -1,4 +1,4 @@
-"""Refusals, with the codes that AWS gives."""
+"""Errors, with the codes that AWS gives."""
 
 from __future__ import annotations
 

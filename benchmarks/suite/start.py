@@ -25,13 +25,15 @@ async def measure(bench: Bench) -> Section:
     sizes = bench.sizes
     rest = sizes.step_seconds * REST_SHARE
     queues = [f"{name}.fifo" for name in ("notification-order-events", "order-notification-events")]
-    nets = [f"{queue[:-5]}-{kind}.fifo" for queue in queues for kind in ("dlq", "undelivered")]
+    dead_letter_queues = [f"{queue[:-5]}-{kind}.fifo" for queue in queues for kind in ("dlq", "undelivered")]
     subscriptions = [
         f"{TOPIC}={queues[0]}",
         f"{TOPIC}={CHECK}",
         f"notification-events.fifo={queues[1]}",
     ]
-    async with stub_broker(bench.folder, subscriptions=subscriptions, queues=nets, latency_ms=sizes.latency_ms) as stub:
+    async with stub_broker(
+        bench.folder, subscriptions=subscriptions, queues=dead_letter_queues, latency_ms=sizes.latency_ms
+    ) as stub:
 
         def run(name: str) -> Run:
             return lambda: _run(bench, name, stub.url, rest)

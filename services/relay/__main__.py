@@ -18,7 +18,7 @@ until SIGTERM, waits for what is down, and serves its operations API, metrics an
 
 
 def command() -> None:
-    """Serve until told to stop; the settings are environment variables."""
+    """Serve until asked to stop; the settings are environment variables."""
     parser = argparse.ArgumentParser(
         prog="event-trio-relay",
         description=DESCRIPTION,

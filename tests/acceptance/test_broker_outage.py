@@ -39,9 +39,9 @@ async def test_unsent_and_unreceived_events_are_processed_once_after_the_broker_
     await keeper.start()
     try:
         async with together(order_service(ground), relay(ground)) as (orders, carrier):
-            async with notification_service(ground) as told:
-                services = Trio(ground, orders.api, told.api)
-                for process in (orders, told, carrier):
+            async with notification_service(ground) as notifications:
+                services = Trio(ground, orders.api, notifications.api)
+                for process in (orders, notifications, carrier):
                     await ready(process.api)
                 before = await services.place()
                 await services.wait_until_handled(before, 1)
@@ -62,8 +62,8 @@ async def test_unsent_and_unreceived_events_are_processed_once_after_the_broker_
             during = await services.place()
             for order_id in (before, unread):
                 await services.act(order_id, "confirm")
-            async with notification_service(ground) as told:
-                services = Trio(ground, orders.api, told.api)
+            async with notification_service(ground) as notifications:
+                services = Trio(ground, orders.api, notifications.api)
                 await eventually(relay_says_so, timeout=30)
                 assert (await orders.api.get("/readyz")).status_code == 200
                 assert [event["status"] for event in await services.events(during)] == ["recorded"]
@@ -75,7 +75,7 @@ async def test_unsent_and_unreceived_events_are_processed_once_after_the_broker_
                     assert [item["type"] for item in handled] == ["order.placed", "order.confirmed"]
                     assert {item["outcome"] for item in handled} == {"handled"}
                 await ready(carrier.api)
-                await ready(told.api)
+                await ready(notifications.api)
                 for order_id, count in ((before, 2), (unread, 2), (during, 1)):
                     assert len(await services.handled(order_id)) == count
                     assert len(await services.notifications(order_id)) == count

@@ -71,9 +71,9 @@ async def test_an_order_whose_customer_cannot_be_notified_is_cancelled(
             assert history[1]["data"]["reason"] == "the customer could not be notified"
             assert history[1]["correlation_id"] == history[0]["correlation_id"]
             # The failure to notify the customer of the cancellation may have been published by now.
-            told = [(report["cause_type"], report["compensation"]) for report in await reports(services, order_id)]
-            assert [done for cause, done in told if cause == "order.placed"] == [compensation]
-            assert {done for cause, done in told if cause != "order.placed"} <= {"none"}
+            reported = [(report["cause_type"], report["compensation"]) for report in await reports(services, order_id)]
+            assert [done for cause, done in reported if cause == "order.placed"] == [compensation]
+            assert {done for cause, done in reported if cause != "order.placed"} <= {"none"}
             [notification] = [n for n in await services.notifications(order_id) if n["event_type"] == "order.placed"]
             assert notification["status"] == "failed"
     [(failed,)] = await query(

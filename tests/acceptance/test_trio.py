@@ -68,7 +68,7 @@ async def test_a_relay_killed_before_it_records_an_acknowledgement_loses_nothing
         await doomed.process.wait(30)
     rows = await query(ground.orders.url, "SELECT sent_at FROM outbox_event")
     assert [row["sent_at"] for row in rows] == [None] * 4, "it died before it recorded anything"
-    async with relay(ground, "heir", LEASE_SECONDS="2", CALL_SECONDS="1"):
+    async with relay(ground, "successor", LEASE_SECONDS="2", CALL_SECONDS="1"):
         handled = await services.wait_until_handled(order_id, 4)
         assert [item["type"] for item in handled] == LIFE
         assert len(await services.notifications(order_id)) == 4
@@ -89,8 +89,8 @@ async def test_a_notification_service_killed_during_an_event_has_one_effect(
         services = Trio(ground, order.api, doomed.api)
         order_id = await services.place()
         await doomed.process.wait(30)
-        async with service_process("services.notification.main", environment, ground.folder) as heir:
-            services = Trio(ground, order.api, heir.api)
+        async with service_process("services.notification.main", environment, ground.folder) as successor:
+            services = Trio(ground, order.api, successor.api)
             await services.wait_until_handled(order_id, 1)
             assert len(await services.notifications(order_id)) == 1
     effects = await query(ground.notifications.url, "SELECT subject, sequence FROM outbox_event")
@@ -119,14 +119,14 @@ async def test_an_event_after_an_idle_period_is_processed_within_a_second_despit
         async def idle() -> bool:
             """Whether the poll interval has grown to a minute: the number of reads does not change."""
             before = await reads()
-            await eventually(doorbell_probed)
+            await eventually(listener_probed)
             return await reads() == before
 
         async def reads() -> str:
             page = (await process.api.get("/metrics")).text
             return next(line for line in page.splitlines() if line.startswith("outbox_reads_total"))
 
-        async def doorbell_probed() -> bool:
+        async def listener_probed() -> bool:
             return (await process.api.get("/readyz")).status_code == 200
 
         await eventually(idle)

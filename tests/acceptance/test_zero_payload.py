@@ -37,7 +37,7 @@ async def test_a_zero_payload_event_gives_the_same_notification_even_after_an_ou
             **mailing,
         )
         notification = service_process("services.notification.main", environment, ground.folder / "notification")
-        async with notification as told:
+        async with notification as running:
             async with order_service(ground, port, "order.placed") as order:
                 away = str((await place(order, None))["id"])
             # The publisher is away when its event arrives: nothing in the event tells whom to notify of what.
@@ -51,11 +51,11 @@ async def test_a_zero_payload_event_gives_the_same_notification_even_after_an_ou
                 assert server.mails == []
                 # Back again, and stating from now on what happened in the event itself.
                 async with order_service(ground, port, "") as order:
-                    services = Trio(ground, order, told.api)
+                    services = Trio(ground, order, running.api)
                     [first] = await services.wait_until_handled(away, 1)
                     full = await services.place()
                     await services.wait_until_handled(full, 1)
-            assert (await told.api.get("/v1/dead-letters")).json()["items"] == []
+            assert (await running.api.get("/v1/dead-letters")).json()["items"] == []
     assert first["outcome"] == "handled"
     orders = (away, full)
     texts = [mail.get_content().replace(order_id, "?") for mail, order_id in zip(server.mails, orders, strict=True)]

@@ -1,4 +1,4 @@
-"""Names that the changelog lists as renamed, and terms that were retired, are used nowhere else."""
+"""Names that the changelog lists as renamed are used nowhere else."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import RENAMED, Page, pages
+from tests.support.documents import RENAMED
 from tests.support.sources import ROOT, named, project_files, python_files
 
 CHANGELOG = ROOT / "CHANGELOG.md"
@@ -18,25 +18,6 @@ REUSED = {"Topology"}
 DECLARED = re.compile(r"^\s*class (\w+)", re.MULTILINE)
 HISTORY = ("CHANGELOG.md", "docs/decisions/")
 SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".j2", ".example", ""}
-# The private terms that ADR 0013 replaced, as far as they have no ordinary meaning in this project.
-TERMS = re.compile(
-    r"\b(?:doorbells?|couriers?|coalescers?|burie[ds]|bury|parked|put aside|deferrals?|leash(?:es)?|blamed?|stumbl\w+"
-    r"|made anew|nobody's attempt|wayback|figures?|rooms?|arrows?|suspects?|upkeep|refusals?|nets)\b",
-    re.IGNORECASE,
-)
-# Those of them that no longer occur in identifiers, comments, docstrings, logs and help either.
-GONE = (
-    *(r"gates?", r"couriers?", r"coalescers?", r"leash\w*", r"arrows?", r"tours?", r"heirs?", r"rooms", r"upkeep"),
-    *(r"doorbells?", r"blam\w+", r"stumbl\w+", r"way_?back", r"suspect(?:s|ed)?", r"figures?", r"made[ _]anew"),
-    *(r"bury|burie[ds]", r"parked", r"put[ _]aside", r"deferrals?", r"nobody'?s[ _]attempt"),
-)
-IN_CODE = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(GONE)})(?![a-z])", re.IGNORECASE)
-
-living_page = pytest.mark.parametrize(
-    "found",
-    [page for page in pages() if not page.name.startswith(HISTORY)],
-    ids=lambda found: found.name,
-)
 
 
 def renamed() -> list[tuple[str, str, str]]:
@@ -74,27 +55,6 @@ def test_no_class_has_a_former_name() -> None:
         for name in DECLARED.findall(path.read_text(encoding="utf-8"))
     }
     assert [(path, name) for path, name in declared if name in former] == []
-
-
-@living_page
-def test_no_page_uses_a_retired_term(found: Page) -> None:
-    assert TERMS.findall(found.prose) == []
-
-
-def test_no_module_uses_a_retired_term() -> None:
-    found = [
-        f"{named(path)}:{number}: {line.strip()}"
-        for path in python_files("shared", "services", "infra", "tools")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if IN_CODE.search(line)
-    ]
-    assert found == []
-
-
-@pytest.mark.parametrize("text", ["self._gate", "GATE = 1", "# the gate opens", "open_gates()"])
-def test_the_rule_sees_retired_terms(text: str) -> None:
-    assert IN_CODE.search(text)
-    assert not IN_CODE.search(text.replace("gate", "gateway").replace("GATE", "delegate"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from tests.support.sources import named, parse, python_files
 
 
-def test_no_backoff_is_told_its_chance_by_a_constant() -> None:
+def test_no_backoff_is_given_its_chance_by_a_constant() -> None:
     found = [
         f"{named(path)}:{line}"
         for path in python_files("shared", "services", "infra", "tools")

@@ -55,7 +55,7 @@ async def test_reads_print_tables_or_json(relay_url: str, outbox_database: TestD
     assert (await outbox(relay_url, "show", str(first.id), "--json")).data["state"] == "held"
 
 
-async def test_published_unknown_and_invalid_ids_are_told_apart(relay_url: str, outbox_database: TestDatabase) -> None:
+async def test_published_unknown_and_invalid_ids_differ(relay_url: str, outbox_database: TestDatabase) -> None:
     (event,) = await record(outbox_database.url_for(OUTBOX_WRITER), [("done", 1)])
     await publish_all(outbox_database)
     published = await outbox(relay_url, "show", "done")

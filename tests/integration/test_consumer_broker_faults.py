@@ -21,8 +21,8 @@ def one_refused(real: bytes) -> bytes:
     """The broker deleted, and says of one message that it did not."""
     answer = json.loads(real.partition(b"\r\n\r\n")[2])
     failed = [{"Id": answer["Successful"].pop()["Id"], "Code": "InternalError", "SenderFault": False}]
-    told = answer_of("200 OK", json.dumps({**answer, "Failed": failed}), content_type="application/x-amz-json-1.0")
-    return told.replace(b"\r\n", b"\r\nx-amzn-RequestId: r-1\r\n", 1)
+    partial = answer_of("200 OK", json.dumps({**answer, "Failed": failed}), content_type="application/x-amz-json-1.0")
+    return partial.replace(b"\r\n", b"\r\nx-amzn-RequestId: r-1\r\n", 1)
 
 
 FAULTS = [
@@ -92,8 +92,8 @@ async def test_an_invalid_response_of_the_queue_is_a_failure_and_not_an_empty_qu
         broker.plan("ReceiveMessage", page, times=1000)
         async with consumer_of(database, Queue(client, queue.name)) as tested:
 
-            async def told() -> bool:
+            async def is_reported() -> bool:
                 return f"what answers for queue {queue.name} is not SQS" in (tested.consumer.trouble or "")
 
-            await eventually(told)
+            await eventually(is_reported)
             assert broker.calls.count("ReceiveMessage") < 10, "it asks again and again without a pause"

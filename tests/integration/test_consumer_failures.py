@@ -44,7 +44,7 @@ def stream(subject: str, count: int) -> list[Envelope]:
     return [envelope_of(Counted(), subject=subject, sequence=number + 1) for number in range(count)]
 
 
-async def test_a_handler_that_used_up_its_time_cannot_blame_the_database(
+async def test_a_handler_that_used_up_its_time_is_not_excused_by_the_database(
     database: TestDatabase, queue: FifoQueue
 ) -> None:
     """Or an act that always takes nearly all of its time would be repeated for ever, and stop all others each time."""

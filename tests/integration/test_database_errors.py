@@ -36,7 +36,7 @@ async def caught(url: str, *statements: str) -> list[Fault | None]:
         async with engine.begin() as connection:
             for statement in statements:
                 await connection.execute(text(statement))
-    except Exception as error:  # noqa: BLE001 - whatever comes is told
+    except Exception as error:  # noqa: BLE001 - every error is described
         found.append(fault_of(error))
     finally:
         await engine.dispose()
@@ -45,7 +45,7 @@ async def caught(url: str, *statements: str) -> list[Fault | None]:
             async with transaction(pool) as bare:
                 for statement in statements:
                     await bare.execute(statement)
-        except Exception as error:  # noqa: BLE001 - whatever comes is told
+        except Exception as error:  # noqa: BLE001 - every error is described
             found.append(fault_of(error))
     return found
 

@@ -84,8 +84,8 @@ async def ensure_each_once(customer: Customer, orders: TestDatabase, notificatio
 
     await eventually(all_handled, timeout=60)
     wanted = sorted((order_id, n) for order_id in customer.placed for n in (1, 2))
-    told = await fetch(orders.url, "SELECT id::text FROM orders")
-    assert sorted(row["id"] for row in told) == sorted(customer.placed)
+    stored = await fetch(orders.url, "SELECT id::text FROM orders")
+    assert sorted(row["id"] for row in stored) == sorted(customer.placed)
     recorded = await fetch(orders.url, "SELECT subject, sequence FROM outbox_event")
     assert sorted((row["subject"], row["sequence"]) for row in recorded) == wanted
     sent = await fetch(notifications.url, "SELECT order_id::text, event_type FROM notification ORDER BY created_at")

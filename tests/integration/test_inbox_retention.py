@@ -52,9 +52,9 @@ async def test_old_rows_go_and_those_of_unresolved_messages_stay(database: TestD
         age = f"UPDATE processed_message SET processed_at = now() - interval '73 hours' WHERE event_id <> '{young.id}'"
         await execute(database.url, age)
         metrics = ConsumerMetrics(CollectorRegistry())
-        upkeep = InboxMaintenance(CONSUMER, tested.sessions, metrics, tested.signals, retention_hours=HOURS)
-        assert await upkeep.prune() == 1
-        assert await upkeep.prune() == 0
+        maintenance = InboxMaintenance(CONSUMER, tested.sessions, metrics, tested.signals, retention_hours=HOURS)
+        assert await maintenance.prune() == 1
+        assert await maintenance.prune() == 0
     left = await rows(database, "SELECT event_id FROM processed_message ORDER BY processed_at")
     assert left == [(str(dead.id),), (str(young.id),)]
 

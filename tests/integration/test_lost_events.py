@@ -245,17 +245,17 @@ async def test_a_broken_check_is_reported_by_every_relay_and_after_a_restart(
     await record(outbox_database.url_for(OUTBOX_WRITER), [(f"g-{n}", 1) for n in range(5)])
     await sent(outbox_database, "true", 10)
     await broken(outbox_database, Swept(relay_pool))
-    heir = Swept(relay_pool)
-    assert await heir.counts() == (0, 0), "the probe of the one before is still under way"
-    assert "broken" in (heir.sweeper.trouble or "")
-    watch = ControlMonitor(relay_pool, heir.metrics)
+    successor = Swept(relay_pool)
+    assert await successor.counts() == (0, 0), "the probe of the one before is still under way"
+    assert "broken" in (successor.sweeper.trouble or "")
+    watch = ControlMonitor(relay_pool, successor.metrics)
     await watch.step()
     assert "broken" in (watch.check or "")
-    assert heir.metrics.check_broken._value.get() == 1
+    assert successor.metrics.check_broken._value.get() == 1
     await query(outbox_database.url, "UPDATE outbox_control SET confirmed_at = clock_timestamp() RETURNING 1")
-    await heir.sweeper.sweep()
+    await successor.sweeper.sweep()
     await watch.step()
-    assert watch.check is heir.sweeper.trouble is None
+    assert watch.check is successor.sweeper.trouble is None
 
 
 @pytest.mark.parametrize("stop", ["paused", "replay", "outage"])

@@ -55,7 +55,7 @@ async def actions(database: TestDatabase) -> list[str]:
 
 
 async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
-    """Whether a relay that begins now says that somebody has to decide, on its page and in its figure."""
+    """Whether a relay that starts now reports that an operator has to decide, by readiness and by metric."""
     metrics = RelayMetrics(CollectorRegistry())
     watch = ControlMonitor(made, metrics)
     await watch.step()

@@ -156,18 +156,18 @@ async def test_a_server_that_closes_the_connection_is_unavailable(
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"smtp_security": "starttls"}, "SMTPException"),
         ({"smtp_username": "shop", "smtp_password": "wrong"}, "SMTPException"),
     ],
 )
 async def test_a_server_without_the_configured_security_is_unavailable(
-    more: dict[str, str], told: str, server: MailServer
+    more: dict[str, str], message: str, server: MailServer
 ) -> None:
     asked = {name.removeprefix("smtp_"): value for name, value in more.items()}
     wanting = SmtpSender(replace(SmtpOptions(LOOPBACK, server.port, FROM, "none"), **asked))  # type: ignore[arg-type]
-    with pytest.raises(SenderUnavailable, match=told):
+    with pytest.raises(SenderUnavailable, match=message):
         await wanting.send(outbound())
 
 

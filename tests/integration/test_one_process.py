@@ -62,7 +62,7 @@ class Switchboard:
 
 
 class Reluctant:
-    """A sender that refuses when it is told to."""
+    """A sender that refuses when it is asked to."""
 
     channel = "memory"
 

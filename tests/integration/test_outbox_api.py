@@ -1,4 +1,4 @@
-"""The relay's REST API for operators while the broker is down: answers, authorization and refusals."""
+"""The relay's REST API for operators while the broker is down: answers, authorization and rejections."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

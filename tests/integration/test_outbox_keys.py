@@ -110,7 +110,7 @@ async def test_the_second_at_another_relay_waits_for_the_first_one_s_answer(
     assert await audited(outbox_database) == ["pause"]
 
 
-async def test_refusals_and_counts_store_no_response_and_expired_keys_are_pruned(
+async def test_rejections_and_counts_store_no_response_and_expired_keys_are_pruned(
     api: httpx.AsyncClient, outbox_database: TestDatabase
 ) -> None:
     assert (await ask(api, "/v1/outbox/resume", BECAUSE, KEY)).status_code == 409

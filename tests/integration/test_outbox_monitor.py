@@ -42,7 +42,7 @@ class Seen:
             await self.watch.look(found)
         return await self.watch.check()
 
-    def figure(self, name: str) -> float:
+    def metric(self, name: str) -> float:
         value = self.registry.get_sample_value(name)
         assert value is not None
         return value
@@ -52,11 +52,11 @@ async def test_a_relay_is_live_for_the_length_of_its_lease(outbox_database: Test
     seen = Seen(outbox_database)
     await query(outbox_database.url, BEAT, 40.0, 60.0)
     assert await seen.look() is None
-    assert seen.figure("outbox_live_relays") == 1
-    assert 40 <= seen.figure("outbox_relay_heartbeat_age_seconds") < 60
+    assert seen.metric("outbox_live_relays") == 1
+    assert 40 <= seen.metric("outbox_relay_heartbeat_age_seconds") < 60
     await query(outbox_database.url, "UPDATE outbox_relay SET lease_seconds = 15")
     assert str(await seen.look()).startswith("no relay is running for this outbox; last heartbeat 4")
-    assert seen.figure("outbox_live_relays") == 0
+    assert seen.metric("outbox_live_relays") == 0
 
 
 async def test_the_oldest_event_is_known_though_the_backlog_exceeds_the_bound(outbox_database: TestDatabase) -> None:
@@ -69,13 +69,13 @@ async def test_the_oldest_event_is_known_though_the_backlog_exceeds_the_bound(ou
     assert str(await seen.look()).startswith("the oldest event waits 10")
     await fill(outbox_database.url, 6000)
     assert str(await seen.look()).startswith("the oldest event waits 10")
-    assert seen.figure("outbox_unpublished_events") == MOST
+    assert seen.metric("outbox_unpublished_events") == MOST
     await query(outbox_database.url, "UPDATE outbox_event SET published_at = now() WHERE subject LIKE 'zz%'")
     assert await seen.look() is None
     await query(outbox_database.url, "UPDATE outbox_event SET held_at = now() WHERE published_at IS NULL")
     assert await seen.look() is None
-    assert seen.figure("outbox_unpublished_events") == 0
-    assert seen.figure("outbox_oldest_unpublished_age_seconds") == 0
+    assert seen.metric("outbox_unpublished_events") == 0
+    assert seen.metric("outbox_oldest_unpublished_age_seconds") == 0
 
 
 async def test_an_observation_costs_the_same_whatever_the_size_of_the_table(outbox_database: TestDatabase) -> None:
@@ -104,8 +104,8 @@ async def test_the_backlog_is_observed_where_the_relays_cannot_be_read(outbox_da
     ):
         await query(outbox_database.url, change)
         assert await seen.look() is None
-        assert seen.figure("outbox_unpublished_events") == 3
-        assert math.isnan(seen.figure("outbox_live_relays"))
+        assert seen.metric("outbox_unpublished_events") == 3
+        assert math.isnan(seen.metric("outbox_live_relays"))
 
 
 async def test_a_relay_announces_its_lease(outbox_database: TestDatabase) -> None:

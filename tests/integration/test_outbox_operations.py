@@ -116,8 +116,8 @@ async def test_a_release_is_continued_by_another_relay(
         pass
     await operations.release("long-1", OLGA)
     assert await releases(relay_pool).step()
-    heir = releases(relay_pool)
-    while await heir.step():
+    successor = releases(relay_pool)
+    while await successor.step():
         pass
     assert (await sendable(relay_pool))[0] == ("long-1", 1)
 

@@ -121,7 +121,7 @@ async def test_a_rate_goes_on_from_step_to_step(
 
 
 @pytest.mark.parametrize("verb", ["redrive", "discard"])
-async def test_a_change_that_was_cut_off_is_told_as_far_as_it_came_under_its_key(
+async def test_a_change_that_was_cut_off_is_answered_with_its_progress_under_its_key(
     verb: str, sessions: async_sessionmaker[AsyncSession], orders_database: TestDatabase
 ) -> None:
     """A repetition makes nothing again, and the cursor in its answer leads on."""
@@ -139,9 +139,9 @@ async def test_a_change_that_was_cut_off_is_told_as_far_as_it_came_under_its_key
 
         assert (await ask("k-1")).status_code >= 500
         await execute(orders_database.url, "DROP TRIGGER fail ON operator_action")
-        told = (await ask("k-1")).json()
-        assert [item["event_id"] for item in told["items"]] == [f"e-{n}" for n in range(1, 2 * STEP + 1)]
-        rest = (await ask("k-2", cursor=int(told["next_cursor"]))).json()
+        answer = (await ask("k-1")).json()
+        assert [item["event_id"] for item in answer["items"]] == [f"e-{n}" for n in range(1, 2 * STEP + 1)]
+        rest = (await ask("k-2", cursor=int(answer["next_cursor"]))).json()
         assert [item["event_id"] for item in rest["items"]] == [f"e-{n}" for n in range(2 * STEP + 1, COUNT + 1)]
     assert await count(orders_database, "SELECT count(*) FROM operator_action") == COUNT
     assert await count(orders_database, "SELECT count(DISTINCT event_id) FROM operator_action") == COUNT

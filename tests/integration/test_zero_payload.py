@@ -169,14 +169,14 @@ async def test_the_order_service_publishes_the_payload_s_url(orders_database: Te
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"zero_payload_events": "order.palced", "public_url": ORIGIN}, "did you mean 'order.placed'"),
         ({"zero_payload_events": "order.placed"}, "PUBLIC_URL must be"),
     ],
 )
 def test_an_invalid_setting_is_reported_at_startup(
-    orders_database: TestDatabase, given: dict[str, str], told: str
+    orders_database: TestDatabase, given: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         build_order(settings(orders_database, **given))

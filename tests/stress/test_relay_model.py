@@ -196,7 +196,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @rule(relay=RELAY, group=GROUPS)
     def discard_while_a_call_is_under_way(self, relay: int, group: str) -> None:
-        """An operator in a hurry, a relay that dies over its call, an heir, and a call that arrives late."""
+        """An operator in a hurry, a relay that dies over its call, a successor, and a call that arrives late."""
         world = self.world
         for _ in range(2):
             self.run(world.write(group, late=False))

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from event_trio.http.authorization import RequireRole
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
-# What needs no token: whether it lives, its figures, its description.
+# What needs no token: liveness, metrics, the description of the API.
 OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
 
 # What every caller may read, if it is theirs or they see all; and what is for those who see all.

@@ -60,7 +60,7 @@ async def _create(admin_url: str, name: str, template: str | None) -> None:
         statement = f'CREATE DATABASE "{name}"'
         if template:
             statement += f' TEMPLATE "{template}"'
-            # Since Postgres 15 the copy goes through the log unless told, which takes five times as long.
+            # Since Postgres 15 the copy goes through the log by default, which takes five times as long.
             statement += " STRATEGY FILE_COPY" if connection.get_server_version() >= (15,) else ""
         await connection.execute(statement)
     finally:

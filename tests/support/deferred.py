@@ -1,4 +1,4 @@
-"""Events that were put aside, written straight into the tables: to send them and have them fail would take long."""
+"""Deferred events, written straight into the tables: to send them and have them fail would take long."""
 
 from collections.abc import Sequence
 

@@ -64,7 +64,7 @@ def stages(path: Path, args: Mapping[str, str] | None = None) -> list[list[Instr
             found.append([])
             values = {}
         if not found:
-            continue  # what a FROM may be told
+            continue  # an option of FROM
         if name == "ARG":
             argument, _, default = text.partition("=")
             values[argument] = (args or {}).get(argument, default)

@@ -1,4 +1,4 @@
-"""Messages that were put aside, written into a service's database as if its handler had failed."""
+"""Deferred messages, written into a service's database as if its handler had failed."""
 
 
 def three_letters(consumer: str) -> tuple[str, ...]:

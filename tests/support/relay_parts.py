@@ -7,7 +7,7 @@ from uuid import UUID
 from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.publishing.dispatcher import AcknowledgedEvent, Dispatcher
 from services.relay.publishing.outbox_updates import OutboxUpdates
-from tests.support.check_queue_model import Arrival
+from tests.support.check_queue_model import CheckMessage
 
 
 @dataclass
@@ -55,5 +55,5 @@ class Relay:
     met: int = 0
     """Which broker it has identified; it sends nothing to another one."""
     unrecorded: list[AcknowledgedEvent] = field(default_factory=list)
-    in_hand: list[Arrival] = field(default_factory=list)
+    in_hand: list[CheckMessage] = field(default_factory=list)
     """Messages received from the publish check and not recorded."""

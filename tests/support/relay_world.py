@@ -178,7 +178,7 @@ class World:
         await self.receive(relay, count)
         taken, relay.in_hand = relay.in_hand, []
         if taken:
-            confirmations = [arrival.confirmation for arrival in taken]
+            confirmations = [message.confirmation for message in taken]
             self.confirmed |= {(c.event_id, c.republished) for c in confirmations}
             # So that it is kept when this was sent, however soon it comes after the one before.
             await self.execute("UPDATE outbox_control SET confirmed_at = NULL")

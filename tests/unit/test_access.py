@@ -107,14 +107,14 @@ def test_an_operator_may_only_move_dead_letters(service: str) -> None:
     queue = NAMES.queue(service, SUBSCRIBES[service])
     granted = allowed(policies(service)["Redrive"])
     assert {resource for action, resource in granted if action == "sqs:SendMessage"} == {sqs(queue)}
-    nets = {sqs(dead_letters(queue)), sqs(undelivered(queue))}
+    dead_letter_queues = {sqs(dead_letters(queue)), sqs(undelivered(queue))}
     for action in ("sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"):
-        assert {resource for granted_action, resource in granted if granted_action == action} == nets
+        assert {resource for granted_action, resource in granted if granted_action == action} == dead_letter_queues
 
 
-def called_in(*rooms: str) -> set[str]:
+def called_in(*modules: str) -> set[str]:
     """The actions of the AWS calls in these files; a batch has the action of its single call, as in IAM."""
-    text = "".join((ROOT / room).read_text(encoding="utf-8") for room in rooms)
+    text = "".join((ROOT / module).read_text(encoding="utf-8") for module in modules)
     verbs = re.findall(r"client\.((?:get|list|receive|delete|change|publish|send)_\w+)\(", text)
     verbs += re.findall(r'get_paginator\("(\w+)"\)', text)
     return {

@@ -189,5 +189,5 @@ async def test_a_flush_ends_in_time_whatever_the_broker_does(tested: Parts) -> N
         ("", False),
     ],
 )
-def test_which_refusals_are_for_good(code: str, stale: bool) -> None:
+def test_which_errors_are_permanent(code: str, stale: bool) -> None:
     assert refused(message("m"), code).is_stale is stale

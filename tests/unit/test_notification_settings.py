@@ -9,7 +9,7 @@ URL = "postgresql://notification_api@127.0.0.1/notifications"
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({}, "DATABASE_URL is not set"),
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL is wrong"),
@@ -21,7 +21,7 @@ URL = "postgresql://notification_api@127.0.0.1/notifications"
     ],
 )
 def test_missing_or_invalid_settings_are_named(
-    given: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    given: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     for name, value in given.items():
@@ -29,7 +29,7 @@ def test_missing_or_invalid_settings_are_named(
     with pytest.raises(SystemExit) as left:
         load(NotificationSettings)
     assert left.value.code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_the_defaults_are_consistent(monkeypatch: pytest.MonkeyPatch) -> None:

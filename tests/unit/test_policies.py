@@ -149,7 +149,7 @@ def test_a_policy_can_be_a_setting(text: str, policy: FailurePolicy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("ignroe", "did you mean 'ignore'"),
         ("retry(attempst=3)", "did you mean 'attempts'"),
@@ -188,8 +188,8 @@ def test_a_policy_can_be_a_setting(text: str, policy: FailurePolicy) -> None:
         ("ignore(rest=wait)", "ignore has no 'rest'"),
     ],
 )
-def test_a_misspelt_policy_is_answered_with_what_was_meant(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_misspelt_policy_is_answered_with_what_was_meant(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_policies(f"order.placed: {text}")
 
 

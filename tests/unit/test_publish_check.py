@@ -193,7 +193,7 @@ async def test_a_delete_is_given_up_when_its_receipt_has_expired(monkeypatch: py
     tested.received(messages)
     tested.delete(messages)
     async with asyncio.timeout(5):
-        while tested.in_hand:  # noqa: ASYNC110 - nobody is told
+        while tested.in_hand:  # noqa: ASYNC110 - there is no signal
             await asyncio.sleep(0.01)
     assert not queue.is_empty
     assert 50 < len(queue.failing) < 100
@@ -225,10 +225,10 @@ async def test_a_queue_is_observed_empty_without_messages_received_or_in_flight(
     queue, empty_queue = EmptyQueue(), EmptyQueueObservations(0.0)
     async with reading(queue, Marks(), empty_queue):
         async with asyncio.timeout(5):
-            while queue.calls["attributes"] < 3:  # noqa: ASYNC110 - nobody is told
+            while queue.calls["attributes"] < 3:  # noqa: ASYNC110 - there is no signal
                 await asyncio.sleep(0.005)
         assert empty_queue.since(time.monotonic()) is None
         queue.in_flight = "0"
         async with asyncio.timeout(5):
-            while empty_queue.since(time.monotonic()) is None:  # noqa: ASYNC110 - nobody is told
+            while empty_queue.since(time.monotonic()) is None:  # noqa: ASYNC110 - there is no signal
                 await asyncio.sleep(0.005)

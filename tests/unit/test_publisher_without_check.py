@@ -21,7 +21,7 @@ ARN = "arn:aws:sns:us-east-1:000000000000:order-events.fifo"
 
 
 class Topic:
-    """A topic that takes everything, or raises what it is told."""
+    """A topic that takes everything, or raises what it was given."""
 
     def __init__(self, *raises: BaseException) -> None:
         self.arns: list[str] = []

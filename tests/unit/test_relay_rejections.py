@@ -162,38 +162,38 @@ def test_probes_after_an_outage_rotate_through_all_groups() -> None:
 
 
 def test_an_event_rejected_again_after_an_acceptance_is_the_cause() -> None:
-    refusals = RejectionMonitor()
-    assert not refusals.rejected("a", "e", "no", 1.0, named=False)
-    refusals.accepted(0.5)
-    assert not refusals.rejected("a", "e", "no", 2.0, named=False), "that call began before the first refusal"
-    refusals.accepted(2.5)
-    assert refusals.rejected("a", "e", "no", 3.0, named=False)
+    rejections = RejectionMonitor()
+    assert not rejections.rejected("a", "e", "no", 1.0, named=False)
+    rejections.accepted(0.5)
+    assert not rejections.rejected("a", "e", "no", 2.0, named=False), "that call began before the first refusal"
+    rejections.accepted(2.5)
+    assert rejections.rejected("a", "e", "no", 3.0, named=False)
 
 
 def test_another_event_of_the_group_is_counted_from_zero() -> None:
-    refusals = RejectionMonitor()
+    rejections = RejectionMonitor()
     for _ in range(REPEATS - 1):
-        assert not refusals.rejected("a", "e-1", "no", 1.0, named=True)
-    assert not refusals.rejected("a", "e-2", "no", 1.0, named=True)
-    assert len(refusals) == 1
+        assert not rejections.rejected("a", "e-1", "no", 1.0, named=True)
+    assert not rejections.rejected("a", "e-2", "no", 1.0, named=True)
+    assert len(rejections) == 1
 
 
 def test_rejections_of_many_groups_are_a_problem_of_the_broker_until_an_acceptance_or_a_timeout() -> None:
-    refusals = RejectionMonitor()
+    rejections = RejectionMonitor()
     for number in range(GROUPS - 1):
-        refusals.rejected(f"g-{number}", "e", "no", 1.0, named=True)
-    assert refusals.broker_problem(1.0) is None
-    refusals.rejected("one more", "e", "no", 1.0, named=True)
-    assert refusals.broker_problem(1.0) is not None
-    refusals.accepted(2.0)
-    assert refusals.broker_problem(2.0) is None
-    assert len(refusals) == GROUPS
-    assert refusals.broker_problem(2.0 + FORGET_AFTER_SECONDS) is None
-    assert len(refusals) == 0
+        rejections.rejected(f"g-{number}", "e", "no", 1.0, named=True)
+    assert rejections.broker_problem(1.0) is None
+    rejections.rejected("one more", "e", "no", 1.0, named=True)
+    assert rejections.broker_problem(1.0) is not None
+    rejections.accepted(2.0)
+    assert rejections.broker_problem(2.0) is None
+    assert len(rejections) == GROUPS
+    assert rejections.broker_problem(2.0 + FORGET_AFTER_SECONDS) is None
+    assert len(rejections) == 0
 
 
 def test_the_remembered_rejections_are_bounded() -> None:
-    refusals = RejectionMonitor()
+    rejections = RejectionMonitor()
     for number in range(3 * MOST):
-        refusals.rejected(f"g-{number}", "e", "no", 1.0, named=True)
-    assert len(refusals) == MOST
+        rejections.rejected(f"g-{number}", "e", "no", 1.0, named=True)
+    assert len(rejections) == MOST

@@ -144,7 +144,7 @@ def test_an_error_of_metrics_or_clock_blocks_no_group(broken: str) -> None:
                 task = asyncio.current_task()
                 if faults and task is not None and "_publish" in repr(task.get_coro()):
                     faults.pop()
-                    raise RuntimeError("no figures")
+                    raise RuntimeError("no metrics")
                 return getattr(real, name)
 
         setattr(made.relay, broken, Broken())

@@ -28,7 +28,7 @@ class Counted(EventPayload):
     number: int = 0
 
 
-class CountedAnew(Counted):
+class CountedAgain(Counted):
     version: ClassVar[int] = 2
 
 
@@ -43,12 +43,12 @@ def of(event_type: str, version: int) -> DecodedMessage:
 def test_a_handler_is_found_by_type_and_major_version() -> None:
     router = Router()
     router.handle(Counted, record)
-    router.handle(CountedAnew, record, stale=Stale.SKIP)
+    router.handle(CountedAgain, record, stale=Stale.SKIP)
     first, second = router.find(of("test.counted", 1)), router.find(of("test.counted", 2))
     assert isinstance(first, Route)
     assert isinstance(second, Route)
     assert (first.payload, first.stale, first.policy) == (Counted, Stale.HANDLE, RetryInPlace())
-    assert (second.payload, second.stale) == (CountedAnew, Stale.SKIP)
+    assert (second.payload, second.stale) == (CountedAgain, Stale.SKIP)
     assert router.types == {"test.counted"}
 
 
@@ -70,7 +70,7 @@ def test_wrong_declarations_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="two handlers"):
         router.handle(Counted, record)
     with pytest.raises(ConfigurationError, match="timeout"):
-        router.handle(CountedAnew, record, timeout=0)
+        router.handle(CountedAgain, record, timeout=0)
 
 
 @pytest.mark.parametrize("timeout", [LONGEST_TIMEOUT + 1, 1000.0, float("inf"), float("nan")])

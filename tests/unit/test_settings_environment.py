@@ -29,7 +29,7 @@ def needed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def told(settings: type[BaseSettings], capsys: pytest.CaptureFixture[str], **given: str) -> str:
+def error_of(settings: type[BaseSettings], capsys: pytest.CaptureFixture[str], **given: str) -> str:
     """The message for an invalid setting."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
@@ -64,7 +64,7 @@ def test_an_empty_variable_that_is_needed_is_missing(
     settings: type[BaseSettings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     needed = [name.upper() for name, field in settings.model_fields.items() if field.is_required()]
-    said = told(settings, capsys, **dict.fromkeys(needed, " "))
+    said = error_of(settings, capsys, **dict.fromkeys(needed, " "))
     assert [name for name in needed if f"{name} is not set" not in said] == []
 
 
@@ -75,7 +75,7 @@ def test_nan_and_infinity_are_rejected(
 ) -> None:
     numbers = [name.upper() for name, field in settings.model_fields.items() if field.annotation in (int, float)]
     if numbers:
-        said = told(settings, capsys, **dict.fromkeys(numbers, number))
+        said = error_of(settings, capsys, **dict.fromkeys(numbers, number))
         assert [name for name in numbers if f"{name} is wrong" not in said] == []
 
 
@@ -144,7 +144,7 @@ def test_invalid_values_are_reported_at_startup(
     settings: type[BaseSettings], name: str, values: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for value in values:
-        assert f"{name} " in told(settings, capsys, **{name: value}), value
+        assert f"{name} " in error_of(settings, capsys, **{name: value}), value
 
 
 @pytest.mark.parametrize("sender", ["shop@example.com", "Shop <shop@example.com>", '"The Shop" <shop@localhost>'])

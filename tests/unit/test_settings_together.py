@@ -21,7 +21,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "given", "told"),
+    ("settings", "given", "message"),
     [
         (NotificationSettings, {"DRAIN_SECONDS": "20"}, "QUEUE_WAIT_SECONDS"),
         (NotificationSettings, {"DRAIN_SECONDS": "20.5"}, "QUEUE_WAIT_SECONDS"),
@@ -36,7 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_inconsistent_settings_are_rejected(
     settings: type[BaseSettings],
     given: dict[str, str],
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -46,7 +46,7 @@ def test_inconsistent_settings_are_rejected(
         load(settings)
     assert left.value.code == 2
     said = capsys.readouterr().err
-    assert told in said
+    assert message in said
     assert "DRAIN_SECONDS" in said
 
 

@@ -24,7 +24,7 @@ READ_SECONDS = 10.0
 CHANGE_SECONDS = 30.0
 """Timeout of a change."""
 NOTICE_AFTER_SECONDS = 3.0
-"""When a person who waits is told what the command waits for."""
+"""When the command reports what it waits for."""
 KEY = "Idempotency-Key"
 IN_USE = "urn:problem-type:idempotency-key-in-use"
 # How often a change is retried with its key when the response was lost.

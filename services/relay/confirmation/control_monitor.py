@@ -20,7 +20,7 @@ SELECT check_broken_at, broker_seen, broker_seen_at, broker_seen_by FROM outbox_
 class ControlMonitor:
     """Reports what any relay has found out, for the readiness checks and the metrics of every relay.
 
-    The findings are in a row of the database, so they outlive the relay that made them.
+    The result is in a row of the database, so it outlives the relay that made them.
     """
 
     name = "control-monitor"

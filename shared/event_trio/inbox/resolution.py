@@ -85,7 +85,7 @@ class Resolution:
 
         Each step is a transaction, which locks only groups that are free. The others come last;
         those that stay busy are left, and raise MessageBusy if it was one event that was asked for. With each step
-        goes the answer under the request's key: wherever the process ends, a repetition is told what was done.
+        goes the answer under the request's key: wherever the process ends, a repetition is answered with the progress.
         """
         # Before the key is held: to forget an expired answer is a change, for which the steps would wait.
         async with self._sessions.begin() as session:

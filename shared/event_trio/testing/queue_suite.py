@@ -116,7 +116,7 @@ class QueueSuite:
         assert await queue.extend(messages, LONG) == []
         assert await queue.receive(wait_seconds=3, visibility_seconds=LONG) == []
 
-    async def test_a_receive_takes_ten_at_the_most_and_fewer_where_told(self, queue: Queue, publish: Publish) -> None:
+    async def test_a_receive_takes_ten_at_the_most_and_fewer_where_asked(self, queue: Queue, publish: Publish) -> None:
         """`most` bounds a receive."""
         for number in range(1, 13):
             await publish(event(f"group-{number}", number))

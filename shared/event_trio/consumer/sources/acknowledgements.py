@@ -160,9 +160,9 @@ class Acknowledgements:
         try:
             refused = await self._queue.delete([completed.message for completed in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, they are still in the queue
-            told = str(error) if isinstance(error, BrokerUnavailable) else describe(error)
+            text = str(error) if isinstance(error, BrokerUnavailable) else describe(error)
             self._metrics.failed_calls.labels("delete").inc()
-            log.warning("not deleted", action="consumer.delete_failed", error=told, messages=len(batch))
+            log.warning("not deleted", action="consumer.delete_failed", error=text, messages=len(batch))
             return list(batch)
         if refused:
             self._metrics.failed_calls.labels("delete").inc(len(refused))
