@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.stub_broker.broker import FIFO, Broker
-from benchmarks.stub_broker.protocol import Connection
+from benchmarks.stub_broker.protocol import StubConnection
 from benchmarks.stub_broker.service import StubService
 
 HELP = """Serve a stub of SNS FIFO and SQS FIFO over HTTP, until it is interrupted.
@@ -102,7 +102,7 @@ async def _serve(broker: Broker, host: str, port: int, latency: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     try:
-        server = await loop.create_server(lambda: Connection(service.serve, latency, count), host, port)
+        server = await loop.create_server(lambda: StubConnection(service.serve, latency, count), host, port)
     except OSError as error:
         typer.echo(f"error: cannot listen on {host}:{port}: {error.strerror}", err=True)
         raise typer.Exit(2) from None

@@ -19,7 +19,7 @@ FIFO = ".fifo"
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class TopicSubscription:
     """A queue of a topic. `allowed` maps an attribute to the values that pass; empty lets everything through."""
 
     queue: str
@@ -34,7 +34,7 @@ class Subscription:
 class Topic:
     """A FIFO topic with its subscriptions and counters."""
 
-    subscriptions: list[Subscription] = field(default_factory=list)
+    subscriptions: list[TopicSubscription] = field(default_factory=list)
     deduplication: Deduplication = field(default_factory=Deduplication)
     order: OrderCheck = field(default_factory=OrderCheck)
     published: int = 0
@@ -93,7 +93,7 @@ class Broker:
         self.add_topic(topic)
         self.add_queue(queue)
         kept = [each for each in self.topics[topic].subscriptions if each.queue != queue]
-        self.topics[topic].subscriptions = [*kept, Subscription(queue, allowed)]
+        self.topics[topic].subscriptions = [*kept, TopicSubscription(queue, allowed)]
 
     def arn(self, service: str, name: str) -> str:
         """The ARN of a topic (`sns`) or queue (`sqs`)."""

@@ -25,7 +25,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Answer:
+class HttpAnswer:
     """What goes back."""
 
     body: bytes
@@ -37,7 +37,7 @@ class Answer:
 class Reply(Protocol):
     """Sends the answer of one request, at the earliest one latency after the request."""
 
-    def __call__(self, answer: Answer) -> None:
+    def __call__(self, answer: HttpAnswer) -> None:
         """Send it; nothing happens when the client has gone."""
 
     @property
@@ -49,7 +49,7 @@ class Reply(Protocol):
 Serve = Callable[[Request, Reply], None]
 
 
-class Connection(asyncio.Protocol):
+class StubConnection(asyncio.Protocol):
     """A client's connection; it is also the `Reply` of the request that is being answered."""
 
     def __init__(self, serve: Serve, latency: float, count: Callable[[int, int], None]) -> None:
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         """Whether the client has closed the connection."""
         return self._transport is None or self._transport.is_closing()
 
-    def __call__(self, answer: Answer) -> None:
+    def __call__(self, answer: HttpAnswer) -> None:
         """Send the answer when the latency is over."""
         head = (
             f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Error')}\r\nContent-Type: {answer.content_type}\r\n"

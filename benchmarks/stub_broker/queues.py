@@ -44,7 +44,7 @@ class StoredMessage:
 
 
 @dataclass(slots=True)
-class _Group:
+class _QueueGroup:
     waiting: deque[StoredMessage] = field(default_factory=deque)
     in_flight: dict[int, StoredMessage] = field(default_factory=dict)
     """By number, in the order of the group."""
@@ -103,9 +103,9 @@ class FifoQueue:
     def __init__(self, on_deleted: Callable[[StoredMessage, float], None] | None = None) -> None:
         self.counts = QueueCounts()
         self.deduplication = Deduplication()
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _QueueGroup] = {}
         # Groups with something to deliver and nothing in flight, the one that waited longest first.
-        self._ready: dict[str, _Group] = {}
+        self._ready: dict[str, _QueueGroup] = {}
         self._in_flight: dict[int, StoredMessage] = {}
         self._returned: set[int] = set()
         self._deadlines: list[tuple[float, int, int]] = []
@@ -126,7 +126,7 @@ class FifoQueue:
         """Append a message to its group."""
         group = self._groups.get(message.group)
         if group is None:
-            group = self._groups[message.group] = _Group()
+            group = self._groups[message.group] = _QueueGroup()
         group.waiting.append(message)
         self._waiting += 1
         self.counts.sent += 1
@@ -218,7 +218,7 @@ class FifoQueue:
         self._waiting += 1
         self._settle(message, group)
 
-    def _settle(self, message: StoredMessage, group: _Group) -> None:
+    def _settle(self, message: StoredMessage, group: _QueueGroup) -> None:
         """This message of the group is no longer in flight."""
         del group.in_flight[message.number]
         if group.in_flight:

@@ -13,7 +13,7 @@ from html import escape
 from benchmarks.stub_broker import sns, sqs
 from benchmarks.stub_broker.broker import Broker, Submission
 from benchmarks.stub_broker.errors import RequestRefused
-from benchmarks.stub_broker.protocol import Answer, Reply, Request
+from benchmarks.stub_broker.protocol import HttpAnswer, Reply, Request
 from benchmarks.stub_broker.queues import FifoQueue
 
 JSON, XML = "application/x-amz-json-1.0", "text/xml"
@@ -69,18 +69,18 @@ class StubService:
             self._broker.errors[f"{request.target} {error.code}"] += 1
             text = json.dumps({"__type": f"com.amazonaws.sqs#{error.code}", "message": str(error)})
             headers = f"x-amzn-query-error: {error.query_code};Sender\r\n{self._request_id()}"
-            reply(Answer(text.encode(), JSON, error.status, headers))
+            reply(HttpAnswer(text.encode(), JSON, error.status, headers))
             return
         except (KeyError, TypeError, ValueError) as error:
             self._broker.errors[f"{request.target} {type(error).__name__}"] += 1
             text = json.dumps({"__type": "com.amazonaws.sqs#InvalidRequest", "message": f"unreadable: {error!r}"})
-            reply(Answer(text.encode(), JSON, 400, self._request_id()))
+            reply(HttpAnswer(text.encode(), JSON, 400, self._request_id()))
             return
         reply(self._json(result))
         if self._polls:
             self._serve_polls(str(given.get("QueueUrl", "")).rpartition("/")[2])
 
-    def _sns(self, request: Request) -> Answer:
+    def _sns(self, request: Request) -> HttpAnswer:
         fields = sns.parse(request.body)
         action = fields.get(b"Action", b"").decode("latin-1")
         self._broker.calls[action] += 1
@@ -94,7 +94,7 @@ class StubService:
                 f'<ErrorResponse xmlns="{sns.NAMESPACE}"><Error><Type>Sender</Type><Code>{error.code}</Code>'
                 f"<Message>{escape(str(error))}</Message></Error><RequestId>{number}</RequestId></ErrorResponse>"
             )
-            return Answer(text.encode(), XML, error.status, f"x-amzn-RequestId: {number}\r\n")
+            return HttpAnswer(text.encode(), XML, error.status, f"x-amzn-RequestId: {number}\r\n")
         text = (
             f'<{action}Response xmlns="{sns.NAMESPACE}"><{action}Result>{result}</{action}Result><ResponseMetadata>'
             f"<RequestId>{number}</RequestId></ResponseMetadata></{action}Response>"
@@ -102,7 +102,7 @@ class StubService:
         if self._polls:
             for name in list(self._polls):
                 self._serve_polls(name)
-        return Answer(text.encode(), XML, 200, f"x-amzn-RequestId: {number}\r\n")
+        return HttpAnswer(text.encode(), XML, 200, f"x-amzn-RequestId: {number}\r\n")
 
     def _receive(self, given: sqs.Parameters, reply: Reply) -> None:
         name, queue = sqs.find_queue(self._broker, given)
@@ -139,7 +139,7 @@ class StubService:
         self._broker.entries["ReceiveMessage"] += len(messages)
         reply(self._json(sqs.received(messages, given, self._broker.account)))
 
-    def _own_page(self, request: Request) -> Answer:
+    def _own_page(self, request: Request) -> HttpAnswer:
         broker = self._broker
         path, _, query = request.path.partition("?")
         match request.method, path:
@@ -153,13 +153,13 @@ class StubService:
             case "POST", "/_stub/fill":
                 return self._fill(query.removeprefix("queue="), request)
             case _:
-                return Answer(b"see python -m benchmarks.stub_broker --help\n", "text/plain", 404)
+                return HttpAnswer(b"see python -m benchmarks.stub_broker --help\n", "text/plain", 404)
 
-    def _fill(self, name: str, request: Request) -> Answer:
+    def _fill(self, name: str, request: Request) -> HttpAnswer:
         """A line of JSON for each message: `group`, `id`, `body`, and `attributes` as SQS has them."""
         queue = self._broker.queues.get(name)
         if queue is None:
-            return Answer(b"no such queue\n", "text/plain", 404)
+            return HttpAnswer(b"no such queue\n", "text/plain", 404)
         for line in request.body.splitlines():
             given = json.loads(line)
             attributes = json.dumps(given["attributes"]) if given.get("attributes") else ""
@@ -168,12 +168,12 @@ class StubService:
         self._serve_polls(name)
         return _page({})
 
-    def _json(self, text: str) -> Answer:
-        return Answer(text.encode(), JSON, 200, self._request_id())
+    def _json(self, text: str) -> HttpAnswer:
+        return HttpAnswer(text.encode(), JSON, 200, self._request_id())
 
     def _request_id(self) -> str:
         return f"x-amzn-RequestId: stub-{next(self._requests)}\r\n"
 
 
-def _page(content: object) -> Answer:
-    return Answer(json.dumps(content).encode(), "application/json")
+def _page(content: object) -> HttpAnswer:
+    return HttpAnswer(json.dumps(content).encode(), "application/json")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 
-from benchmarks.stub_broker.broker import FIFO, Broker, Submission, Subscription, Topic
+from benchmarks.stub_broker.broker import FIFO, Broker, Submission, Topic, TopicSubscription
 from benchmarks.stub_broker.errors import RequestRefused, missing_queue
 
 Fields = Mapping[bytes, bytes]
@@ -131,7 +131,7 @@ def _subscribe(broker: Broker, fields: Fields, _: float) -> str:
         if key.startswith(b"Attributes.entry.") and key.endswith(b".key")
     }
     policy: dict[str, list[str]] = json.loads(attributes.get(b"FilterPolicy", b"{}"))
-    subscription = Subscription(queue, {attribute: frozenset(values) for attribute, values in policy.items()})
+    subscription = TopicSubscription(queue, {attribute: frozenset(values) for attribute, values in policy.items()})
     broker.subscribe(name, queue, subscription.allowed)
     return f"<SubscriptionArn>{_subscription_arn(broker, name, subscription)}</SubscriptionArn>"
 
@@ -213,5 +213,5 @@ def _map(values: Mapping[str, str]) -> str:
     return f"<Attributes>{entries}</Attributes>"
 
 
-def _subscription_arn(broker: Broker, topic: str, subscription: Subscription) -> str:
+def _subscription_arn(broker: Broker, topic: str, subscription: TopicSubscription) -> str:
     return f"{broker.arn('sns', topic)}:{subscription.queue.removesuffix(FIFO)}"

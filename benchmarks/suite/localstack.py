@@ -36,7 +36,7 @@ SEQUENCE = OrderField("sequence")
 
 
 @dataclass(frozen=True)
-class Topology:
+class BenchTopology:
     """A topic with a publish check, and a witness queue whose messages tell when they came."""
 
     prefix: str
@@ -108,11 +108,11 @@ class LocalStackRuns:
                 begin, end = await self._witnessed(topology, count, "tutorial-", TUTORIAL)
         return {"accepted/s": count / (end - begin)}
 
-    def _where(self, topology: Topology) -> list[str]:
+    def _where(self, topology: BenchTopology) -> list[str]:
         return [f"--endpoint={self._endpoint}", f"--topic-arn={topology.topic_arn}"]
 
     @asynccontextmanager
-    async def _topology(self) -> AsyncIterator[Topology]:
+    async def _topology(self) -> AsyncIterator[BenchTopology]:
         aws, prefix = Aws(endpoint_url=self._endpoint), f"run{next(self._numbers)}-"
         async with sns(aws, call_seconds=30) as topics, sqs(aws, call_seconds=30) as queues:
             attributes = {"FifoTopic": "true", "FifoThroughputScope": "MessageGroup"}
@@ -128,13 +128,15 @@ class LocalStackRuns:
                     Attributes={"RawMessageDelivery": "true"},
                 )
             try:
-                yield Topology(prefix, arn, queues, urls["witness.fifo"])
+                yield BenchTopology(prefix, arn, queues, urls["witness.fifo"])
             finally:
                 await topics.delete_topic(TopicArn=arn)
                 for url in urls.values():
                     await queues.delete_queue(QueueUrl=url)
 
-    async def _witnessed(self, topology: Topology, count: int, prefix: str, who: str | None) -> tuple[float, float]:
+    async def _witnessed(
+        self, topology: BenchTopology, count: int, prefix: str, who: str | None
+    ) -> tuple[float, float]:
         """When the first and the last message of these groups came, in seconds of the day's clock."""
         found = await _read_all(topology, count)
         if who is not None:
@@ -188,7 +190,7 @@ async def _until_published(url: str) -> None:
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _read_all(topology: Topology, count: int) -> list[Any]:
+async def _read_all(topology: BenchTopology, count: int) -> list[Any]:
     """So many messages of the witness queue; raises TimeoutError when they do not come."""
     found: list[Any] = []
     deadline = time.monotonic() + RUN_SECONDS

@@ -50,7 +50,7 @@ async def counted_round_trips(server_port: int) -> AsyncIterator[CountedServer]:
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection(LOOPBACK, server_port)
-        connection = _Connection(counted.round_trips)
+        connection = _CountedConnection(counted.round_trips)
         ways = (pass_on(reader, to_server, connection.asked), pass_on(from_server, writer, connection.answered))
         for way in ways:
             task = asyncio.create_task(way)
@@ -67,7 +67,7 @@ async def counted_round_trips(server_port: int) -> AsyncIterator[CountedServer]:
             task.cancel()
 
 
-class _Connection:
+class _CountedConnection:
     """What is seen of one connection."""
 
     def __init__(self, counts: Counter[str]) -> None:

@@ -20,7 +20,7 @@ from event_trio.lifecycle import Loop
 from event_trio.signals import Signals
 
 from .api.dependencies import OperatorServices
-from .api.readiness import Readiness
+from .api.readiness import HealthState
 from .confirmation.broker_identity import BrokerIdentity
 from .confirmation.control_monitor import ControlMonitor
 from .confirmation.empty_queue import EmptyQueueObservations
@@ -59,7 +59,7 @@ JOB_LANE = 0
 class Parts:
     """What the readiness checks and the routes of a running relay use."""
 
-    readiness: Readiness
+    readiness: HealthState
     operators: OperatorServices
 
 
@@ -74,7 +74,7 @@ class _Publishing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Confirmation:
+class _ConfirmationParts:
     publish_check: PublishCheck
     sweeper: Sweeper
     control: ControlMonitor
@@ -207,7 +207,7 @@ def _confirmation(
     metrics: RelayMetrics,
     signals: Signals,
     thresholds: SweepThresholds,
-) -> _Confirmation:
+) -> _ConfirmationParts:
     relay, groups_wait = publishing.relay, settings.next_event_after is NextEventAfter.CONFIRMED
     empty_queue = EmptyQueueObservations(thresholds.in_queue_after)
     publish_check = PublishCheck(
@@ -232,7 +232,7 @@ def _confirmation(
         queue_empty_for=lambda: empty_queue.since(time.monotonic()),
         can_send=lambda: relay.outage is None,
     )
-    return _Confirmation(publish_check, sweeper, ControlMonitor(connections.pool, metrics))
+    return _ConfirmationParts(publish_check, sweeper, ControlMonitor(connections.pool, metrics))
 
 
 def _operators(settings: RelaySettings, pool: Pool) -> OperatorServices:
@@ -244,9 +244,11 @@ def _operators(settings: RelaySettings, pool: Pool) -> OperatorServices:
     )
 
 
-def _readiness(pool: Pool, publishing: _Publishing, confirmation: _Confirmation, overview: Overview) -> Readiness:
+def _readiness(
+    pool: Pool, publishing: _Publishing, confirmation: _ConfirmationParts, overview: Overview
+) -> HealthState:
     control = confirmation.control
-    return Readiness(
+    return HealthState(
         find_outbox=lambda: find_outbox(pool),
         find_topic=publishing.publisher.check,
         outage=lambda: publishing.relay.outage,

@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ FOLDERS = ("shared", "services", "infra", "tools", "benchmarks")
 
 
 def test_every_class_has_a_name_of_its_own() -> None:
-    assert shared_names((named(path), parse(path)) for path in python_files(*FOLDERS)) == {}
+    assert shared_names((named(path), parse(path)) for path in _modules()) == {}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ def test_every_class_has_a_name_of_its_own() -> None:
 )
 def test_the_rule_sees_classes_that_share_a_name(sources: list[str], found: dict[str, list[str]]) -> None:
     assert shared_names((str(number), ast.parse(source)) for number, source in enumerate(sources)) == found
+
+
+def _modules() -> list[Path]:
+    """The modules of the project; an example is a program of its own."""
+    return [path for path in python_files(*FOLDERS) if "examples" not in path.parts]
 
 
 def shared_names(modules: Iterable[tuple[str, ast.Module]]) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from botocore.exceptions import NoCredentialsError, ParamValidationError, ProxyC
 from botocore.loaders import Loader, create_loader
 
 from event_trio.broker.lean import lean
-from event_trio.broker.lean.connection import Answer
+from event_trio.broker.lean.connection import RawAnswer
 from tests.support.certificates import self_signed
 from tests.support.lean_clients import CALLS, both_clients, outcome
 from tests.support.scripted_http import Request, ScriptedServer, answering, http_answer, scripted_server
@@ -96,9 +96,9 @@ async def test_endpoints_and_regions(
         response._content = b"<x/>"
         return response
 
-    async def keep_ours(_: Any, operation: Any, headers: dict[str, str], body: bytes) -> Answer:
+    async def keep_ours(_: Any, operation: Any, headers: dict[str, str], body: bytes) -> RawAnswer:
         ours.append((operation.url, headers))
-        return Answer(400, {}, b"<x/>")
+        return RawAnswer(400, {}, b"<x/>")
 
     monkeypatch.setattr("event_trio.broker.lean.transport.Transport.send", keep_ours)
     async with on_aws(service, region, **config) as (stock, before_it):

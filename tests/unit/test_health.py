@@ -6,7 +6,7 @@ import pytest
 
 from event_trio.http import health
 from event_trio.http.health import Assessment, HealthCheck, assess
-from services.relay.api.readiness import Readiness, checks
+from services.relay.api.readiness import HealthState, checks
 
 
 async def fine() -> str | None:
@@ -136,6 +136,6 @@ async def test_the_relay_reports_an_outage_by_its_code(outage: str | None, said:
     def silent() -> str | None:
         return None
 
-    readiness = Readiness(fine, fine, lambda: outage, silent, silent, silent, fine, silent)
+    readiness = HealthState(fine, fine, lambda: outage, silent, silent, silent, fine, silent)
     found = await assess(checks(lambda: readiness, silent))
     assert found.checks["broker"].detail == said

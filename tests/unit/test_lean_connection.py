@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trio.broker.lean.connection import HEAD_BYTES, Answer, Connection, Disconnected, MalformedAnswer
+from event_trio.broker.lean.connection import HEAD_BYTES, Disconnected, HttpConnection, MalformedAnswer, RawAnswer
 
 STATUS = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -41,9 +41,9 @@ def chunked(body: bytes, sizes: list[int]) -> bytes:
     return b"".join(parts) + b"0\r\nTrailer: t\r\n\r\n"
 
 
-async def feed(*pieces: bytes, ended: bool = False) -> tuple[Answer, Connection, Wire]:
+async def feed(*pieces: bytes, ended: bool = False) -> tuple[RawAnswer, HttpConnection, Wire]:
     """What a request is answered when these pieces arrive."""
-    connection, wire = Connection(None), Wire()
+    connection, wire = HttpConnection(None), Wire()
     connection.connection_made(cast(Any, wire))
     call = asyncio.create_task(connection.request(b"request"))
     await asyncio.sleep(0)
@@ -100,7 +100,7 @@ def test_an_answer_is_read_from_any_pieces(body: bytes, sizes: list[int], how: s
     ],
 )
 async def test_what_is_no_answer_closes_the_connection(answer: bytes) -> None:
-    connection, wire = Connection(None), Wire()
+    connection, wire = HttpConnection(None), Wire()
     connection.connection_made(cast(Any, wire))
     call = asyncio.create_task(connection.request(b""))
     await asyncio.sleep(0)
@@ -134,4 +134,4 @@ async def test_what_nobody_asked_for_closes_the_connection() -> None:
 
 async def test_a_request_over_a_closed_connection_fails() -> None:
     with pytest.raises(Disconnected):
-        await Connection(None).request(b"")
+        await HttpConnection(None).request(b"")

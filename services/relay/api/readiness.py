@@ -13,7 +13,7 @@ REASON = re.compile(r"[^:]+(: [A-Za-z][\w.]*(?=: |$))*")
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
+class HealthState:
     """The sources of the health checks: each returns None, or a sentence that names the problem."""
 
     find_outbox: Callable[[], Awaitable[str | None]]
@@ -26,17 +26,17 @@ class Readiness:
     listener: Callable[[], str | None]
 
 
-def checks(find: Callable[[], Readiness | None], unhealthy_loops: Callable[[], str | None]) -> Sequence[HealthCheck]:
+def checks(find: Callable[[], HealthState | None], unhealthy_loops: Callable[[], str | None]) -> Sequence[HealthCheck]:
     """The health checks of a relay. Checks that are not required report what slows it or waits for an operator."""
 
-    def ask(choose: Callable[[Readiness], Awaitable[str | None]]) -> Callable[[], Awaitable[str | None]]:
+    def ask(choose: Callable[[HealthState], Awaitable[str | None]]) -> Callable[[], Awaitable[str | None]]:
         async def answer() -> str | None:
             found = find()
             return await choose(found) if found else NOT_STARTED
 
         return answer
 
-    def look(choose: Callable[[Readiness], str | None]) -> Callable[[], Awaitable[str | None]]:
+    def look(choose: Callable[[HealthState], str | None]) -> Callable[[], Awaitable[str | None]]:
         async def answer() -> str | None:
             found = find()
             return choose(found) if found else NOT_STARTED

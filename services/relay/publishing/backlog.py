@@ -29,7 +29,7 @@ class NextEventAfter(StrEnum):
 
 
 @dataclass(slots=True)
-class _Group:
+class _PendingGroup:
     lane: int
     read_at: float
     isolated: bool = False
@@ -65,7 +65,7 @@ class Backlog:
         self._next_event_after = next_event_after
         self._batch_bytes = batch_bytes
         self._random = random
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _PendingGroup] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._paused: dict[str, float] = {}
         self._backoff = GroupBackoff(random)
@@ -135,7 +135,7 @@ class Backlog:
         for event in events:
             subject = event.subject
             if subject not in self._groups:
-                self._groups[subject] = _Group(event.lane, read_at, isolated=self._backoff.in_isolation(subject))
+                self._groups[subject] = _PendingGroup(event.lane, read_at, isolated=self._backoff.in_isolation(subject))
                 fresh.add(subject)
                 if subject not in self._deprioritized:
                     self._ready[subject] = None

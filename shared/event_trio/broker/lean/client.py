@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 from .answers import METADATA, READERS
-from .connection import Answer
+from .connection import RawAnswer
 from .operation import Operation, prepare
 from .request_bodies import BUILDERS, Unsupported
 from .transport import Transport
@@ -45,7 +45,7 @@ SKEWED = frozenset(
 # AWS accepts five minutes. For a smaller difference, the error has another cause.
 LEAST_SKEW_SECONDS = 240.0
 
-_given: ContextVar[Answer | Exception | None] = ContextVar("_given", default=None)
+_given: ContextVar[RawAnswer | Exception | None] = ContextVar("_given", default=None)
 """The outcome that the stock client must take for that of its first request, in the call under way."""
 
 
@@ -104,7 +104,7 @@ class LeanClient:
                 return outcome
             return await self._let_stock_answer(method, name, parameters, outcome)
 
-    async def _attempt(self, name: str, body: bytes) -> dict[str, Any] | Answer | Exception | None:
+    async def _attempt(self, name: str, body: bytes) -> dict[str, Any] | RawAnswer | Exception | None:
         """The parsed answer of a success, any other answer, or the failure; None if no request was made."""
         from botocore.exceptions import HTTPClientError
 
@@ -164,7 +164,7 @@ class LeanClient:
         return response is None and not request["headers"] and request["body"] is body
 
     async def _let_stock_answer(
-        self, method: str, name: str, parameters: Mapping[str, Any], outcome: Answer | Exception | None
+        self, method: str, name: str, parameters: Mapping[str, Any], outcome: RawAnswer | Exception | None
     ) -> Any:
         """Make the call with the stock client, which takes the outcome for that of its first request."""
         from botocore.exceptions import ClientError
@@ -174,7 +174,7 @@ class LeanClient:
             return await getattr(self._stock, method)(**parameters)
         except ClientError as error:
             operation = self._operations.get(name)
-            if operation is not None and isinstance(outcome, Answer):
+            if operation is not None and isinstance(outcome, RawAnswer):
                 _learn_time(operation, error, outcome)
             raise
         finally:
@@ -215,7 +215,7 @@ def _hand_over(request: Any, **_: Any) -> Any:
     return response
 
 
-def _learn_time(operation: Operation, error: Any, answer: Answer) -> None:
+def _learn_time(operation: Operation, error: Any, answer: RawAnswer) -> None:
     """After an error about the time of a signature, sign the next calls with the time of the broker's answer."""
     if error.response.get("Error", {}).get("Code") not in SKEWED:
         return

@@ -13,7 +13,7 @@ BODILESS = frozenset({204, 304})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawAnswer:
     """An HTTP answer. Header names are in lower case. The last value of a repeated header counts."""
 
     status: int
@@ -33,14 +33,14 @@ class ReadTimeout(Exception):
     """The server sent nothing within the read timeout."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Sends a request and reads its answer. After any failure the connection is closed."""
 
     def __init__(self, read_seconds: float | None) -> None:
         self.idle_since = 0.0
         self._read_seconds = read_seconds
         self._transport: asyncio.Transport | None = None
-        self._answered: asyncio.Future[Answer] | None = None
+        self._answered: asyncio.Future[RawAnswer] | None = None
         self._buffer = bytearray()
         self._head: tuple[int, dict[str, str]] | None = None
         self._persists = False
@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         """Whether another request can be sent."""
         return self._transport is not None and not self._transport.is_closing() and self._answered is None
 
-    async def request(self, data: bytes) -> Answer:
+    async def request(self, data: bytes) -> RawAnswer:
         """Send the bytes of a request, and return its answer.
 
         Raises Disconnected, MalformedAnswer, ReadTimeout, or the OSError with which the connection broke. When the
@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise Disconnected
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answer] = loop.create_future()
+        answered: asyncio.Future[RawAnswer] = loop.create_future()
         self._answered = answered
         self._head, self._needed, self._chunks, self._persists = None, None, None, False
         self._read_at = loop.time()
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
             if self._buffer:
                 self._persists = False  # the server sent more than it announced
             status, headers = self._head
-            self._answered.set_result(Answer(status, headers, body))
+            self._answered.set_result(RawAnswer(status, headers, body))
 
     def _fail(self, error: Exception) -> None:
         self._persists = False

@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from ssl import SSLContext
 
-from .connection import Answer, Connection
+from .connection import HttpConnection, RawAnswer
 
 HAPPY_EYEBALLS_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class Destination:
     """The address of a server. Without `tls`, connections are in plain text."""
 
     host: str
@@ -41,15 +41,15 @@ class CannotConnect(Exception):
 class Pool:
     """Connections to one server. The most recently used is taken first, so that the others expire."""
 
-    def __init__(self, server: Server, options: PoolOptions) -> None:
+    def __init__(self, server: Destination, options: PoolOptions) -> None:
         self._server = server
         self._options = options
         self._slots = asyncio.Semaphore(options.connections)
-        self._idle: list[Connection] = []
+        self._idle: list[HttpConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def exchange(self, data: bytes) -> Answer:
+    async def exchange(self, data: bytes) -> RawAnswer:
         """Send a request and return the answer. Waits while all connections are in use.
 
         Raises what `Connection.request` raises, and CannotConnect.
@@ -74,7 +74,7 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> HttpConnection | None:
         oldest = asyncio.get_running_loop().time() - self._options.keepalive_seconds
         while self._idle:
             connection = self._idle.pop()
@@ -83,7 +83,7 @@ class Pool:
             connection.close()
         return None
 
-    def _put(self, connection: Connection) -> None:
+    def _put(self, connection: HttpConnection) -> None:
         if self._closed or not connection.is_usable:
             connection.close()
             return
@@ -103,12 +103,12 @@ class Pool:
         if self._idle:
             self._sweep = loop.call_later(self._idle[0].idle_since - oldest, self._close_expired, loop)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> HttpConnection:
         loop = asyncio.get_running_loop()
         server, options = self._server, self._options
         async with asyncio.timeout(options.connect_seconds):
             _, connection = await loop.create_connection(
-                lambda: Connection(options.read_seconds),
+                lambda: HttpConnection(options.read_seconds),
                 server.host,
                 server.port,
                 ssl=server.tls,

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .connection import Answer, Disconnected, MalformedAnswer, ReadTimeout
+from .connection import Disconnected, MalformedAnswer, RawAnswer, ReadTimeout
 from .operation import DEFAULT_PORTS, Operation
-from .pool import CannotConnect, Pool, PoolOptions, Server
+from .pool import CannotConnect, Destination, Pool, PoolOptions
 from .request_bodies import Unsupported
 
 # Options of aiohttp's connector that the pool honours or does not need.
@@ -34,7 +34,7 @@ class Transport:
             raise Unsupported
         self._pools: dict[tuple[str, str | None, int | None], Pool | None] = {}
 
-    async def send(self, operation: Operation, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def send(self, operation: Operation, headers: Mapping[str, str], body: bytes) -> RawAnswer:
         """Send a request and return the answer, whatever its status.
 
         Raises EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError, ConnectionClosedError, SSLError,
@@ -69,7 +69,7 @@ class Transport:
         timeout = self._session._timeout
         tls = await self._tls() if parts.scheme == "https" else None
         return Pool(
-            Server(parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], tls),
+            Destination(parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme], tls),
             PoolOptions(
                 connections=self._session._max_pool_connections,
                 connect_seconds=timeout.sock_connect,
@@ -88,13 +88,13 @@ class Transport:
         unverified.verify_mode = ssl.CERT_NONE
         return unverified
 
-    async def _send_by_session(self, operation: Operation, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _send_by_session(self, operation: Operation, headers: Mapping[str, str], body: bytes) -> RawAnswer:
         from botocore.awsrequest import AWSPreparedRequest
 
         with_length: Any = {**headers, "Content-Length": str(len(body))}
         prepared = AWSPreparedRequest("POST", operation.url, with_length, body, False)
         response = await self._session.send(prepared)
-        return Answer(response.status_code, dict(response.headers.items()), await response.content)
+        return RawAnswer(response.status_code, dict(response.headers.items()), await response.content)
 
 
 def _request(operation: Operation, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -25,7 +25,7 @@ class _Entry(Generic[T]):
 
 
 @dataclass(slots=True)
-class _Group(Generic[T]):
+class _GroupInFlight(Generic[T]):
     entries: deque[_Entry[T]] = field(default_factory=deque)
     state: _State = _State.READY
     due: float = 0.0
@@ -46,7 +46,7 @@ class InFlightMessages(Generic[T]):
             raise ValueError(f"concurrency is at least 1 and capacity at least that, not {concurrency} and {capacity}")
         self._concurrency = concurrency
         self._capacity = capacity
-        self._groups: dict[str, _Group[T]] = {}
+        self._groups: dict[str, _GroupInFlight[T]] = {}
         self._ready: deque[str] = deque()
         self._due: list[tuple[float, str]] = []
         self._held = 0
@@ -103,7 +103,7 @@ class InFlightMessages(Generic[T]):
             raise ValueError(f"{self._capacity} messages are in memory already")
         known = self._groups.get(group)
         if known is None:
-            known = self._groups[group] = _Group()
+            known = self._groups[group] = _GroupInFlight()
             self._ready.append(group)
         known.entries.append(_Entry(item, isolated))
         self._held += 1
@@ -174,7 +174,7 @@ class InFlightMessages(Generic[T]):
         self._held -= len(known.entries)
         return tuple(entry.item for entry in known.entries)
 
-    def _stop_running(self, group: str) -> _Group[T]:
+    def _stop_running(self, group: str) -> _GroupInFlight[T]:
         if group not in self._running:
             raise ValueError("no message of this group runs")
         self._running.remove(group)
