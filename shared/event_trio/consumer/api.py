@@ -63,7 +63,7 @@ async def consume(
     - `options`: concurrency, times and retention.
     - `registry`: where the metrics are registered; by default a registry of its own.
     - `signals`: events inside the consumer, for tests that wait for them.
-    - `after_commit`: called after each commit; `OutboxNotifier.ring`, if handlers record events.
+    - `after_commit`: called after each commit; `OutboxNotifier.notify`, if handlers record events.
     - `stopping`: ends the consumer when it is set. No signal handler is installed then.
 
     Raises ConfigurationError when the AWS SDK or the options cannot be used. A database or a broker that is down is
