@@ -36,7 +36,7 @@ class MemoryBroker:
         async def client(*_: object, **__: object) -> AsyncIterator[MemoryBroker]:
             yield self
 
-        with patch("services.relay.main.sns", client), patch("services.relay.main.sqs", client):
+        with patch("services.relay.connections.sns", client), patch("services.relay.connections.sqs", client):
             yield
 
     async def publish_batch(self, *, PublishBatchRequestEntries: list[dict[str, Any]], **_: object) -> Any:  # noqa: N803

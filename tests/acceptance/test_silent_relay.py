@@ -60,13 +60,13 @@ async def test_a_suspended_relay_is_reported_by_the_other_processes(ground: Syst
                 event_trio("status", "--json", **given), event_trio("outbox", "status", **given)
             )
         assert status.status == 1
-        says = {row["service"]: row["says"] for row in status.data["services"]}
-        assert any("no relay is running for this outbox" in text for text in says["order"])
-        for text in (*says["order-relay"], outbox.err):
+        details = {row["service"]: row["details"] for row in status.data["services"]}
+        assert any("no relay is running for this outbox" in text for text in details["order"])
+        for text in (*details["order-relay"], outbox.err):
             assert "the relay of order-events does not answer at " in text
             assert "(last heartbeat " in text
-            assert "its process is stopped or gone" in text
-            assert f"{ORDERS} events wait, the oldest for " in text
+            assert "it is suspended, overloaded or gone" in text
+            assert f"{ORDERS} unpublished events, the oldest " in text
         # The relay continues, and the order service is ready again.
         for order_id in orders:
             await services.wait_until_handled(order_id, 1)

@@ -35,7 +35,7 @@ METHOD, CALL = "publish_batch", CALLS["publish_batch"][1]
 
 
 @pytest.fixture
-def region_and_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def credentials_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials, and nothing else that the SDK would find."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
@@ -81,7 +81,7 @@ async def test_endpoints_and_regions(
     config: dict[str, Any],
     variables: dict[str, str],
     method: str,
-    surroundings: None,
+    credentials_only: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is sent: what would be is kept."""

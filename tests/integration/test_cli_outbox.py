@@ -106,7 +106,7 @@ async def test_an_event_is_discarded(relay_url: str, outbox_database: TestDataba
     assert early.err == "error: only a held event can be discarded: hold its group first\n"
     await refuse(outbox_database, event.id, seconds_ago=1)
     early = await outbox(relay_url, "discard", str(event.id), *WHY, "--yes")
-    assert "may still bring it to the broker. Try again in " in early.err
+    assert "may still send it to the broker. Try again in " in early.err
     await refuse(outbox_database, event.id)
     done = await outbox(relay_url, "discard", str(event.id), *WHY, answer="yes")
     assert (done.status, done.out) == (0, "discarded; the rest of its group is released\n")
@@ -144,7 +144,7 @@ async def test_pause_and_resume(relay_url: str) -> None:
 
 async def test_a_recreated_broker_is_accepted(relay_url: str, outbox_database: TestDatabase) -> None:
     refused = await outbox(relay_url, "accept-broker", *WHY, "--yes")
-    assert (refused.status, refused.err) == (1, "error: no new broker waits to be accepted\n")
+    assert (refused.status, refused.err) == (1, "error: no new broker is waiting to be accepted\n")
     await query(outbox_database.url, "UPDATE outbox_control SET broker_seen = '7', broker_seen_at = now() RETURNING 1")
     accepted = await outbox(relay_url, "accept-broker", *WHY, "--yes")
     assert (accepted.status, accepted.out) == (0, "accepted\n")

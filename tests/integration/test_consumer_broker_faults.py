@@ -93,7 +93,7 @@ async def test_an_invalid_response_of_the_queue_is_a_failure_and_not_an_empty_qu
         async with consumer_of(database, Queue(client, queue.name)) as tested:
 
             async def is_reported() -> bool:
-                return f"what answers for queue {queue.name} is not SQS" in (tested.consumer.trouble or "")
+                return f"the endpoint of queue {queue.name} is not SQS" in (tested.consumer.trouble or "")
 
             await eventually(is_reported)
             assert broker.calls.count("ReceiveMessage") < 10, "it asks again and again without a pause"

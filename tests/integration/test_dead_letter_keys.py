@@ -82,10 +82,10 @@ async def test_a_change_is_made_once_under_its_key(service: Service, verb: str) 
     for other, body in ((verb, {**ONE, "limit": 2}), ("discard" if verb == "redrive" else "redrive", ONE)):
         refused = await ask(service, other, body)
         assert (refused.status_code, refused.json()["type"]) == REUSED
-    assert [item["event_id"] for item in (await ask(service, verb, **{"Idempotency-Key": "2"})).json()["items"]] == [
-        "e-2"
-    ]
-    assert [event for _, event in await service.traces()] == ["e-1", "e-2"]
+    [second] = [item["event_id"] for item in (await ask(service, verb, **{"Idempotency-Key": "2"})).json()["items"]]
+    # What was redriven may have failed again by now, and is the oldest again.
+    assert second == "e-2" or (verb == "redrive" and second == "e-1")
+    assert [event for _, event in await service.traces()] == ["e-1", second]
 
 
 async def test_a_dry_run_keeps_no_answer_and_expired_keys_are_pruned(service: Service) -> None:

@@ -64,7 +64,7 @@ async def test_arguments_that_are_not_utf_8_are_rejected() -> None:
     [
         (
             {"ALL_PROXY": "socks5://127.0.0.1:9"},
-            "ALL_PROXY is not a usable proxy that cannot be used for http://relay.example",
+            "ALL_PROXY is not a usable proxy for http://relay.example",
         ),
         ({"EVENT_TRIO_RELAY_URL": "relay.example:8002"}, "the address 'relay.example:8002' must be a URL"),
     ],

@@ -90,7 +90,11 @@ def test_the_topology_is_compared_in_any_environment(topology: BrokerNames, aws:
     ("module", "environment", "message"),
     [
         ("services.relay.main", {"AWS_PROFILE": "work"}, "the AWS SDK cannot use its configuration: .*work"),
-        ("services.order.main", {"PAYLOAD_ORIGINS": "https://h", "HTTPS_PROXY": "socks5://h:1"}, "HTTPS_PROXY names"),
+        (
+            "services.order.main",
+            {"PAYLOAD_ORIGINS": "https://h", "HTTPS_PROXY": "socks5://h:1"},
+            "HTTPS_PROXY is not a usable proxy for ",
+        ),
         ("infra.deploy", {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": " "}, "AWS_ENDPOINT_URL is not set"),
     ],
 )
