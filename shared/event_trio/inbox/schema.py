@@ -135,6 +135,7 @@ STATEMENTS_V4: tuple[str, ...] = (
     "ALTER TABLE deferred_message DROP CONSTRAINT deferred_message_status_check",
     "UPDATE deferred_message SET status = 'blocked' WHERE status = 'behind'",
     "UPDATE deferred_message SET reason = 'blocked' WHERE reason = 'behind'",
+    "UPDATE deferred_message SET reason = 'dependency_unavailable' WHERE reason = 'outage'",
     """
     ALTER TABLE deferred_message ADD CONSTRAINT deferred_message_status_check
     CHECK (status IN ('waiting', 'blocked', 'dead'))
