@@ -30,8 +30,8 @@ demo: bootstrap ## run the whole system without Docker until Ctrl-C (EXIT=1: exi
 	@exec $(RUN) tools.demo.main $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(KEEP)),--keep) $(if $(filter 1,$(RESTART)),--restart)
 
 .PHONY: servers
-servers: bootstrap ## run a Postgres and a LocalStack for the tests until Ctrl-C
-	@exec $(RUN) tools.embedded.main
+servers: bootstrap ## run a Postgres and a LocalStack for the tests until Ctrl-C (ARGS=--postgres-port=25433: another port)
+	@exec $(RUN) tools.embedded.main $(ARGS)
 
 .PHONY: up
 up: ## run the whole system in containers (RELAYS=3: number of order relays; MAIL=1: with a mail viewer)

@@ -12,6 +12,7 @@ from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
+COMMAND = "make servers ARGS="
 RUN_FOLDER = Path(__file__).parents[2] / ".run" / "embedded"
 
 
@@ -21,11 +22,14 @@ async def serve(postgres_port: int, localstack_port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     print("starting Postgres and LocalStack ...", file=sys.stderr)
-    postgres = EmbeddedPostgres(RUN_FOLDER / "postgres", port=postgres_port, port_variable="--postgres-port")
-    localstack = EmbeddedLocalStack(RUN_FOLDER / "localstack", port=localstack_port, port_variable="--localstack-port")
+    postgres = EmbeddedPostgres(RUN_FOLDER / "postgres", port=postgres_port, port_variable=f"{COMMAND}--postgres-port")
+    localstack = EmbeddedLocalStack(
+        RUN_FOLDER / "localstack", port=localstack_port, port_variable=f"{COMMAND}--localstack-port"
+    )
     async with postgres, localstack:
         print(f"export TEST_DATABASE_URL={postgres.admin_url}")
         print(f"export TEST_AWS_ENDPOINT_URL={localstack.endpoint_url}", flush=True)
+        print("Services and other programs read DATABASE_URL and AWS_ENDPOINT_URL.", file=sys.stderr)
         print("Press Ctrl-C to stop both.", file=sys.stderr)
         await stopping.wait()
 
