@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from event_trio.consumer.errors import DependencyUnavailable, Reject
+from event_trio.consumer import DependencyUnavailable, Reject
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import PublishFailure, Retry, Unit
 from event_trio.consumer.router import Router

@@ -10,12 +10,16 @@ PUBLIC = {
     "event_trio": ["__version__"],
     "event_trio.consumer": [
         *("Consumer", "ConsumerOptions", "DeadLetter", "DecodedMessage", "Decoder", "Event", "EventPayload"),
+        "DependencyUnavailable",
         *("FailurePolicy", "Ignore", "JsonDecoder", "UnknownTypes", "cloud_events"),
         *("PublishFailure", "Reject", "Rest", "Retry", "RetryInPlace", "RetryLater", "Router", "Stale", "Unit"),
         "consume",
     ],
     "event_trio.idempotency": ["install_tables"],
-    "event_trio.inbox": ["install_tables"],
+    "event_trio.inbox": [
+        *("By", "DeadLetterNotFound", "DeadLetters", "DeferredMessageNotFound", "DeferredMessages"),
+        *("MessageBlocked", "MessageBusy", "Selection", "Status", "install_tables"),
+    ],
     "event_trio.migrations": ["install_idempotency_tables", "install_inbox_tables", "install_outbox_tables"],
     "event_trio.testing": ["FakeClock", "MemoryQueue", "Publish", "QueueSuite", "Topology", "create_topology"],
     "event_trio.outbox": ["EventPayload", "EventRejected", "OutboxNotifier", "OutboxWriter", "install_tables"],

@@ -4,7 +4,7 @@ from ..contracts.payload import EventPayload
 from ..inbox.delivery import DecodedMessage
 from .api import consume
 from .decoders import Decoder, JsonDecoder, cloud_events
-from .errors import Reject, RetryLater
+from .errors import DependencyUnavailable, Reject, RetryLater
 from .event import Event
 from .options import ConsumerOptions
 from .policies import DeadLetter, FailurePolicy, Ignore, PublishFailure, Rest, Retry, RetryInPlace, Unit, UnknownTypes
@@ -17,6 +17,7 @@ __all__ = [
     "DeadLetter",
     "DecodedMessage",
     "Decoder",
+    "DependencyUnavailable",
     "Event",
     "EventPayload",
     "FailurePolicy",

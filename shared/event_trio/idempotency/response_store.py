@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
@@ -13,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from ..database.faults import lock_not_available
 from ..keyed_semaphore import KeyedSemaphore, KeyedSemaphoreTimeout
 from .keyed_request import AlreadyAnswered, KeyedRequest, KeyInUse, KeyReused, StoredResponse
-from .metrics import IdempotencyMetrics
 from .transactions import Fetch
+
+if TYPE_CHECKING:
+    from .metrics import IdempotencyMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ class DeadLetterNotFound(EventTrioError):
 class DeadLetters:
     """The dead letters of one consumer.
 
-    A change that is made `once` stores its response with the change; a repetition raises Repeated, KeyReused
+    A change that is made `once` stores its response with the change; a repetition raises AlreadyAnswered, KeyReused
     or KeyInUse, and changes nothing. A change of a single event raises MessageBusy while its group is being handled.
     """
 
@@ -35,7 +35,7 @@ class DeadLetters:
         self._letters = Resolution(sessions, consumer, DEAD)
         self._consumer = consumer
 
-    async def page(self, selection: Selection, *, before: int | None, limit: int) -> Rows:
+    async def page(self, selection: Selection, *, before: int | None = None, limit: int = MOST) -> Rows:
         """Newest first, without their envelopes; `before` is the id of the last one already seen."""
         return await self._letters.page(selection, before=before, limit=limit)
 
@@ -46,7 +46,7 @@ class DeadLetters:
             raise DeadLetterNotFound
         return found
 
-    async def oldest(self, selection: Selection, *, limit: int) -> Rows:
+    async def oldest(self, selection: Selection, *, limit: int = MOST) -> Rows:
         """The dead letters that a change would affect, the oldest first."""
         return await self._letters.oldest(selection, limit=limit)
 
@@ -55,7 +55,7 @@ class DeadLetters:
         selection: Selection,
         by: By,
         *,
-        per_second: float | None,
+        per_second: float | None = None,
         limit: int = MOST,
         once: IdempotencyGuard[Rows] = NO_GUARD,
     ) -> Rows:

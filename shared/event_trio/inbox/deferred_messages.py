@@ -34,7 +34,7 @@ class DeferredMessages:
     """The deferred messages of one consumer: waiting until they are due, or blocked by others of their group.
 
     A message that is being handled is not changed. A change that is made `once` stores its response with the change; a
-    repetition raises Repeated, KeyReused or KeyInUse, and changes nothing.
+    repetition raises AlreadyAnswered, KeyReused or KeyInUse, and changes nothing.
     """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
@@ -47,7 +47,7 @@ class DeferredMessages:
         self._heads = (pending, idle, ~_first(consumer).exists())
         self._discard = discarding(consumer, pending, idle)
 
-    async def page(self, selection: Selection, *, before: int | None, limit: int) -> Rows:
+    async def page(self, selection: Selection, *, before: int | None = None, limit: int = MOST) -> Rows:
         """Newest first, without their envelopes; `before` is the id of the last one already seen."""
         return await self._messages.page(selection, before=before, limit=limit)
 
@@ -58,13 +58,13 @@ class DeferredMessages:
             raise DeferredMessageNotFound
         return found
 
-    async def would_run(self, selection: Selection, *, limit: int) -> Rows:
+    async def would_run(self, selection: Selection, *, limit: int = MOST) -> Rows:
         """The messages that `run` would change, the oldest first; raises what it would raise."""
         found = await self._messages.oldest(selection, limit=limit, only=self._run(selection).only)
         await self._explain(selection, found, heads=True)
         return found
 
-    async def would_discard(self, selection: Selection, *, limit: int) -> Rows:
+    async def would_discard(self, selection: Selection, *, limit: int = MOST) -> Rows:
         """The messages that `discard` would change, the oldest first; raises what it would raise."""
         found = await self._messages.oldest(selection, limit=limit, only=self._discard.only)
         await self._explain(selection, found)
