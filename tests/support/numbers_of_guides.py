@@ -6,7 +6,8 @@ from inspect import signature
 from event_trio.broker.queue import BATCH
 from event_trio.consumer.build import DEAD_LETTER_WAIT_SECONDS
 from event_trio.consumer.pipeline.failures import UNCOUNTED_FAILURES
-from event_trio.consumer.router import LONGEST_TIMEOUT
+from event_trio.consumer.policies import IN_PLACE_SECONDS, LATER_ATTEMPTS
+from event_trio.consumer.router import LONGEST_TIMEOUT, Router
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.http.body_limit import DEFAULT_BYTES as LARGEST_BODY
 from event_trio.idempotency.response_store import WAIT_SECONDS
@@ -16,7 +17,7 @@ from services.notification.settings import NotificationSettings
 from services.order.schemas import PlaceOrder
 from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings
-from tests.support.prose_numbers import Aws, Code, Entry, Example, attribute, cost, default
+from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, attribute, cost, default
 from tests.support.sources import ROOT
 from tools.demo.scenario import ORDERS, ORDERS_PER_SECOND
 
@@ -25,6 +26,7 @@ LIMIT = next(found for found in ORDER_API["paths"]["/v1/orders"]["get"]["paramet
 MONTH = 30 * 86_400
 CHECKS = MONTH / default(RelaySettings, "publish_check_wait_seconds")
 QUEUE = "notification-order-events"
+TIMEOUT = signature(Router.handle).parameters["timeout"].default
 KEPT = attribute(QUEUE, "Queue", "MessageRetentionPeriod")
 DRAIN_EVERY = DEAD_LETTER_WAIT_SECONDS + signature(DeadLetterQueueDrain).parameters["idle_seconds"].default
 PRICE_OF_PUBLISHES, PRICE_OF_REQUESTS = 0.30, 0.50
@@ -32,6 +34,7 @@ RUN = "times of one run, which its page says"
 QUOTAS = "Amazon SNS Developer Guide, quotas; Amazon SQS Developer Guide, quotas of messages"
 
 GUIDES: dict[str, tuple[Entry, ...]] = {
+    "README.md": (Measured("takes about a minute, because it installs", "make demo"),),
     "docs/how-to/add-a-service.md": (Code("Events wait in the queue (7 days)", KEPT),),
     "docs/how-to/call-the-api.md": (
         Code("if it comes within 5 s;", WAIT_SECONDS),
@@ -97,7 +100,10 @@ GUIDES: dict[str, tuple[Entry, ...]] = {
     ),
     "docs/how-to/run-the-demo.md": (Code("places 200 orders at 20 a second", ORDERS, ORDERS_PER_SECOND),),
     "docs/how-to/write-a-consumer.md": (
-        Code("After thirty times in a row", UNCOUNTED_FAILURES),
-        Code("at most 240 seconds", LONGEST_TIMEOUT),
+        Code("up to thirty times in a row", UNCOUNTED_FAILURES),
+        Code("after 30 seconds (`timeout=`, at most 240 seconds)", TIMEOUT, LONGEST_TIMEOUT),
+        Code("for at most 60 seconds in all", IN_PLACE_SECONDS),
+        Code("at most 60 seconds of waits and attempts", IN_PLACE_SECONDS),
+        Code("at most 10 attempts in all", LATER_ATTEMPTS),
     ),
 }  # fmt: skip
