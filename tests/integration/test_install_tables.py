@@ -126,6 +126,21 @@ async def test_roles_get_what_they_need(empty: TestDatabase) -> None:
     await connection.close()
 
 
+async def test_every_version_can_be_installed_with_its_rights(postgres: PostgresServer) -> None:
+    role = "Install-role"
+    await execute(postgres.admin_url, f'DROP ROLE IF EXISTS "{role}"', f'CREATE ROLE "{role}"')
+    for version in range(1, len(OUTBOX.versions) + 1):
+        async with database(postgres.admin_url) as empty:
+            connection = await asyncpg.connect(empty.url)
+            assert await outbox.install_tables(connection, writer=role, relay=role, version=version) == version
+            assert await inbox.install_tables(connection, role=role, version=version) == version
+            assert await connection.fetchval(f"SELECT has_table_privilege('{role}', 'outbox_lane', 'UPDATE')")
+            assert await inbox.install_tables(connection, role=role) == len(INBOX.versions)
+            assert await connection.fetchval(f"SELECT has_table_privilege('{role}', 'operator_action', 'INSERT')")
+            await connection.close()
+    await execute(postgres.admin_url, f'DROP ROLE "{role}"')
+
+
 async def test_alembic_has_them_as_operations(empty: TestDatabase) -> None:
     def migrate(connection: Connection) -> None:
         operations = Operations(MigrationContext.configure(connection))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import Connection, text
@@ -27,6 +28,9 @@ CREATE TABLE IF NOT EXISTS event_trio_version (
 )
 """
 
+ROLE_WORDS = frozenset({"public", "current_role", "current_user", "session_user"})
+Grants: TypeAlias = tuple[tuple[str, ...], ...]
+"""The statements that give roles their rights, by version. They name tables, columns and indexes of that version."""
 Steps: TypeAlias = Generator[str, object, int]
 """Statements, each answered by the first value of its result. It ends with the version that the tables have now."""
 
@@ -61,11 +65,12 @@ class TableSet:
     async def install(
         self,
         connection: AsyncpgConnection | AsyncConnection | AsyncSession,
-        grants: tuple[str, ...] = (),
+        grants: Grants = (),
         *,
         version: int | None = None,
     ) -> int:
-        """Bring the tables to `version` (the newest by default) and run the grants; returns the version they have.
+        """Bring the tables to `version` (the newest by default) and run the grants of the versions that they
+        then have; returns the newest of these.
 
         All of it happens in the caller's transaction, or in one of its own on an asyncpg connection without one. An
         SQLAlchemy connection is not committed here. Concurrent installations wait for each other.
@@ -86,7 +91,7 @@ class TableSet:
                     return int(end.value)
                 answer = await connection.fetchval(statement)
 
-    def steps(self, grants: tuple[str, ...] = (), *, version: int | None = None) -> Steps:
+    def steps(self, grants: Grants = (), *, version: int | None = None) -> Steps:
         """The statements that `install` runs."""
         newest = len(self.versions)
         wanted = newest if version is None else version
@@ -113,9 +118,14 @@ class TableSet:
         ON CONFLICT (component) DO UPDATE SET version = {now}, installed_at = clock_timestamp()
         WHERE event_trio_version.version < {now}
         """  # noqa: S608 - a name and a number of this library
-        for statement in grants:
+        for statement in chain.from_iterable(grants[:now]):
             yield statement
         return now
+
+
+def quoted(role: str) -> str:
+    """A role's name as SQL. The words that stand for a role, such as `current_user`, stay as they are."""
+    return role if role.lower() in ROLE_WORDS else '"' + role.replace('"', '""') + '"'
 
 
 def run(connection: Connection, steps: Steps) -> int:

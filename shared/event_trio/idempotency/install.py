@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from ..database.table_sets import TableSet, Version
+from ..database.table_sets import Grants, TableSet, Version, quoted
 from .schema import TABLE, statements
 from .schema import grants as grants_of
 
@@ -29,6 +29,6 @@ async def install_tables(
     return await TABLES.install(connection, grants(role), version=version)
 
 
-def grants(role: str | None) -> tuple[str, ...]:
-    """The rights of a service's role."""
-    return () if role is None else grants_of(TABLE, role)
+def grants(role: str | None) -> Grants:
+    """The rights of a service's role, by version."""
+    return () if role is None else (grants_of(TABLE, quoted(role)),)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from ..database.table_sets import TableSet, Version
+from ..database.table_sets import Grants, TableSet, Version, quoted
 from . import schema
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ async def install_tables(
     return await TABLES.install(connection, grants(role), version=version)
 
 
-def grants(role: str | None) -> tuple[str, ...]:
-    """The rights of a consumer's role."""
+def grants(role: str | None) -> Grants:
+    """The rights of a consumer's role, by version."""
     if role is None:
         return ()
-    return (*schema.grants(role), *schema.grants_v2(role), *schema.grants_v3(role))
+    role = quoted(role)
+    return (schema.grants(role), schema.grants_v2(role), schema.grants_v3(role))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from ..database.table_sets import TableSet, Version
+from ..database.table_sets import Grants, TableSet, Version, quoted
 from . import schema
 
 if TYPE_CHECKING:
@@ -41,15 +41,16 @@ async def install_tables(
     return await TABLES.install(connection, grants(writer, relay), version=version)
 
 
-def grants(writer: str | None, relay: str | None) -> tuple[str, ...]:
-    """The rights of a publisher's role and of a relay's."""
+def grants(writer: str | None, relay: str | None) -> Grants:
+    """The rights of a publisher's role and of a relay's, by version."""
     if writer is None and relay is None:
         return ()
     if writer is None or relay is None:
         raise ValueError("give both roles, writer and relay, or neither")
+    writer, relay = quoted(writer), quoted(relay)
     return (
-        *schema.grants(writer=writer, relay=relay),
-        *schema.grants_v2(relay=relay),
-        *schema.grants_v3(writer=writer, relay=relay),
-        *schema.grants_v4(relay=relay),
+        schema.grants(writer=writer, relay=relay),
+        schema.grants_v2(relay=relay),
+        schema.grants_v3(writer=writer, relay=relay),
+        schema.grants_v4(relay=relay),
     )
