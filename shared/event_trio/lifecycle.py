@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from .backoff import Backoff
-from .error_text import operator_text
+from .error_text import describe, format_traceback, operator_text
 from .signals import Signals
 
 log = structlog.get_logger(__name__)
@@ -86,9 +86,16 @@ class Supervisor:
             error = "it returned before it was asked to stop"
             try:
                 await loop.run(self._stopping)
-            except Exception as raised:
+            except Exception as raised:  # noqa: BLE001
                 error = operator_text(raised)
-                log.exception("loop failed", action="loop.failed", loop=loop.name)
+                # Logged without the locals and texts of libraries, which quote events.
+                log.error(
+                    "loop failed",
+                    action="loop.failed",
+                    loop=loop.name,
+                    error=describe(raised),
+                    exception=format_traceback(raised),
+                )
             if self._stopping.is_set():
                 break
             failures += 1

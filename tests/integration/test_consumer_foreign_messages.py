@@ -3,17 +3,23 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trio.broker.aws import Aws
+from event_trio.broker.queue import Message
 from event_trio.consumer.decoders import JsonDecoder
+from event_trio.consumer.delivery import QueueDelivery, commit_deferred
 from event_trio.consumer.event import Event
-from event_trio.consumer.policies import UnknownTypes
+from event_trio.consumer.policies import DeadLetter, UnknownTypes
 from event_trio.consumer.router import Router
+from event_trio.database.connections import create_engine
+from event_trio.inbox.delivery import DecodedMessage
+from event_trio.inbox.states import DeferredState, Status
 from tests.support.consuming import QUICK, Counted, consumer_with, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -82,3 +88,37 @@ async def test_an_unknown_type_is_a_dead_letter_or_ignored(
         await asyncio.gather(tested.completed("a", outcome), tested.completed("b", "handled"))
     assert await rows(database, "SELECT outcome FROM processed_message WHERE event_id = 'a'") == [(outcome,)]
     assert await rows(database, "SELECT reason FROM deferred_message") == letters
+
+
+@pytest.mark.parametrize("key", ["a\ud800", "".join(f"{number:05d}" for number in range(2000))])
+async def test_a_key_that_cannot_be_stored_is_a_dead_letter_and_blocks_nothing(
+    key: str, database: TestDatabase, queue: FifoQueue
+) -> None:
+    async with consumer_with(database, queue.reader(), router_of(set()), decoder=DECODER) as tested:
+        message_id = await queue.send_body(order(1, key), group="group-1")
+        await queue.send_body(order(2, "b"), group="group-1")
+        await asyncio.gather(tested.completed(message_id, "dead_letter"), tested.completed("b", "handled"))
+    assert await rows(database, "SELECT event_id, reason FROM deferred_message") == [(message_id, "unreadable")]
+
+
+async def test_an_error_with_any_text_is_stored(database: TestDatabase, queue: FifoQueue) -> None:
+    async def record(session: AsyncSession, event: Event[Counted], _: Any) -> None:
+        raise RuntimeError("half a character: \ud800")
+
+    router = Router()
+    router.handle(Counted, record, policy=DeadLetter())
+    async with consumer_with(database, queue.reader(), router, decoder=DECODER) as tested:
+        await queue.send_body(order(1, "a"), group="group-1")
+        await tested.completed("a", "dead_letter")
+    assert await rows(database, "SELECT error FROM deferred_message") == [("RuntimeError: half a character: \\ud800",)]
+
+
+async def test_a_delivery_that_cannot_be_stored_at_all_has_the_key_of_sqs(database: TestDatabase) -> None:
+    """The last resort for keys that a decoder should not have returned."""
+    delivery = QueueDelivery.of(Message("m-1", "receipt", "{}", "g", "", "1", 1, datetime.now(UTC)), "tested")
+    delivery.accept(DecodedMessage(id="a\ud800", type="t"))
+    engine = create_engine(database.url, application_name="test")
+    state = DeferredState(Status.DEAD, "failed", "an error")
+    await commit_deferred(async_sessionmaker(engine), delivery, state)
+    await engine.dispose()
+    assert await rows(database, "SELECT event_id, message_group FROM deferred_message") == [("m-1", "g")]

@@ -82,6 +82,20 @@ def test_a_message_without_what_was_named_is_malformed(decoder: Decoder, documen
         decoded(decoder, document)
 
 
+def test_a_notification_without_an_id_has_that_of_sqs() -> None:
+    wrapped = {"Type": "Notification", "TopicArn": "arn", "MessageId": None, "Message": json.dumps({"type": "t"})}
+    assert decoded(JsonDecoder(), wrapped).id == "m-1"
+
+
+def test_version_0_is_not_version_1() -> None:
+    assert decoded(JsonDecoder(version="v"), {"type": "t", "v": 0}).version == 0
+
+
+def test_a_number_with_too_many_digits_is_named() -> None:
+    with pytest.raises(MalformedMessage, match="a number with too many digits"):
+        decode(JsonDecoder(), delivery('{"type": "t", "n": ' + "9" * 5000 + "}"))
+
+
 @pytest.mark.parametrize("body", ["{", "\ud800", "[" * 100_000, "null"])
 def test_a_body_that_is_no_json_object_is_malformed(body: str) -> None:
     with pytest.raises(MalformedMessage):
@@ -105,6 +119,13 @@ def test_whatever_a_decoder_raises_is_an_error_of_the_message() -> None:
         DecodedMessage(id=""),
         DecodedMessage(id="a\x00"),
         DecodedMessage(id="a", type="t\x00"),
+        DecodedMessage(id="a\ud800"),
+        DecodedMessage(id="a", type="t\ud800"),
+        DecodedMessage(id="a", group="\ud800"),
+        DecodedMessage(id="a", subject="\ud800"),
+        DecodedMessage(id="a", source="\ud800"),
+        DecodedMessage(id="a" * 9600),
+        DecodedMessage(id="a", group="한" * 1000),
         DecodedMessage(id="a", sequence=2**63),
         DecodedMessage(id="a", sequence=-1),
         DecodedMessage(id="a", time=datetime(1, 1, 1, tzinfo=UTC)),

@@ -15,6 +15,10 @@ from ..inbox.delivery import DecodedMessage, Delivery
 from .errors import MalformedMessage
 
 LARGEST_SEQUENCE = 2**63 - 1
+LONGEST_KEY_BYTES = 2048
+"""The longest id or group in UTF-8. An index entry has at most 2704 bytes (PostgreSQL: "index row size exceeds btree
+version 4 maximum"), with the name of the consumer. An event with a longer subject or source is deferred without it."""
+KEYS = ("id", "group")
 
 
 class Decoder(Protocol):
@@ -78,7 +82,7 @@ class JsonDecoder:
         """Decode a message; raises MalformedMessage."""
         document = _object(body)
         if _is_notification(document):
-            message_id = str(document.get("MessageId", message_id))
+            message_id = _id_of(document) or message_id
             attributes = {**attributes, **_attributes_of(document)}
             document = _object(document["Message"].encode())
         found = _Fields(document, attributes)
@@ -90,7 +94,7 @@ class JsonDecoder:
             id=found.required(self.id) or message_id,
             group=group,
             type=event_type,
-            version=found.number(self.version) or 1,
+            version=1 if (version := found.number(self.version)) is None else version,
             source=self.source,
             subject=found.text(self.subject) or group,
             sequence=found.number(self.sequence),
@@ -110,8 +114,8 @@ def decode(decoder: Decoder, delivery: Delivery) -> DecodedMessage:
         raise
     except Exception as error:
         raise MalformedMessage(f"the decoder failed: {describe(error)}") from error
-    if any("\x00" in text for text in (event.id, event.group, event.source, event.subject, event.type) if text):
-        raise MalformedMessage("the character U+0000 is in the id, group, source, subject or type")
+    for name in (*KEYS, "source", "subject", "type"):
+        _ensure_storable(name, getattr(event, name))
     if not event.id:
         raise MalformedMessage("the id is empty")
     if event.sequence is not None and not 0 <= event.sequence <= LARGEST_SEQUENCE:
@@ -119,6 +123,19 @@ def decode(decoder: Decoder, delivery: Delivery) -> DecodedMessage:
     if event.time is not None and not 1 < event.time.year < 9999:
         raise MalformedMessage("the time cannot be expressed in UTC")
     return event
+
+
+def _ensure_storable(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    if "\x00" in text:
+        raise MalformedMessage(f"the character U+0000 is in the {name}")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise MalformedMessage(f"the {name} has a character that UTF-8 cannot encode") from None
+    if name in KEYS and size > LONGEST_KEY_BYTES:
+        raise MalformedMessage(f"the {name} is longer than {LONGEST_KEY_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +183,11 @@ class _Fields:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage("the body is not JSON") from None
+    except ValueError:
+        # Python bounds the digits of a number (`sys.set_int_max_str_digits`).
+        raise MalformedMessage("the body has a number with too many digits") from None
     if not isinstance(document, dict):
         raise MalformedMessage("the body is not a JSON object")
     return document
@@ -185,6 +205,11 @@ def _is_notification(document: Mapping[str, Any]) -> bool:
     return (
         document.get("Type") == "Notification" and "TopicArn" in document and isinstance(document.get("Message"), str)
     )
+
+
+def _id_of(notification: Mapping[str, Any]) -> str | None:
+    found = notification.get("MessageId")
+    return found if isinstance(found, str) else None
 
 
 def _attributes_of(notification: Mapping[str, Any]) -> dict[str, str]:

@@ -76,6 +76,11 @@ class QueueDelivery(Delivery):
         self.group = self.message.group or event.group or self.message_id
         self.event = replace(event, group=self.group)
 
+    def forget_decoded(self) -> None:
+        """Forget what was decoded: its key is SQS's id again, and its group that of the queue."""
+        self.group = self.message.group or self.message_id
+        self.event = DecodedMessage(id=self.message_id, group=self.group)
+
     def renew(self, message: Message, visible_at: float) -> None:
         """Take the receipt handle of a message that was received again: only the newest is valid.
 
@@ -120,19 +125,33 @@ async def commit_deferred(
     """Defer a delivery in a transaction of its own.
 
     If the database rejects the metadata of a new event, for instance a subject that is too long for its index, the
-    event is deferred without them.
+    event is deferred without them; and if it rejects the key as well, under SQS's id of the message.
     """
     try:
-        async with sessions.begin() as session:
-            return await delivery.defer(session, state)
+        return await _commit(sessions, delivery, state)
     except Exception as raised:
         if is_database_failure(raised) or delivery.is_recorded:
             raise
-        log.warning(
-            "deferred without the event's metadata",
-            action="consumer.stored_without_metadata",
-            error=describe(raised),
-        )
+        _log_stripped(raised)
         delivery.event = delivery.event.without_metadata()
-        async with sessions.begin() as session:
-            return await delivery.defer(session, state)
+    try:
+        return await _commit(sessions, delivery, state)
+    except Exception as raised:
+        if is_database_failure(raised) or delivery.event.id == delivery.message_id:
+            raise
+        _log_stripped(raised)
+        delivery.forget_decoded()
+    return await _commit(sessions, delivery, state)
+
+
+async def _commit(sessions: async_sessionmaker[AsyncSession], delivery: Delivery, state: DeferredState) -> ClaimResult:
+    async with sessions.begin() as session:
+        return await delivery.defer(session, state)
+
+
+def _log_stripped(raised: Exception) -> None:
+    log.warning(
+        "deferred without the event's metadata",
+        action="consumer.stored_without_metadata",
+        error=describe(raised),
+    )

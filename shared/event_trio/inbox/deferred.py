@@ -112,5 +112,5 @@ def in_seconds(seconds: float | ColumnElement[float], since: datetime | None = N
 
 
 def storable(text: str) -> str:
-    """Without the one character that Postgres has no place for."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    """The text with the characters that Postgres cannot store replaced or escaped."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="backslashreplace").decode()

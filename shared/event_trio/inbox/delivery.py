@@ -74,6 +74,10 @@ class Delivery(ABC):
         """Keep what was decoded."""
         self.event = replace(event, group=self.group)
 
+    def forget_decoded(self) -> None:
+        """Forget what was decoded; its key is SQS's id of the message then."""
+        self.event = DecodedMessage(id=self.message_id, group=self.group)
+
     @abstractmethod
     async def look(self, session: AsyncSession) -> ClaimResult:
         """What `claim` would answer now. It takes no lock and decides nothing."""

@@ -12,6 +12,7 @@ import structlog
 from ...backoff import Backoff
 from ...broker.queue import BATCH, Message, Queue
 from ...clock import Clock
+from ...error_text import format_traceback
 from ...signals import Signals
 from ..database_breaker import DatabaseBreaker
 from ..delivery import QueueDelivery
@@ -172,9 +173,16 @@ class Consumer:
         try:
             async with self._isolation.isolated() if delivery.isolated else self._isolation.shared():
                 outcome = await self._pipeline.process(delivery)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A mistake in this code or in the database's grants must not end the other groups' work.
-            log.exception("delivery failed", action="consumer.failed", message_id=delivery.message_id)
+            # Logged without the locals and texts of libraries, which quote the event.
+            log.error(
+                "delivery failed",
+                action="consumer.failed",
+                message_id=delivery.message_id,
+                error=describe(error),
+                exception=format_traceback(error),
+            )
             outcome = Unavailable(describe(error), whole=False)
         delivery.task = None
         now = self._clock.monotonic()
