@@ -3,6 +3,7 @@
 import asyncio
 import os
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -12,7 +13,10 @@ from event_trio.inbox import install_tables as install_inbox
 from event_trio.outbox import EventPayload, OutboxWriter, install_tables
 
 DATABASE = os.environ["DATABASE_URL"]
-TABLES = ("CREATE TABLE shop_order (id text PRIMARY KEY)", "CREATE TABLE mail (order_id text)")
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS shop_order (id text PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS mail (order_id text)",
+)
 
 
 class OrderPlaced(EventPayload):
@@ -41,12 +45,12 @@ async def main() -> None:
         for table in TABLES:
             await connection.execute(text(table))
     async with AsyncSession(engine) as session, session.begin():
-        await place_order(session, "order-1", total=4200)
+        await place_order(session, order_id=str(uuid4()), total=4200)
     await engine.dispose()
 
     router = Router()
     router.handle(OrderPlaced, write_mail, policy=Retry(attempts=5, delay=2))
-    await consume(queue="mailer-shop-events.fifo", router=router, database=DATABASE)  # until SIGTERM
+    await consume(queue="mailer-shop-events.fifo", router=router, database=DATABASE)  # until SIGTERM or Ctrl-C
 
 
 if __name__ == "__main__":

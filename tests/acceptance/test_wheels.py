@@ -109,16 +109,19 @@ async def test_the_program_of_the_readme_runs_with_the_wheels_alone(
             running(installed, "relay", [installed.program("event-trio-relay")], environment | settings) as relay,
         ):
 
-            async def done() -> bool:
+            async def done(orders: int = 1) -> bool:
                 for process in (shop, relay):
                     if process.status is not None:
                         raise process.failure("ended by itself")
                 (exists,) = await fetch(made.url, "SELECT to_regclass('mail') IS NOT NULL AS exists")
-                return exists["exists"] and await states(made.url) == (1, 1)
+                return exists["exists"] and await states(made.url) == (orders, orders)
 
             await eventually(done, timeout=90.0)
-            assert tuple(await asyncio.gather(shop.stop(), relay.stop())) == (0, 0)
-        assert await states(made.url) == (1, 1)
+            arguments = [installed.program("python"), str(program)]
+            async with running(installed, "shop-again", arguments, environment) as again:
+                await eventually(lambda: done(orders=2), timeout=90.0)
+                assert tuple(await asyncio.gather(shop.stop(), again.stop(), relay.stop())) == (0, 0, 0)
+        assert await states(made.url) == (2, 2)
 
 
 @pytest.mark.timeout(INSTALL_SECONDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import runpy
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -12,7 +13,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trio.broker.aws import Aws
-from event_trio.consumer import ConsumerOptions, Event, EventPayload, JsonDecoder, Router, UnknownTypes, consume
+from event_trio.consumer import (
+    ConsumerOptions,
+    DeadLetter,
+    Event,
+    EventPayload,
+    JsonDecoder,
+    Router,
+    UnknownTypes,
+    consume,
+)
 from event_trio.database.connections import create_engine
 from event_trio.inbox import install_tables
 from event_trio.signals import Signals
@@ -20,6 +30,8 @@ from event_trio.testing.queue_suite import event
 from tests.support.databases import TestDatabase, database, execute, fetch
 from tests.support.fifo import FifoQueue, fifo_queue
 from tests.support.servers import PostgresServer
+from tests.support.sources import ROOT
+from tests.support.waiting import eventually
 
 OPTIONS = ConsumerOptions(concurrency=2, queue_wait_seconds=1, drain_seconds=10)
 SETTINGS = """
@@ -28,6 +40,11 @@ SELECT current_setting('lock_timeout'), current_setting('idle_in_transaction_ses
        current_setting('transaction_isolation')
 """
 ACKNOWLEDGED = "consumer.acknowledged"
+DEAD = "SELECT reason FROM deferred_message WHERE status = 'dead' ORDER BY reason"
+OUTCOMES = "SELECT event_id, outcome FROM processed_message ORDER BY 1"
+EXAMPLE = ROOT / "shared/examples/dead_letters.py"
+# As the pages show it.
+READ = "SELECT event_id, reason, error, convert_from(envelope, 'UTF8') FROM deferred_message WHERE status = 'dead'"
 SEEN = "SELECT lock_timeout, idle_timeout, isolation FROM seen"
 
 
@@ -156,5 +173,53 @@ async def test_a_queue_of_plain_json_whose_unknown_types_are_ignored(inbox: Test
             await queue.send_body(json.dumps({"kind": kind, "key": key, "number": 1}))
         await signals.wait(ACKNOWLEDGED, count=3, timeout=60)
     assert len(await fetch(inbox.url, SEEN)) == 1
-    outcomes = await fetch(inbox.url, "SELECT event_id, outcome FROM processed_message ORDER BY 1")
+    outcomes = await fetch(inbox.url, OUTCOMES)
     assert [tuple(row) for row in outcomes] == [("k1", "handled"), ("k2", "ignored")]
+
+
+async def test_dead_letters_are_redriven_and_discarded_as_the_guide_shows(
+    inbox: TestDatabase, queue: FifoQueue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = True
+
+    async def record(session: AsyncSession, received: Event[Counted], _: Any) -> None:
+        if broken:
+            raise ValueError("the template is broken")
+
+    routes = Router()
+    routes.handle(Counted, record, policy=DeadLetter())
+    async with consuming(
+        lambda signals, stopping: consume(
+            queue=queue.name,
+            router=routes,
+            database=inbox.url,
+            consumer="mailer-shop-events",
+            decoder=JsonDecoder(type="kind", id="key"),
+            options=OPTIONS,
+            signals=signals,
+            stopping=stopping,
+        )
+    ) as signals:
+        for kind, key in (("test.counted", "k1"), ("test.unknown", "k2")):
+            await queue.send_body(json.dumps({"kind": kind, "key": key, "number": 1}))
+        await signals.wait(ACKNOWLEDGED, count=2, timeout=60)
+        assert [row["reason"] for row in await fetch(inbox.url, DEAD)] == ["failed", "unknown_type"]
+        assert {json.loads(row["convert_from"])["key"] for row in await fetch(inbox.url, READ)} == {"k1", "k2"}
+
+        broken = False
+        monkeypatch.setenv("DATABASE_URL", inbox.url)
+        await runpy.run_path(str(EXAMPLE))["main"]()
+
+        async def resolved() -> bool:
+            outcomes = [tuple(row) for row in await fetch(inbox.url, OUTCOMES)]
+            return outcomes == [("k1", "handled"), ("k2", "discarded")]
+
+        await eventually(resolved, timeout=60)
+    assert "k1 test.counted failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["shared/README.md", "docs/how-to/use-it-in-your-project.md"])
+def test_the_pages_show_the_example_that_the_test_runs(page: str) -> None:
+    shown = (ROOT / page).read_text(encoding="utf-8")
+    assert f"```python\n{EXAMPLE.read_text(encoding='utf-8')}```" in shown
+    assert READ in shown

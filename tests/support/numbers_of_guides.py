@@ -5,12 +5,14 @@ from inspect import signature
 
 from event_trio.broker.queue import BATCH
 from event_trio.consumer.build import DEAD_LETTER_WAIT_SECONDS
+from event_trio.consumer.options import ConsumerOptions
 from event_trio.consumer.pipeline.failures import UNCOUNTED_FAILURES
 from event_trio.consumer.policies import IN_PLACE_SECONDS, LATER_ATTEMPTS
 from event_trio.consumer.router import LONGEST_TIMEOUT, Router
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.http.body_limit import DEFAULT_BYTES as LARGEST_BODY
 from event_trio.idempotency.response_store import WAIT_SECONDS
+from event_trio.inbox.selection import MOST
 from event_trio.outbox.limits import DEFAULT_BYTES, LARGEST_BYTES
 from infra.localstack.watch import COMPARE_SECONDS
 from services.notification.settings import NotificationSettings
@@ -99,6 +101,10 @@ GUIDES: dict[str, tuple[Entry, ...]] = {
         Code("each of its two dead-letter queues every 11 seconds or so", DRAIN_EVERY),
     ),
     "docs/how-to/run-the-demo.md": (Code("places 200 orders at 20 a second", ORDERS, ORDERS_PER_SECOND),),
+    "docs/how-to/use-it-in-your-project.md": (
+        Code("changes at most 1,000 messages", MOST),
+        Code("takes up to 20 seconds, until its last long poll", ConsumerOptions().queue_wait_seconds),
+    ),
     "docs/how-to/write-a-consumer.md": (
         Code("up to thirty times in a row", UNCOUNTED_FAILURES),
         Code("after 30 seconds (`timeout=`, at most 240 seconds)", TIMEOUT, LONGEST_TIMEOUT),

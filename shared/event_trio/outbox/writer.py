@@ -34,7 +34,12 @@ class OutboxWriter:
         references: References = lambda type, subject, sequence: None,
         most_bytes: int = DEFAULT_BYTES,
     ) -> None:
-        """`most_bytes` is the largest event, attributes included: the topic's `MaximumMessageSize`."""
+        """`source` identifies the publisher; sequences are unique per source and subject.
+
+        `schemas` is the URL with which `dataschema` begins; the type and the version of the payload follow. It is an
+        identifier, and nothing is fetched from it. `most_bytes` is the largest event, attributes included: the topic's
+        `MaximumMessageSize`.
+        """
         self._source = source
         self._most_bytes = most_bytes
         self._schemas = schemas.rstrip("/")
@@ -53,10 +58,11 @@ class OutboxWriter:
         time: datetime | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> Envelope:
-        """Record that `payload` happened to `subject` as its event number `sequence` (from 1, without a repeat).
+        """Record that `payload` happened to `subject`, as its event with this `sequence`.
 
-        The caller must hold the lock of the aggregate's row, or have checked its version: only then is the order of
-        sequences within a subject the order of commits.
+        The sequence is at least 1 and is used once per source and subject. Within a subject it must increase in the
+        order of commits; gaps are allowed. A version column ensures this if the caller holds the lock of the
+        aggregate's row, or has checked its version.
 
         Raises EventRejected if the broker would not accept the event; IntegrityError if the sequence is already used.
         """
