@@ -62,7 +62,7 @@ class RelayMetrics:
         )
         self.published = Counter("outbox_published", "Events seen on the publish check.", ["type"], registry=registry)
         self.republished = Counter(
-            "outbox_republished", "Events returned to their lane.", ["reason"], registry=registry
+            "outbox_republished", "Events marked as unsent, to be sent again.", ["reason"], registry=registry
         )
         self.foreign = Counter(
             "outbox_publish_check_foreign",

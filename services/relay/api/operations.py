@@ -133,7 +133,7 @@ async def cancel_replay(
     operations: OperationsOf,
     repeatable: IdempotentRequestDep,
 ) -> Response:
-    """Stop replaying. Events already returned to their lanes are sent anyway; the groups continue."""
+    """Stop replaying. Events already marked as unsent are sent again; the groups continue."""
     cancel = partial(operations.cancel_replay, id, _decision(caller, body.reason))
     return await repeatable.respond(
         caller, lambda once: cancel(once=once), lambda replayed: response_of(CancelAnswer(replay=id, replayed=replayed))

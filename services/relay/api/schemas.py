@@ -70,10 +70,10 @@ class ReplayAnswer(BaseModel):
 
 
 class CancelAnswer(BaseModel):
-    """A cancelled replay. Events already returned to their lanes are sent anyway."""
+    """A cancelled replay. Events already marked as unsent are sent again."""
 
     replay: int
-    replayed: int = Field(description="How many events had been returned to their lanes.")
+    replayed: int = Field(description="How many events had been marked as unsent.")
 
 
 class LanesView(BaseModel):

@@ -161,7 +161,7 @@ def _life(row: asyncpg.Record, entries: tuple[AuditEntryView, ...]) -> OutboxEve
 def _known_life(
     known: Mapping[str, Any], state: EventState, discarded_at: datetime | None, entries: tuple[AuditEntryView, ...]
 ) -> OutboxEventView:
-    # Set only when an event was returned to its lane.
+    # Set only when an event was marked as unsent again.
     firsts = {f"first_{name}": known[f"first_{name}"] or known[name] for name in ("sent_at", "published_at")}
     facts: dict[str, Any] = {**{name: known[name] for name in SHOWN}, **firsts}
     return OutboxEventView(

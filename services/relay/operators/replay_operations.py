@@ -53,7 +53,7 @@ class ReplayOperations:
         return job, chosen
 
     async def cancel_replay(self, job: int, decision: Decision, *, once: IdempotencyGuard[int] = NO_GUARD) -> int:
-        """Cancel a replay; returns how many events it had returned to their lanes, which are sent anyway."""
+        """Cancel a replay; returns how many events it had marked as unsent; these are sent again."""
         async with transaction(self._pool) as connection:
             await once.claim(connection.fetch)
             found = await connection.fetchrow(replay_requests.FIND, job)

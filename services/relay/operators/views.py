@@ -54,7 +54,7 @@ class ReplayView(View):
     requested_by: str
     reason: str
     criteria: dict[str, str]
-    replayed: int = Field(description="Events returned to their lanes so far.")
+    replayed: int = Field(description="Events marked as unsent so far.")
     progress: float = Field(ge=0, le=1)
     finished_at: datetime | None = Field(description="When the replay finished or was cancelled.")
     cancelled_at: datetime | None
@@ -182,7 +182,7 @@ class OutboxEventView(View):
     held_reason: str | None = Field(description="Why it is held; null if it is held only behind another event.")
     held_behind: UUID | None = Field(description="The held event behind which it is held.")
     attempts: int = Field(description="Failed attempts to send it; a successful attempt is not counted.")
-    republished: int = Field(description="How often it was returned to its lane to be sent again.")
+    republished: int = Field(description="How often it was marked as unsent, to be sent again.")
     last_error: str | None
     broker_message_id: str | None
     correlation_id: str | None

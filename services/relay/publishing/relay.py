@@ -97,7 +97,7 @@ class Relay:
         return {**self._backlog.counts(), **self._broker.counts(), "calls": len(self._calls)}
 
     def wake(self) -> None:
-        """Read the outbox now: an event was committed, confirmed or returned to its lane."""
+        """Read the outbox now: an event was committed, confirmed or marked as unsent."""
         self._must_read = True
         # The event may belong to a group in memory, which is not read again before its sent events are recorded.
         self._read_after_recording = True
