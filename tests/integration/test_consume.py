@@ -24,6 +24,7 @@ from event_trio.consumer import (
     consume,
 )
 from event_trio.database.connections import create_engine
+from event_trio.errors import ConfigurationError
 from event_trio.inbox import install_tables
 from event_trio.signals import Signals
 from event_trio.testing.queue_suite import event
@@ -223,3 +224,24 @@ def test_the_pages_show_the_example_that_the_test_runs(page: str) -> None:
     shown = (ROOT / page).read_text(encoding="utf-8")
     assert f"```python\n{EXAMPLE.read_text(encoding='utf-8')}```" in shown
     assert READ in shown
+
+
+async def test_tables_of_an_older_version_are_reported_before_a_message_is_received(
+    queue: FifoQueue, postgres: PostgresServer
+) -> None:
+    async with database(postgres.admin_url) as old:
+        connection = await asyncpg.connect(old.url)
+        await install_tables(connection, version=3)
+        await connection.close()
+        with pytest.raises(ConfigurationError, match=r"have version 3, .* run `event_trio.inbox.install_tables`"):
+            await consume(queue=queue.name, router=router(), database=old.url, options=OPTIONS)
+
+
+async def test_a_database_that_does_not_answer_is_waited_for(queue: FifoQueue) -> None:
+    absent = "postgresql://nobody@127.0.0.1:1/nowhere"
+    async with consuming(
+        lambda signals, stopping: consume(
+            queue=queue.name, router=router(), database=absent, options=OPTIONS, signals=signals, stopping=stopping
+        )
+    ):
+        await asyncio.sleep(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,18 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from ..broker.aws import Aws, ensure_usable
 from ..broker.aws_session import region_and_endpoint
-from ..broker.names import FIFO
+from ..database.faults import ENGINE_FAULTS
+from ..error_text import describe
+from ..inbox.version_check import ensure_current
 from ..lifecycle import Supervisor
 from ..signals import Signals
+from .arguments import checked_names, checked_options, checked_unknown_types, ensure_type
 from .build import Source, Subscription, connected, engine_for
 from .decoders import Decoder, cloud_events
 from .options import ConsumerOptions
 from .policies import UnknownTypes
 from .router import Router
+from .stop_signals import StopSignals
 
 log = structlog.get_logger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+CHECK_SECONDS = 10.0
+"""How long the check of the tables may take; a database that does not answer is waited for by the consumer."""
 
 
 async def consume(
@@ -37,7 +41,7 @@ async def consume(
     undelivered_queue: str | None = None,
     topic: str | None = None,
     decoder: Decoder = cloud_events,
-    unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
+    unknown_types: UnknownTypes | str = UnknownTypes.DEAD_LETTER,
     options: ConsumerOptions | None = None,
     registry: CollectorRegistry | None = None,
     signals: Signals | None = None,
@@ -66,17 +70,22 @@ async def consume(
     - `after_commit`: called after each commit; `OutboxNotifier.notify`, if handlers record events.
     - `stopping`: ends the consumer when it is set. No signal handler is installed then.
 
-    Raises ConfigurationError when the AWS SDK or the options cannot be used. A database or a broker that is down is
-    waited for.
+    Raises ConfigurationError when an argument or the configuration of the AWS SDK cannot be used, and when the inbox
+    tables have an older version. A database or a broker that is down is waited for.
     """
-    chosen = options or ConsumerOptions()
+    name = checked_names(
+        queue, consumer, {"dead_letter_queue": dead_letter_queue, "undelivered_queue": undelivered_queue}
+    )
+    chosen, unknown = checked_options(options), checked_unknown_types(unknown_types)
+    ensure_type("router", router, Router, "pass the event_trio.consumer.Router with your handlers")
+    ensure_type("database", database, (str, AsyncEngine), "pass a postgresql:// URL or an AsyncEngine")
     aws = Aws(*region_and_endpoint(queue))
     await ensure_usable(aws)
     source = Source(queue, dead_letter_queue, undelivered_queue, topic)
-    name = consumer or queue.rpartition("/")[2].removesuffix(FIFO)
     said = signals or Signals()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(_engine(database, chosen))
+        await _ensure_current_tables(engine)
         made = await stack.enter_async_context(
             connected(
                 Subscription(name, queue),
@@ -89,10 +98,10 @@ async def consume(
                 said,
                 after_commit=after_commit or _nothing,
                 decoder=decoder,
-                unknown_types=unknown_types,
+                unknown_types=unknown,
             )
         )
-        stop = stopping or stack.enter_context(_Stop()).event
+        stop = stopping or stack.enter_context(StopSignals()).event
         supervisor = Supervisor(made.loops, drain_seconds=chosen.drain_seconds, signals=said)
         await supervisor.start()
         log.info("consumer started", action="consumer.started", queue=queue, consumer=name)
@@ -117,22 +126,12 @@ async def _engine(database: str | AsyncEngine, options: ConsumerOptions) -> Asyn
         await engine.dispose()
 
 
-class _Stop:
-    """An event that SIGTERM and SIGINT set, while the context lasts."""
-
-    def __init__(self) -> None:
-        self.event = asyncio.Event()
-
-    def __enter__(self) -> _Stop:
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self.event.set)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+async def _ensure_current_tables(engine: AsyncEngine) -> None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS), engine.connect() as connection:
+            await ensure_current(connection)
+    except ENGINE_FAULTS as error:
+        log.warning("the version of the inbox is not known", action="consumer.version_unknown", error=describe(error))
 
 
 def _nothing() -> None:

@@ -70,7 +70,7 @@ class ConsumerSettings(ServiceSettings):
     @field_validator("payload_origins")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
-        for origin in _parts(value):
+        for origin in parts(value):
             try:
                 http_url(origin)
             except ValueError as error:
@@ -85,7 +85,7 @@ class ConsumerSettings(ServiceSettings):
     @property
     def origins(self) -> tuple[str, ...]:
         """The addresses of `payload_origins`."""
-        return _parts(self.payload_origins)
+        return parts(self.payload_origins)
 
     @property
     def options(self) -> ConsumerOptions:
@@ -112,5 +112,6 @@ class ConsumerSettings(ServiceSettings):
         return self
 
 
-def _parts(text: str) -> tuple[str, ...]:
+def parts(text: str) -> tuple[str, ...]:
+    """The parts of a list that is separated by commas."""
     return tuple(filter(None, (part.strip() for part in text.split(","))))
