@@ -3,12 +3,15 @@
 `DeadLetters` and `DeferredMessages` are the operations with which an operator resolves deferred messages.
 """
 
-from .dead_letters import DeadLetterNotFound, DeadLetters
-from .deferred_messages import DeferredMessageNotFound, DeferredMessages, MessageBlocked
-from .install import install_tables
-from .resolution import MessageBusy
-from .selection import By, Selection
-from .states import Status
+from ..extras import requires
+
+with requires("consumer"):
+    from .dead_letters import DeadLetterNotFound, DeadLetters
+    from .deferred_messages import DeferredMessageNotFound, DeferredMessages, MessageBlocked
+    from .install import install_tables
+    from .resolution import MessageBusy
+    from .selection import By, Selection
+    from .states import Status
 
 __all__ = [
     "By",

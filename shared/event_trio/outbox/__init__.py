@@ -1,9 +1,12 @@
 """The transactional outbox: its tables, a writer that never commits, and a notifier that wakes the relay."""
 
-from ..contracts.payload import EventPayload
-from ..errors import EventRejected
-from .install import install_tables
-from .notifier import OutboxNotifier
-from .writer import OutboxWriter
+from ..extras import requires
+
+with requires("outbox"):
+    from ..contracts.payload import EventPayload
+    from ..errors import EventRejected
+    from .install import install_tables
+    from .notifier import OutboxNotifier
+    from .writer import OutboxWriter
 
 __all__ = ["EventPayload", "EventRejected", "OutboxNotifier", "OutboxWriter", "install_tables"]
