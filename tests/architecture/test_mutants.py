@@ -1,5 +1,6 @@
-"""Every mutant applies to the current code."""
+"""Every mutant applies to the current code, and what it makes of it is Python."""
 
+import ast
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,7 +20,9 @@ def test_a_mutant_applies_to_the_code_and_names_a_test(mutant: Mutant, tmp_path:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
     # Outside of the repository, so that tracked and ignored files do not matter.
-    checked = subprocess.run(
-        ["git", "apply", "--check", str(mutant.patch)], cwd=tmp_path, capture_output=True, text=True, check=False
+    applied = subprocess.run(
+        ["git", "apply", str(mutant.patch)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert checked.returncode == 0, checked.stderr
+    assert applied.returncode == 0, applied.stderr
+    for file in files:
+        ast.parse((tmp_path / file).read_text(encoding="utf-8"), filename=file)
