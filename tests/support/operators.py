@@ -50,6 +50,7 @@ async def publish_all(database: TestDatabase) -> None:
     """Mark all events as sent and confirmed."""
     await query(
         database.url,
-        "UPDATE outbox_event SET sent_at = clock_timestamp(), published_at = clock_timestamp(),"
-        " broker_message_id = 'm-1' RETURNING 1",
+        "UPDATE outbox_event SET sent_at = statement_timestamp(), published_at = statement_timestamp(),"
+        # As the relay does: what is published is not held, whether or not its release came first.
+        " held_at = NULL, held_reason = NULL, held_behind = NULL, broker_message_id = 'm-1' RETURNING 1",
     )
