@@ -16,7 +16,7 @@ EXEMPT = (
     "locks/",
     "docs/reference/openapi/",
 )
-ENDINGS = {".py", ".md", ".toml", ".yaml", ".yml", ".j2", ".sql", ".patch", ".txt", ".svg", ".example"}
+ENDINGS = {"", ".py", ".json", ".md", ".toml", ".yaml", ".yml", ".j2", ".sql", ".patch", ".txt", ".svg", ".example"}
 # Revisions of databases that exist keep their names.
 RELEASED = ("services/notification/migrations/versions/v0002_deferral.py",)
 INSTEAD = {

@@ -25,6 +25,7 @@ from tests.support.scripted_http import (
     scripted_server,
     silent_after,
 )
+from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK, free_port
 
 ANSWERS = {
@@ -123,7 +124,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> Non
     ):
         for _ in range(3):
             assert "ResponseMetadata" in await outcome(lean_one, *_call("receive_message"))
-            await asyncio.sleep(0.05)  # the end of the connection arrives
+            await eventually(lambda: _has_no_usable_connection(lean_one))
         assert server.connections == 3
 
 
@@ -199,6 +200,12 @@ async def test_a_receive_may_take_as_long_as_it_waits_in_addition() -> None:
     ):
         answer = await outcome(bounded, "receive_message", CALLS["receive_message"][1] | {"WaitTimeSeconds": 1})
         assert "ResponseMetadata" in answer
+
+
+async def _has_no_usable_connection(client: Any) -> bool:
+    pools = [pool for pool in client._transport._pools.values() if pool is not None]
+    assert pools
+    return not any(connection.is_usable for pool in pools for connection in pool._idle)
 
 
 async def _agree_on(service: str, method: str, behaviour: Behaviour) -> None:
