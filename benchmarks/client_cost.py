@@ -114,7 +114,7 @@ def main(pairs: int = 20, calls: int = 200, serve: bool = False) -> None:
 
 async def _measure(pairs: int, calls: int) -> None:
     async with _answering() as url:
-        aws = Aws("us-east-1", url)
+        aws = Aws("us-east-1", url, "stock")
         async with (
             sns(aws, call_seconds=CALL_SECONDS) as topics,
             sqs(aws, call_seconds=CALL_SECONDS) as queues,

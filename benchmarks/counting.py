@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiobotocore.client
 import asyncpg
 
+from event_trio.broker.lean.client import METHODS, LeanClient
+
 TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK")
+_counted: ContextVar[bool] = ContextVar("_counted", default=False)
+"""Whether the call under way is counted already: the lean client lets the stock client answer some of its calls."""
 
 
 @dataclass
@@ -33,7 +38,8 @@ def count_calls() -> Iterator[CallCounts]:
     counts = CallCounts()
     # Every operation of every client uses this method, which the types of the library do not declare.
     client_class: Any = aiobotocore.client.AioBaseClient
-    create_pool, call = asyncpg.create_pool, client_class._make_api_call
+    lean_class: Any = LeanClient
+    create_pool, call, lean_call = asyncpg.create_pool, client_class._make_api_call, lean_class._call
 
     async def add_logger(connection: Any) -> None:
         connection.add_query_logger(lambda record: counts.sql.update([_name(record.query)]))
@@ -42,16 +48,30 @@ def count_calls() -> Iterator[CallCounts]:
         return create_pool(*arguments, **{"init": add_logger, **options})
 
     async def counting_call(client: Any, operation: str, parameters: Any) -> Any:
-        counts.aws[operation] += 1
+        if not _counted.get():
+            counts.aws[operation] += 1
         return await call(client, operation, parameters)
+
+    async def counting_lean_call(client: Any, method: str, parameters: Any) -> Any:
+        operation = METHODS.get(client.meta.service_model.service_name, {}).get(method)
+        if operation is None:
+            return await lean_call(client, method, parameters)
+        counts.aws[operation] += 1
+        token = _counted.set(True)
+        try:
+            return await lean_call(client, method, parameters)
+        finally:
+            _counted.reset(token)
 
     asyncpg.create_pool = create_counting_pool
     client_class._make_api_call = counting_call
+    lean_class._call = counting_lean_call
     try:
         yield counts
     finally:
         asyncpg.create_pool = create_pool
         client_class._make_api_call = call
+        lean_class._call = lean_call
 
 
 def _name(query: str) -> str:

@@ -44,7 +44,7 @@ async def connect(settings: RelaySettings, stack: AsyncExitStack) -> Connections
         url = settings.database_url.get_secret_value()
         return await stack.enter_async_context(create_pool(url, application_name=application_name, max_size=size))
 
-    aws = Aws(settings.aws_region, settings.aws_endpoint_url)
+    aws = Aws(settings.aws_region, settings.aws_endpoint_url, settings.aws_client)
     http_connections = settings.batches_in_flight + SPARE_CONNECTIONS
     sns_client = sns(aws, call_seconds=settings.call_seconds, connections=http_connections)
     sqs_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))

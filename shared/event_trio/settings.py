@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from . import setting_types as types
+from .broker.client_choice import ClientChoice
 from .database.url import with_password
 from .errors import ConfigurationError
 
@@ -54,6 +55,10 @@ class ServiceSettings(EnvironmentSettings):
     )
     aws_region: types.Region = Field("us-east-1", description="The region of topics and queues.")
     aws_endpoint_url: types.HttpUrl | None = Field(None, description="The URL of LocalStack; unset on AWS.")
+    aws_client: ClientChoice = Field(
+        "lean",
+        description="The client for the calls that carry messages: `lean` costs less CPU; `stock` is the AWS SDK's.",
+    )
     topology_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Prefix of the names of topics, queues and stacks."
     )

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ class Broker:
 
 @pytest.fixture
 async def broker(aws: Aws) -> AsyncIterator[Broker]:
-    name = f"t{secrets.token_hex(4)}.fifo"
+    name, aws = f"t{secrets.token_hex(4)}.fifo", replace(aws, client="stock")
     async with (
         sns(aws, call_seconds=30.0) as topics,
         sqs(aws, call_seconds=30.0) as queues,

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.client_choice import client_choice
 from event_trio.broker.lean import LeanClient
+from event_trio.errors import ConfigurationError
 from tools.embedded.ports import LOOPBACK, free_port
 
 CODE = """
@@ -26,6 +28,20 @@ def test_the_import_is_light() -> None:
 @pytest.mark.parametrize("factory", [sns, sqs])
 async def test_the_factory_makes_the_client_that_is_asked_for(factory: Callable[[Aws], Any]) -> None:
     aws = Aws("us-east-1", f"http://{LOOPBACK}:{free_port()}")
-    async with factory(aws) as stock, factory(replace(aws, client="lean")) as lean:
+    async with factory(replace(aws, client="stock")) as stock, factory(aws) as lean:
         assert not isinstance(stock, LeanClient)
         assert isinstance(lean, LeanClient)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, "lean"), ("", "lean"), ("lean", "lean"), (" stock ", "stock")])
+def test_the_environment_chooses_the_client(value: str | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CLIENT", raising=False)
+    if value is not None:
+        monkeypatch.setenv("AWS_CLIENT", value)
+    assert client_choice() == expected
+
+
+def test_a_client_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CLIENT", "boto")
+    with pytest.raises(ConfigurationError, match="AWS_CLIENT is 'boto': set it to lean or stock"):
+        client_choice()

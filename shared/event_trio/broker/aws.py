@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aioboto3
 import aiohttp
@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from . import aws_session
+from .client_choice import ClientChoice
 from .lean import lean
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Aws:
 
     region: str = "us-east-1"
     endpoint_url: str | None = None
-    client: Literal["stock", "lean"] = "stock"
+    client: ClientChoice = "lean"
     """`lean` makes the calls that carry messages with LeanClient, which costs less CPU."""
 
     @property
@@ -161,7 +162,7 @@ def error_code(error: BaseException) -> str:
 
 @asynccontextmanager
 async def _bounded(
-    made: AbstractAsyncContextManager[C], call_seconds: float, *, through: Literal["stock", "lean"] = "stock"
+    made: AbstractAsyncContextManager[C], call_seconds: float, *, through: ClientChoice = "stock"
 ) -> AsyncIterator[C]:
     """The client with a deadline for each call as a whole. The SDK's timeouts apply to each read separately, and not to
     the wait for a connection, name resolution and credentials.

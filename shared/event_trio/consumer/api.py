@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from ..broker.aws import Aws, ensure_usable
 from ..broker.aws_session import region_and_endpoint
+from ..broker.client_choice import client_choice
 from ..database.faults import ENGINE_FAULTS
 from ..error_text import describe
 from ..inbox.version_check import ensure_current
@@ -50,7 +51,8 @@ async def consume(
 ) -> None:
     """Consume an SQS FIFO queue until SIGTERM or SIGINT, then finish what was begun and return.
 
-    Only the first three parameters are needed. Region, credentials and endpoint come from the standard AWS variables.
+    Only the first three parameters are needed. Region, credentials and endpoint come from the standard AWS variables,
+    and AWS_CLIENT chooses the client (`lean` or `stock`).
 
     - `queue`: its name or URL.
     - `router`: the handlers.
@@ -79,7 +81,7 @@ async def consume(
     chosen, unknown = checked_options(options), checked_unknown_types(unknown_types)
     ensure_type("router", router, Router, "pass the event_trio.consumer.Router with your handlers")
     ensure_type("database", database, (str, AsyncEngine), "pass a postgresql:// URL or an AsyncEngine")
-    aws = Aws(*region_and_endpoint(queue))
+    aws = Aws(*region_and_endpoint(queue), client_choice())
     await ensure_usable(aws)
     source = Source(queue, dead_letter_queue, undelivered_queue, topic)
     said = signals or Signals()

@@ -118,7 +118,7 @@ async def consuming(
 ) -> AsyncIterator[Consuming]:
     """Build the consumer of a service of this project and connect it to the broker."""
     source = Source.of(subscription, BrokerNames(settings.topology_prefix))
-    aws = Aws(settings.aws_region, settings.aws_endpoint_url)
+    aws = Aws(settings.aws_region, settings.aws_endpoint_url, settings.aws_client)
     async with connected(
         subscription, source, router, settings.options, aws, sessions, registry, signals, after_commit=after_commit
     ) as made:
