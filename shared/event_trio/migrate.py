@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import structlog
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from .database.migration import upgrade
 from .database.roles import set_passwords
 from .observability import logging
 from .settings import EnvironmentSettings, load, whole_database_url
@@ -52,6 +51,9 @@ async def migrate(url: str, package: str, passwords: Mapping[str, str] | None = 
 
     `url` is that of the database's owner.
     """
+    # A service imports this module for the name of its migrations, and needs no Alembic.
+    from .database.migration import upgrade
+
     await upgrade(url, package)
     await set_passwords(url, passwords or {})
 

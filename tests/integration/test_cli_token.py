@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from event_trio.http.tokens import KeySet, Role, TokenRejected, TokenVerifier, key_set_from
+from event_trio.http.key_set import KeySet, key_set_from
+from event_trio.http.token_verifier import TokenVerifier
+from event_trio.http.tokens import Role, TokenRejected
 from tests.support.command import event_trio
 from tests.support.databases import TestDatabase
 from tests.support.order_service import order_service, place

@@ -7,7 +7,8 @@ import jwt
 import pytest
 
 from event_trio.http import key_set
-from event_trio.http.key_set import KeySet, KeysUnavailable, UnknownKey
+from event_trio.http.key_set import KeySet, UnknownKey
+from event_trio.http.tokens import KeysUnavailable
 from tests.support.tokens import Issuer
 from tests.support.waiting import eventually
 

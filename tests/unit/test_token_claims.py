@@ -14,8 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.http.application import create_app
 from event_trio.http.authorization import RateLimitedAuthenticator, RequireRole, TokenAuthenticator
+from event_trio.http.key_set import KeySet
 from event_trio.http.rate_limit import RateLimit
-from event_trio.http.tokens import KeySet, Principal, Role, TokenRejected, TokenVerifier
+from event_trio.http.token_verifier import TokenVerifier
+from event_trio.http.tokens import Principal, Role, TokenRejected
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 from tests.support.web import client
 

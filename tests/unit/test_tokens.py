@@ -10,7 +10,9 @@ from threading import Thread
 import jwt
 import pytest
 
-from event_trio.http.tokens import KeySet, KeysUnavailable, Principal, Role, TokenRejected, TokenVerifier, key_set_from
+from event_trio.http.key_set import KeySet, key_set_from
+from event_trio.http.token_verifier import TokenVerifier
+from event_trio.http.tokens import KeysUnavailable, Principal, Role, TokenRejected
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from event_trio.database.faults import DATABASE_FAULTS
 from event_trio.http.database import database_problems
 from event_trio.http.idempotency import idempotency_problems
 from event_trio.http.problems import NOT_FOUND, HttpProblem, ProblemKind, ProblemTranslation
@@ -18,7 +19,7 @@ def translation() -> ProblemTranslation:
         NotInOutbox: lambda error: HttpProblem(NOT_FOUND, str(error)),
         OperationRefused: _refused,
         **idempotency_problems(),
-        **database_problems(NOT_MIGRATED),
+        **database_problems(NOT_MIGRATED, faults=DATABASE_FAULTS),
     }
 
 

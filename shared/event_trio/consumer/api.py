@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from ..broker.aws import Aws, ensure_usable
 from ..broker.aws_session import region_and_endpoint
 from ..broker.client_choice import client_choice
-from ..database.faults import ENGINE_FAULTS
+from ..database.faults import engine_faults
 from ..error_text import describe
 from ..inbox.version_check import ensure_current
 from ..lifecycle import Supervisor
@@ -132,7 +132,7 @@ async def _ensure_current_tables(engine: AsyncEngine) -> None:
     try:
         async with asyncio.timeout(CHECK_SECONDS), engine.connect() as connection:
             await ensure_current(connection)
-    except ENGINE_FAULTS as error:
+    except engine_faults() as error:
         log.warning("the version of the inbox is not known", action="consumer.version_unknown", error=describe(error))
 
 

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .faults import DATABASE_FAULTS as DATABASE_FAULTS
 from .faults import connection_ended
 from .url import parse
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
@@ -41,6 +41,9 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
     It prepares statements, so a pooler between it and Postgres must be in session mode. Connections are tested when
     they are taken from the pool, so that a restart of the database fails no request.
     """
+    # A relay works without an engine, and SQLAlchemy is a third of what it would import.
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     return create_async_engine(
         "postgresql+asyncpg://",
         # Whatever the database's default is: under REPEATABLE READ concurrent inserts into the inbox would fail.
@@ -66,6 +69,8 @@ def limit_waits(engine: AsyncEngine) -> AsyncEngine:
     The same limits as `create_login_role` gives a role, for a role that was made elsewhere. They are set by a statement
     and not at the start of the session, where PgBouncer refuses parameters that it does not know.
     """
+
+    from sqlalchemy import event
 
     @event.listens_for(engine.sync_engine, "connect")
     def limit(connection: Any, _: object) -> None:

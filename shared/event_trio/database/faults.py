@@ -11,17 +11,12 @@ from enum import StrEnum
 from types import FrameType
 
 import asyncpg
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 # asyncpg's own errors: the server's error responses, misuse of the interface, and protocol errors.
 _ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 # What a call through asyncpg can raise; for an `except` around nothing but such calls.
 DATABASE_FAULTS: tuple[type[Exception], ...] = (*_ASYNCPG, OSError, TimeoutError)
-# The same for calls through an SQLAlchemy engine.
-ENGINE_FAULTS: tuple[type[Exception], ...] = (DBAPIError, PoolExhausted, *DATABASE_FAULTS)
 
 
 class Fault(StrEnum):
@@ -66,7 +61,6 @@ LOCK_NOT_AVAILABLE = "55P03"
 READ_ONLY = "25006"
 INSUFFICIENT_PRIVILEGE = "42501"
 
-_MISTAKES = (DataError, IntegrityError, ProgrammingError)
 _DRIVERS = ("asyncpg", "sqlalchemy")
 _CONNECTING = "asyncpg.connect_utils"
 _ENDED = ("cannot switch to", "not connected")
@@ -74,16 +68,9 @@ _ENDED = ("cannot switch to", "not connected")
 
 def fault_of(error: BaseException) -> Fault | None:
     """The fault, or None if neither the database nor its driver raised the error."""
-    if isinstance(error, PoolExhausted):
-        return Fault.TRANSIENT
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return Fault.UNAVAILABLE
-        if error.orig is None or (sqlstate(error) is None and isinstance(error, _MISTAKES)):
-            return Fault.STATEMENT
-        return _of_driver(error.orig)
-    # SQLAlchemy's adapter raises its own errors unwrapped where a pool connects without an engine.
-    if isinstance(error, (*_ASYNCPG, AsyncAdapt_asyncpg_dbapi.Error)):
+    if _is_of_engine(error):
+        return _of_engine(error)
+    if isinstance(error, _ASYNCPG):
         return _of_driver(error)
     # The driver passes network errors through. A missing file in a handler is an OSError as well.
     if isinstance(error, OSError):
@@ -136,6 +123,37 @@ def raised_by_driver(error: BaseException) -> bool:
         if package not in sys.stdlib_module_names:
             return False
     return not frames
+
+
+def engine_faults() -> tuple[type[Exception], ...]:
+    """What a call through an SQLAlchemy engine can raise. It imports SQLAlchemy, which a relay does not need."""
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+    return (DBAPIError, PoolExhausted, *DATABASE_FAULTS)
+
+
+def _is_of_engine(error: BaseException) -> bool:
+    return any(kind.__module__.startswith("sqlalchemy.") for kind in type(error).__mro__)
+
+
+def _of_engine(error: BaseException) -> Fault | None:
+    # SQLAlchemy has been imported, or there would be no such error.
+    from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+    from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+    if isinstance(error, PoolExhausted):
+        return Fault.TRANSIENT
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return Fault.UNAVAILABLE
+        mistake = isinstance(error, DataError | IntegrityError | ProgrammingError)
+        if error.orig is None or (sqlstate(error) is None and mistake):
+            return Fault.STATEMENT
+        return _of_driver(error.orig)
+    # The adapter raises its own errors unwrapped where a pool connects without an engine.
+    return _of_driver(error) if isinstance(error, AsyncAdapt_asyncpg_dbapi.Error) else None
 
 
 def _of_driver(error: BaseException) -> Fault:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from .connections import create_engine
+from .migration_files import versions
 
 # Any constant will do: advisory locks are per database, and each database has one chain of migrations.
 LOCK = 0x6D696772
@@ -32,11 +31,6 @@ async def upgrade(url: str, package: str) -> None:
         await engine.dispose()
 
 
-def newest(package: str) -> str | None:
-    """The newest migration of `package`. It reads every file: call it once."""
-    return ScriptDirectory.from_config(_config(package)).get_current_head()
-
-
 def run_environment() -> None:
     """Run the migrations on the connection that `upgrade` opened; called by `migrations_environment/env.py`."""
     context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
@@ -44,13 +38,9 @@ def run_environment() -> None:
 
 
 def _config(package: str) -> Config:
-    module = importlib.import_module(package)
-    if module.__file__ is None:
-        raise ImportError(f"{package} has no folder; it needs an __init__.py")
-    versions = Path(module.__file__).parent / "versions"
     config = Config()
     config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
-    config.set_main_option("version_locations", str(versions).replace("%", "%%"))
+    config.set_main_option("version_locations", str(versions(package)).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 

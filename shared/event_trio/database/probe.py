@@ -6,14 +6,14 @@ import asyncio
 import csv
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 
 from .faults import Fault, fault_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 PROBE_SECONDS = 2.5
 
@@ -64,6 +64,9 @@ class DatabaseProbe:
         self._engine = engine
         self._kept: Any = None
         self._probing: asyncio.Task[DatabaseState] | None = None
+        # A relay asks without an engine, and needs no SQLAlchemy.
+        from sqlalchemy import event
+
         event.listen(engine.sync_engine, "engine_disposed", lambda _: self._drop())
 
     async def state(self) -> DatabaseState:
@@ -94,6 +97,8 @@ class DatabaseProbe:
         return DatabaseState(read_only == "t", migration or None)
 
     async def _connection(self) -> Any:
+        from sqlalchemy.util import greenlet_spawn
+
         if self._kept is None or self._kept.driver_connection.is_closed():
             self._drop()
             # A pool of the same kind connects in the same way as the engine.

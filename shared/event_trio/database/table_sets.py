@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
-from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncpg
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
     AsyncpgConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 
@@ -77,6 +76,9 @@ class TableSet:
 
         Raises ConfigurationError when the tables were made by a newer release of the library.
         """
+        # A relay imports this module for the names of its tables, and needs no SQLAlchemy.
+        from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
         steps = self.steps(grants, version=version)
         if isinstance(connection, AsyncSession):
             connection = await connection.connection()
@@ -130,6 +132,8 @@ def quoted(role: str) -> str:
 
 def run(connection: Connection, steps: Steps) -> int:
     """Run the statements on a synchronous SQLAlchemy connection, such as Alembic's `op.get_bind()`."""
+    from sqlalchemy import text
+
     answer: object = None
     while True:
         try:

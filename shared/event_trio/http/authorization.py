@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 import structlog
 from fastapi import Depends, Request
@@ -10,10 +10,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ..errors import ConfigurationError
 from ..settings import ServiceSettings
-from .key_source import ensure_key_set
 from .problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, HttpProblem
 from .rate_limit import TOO_MANY, RateLimit, TooManyRequests
-from .tokens import KeySet, KeysUnavailable, Principal, Role, TokenRejected, TokenVerifier, key_set_from
+from .tokens import KeysUnavailable, Principal, Role, TokenRejected
+
+if TYPE_CHECKING:
+    from .token_verifier import TokenVerifier
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +88,11 @@ def _authenticator(settings: ServiceSettings) -> Authenticator:
                 "AUTH_JWKS is set, so AUTH_ISSUER and AUTH_AUDIENCE must be set too: "
                 "otherwise tokens of other issuers or for other audiences would be accepted"
             )
+        # Without tokens nobody waits for the import of the cryptography.
+        from .key_set import KeySet, key_set_from
+        from .key_source import ensure_key_set
+        from .token_verifier import TokenVerifier
+
         ensure_key_set(settings.auth_jwks)
         keys = KeySet(key_set_from(settings.auth_jwks))
         return TokenAuthenticator(TokenVerifier(keys, issuer=settings.auth_issuer, audience=settings.auth_audience))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..database.faults import ENGINE_FAULTS, Fault, fault_of, privilege_missing, read_only
-from ..database.probe import DatabaseProbe, DatabaseState
+from ..database.faults import Fault, engine_faults, fault_of, privilege_missing, read_only
+from ..database.migration_files import newest
 from ..error_text import describe
 from .health import HealthCheck
 from .problems import UNAVAILABLE, HttpProblem, ProblemTranslation
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from ..database.probe import DatabaseState
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +36,8 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthChec
 
     Both use one query on a separate connection: an exhausted pool does not make a service unready.
     """
-    # Alembic is not installed with a relay, which has no migrations.
-    from ..database.migration import newest
+    # A relay has no engine, and needs no SQLAlchemy.
+    from ..database.probe import DatabaseProbe
 
     probe, wanted = DatabaseProbe(engine), newest(migrations)
 
@@ -65,8 +70,13 @@ def database_checks(engine: AsyncEngine, migrations: str) -> Sequence[HealthChec
     return (HealthCheck("database", database), HealthCheck("migrations", migrated))
 
 
-def database_problems(not_migrated: str = NOT_MIGRATED) -> ProblemTranslation:
-    """Database errors as problems: 503 while the database is unavailable, and 500 for a faulty statement."""
+def database_problems(
+    not_migrated: str = NOT_MIGRATED, *, faults: Iterable[type[Exception]] | None = None
+) -> ProblemTranslation:
+    """Database errors as problems: 503 while the database is unavailable, and 500 for a faulty statement.
+
+    `faults` are the classes of these errors; by default those of an SQLAlchemy engine and of asyncpg.
+    """
 
     def problem(error: Exception) -> HttpProblem | None:
         match fault_of(error):
@@ -80,7 +90,7 @@ def database_problems(not_migrated: str = NOT_MIGRATED) -> ProblemTranslation:
                 # A network error without a driver frame, such as one raised while a connection is taken from the pool.
                 return _unavailable(UNCERTAIN) if isinstance(error, ConnectionError | TimeoutError) else None
 
-    return dict.fromkeys(ENGINE_FAULTS, problem)
+    return dict.fromkeys(engine_faults() if faults is None else faults, problem)
 
 
 def _unavailable(detail: str) -> HttpProblem:

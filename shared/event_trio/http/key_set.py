@@ -16,6 +16,7 @@ from ..errors import EventTrioError
 from ..http_client.bounded_response import send
 from ..http_client.client import async_client
 from ..urls import is_url
+from .tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +33,6 @@ MOST_WAITERS = 50
 
 class UnknownKey(EventTrioError):
     """The key set has no key with that id."""
-
-
-class KeysUnavailable(EventTrioError):
-    """The key set cannot be read, so that no token can be verified."""
 
 
 ReadKeySet = Callable[[], Awaitable[str]]

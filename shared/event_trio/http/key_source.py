@@ -9,7 +9,7 @@ import jwt
 from ..errors import ConfigurationError
 from ..http_client.client import network_route
 from ..urls import is_url, resource_url
-from .tokens import parse_key_set
+from .key_set import parse_key_set
 
 
 def ensure_key_set(source: str) -> None:

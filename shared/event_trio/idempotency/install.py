@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-
 from ..database.table_sets import Grants, TableSet, Version, quoted
 from .schema import TABLE, statements
 from .schema import grants as grants_of
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
     from ..database.table_sets import AsyncpgConnection
 
 TABLES = TableSet("idempotency", (Version.with_relation(statements(TABLE), TABLE),))

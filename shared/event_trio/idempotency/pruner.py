@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from ..database.faults import ENGINE_FAULTS
+from ..database.faults import fault_of
 from ..lifecycle import pause
 from ..signals import Signals
 from .response_store import ResponseStore
@@ -34,7 +34,9 @@ class KeyPruner:
         while not stopping.is_set():
             try:
                 pruned = await self.prune()
-            except ENGINE_FAULTS as error:
+            except Exception as error:
+                if fault_of(error) is None:
+                    raise
                 log.warning("cannot delete expired keys", action="key_pruner.failed", error=type(error).__name__)
                 pruned = 0
             await pause(stopping, BETWEEN_STEPS_SECONDS if pruned == STEP else BETWEEN_ROUNDS_SECONDS)

@@ -7,9 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from ..database.faults import lock_not_available
 from ..keyed_semaphore import KeyedSemaphore, KeyedSemaphoreTimeout
@@ -89,7 +87,7 @@ class ResponseStore:
         """
         try:
             await fetch(LOCK, f"{WAIT_SECONDS:g}s", f"{request.principal} {request.key}")
-        except (DBAPIError, asyncpg.PostgresError) as error:
+        except Exception as error:
             if lock_not_available(error):
                 raise KeyInUse from None
             raise

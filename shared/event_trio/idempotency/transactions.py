@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
-
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..database.connections import Pool, transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 Fetch: TypeAlias = Callable[..., Awaitable[Sequence[Any]]]
 """Runs a statement with its arguments (`$1`, ...) in the caller's transaction; returns the rows.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-
 from ..database.table_sets import Grants, TableSet, Version, quoted
 from . import schema
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
     from ..database.table_sets import AsyncpgConnection
 
 TABLES = TableSet(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ..contracts.payload import EventPayload
 from ..envelope import Envelope, sequence_text, uuid7
 from .limits import DEFAULT_BYTES, check
-from .table import outbox_event
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,11 @@ class OutboxWriter:
         # The attributes that subscriptions filter by; everything else is in the body.
         routing = {"type": payload.type, **(attributes or {})}
         check(body, group=subject, attributes=routing, most=self._most_bytes)
+        # A relay imports this package, and needs no SQLAlchemy.
+        from sqlalchemy import insert
+
+        from .table import outbox_event
+
         await session.execute(
             insert(outbox_event).values(
                 event_id=envelope.id,
