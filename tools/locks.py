@@ -14,9 +14,9 @@ LIBRARY = "shared/pyproject.toml"
 # What is installed where: the library's extras, and groups of the workspace's own pyproject.toml. The distributions of
 # this repository are in no lock; they are installed from their folders.
 EXTRAS = {
-    "service": ("outbox", "consumer", "http", "observability", "migrations"),
-    "notification": ("outbox", "consumer", "http", "observability", "migrations"),
-    "relay": ("outbox", "broker", "http", "observability"),
+    "service": ("outbox", "consumer", "http", "observability", "tracing", "migrations"),
+    "notification": ("outbox", "consumer", "http", "observability", "tracing", "migrations"),
+    "relay": ("outbox", "broker", "http", "observability", "tracing"),
     "topology": ("outbox", "broker", "settings"),
 }
 """The extras of the library that each image uses. A service without a lock of its own has that of `service`."""

@@ -15,6 +15,7 @@ from event_trio.consumer.event import Event
 from event_trio.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
 from event_trio.contracts.orders import OrderEvent, OrderPlaced
 from event_trio.envelope import uuid7
+from event_trio.observability import conventions, spans
 from event_trio.outbox.writer import OutboxWriter
 
 from .domain import (
@@ -71,7 +72,10 @@ class CustomerNotifier:
         async with self._sessions() as session:
             recipient = await self._recipient(event.payload, session)
         text = self._templates.render(event.payload, recipient.locale)
-        await self._sender.send(OutboundMessage(key=event.envelope.id, address=recipient.address, text=text))
+        message = OutboundMessage(key=event.envelope.id, address=recipient.address, text=text)
+        channel = self._sender.channel
+        with spans.client(f"{conventions.SEND} {channel}", {conventions.CHANNEL: channel}):
+            await self._sender.send(message)
         return SentNotification(recipient, text, self._clock.now())
 
     async def record(self, session: AsyncSession, event: Event[E], sent: SentNotification) -> None:

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from .errors import ConfigurationError
 from .http.server import serve
 from .lifecycle import Loop, Supervisor
-from .observability import logging
+from .observability import logging, spans
 from .settings import ServiceSettings, fail, load
 from .signals import Signals
 
@@ -45,9 +45,32 @@ def run(
     try:
         asyncio.run(check())
         app = build(settings)
+        _start_tracing(name, settings)
     except ConfigurationError as error:
         fail(str(error))
-    serve(app, settings)
+    try:
+        serve(app, settings)
+    finally:
+        _stop_tracing()
+
+
+def _start_tracing(name: str, settings: ServiceSettings) -> None:
+    """Trace if there is a receiver. Otherwise OpenTelemetry is not imported, which would cost time and memory."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return
+    try:
+        from .observability.opentelemetry_tracer import otlp_tracer
+    except ImportError as error:
+        raise ConfigurationError(f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error}") from None
+    continues = settings.trace_processing == "continue"
+    spans.install(otlp_tracer(name, settings.otel_exporter_otlp_endpoint, continues=continues))
+
+
+def _stop_tracing() -> None:
+    tracer = spans.tracer()
+    spans.install(None)
+    if tracer is not None:
+        tracer.close()
 
 
 class Lifecycle(Generic[P]):

@@ -17,7 +17,7 @@ from .database.url import with_password
 from .errors import ConfigurationError
 
 # Variables that libraries read themselves, and that they do not treat as unset when empty.
-READ_BY_LIBRARIES = ("AWS_", "PG", "SSL_CERT_")
+READ_BY_LIBRARIES = ("AWS_", "OTEL_", "PG", "SSL_CERT_")
 
 
 class EnvironmentSettings(BaseSettings):
@@ -78,6 +78,16 @@ class ServiceSettings(EnvironmentSettings):
         False,
         description="Whether a publisher logs the metrics of its outbox once a minute in the embedded metric format of "
         "CloudWatch (requires `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` use them.",
+    )
+    otel_exporter_otlp_endpoint: types.HttpUrl | None = Field(
+        None,
+        description="Where spans are sent, as OTLP over HTTP: the URL without `/v1/traces`; if unset, nothing is "
+        "traced. The SDK's own variables apply too, such as `OTEL_TRACES_SAMPLER` and `OTEL_SERVICE_NAME`.",
+    )
+    trace_processing: Literal["continue", "link"] = Field(
+        "continue",
+        description="Whether processing an event continues the trace in which it was recorded, or begins a trace that "
+        "links to it.",
     )
     drain_seconds: float = Field(
         10.0, ge=0.01, le=300, description="How long a stopping service may take to finish its work."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS
 from event_trio.error_text import operator_text
 from event_trio.errors import BrokerUnavailable
+from event_trio.observability.spans import tracer
 
 from .backlog import PendingEvent
 from .outcome import (
@@ -30,6 +32,7 @@ from .outcome import (
     classify_call,
     classify_entry,
 )
+from .tracing import SendSpans
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
@@ -92,7 +95,13 @@ class Publisher:
 
     async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
         """Call PublishBatch with at most ten events, within a deadline. Failures are returned as outcomes."""
-        answer = await self._publish(events)
+        if (tracing := tracer()) is None:
+            answer = await self._publish(events)
+        else:
+            sending = SendSpans(tracing, self._topic, events, time.time_ns())
+            with sending.quiet():
+                answer = await self._publish(events)
+            sending.answered(answer)
         if isinstance(answer, BrokerOutage):
             self.recheck_broker()
         return answer

@@ -183,7 +183,14 @@ def _wire(
 ) -> Consuming:
     clock = SystemClock()
     metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
-    telemetry = Telemetry(router, metrics, signals, clock, subject_name=subscription.subject_name)
+    telemetry = Telemetry(
+        router,
+        metrics,
+        signals,
+        clock,
+        subject_name=subscription.subject_name,
+        queue=source.queue.rpartition("/")[2],
+    )
     hours = options.inbox_retention_days * 24
     pipeline = Pipeline(
         subscription.consumer,

@@ -17,6 +17,7 @@ from ..envelope import Envelope
 from ..errors import EventTrioError
 from ..failure_attribution import Attribution
 from ..http_client.bounded_response import ResponseTooLarge, send
+from ..observability import conventions, spans
 from .errors import DependencyUnavailable, Reject
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,7 @@ class PayloadReader:
             raise self._outage(f"payloads cannot be read: {self._breaker.reason}")
         try:
             async with asyncio.timeout(within):
-                answer = await self._ask(request)
+                answer = await self._traced(request)
         except (httpx.DecodingError, httpx.TooManyRedirects) as error:
             raise self._refused(envelope, f"the publisher's answer cannot be read: {type(error).__name__}") from None
         except (httpx.HTTPError, TimeoutError, OSError) as error:
@@ -141,6 +142,22 @@ class PayloadReader:
     def _outage(self, reason: str) -> DependencyUnavailable:
         """The error with the time until the breaker admits the next probe."""
         return DependencyUnavailable(self._breaker.wait_seconds(), reason)
+
+    async def _traced(self, request: httpx.Request) -> httpx.Response:
+        """The response; the call is a span, and the publisher's spans are its children."""
+        attributes: dict[str, str | int | bool] = {
+            conventions.METHOD: request.method,
+            conventions.SERVER: request.url.host,
+            conventions.PORT: request.url.port or (443 if request.url.scheme == "https" else 80),
+        }
+        with spans.client(request.method, attributes) as span:
+            if span.traceparent:
+                request.headers["traceparent"] = span.traceparent
+            answer = await self._ask(request)
+            span.set({conventions.STATUS: answer.status_code})
+            if answer.is_error:
+                span.fail(str(answer.status_code))
+            return answer
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
         for attempt in range(1, self._options.attempts + 1):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import structlog
 
 from ..clock import Clock
 from ..error_text import describe, raised_at
 from ..inbox.delivery import Delivery
+from ..observability.conventions import OUTCOME
+from ..observability.spans import Tracer, current, exemplar, tracer
+from ..observability.tracing import Traceparent
 from ..signals import Signals
 from .metrics import ConsumerMetrics
 from .outcome import (
@@ -17,12 +21,15 @@ from .outcome import (
     Deferred,
     Duplicate,
     FailurePublished,
+    Handled,
     Ignored,
     Outcome,
     RetryScheduled,
+    Skipped,
     Unavailable,
 )
 from .router import Router
+from .tracing import processing
 
 log = structlog.get_logger(__name__)
 
@@ -31,16 +38,38 @@ class Telemetry:
     """Reports every outcome. `subject_name` is the log field of the event's subject."""
 
     def __init__(
-        self, router: Router, metrics: ConsumerMetrics, signals: Signals, clock: Clock, *, subject_name: str = "subject"
+        self,
+        router: Router,
+        metrics: ConsumerMetrics,
+        signals: Signals,
+        clock: Clock,
+        *,
+        subject_name: str = "subject",
+        queue: str = "",
     ) -> None:
+        """`queue` is the name of the queue, for the spans."""
         self._router = router
         self._metrics = metrics
         self._signals = signals
         self._clock = clock
         self._subject_name = subject_name
+        self._queue = queue
 
     def about(self, delivery: Delivery) -> AbstractContextManager[object]:
-        """Every log line in the context has the fields of the event."""
+        """In the context, every log line has the fields of the event, and the attempt has a span."""
+        if (tracing := tracer()) is None:
+            return self._fields(delivery, _recorded_in(delivery))
+        return self._traced(tracing, delivery)
+
+    @contextmanager
+    def _traced(self, tracing: Tracer, delivery: Delivery) -> Iterator[None]:
+        with (
+            processing(tracing, delivery, queue=self._queue or delivery.consumer) as span,
+            self._fields(delivery, span.traceparent),
+        ):
+            yield
+
+    def _fields(self, delivery: Delivery, traceparent: str | None) -> AbstractContextManager[object]:
         event = delivery.event
         fields: dict[str, object] = {"event_id": event.id, "message_id": delivery.message_id}
         if event.type is not None:
@@ -50,6 +79,8 @@ class Telemetry:
                 "sequence": event.sequence,
                 "correlation_id": event.correlation_id,
             }
+        if (trace := Traceparent.parse(traceparent)) is not None:
+            fields["trace_id"] = trace.trace_id
         return structlog.contextvars.bound_contextvars(**fields)
 
     def finished(self, delivery: Delivery, outcome: Completed, seconds: float) -> None:
@@ -61,13 +92,14 @@ class Telemetry:
             return
         latency = max(0.0, (self._clock.now() - time).total_seconds())
         if not isinstance(outcome, Duplicate | Deferred):
-            self._metrics.latency.labels(label).observe(latency)
+            self._metrics.latency.labels(label).observe(latency, exemplar(current().traceparent))
         self.completed(delivery, outcome, milliseconds=round(latency * 1000, 1))
 
     def completed(
         self, delivery: Delivery, outcome: Outcome, *, error: BaseException | None = None, **fields: object
     ) -> None:
         """The outcome is committed; `error` is its cause."""
+        _annotate(outcome, error)
         self._metrics.events.labels(self._label(delivery), outcome.name).inc()
         at = raised_at(error) if error is not None else None
         if isinstance(outcome, DeadLettered):
@@ -100,6 +132,7 @@ class Telemetry:
         error: BaseException | None = None,
     ) -> None:
         """The event runs again."""
+        _annotate(outcome, error)
         self._metrics.events.labels(self._label(delivery), outcome.name).inc()
         if isinstance(outcome, RetryScheduled):
             log.warning(
@@ -120,3 +153,17 @@ class Telemetry:
     def _label(self, delivery: Delivery) -> str:
         event_type = delivery.event.type
         return event_type if event_type is not None and event_type in self._router.types else "unknown"
+
+
+def _recorded_in(delivery: Delivery) -> str | None:
+    envelope = delivery.event.envelope
+    return envelope.traceparent if envelope is not None else None
+
+
+def _annotate(outcome: Outcome, error: BaseException | None) -> None:
+    """Note the outcome on the span of the attempt; one that waits for its group has not failed."""
+    span = current()
+    span.set({OUTCOME: outcome.name})
+    is_blocked = isinstance(outcome, Deferred) and outcome.after is None
+    if not is_blocked and (error is not None or not isinstance(outcome, Handled | Duplicate | Skipped | Deferred)):
+        span.fail(type(error).__name__ if error is not None else outcome.name)

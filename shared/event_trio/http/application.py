@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 
@@ -17,6 +18,9 @@ from .body_limit import DEFAULT_BYTES, BodyLimitMiddleware
 from .conditions import ConditionMiddleware
 from .health import HealthCheck, health_routes
 from .request_context import RequestContextMiddleware
+
+# The spans are ours: those of FastAPI contain paths and queries, and its log records the texts of errors.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(
@@ -45,6 +49,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=openapi.operation_id,
+        telemetry=NO_TELEMETRY,
         middleware=[
             Middleware(RequestContextMiddleware),
             Middleware(AccessMiddleware, metrics=HttpMetrics(registry)),

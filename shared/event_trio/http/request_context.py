@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..observability import spans
 from ..observability.request_context import RequestContext, request_context
+from .tracing import is_traced, server_span
 
 CORRELATION_HEADER = "X-Correlation-ID"
 
@@ -24,7 +26,14 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        context = RequestContext.new(headers.get(CORRELATION_HEADER), headers.get("traceparent"))
+        correlation_id, traceparent = headers.get(CORRELATION_HEADER), headers.get("traceparent")
+        if (tracer := spans.tracer()) is not None and is_traced(scope):
+            with server_span(tracer, scope, traceparent) as span:
+                await self._run(RequestContext.new(correlation_id, span.traceparent), scope, receive, span.watch(send))
+            return
+        await self._run(RequestContext.new(correlation_id, traceparent), scope, receive, send)
+
+    async def _run(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -10,7 +10,9 @@ import structlog
 
 from ..contracts.payload import EventPayload
 from ..envelope import Envelope, sequence_text, uuid7
+from ..observability.spans import tracer
 from .limits import DEFAULT_BYTES, check
+from .tracing import created
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -68,8 +70,11 @@ class OutboxWriter:
         Raises EventRejected if the broker would not accept the event; IntegrityError if the sequence is already used.
         """
         reference = self._references(payload.type, subject, sequence)
+        event_id = uuid7()
+        if (tracing := tracer()) is not None:
+            traceparent = created(tracing, traceparent, self._source, payload.type, event_id)
         envelope = Envelope(
-            id=uuid7(),
+            id=event_id,
             source=self._source,
             type=payload.type,
             subject=subject,

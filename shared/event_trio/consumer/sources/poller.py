@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from ...lifecycle import pause
 from ..database_breaker import DatabaseBreaker
 from ..errors import describe
 from ..metrics import ConsumerMetrics
+from ..tracing import received
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +123,7 @@ class Poller:
         if stopping.is_set():
             return 0
         self._asked += BATCH
+        began = time.monotonic()
         try:
             messages = await self._queue.receive(
                 wait_seconds=wait_seconds, visibility_seconds=self._polling.visibility_seconds
@@ -129,6 +132,7 @@ class Poller:
             self._asked -= BATCH
         self._succeeded()
         if messages:
+            received(self._queue.name, messages, time.monotonic() - began)
             self._deliver(messages)
         return len(messages)
 

@@ -1,0 +1,53 @@
+"""The spans of a consumer: of receiving a batch, which links to its events, and of each attempt to process one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..broker.queue import Message
+from ..inbox.delivery import Delivery
+from ..observability import conventions
+from ..observability.spans import Kind, Span, Tracer, active, sampled, traceparent_in, tracer
+
+
+def received(queue: str, messages: Sequence[Message], seconds: float) -> None:
+    """Make the span of a receive that took so long. One without messages, or without sampled ones, has none."""
+    if (tracing := tracer()) is None:
+        return
+    links = [context for message in messages if (context := traceparent_in(message.body)) is not None]
+    if not links:
+        return
+    attributes = {
+        **conventions.messaging(conventions.SQS, conventions.RECEIVE, queue),
+        conventions.BATCH_COUNT: len(messages),
+    }
+    began = time.time_ns() - int(seconds * 1e9)
+    name = f"{conventions.RECEIVE} {queue}"
+    tracing.begin(name, Kind.CLIENT, links=links, attributes=attributes, at=began).end()
+
+
+@contextmanager
+def processing(tracing: Tracer, delivery: Delivery, *, queue: str) -> Iterator[Span]:
+    """The span of one attempt: the current span, a child of the one in which the event was recorded or linked to it."""
+    event = delivery.event
+    recorded = event.envelope.traceparent if event.envelope is not None else None
+    attributes: dict[str, str | int | bool] = {
+        **conventions.messaging(conventions.SQS, conventions.PROCESS, queue),
+        conventions.CONSUMER: delivery.consumer,
+        conventions.MESSAGE_ID: delivery.message_id,
+        conventions.EVENT_ID: event.id,
+        conventions.ATTEMPT: delivery.failures + 1,
+        conventions.DEFERRED: delivery.is_recorded,
+    }
+    if event.type is not None:
+        attributes[conventions.EVENT_TYPE] = event.type
+    if event.correlation_id is not None:
+        attributes[conventions.CONVERSATION_ID] = event.correlation_id
+    # Of a trace that is not sampled nothing is recorded, whatever the setting.
+    links = [found] if not tracing.continues and (found := sampled(recorded)) is not None else []
+    parent = None if links else recorded
+    name = f"{conventions.PROCESS} {queue}"
+    with active(tracing, name, Kind.CONSUMER, parent=parent, links=links, attributes=attributes) as span:
+        yield span
