@@ -1,6 +1,6 @@
-"""The lean client uses the stock client's endpoints, credentials, certificates, proxies, hooks and retries."""
+"""The lean client uses the stock client's endpoints, credentials, hooks and retries."""
 
-import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,28 +15,47 @@ from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
+from botocore import UNSIGNED
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import NoCredentialsError, ParamValidationError, ProxyConnectionError, SSLError
+from botocore.exceptions import NoCredentialsError, ParamValidationError
 from botocore.loaders import Loader, create_loader
 
 from event_trio.broker.lean import lean
 from event_trio.broker.lean.connection import RawAnswer
-from tests.support.certificates import self_signed
 from tests.support.lean_clients import CALLS, both_clients, outcome
 from tests.support.scripted_http import Request, ScriptedServer, answering, http_answer, scripted_server
-from tools.embedded.ports import LOOPBACK, free_port
 
 PUBLISHED = http_answer(
     "200 OK",
     "<PublishBatchResponse><PublishBatchResult><Successful/><Failed/></PublishBatchResult>"
     "<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PublishBatchResponse>",
 )
+CONFIG = """
+[default]
+use_fips_endpoint = true
+services = ours
+[profile other]
+services = ours
+[services ours]
+sns =
+  endpoint_url = https://s.example/base
+sqs =
+  endpoint_url = https://q.example
+"""
+PROCESS = """
+import datetime, json, secrets
+soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
+key = "AKIA" + secrets.token_hex(8)
+print(json.dumps({"Version": 1, "AccessKeyId": key, "SecretAccessKey": key, "Expiration": soon.isoformat()}))
+"""
 METHOD, CALL = "publish_batch", CALLS["publish_batch"][1]
 
 
 @pytest.fixture
 def credentials_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials, and nothing else that the SDK would find."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/other").write_text(CONFIG)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -71,6 +90,11 @@ async def on_aws(service: str, region: str, **config: Any) -> AsyncIterator[tupl
         ("us-east-1", {"use_dualstack_endpoint": True}, {}),
         ("us-east-1", {"use_fips_endpoint": True, "use_dualstack_endpoint": True}, {}),
         ("us-east-1", {}, {"AWS_USE_FIPS_ENDPOINT": "true"}),
+        ("us-iso-east-1", {}, {}),
+        ("eu-west-3", {}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}),
+        ("us-east-2", {}, {"AWS_CONFIG_FILE": "~/.aws/other", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}),
+        ("us-east-2", {}, {"AWS_CONFIG_FILE": "~/.aws/other", "AWS_PROFILE": "other"}),
+        ("us-east-1", {}, {"AWS_ENDPOINT_URL": "https://e.example", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}),
         ("us-east-1", {}, {"AWS_ENDPOINT_URL": "https://elsewhere.example/base"}),
         ("us-east-1", {}, {"AWS_ENDPOINT_URL_SNS": "http://s.example:1", "AWS_ENDPOINT_URL_SQS": "http://q.example"}),
         ("us-east-1", {"user_agent_extra": "extra/1"}, {"AWS_SESSION_TOKEN": "token"}),
@@ -136,6 +160,35 @@ async def test_credentials_are_asked_for_at_every_call(server: ScriptedServer) -
     ] * 2
 
 
+async def test_credentials_of_a_process_are_renewed_when_they_expire(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of roles are, which expire as well."""
+    script = tmp_path / "credentials.py"
+    script.write_text(PROCESS)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    async with on_aws("sns", "us-east-1") as (stock, before_it):
+        for client in (before_it, before_it, stock, before_it):
+            await outcome(client, METHOD, CALL)
+    used = [request.headers["authorization"].split("Credential=")[1].split("/")[0] for request in server.requests]
+    assert len(used) == len(set(used)) == 4
+
+
+@pytest.mark.parametrize("options", [{"signature_version": UNSIGNED}, {"retries": {"mode": "adaptive"}}])
+async def test_configurations_that_are_left_to_the_stock_client(
+    options: dict[str, Any], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("event_trio.broker.lean.transport.Transport.send", None)
+    async with both_clients("sns", server.url, **options) as pair:
+        assert await outcome(pair[0], METHOD, CALL) == await outcome(pair[1], METHOD, CALL)
+    assert [request.body for request in server.requests] == [server.requests[0].body] * 2
+
+
 async def test_without_credentials(server: ScriptedServer) -> None:
     async with both_clients("sns", server.url) as (stock, before_it):
         stock._request_signer._credentials = None
@@ -151,51 +204,6 @@ async def test_a_refresh_that_fails(server: ScriptedServer) -> None:
     async with both_clients("sns", server.url) as (stock, before_it):
         stock._request_signer._credentials = Failing()
         assert await outcome(before_it, METHOD, CALL) == await outcome(stock, METHOD, CALL)
-
-
-@pytest.mark.parametrize("trust", ["the bundle", "anybody", "the public authorities"])
-async def test_certificates(trust: str, tmp_path: Path) -> None:
-    certificate = self_signed(tmp_path)
-    verify = {"the bundle": str(certificate.bundle), "anybody": False, "the public authorities": True}[trust]
-    async with (
-        scripted_server(answering(PUBLISHED), tls=certificate.server) as secure,
-        both_clients("sns", secure.url, verify=verify) as (stock, before_it),
-    ):
-        ours, theirs = await outcome(before_it, METHOD, CALL), await outcome(stock, METHOD, CALL)
-    if trust == "the public authorities":
-        assert ours[0] is theirs[0] is SSLError
-    else:
-        assert ours == theirs
-        assert "Successful" in ours
-
-
-async def test_tls_to_a_server_without_it() -> None:
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-
-    listener = await asyncio.start_server(answer, LOOPBACK, 0)
-    url = f"https://{LOOPBACK}:{listener.sockets[0].getsockname()[1]}"
-    async with listener, both_clients("sns", url, verify=True) as (stock, before_it):
-        assert (await outcome(before_it, METHOD, CALL))[0] is (await outcome(stock, METHOD, CALL))[0] is SSLError
-
-
-async def test_a_proxy_gets_the_request(server: ScriptedServer) -> None:
-    proxies = {"http": server.url}
-    async with both_clients("sns", "http://sns.example:4566", proxies=proxies) as (stock, before_it):
-        assert await outcome(before_it, METHOD, CALL) == await outcome(stock, METHOD, CALL)
-    ours, theirs = server.requests
-    assert ours.line == theirs.line == "POST http://sns.example:4566/ HTTP/1.1"
-    assert ours.headers.keys() == theirs.headers.keys()
-    assert ours.body == theirs.body
-
-
-async def test_a_proxy_that_is_not_there() -> None:
-    proxies = {"http": f"http://{LOOPBACK}:{free_port()}"}
-    async with both_clients("sns", "http://sns.example:4566", proxies=proxies) as (stock, before_it):
-        ours = await outcome(before_it, METHOD, CALL)
-        assert ours == await outcome(stock, METHOD, CALL)
-        assert ours[0] is ProxyConnectionError
 
 
 async def test_retries_are_the_stock_client_s(server: ScriptedServer) -> None:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.stub_broker.process import StubBrokerProcess, stub_broker
 from event_trio.broker.aws import Aws, sns, sqs
+from event_trio.broker.client_choice import ClientChoice
 from event_trio.broker.queue import Queue, RejectedMessage
 from event_trio.broker.subscription import filtered_types
 from tests.support.waiting import eventually
@@ -43,10 +44,11 @@ def entry(number: int, *, group: str = "g", type: str = "order.placed", body: st
     }
 
 
+@pytest.mark.parametrize("choice", ["lean", "stock"])
 async def test_what_is_published_is_received_in_order_by_the_queues_whose_filter_it_passes(
-    stub: StubBrokerProcess,
+    choice: ClientChoice, stub: StubBrokerProcess
 ) -> None:
-    aws = Aws(endpoint_url=stub.url)
+    aws = Aws(endpoint_url=stub.url, client=choice)
     async with sns(aws) as topics, sqs(aws) as queues:
         entries = [entry(1), entry(2, type="order.cancelled"), entry(3, type="order.shipped")]
         answer = await topics.publish_batch(TopicArn=ARN, PublishBatchRequestEntries=entries)
@@ -108,8 +110,11 @@ async def test_a_long_poll_ends_when_a_message_comes_and_no_answer_is_earlier_th
         assert (await queue.attributes())["ApproximateNumberOfMessagesNotVisible"] == "0"
 
 
-async def test_topics_and_queues_are_created_by_calls_and_unknown_ones_are_refused(stub: StubBrokerProcess) -> None:
-    aws = Aws(endpoint_url=stub.url)
+@pytest.mark.parametrize("choice", ["lean", "stock"])
+async def test_topics_and_queues_are_created_by_calls_and_unknown_ones_are_refused(
+    choice: ClientChoice, stub: StubBrokerProcess
+) -> None:
+    aws = Aws(endpoint_url=stub.url, client=choice)
     async with sns(aws) as topics, sqs(aws) as queues:
         with pytest.raises(ClientError) as missing:
             await queues.get_queue_url(QueueName="new.fifo")

@@ -21,16 +21,17 @@ class Certificate:
     server: ssl.SSLContext
 
 
-def self_signed(folder: Path) -> Certificate:
-    """A certificate for the loopback address, valid for a day."""
+def self_signed(folder: Path, *, host: str | None = None, expired: bool = False) -> Certificate:
+    """A certificate for the loopback address, or for another host, valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3 if expired else 0)
+    named = x509.DNSName(host) if host else x509.IPAddress(ipaddress.ip_address(LOOPBACK))
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([named]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

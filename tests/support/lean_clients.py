@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from aiobotocore.config import AioConfig
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import HTTPClientError, SSLError
 
 from event_trio.broker import aws_session
 from event_trio.broker.lean import lean
@@ -52,6 +52,6 @@ async def outcome(client: Any, method: str, parameters: dict[str, Any]) -> Any:
     try:
         return await getattr(client, method)(**parameters)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
-        # The text of this one quotes the HTTP library's exception; none of its subclasses does.
-        text = "" if type(error) is HTTPClientError else str(error)
+        # The texts of these quote the HTTP library's exception; those of other subclasses do not.
+        text = "" if type(error) in (HTTPClientError, SSLError) else str(error)
         return type(error), text, getattr(error, "response", None)

@@ -21,6 +21,7 @@ from botocore.parsers import ResponseParserError
 
 from . import aws_session
 from .client_choice import ClientChoice
+from .host_names import verify_host_names
 from .lean import lean
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ async def _bounded(
     async with made as client:
         # Every operation calls it, those of paginators as well; the SDK's type stubs do not declare it.
         bounded: Any = client
+        verify_host_names(bounded)
 
         async def call(operation: str, parameters: Mapping[str, Any]) -> Any:
             wait = parameters.get("WaitTimeSeconds", 0) if operation == "ReceiveMessage" else 0

@@ -45,6 +45,9 @@ SKEWED = frozenset(
 # AWS accepts five minutes. For a smaller difference, the error has another cause.
 LEAST_SKEW_SECONDS = 240.0
 
+# The stock client's HTTP library follows these to the address in the header Location.
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
 _given: ContextVar[RawAnswer | Exception | None] = ContextVar("_given", default=None)
 """The outcome that the stock client must take for that of its first request, in the call under way."""
 
@@ -105,7 +108,7 @@ class LeanClient:
             return await self._let_stock_answer(method, name, parameters, outcome)
 
     async def _attempt(self, name: str, body: bytes) -> dict[str, Any] | RawAnswer | Exception | None:
-        """The parsed answer of a success, any other answer, or the failure; None if no request was made."""
+        """The parsed answer of a success, any other answer, or the failure; None if the stock client must call."""
         from botocore.exceptions import HTTPClientError
 
         operation = await self._operation(name)
@@ -125,7 +128,7 @@ class LeanClient:
         except HTTPClientError as error:
             return error
         if answer.status != 200:
-            return answer
+            return None if answer.status in REDIRECTS and "location" in answer.headers else answer
         parsed = READERS[name](answer.body, answer.headers)
         if parsed is None:
             return answer

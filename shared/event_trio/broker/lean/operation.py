@@ -44,10 +44,13 @@ class Operation:
 async def prepare(client: Any, name: str) -> Operation:
     """Build the operation from a stock client.
 
-    Raises Unsupported for a signature other than Version 4, or an endpoint with a query string.
+    Raises Unsupported for a signature other than Version 4, an endpoint with a query string, and adaptive retries,
+    which delay requests.
     """
     from botocore.utils import normalize_url_path
 
+    if (client.meta.config.retries or {}).get("mode") == "adaptive":
+        raise Unsupported
     sample = SAMPLES[name]
     model = client._service_model.operation_model(name)
     context: dict[str, Any] = {

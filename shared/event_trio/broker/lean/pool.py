@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from ssl import SSLContext
 
@@ -104,15 +105,22 @@ class Pool:
             self._sweep = loop.call_later(self._idle[0].idle_since - oldest, self._close_expired, loop)
 
     async def _connect(self) -> HttpConnection:
+        # aiohttp connects with the same package. Not every event loop has Happy Eyeballs; uvloop has not.
+        from aiohappyeyeballs import start_connection
+
         loop = asyncio.get_running_loop()
         server, options = self._server, self._options
         async with asyncio.timeout(options.connect_seconds):
-            _, connection = await loop.create_connection(
-                lambda: HttpConnection(options.read_seconds),
-                server.host,
-                server.port,
-                ssl=server.tls,
-                happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS,
-                interleave=1,
-            )
+            addresses = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+            connected = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS)
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: HttpConnection(options.read_seconds),
+                    sock=connected,
+                    ssl=server.tls,
+                    server_hostname=server.host if server.tls else None,
+                )
+            except BaseException:
+                connected.close()
+                raise
         return connection
