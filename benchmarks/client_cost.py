@@ -15,7 +15,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from statistics import median
 from typing import Any, ClassVar
 
 import typer
@@ -109,10 +111,28 @@ def main(pairs: int = 20, calls: int = 200, serve: bool = False) -> None:
         f"{pairs} pairs of {calls} calls, {BATCH} messages of {len(MESSAGE)} bytes a call; Python "
         f"{platform.python_version()}, aiobotocore {version('aiobotocore')}, {os.cpu_count()} CPUs"
     )
-    asyncio.run(_measure(pairs, calls))
+    costs = asyncio.run(measured(pairs, calls, lambda line: typer.echo(line, err=True)))
+    for name, cost in costs.items():
+        typer.echo(
+            f"{name}: lean over stock {compare(cost.ratios)}; lean over lean {compare(cost.noise)}; medians stock "
+            f"{median(cost.stock_ms):.3f} ms, lean {median(cost.lean_ms):.3f} ms of CPU a call"
+        )
 
 
-async def _measure(pairs: int, calls: int) -> None:
+@dataclass
+class CallCost:
+    """CPU of one call, in milliseconds by client, and the ratios of neighbouring runs."""
+
+    ratios: list[float] = field(default_factory=list)
+    noise: list[float] = field(default_factory=list)
+    """The lean client over itself."""
+    stock_ms: list[float] = field(default_factory=list)
+    lean_ms: list[float] = field(default_factory=list)
+
+
+async def measured(pairs: int, calls: int, show: Callable[[str], None]) -> dict[str, CallCost]:
+    """The cost of each call; `show` gets a line after each pair."""
+    costs = {}
     async with _answering() as url:
         aws = Aws("us-east-1", url, "stock")
         async with (
@@ -123,30 +143,33 @@ async def _measure(pairs: int, calls: int) -> None:
         ):
             stock_of, lean_of = {"sns": topics, "sqs": queues}, {"sns": lean_topics, "sqs": lean_queues}
             for name, (service, method, parameters) in CALLS.items():
-                stock = _calling(getattr(stock_of[service], method), parameters)
+                theirs = _calling(getattr(stock_of[service], method), parameters)
                 ours = _calling(getattr(lean_of[service], method), parameters)
-                await _compare(name, stock, ours, pairs, calls)
+                costs[name] = await _compare(name, theirs, ours, pairs, calls, show)
+    return costs
 
 
 async def _compare(
-    name: str, stock: Callable[[], Awaitable[Any]], ours: Callable[[], Awaitable[Any]], pairs: int, calls: int
-) -> None:
+    name: str,
+    stock: Callable[[], Awaitable[Any]],
+    ours: Callable[[], Awaitable[Any]],
+    pairs: int,
+    calls: int,
+    show: Callable[[str], None],
+) -> CallCost:
     for call in (stock, ours):
         await _cpu_ms(call, 20)  # the first calls read models and open connections
-    ratios, noise, costs = [], [], []
+    found = CallCost()
     for pair in range(pairs):
         first = await _cpu_ms(ours, calls)
         theirs = await _cpu_ms(stock, calls)
         second = await _cpu_ms(ours, calls)
-        ratios += [first / theirs, second / theirs]
-        noise.append(second / first)
-        costs.append((theirs, second))
-        typer.echo(f"{name} {pair + 1}/{pairs}: stock {theirs:.3f} ms, lean {second:.3f} ms", err=True)
-    stock_ms, lean_ms = (sorted(column)[len(costs) // 2] for column in zip(*costs, strict=True))
-    typer.echo(
-        f"{name}: lean over stock {compare(ratios)}; lean over lean {compare(noise)}; medians stock {stock_ms:.3f} ms, "
-        f"lean {lean_ms:.3f} ms of CPU a call"
-    )
+        found.ratios += [first / theirs, second / theirs]
+        found.noise.append(second / first)
+        found.stock_ms.append(theirs)
+        found.lean_ms.append(second)
+        show(f"{name}: pair {pair + 1}/{pairs}: stock {theirs:.3f} ms, lean {second:.3f} ms")
+    return found
 
 
 async def _cpu_ms(call: Callable[[], Awaitable[Any]], calls: int) -> float:

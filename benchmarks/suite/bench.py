@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.stub_broker.process import StubBrokerProcess
 from benchmarks.suite.databases import migrated
-from benchmarks.suite.processes import Measured
+from benchmarks.suite.processes import ROOT, Measured
+from benchmarks.suite.reference import checked_out
 from benchmarks.suite.sizes import Sizes
 
 POLL_SECONDS = 0.1
@@ -25,12 +26,20 @@ class Bench:
     folder: Path
     sizes: Sizes
     _seeds: dict[str, str] = field(default_factory=dict)
+    _reference: Path | None = None
 
-    async def seed(self, service: str) -> str:
+    async def seed(self, service: str, *, source: Path = ROOT) -> str:
         """The migrated database of a service, to copy."""
-        if service not in self._seeds:
-            self._seeds[service] = await migrated(self.admin_url, service, self.folder)
-        return self._seeds[service]
+        name = f"seed_{service}" if source == ROOT else f"seed_{service}_reference"
+        if name not in self._seeds:
+            self._seeds[name] = await migrated(self.admin_url, service, self.folder, name=name, source=source)
+        return self._seeds[name]
+
+    async def reference(self) -> Path | None:
+        """The code of the reference revision; None when the clone does not contain it."""
+        if self._reference is None:
+            self._reference = await checked_out(self.folder)
+        return self._reference
 
 
 async def reported(

@@ -10,24 +10,24 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks.suite.events import SOURCE, MadeEvent, OrderMeasured
-from benchmarks.suite.processes import command
+from benchmarks.suite.processes import command, tree_cpu_seconds
 from tools.embedded.process import ChildProcess
 
 MIGRATION_SECONDS = 60.0
-# As on a server that loses nothing, and with vacuum running while it is measured.
-SERVER = {"fsync": "on", "full_page_writes": "on", "autovacuum_naptime": "1s"}
+# As on a server that loses nothing, with vacuum running while it is measured, and with the times of commits.
+SERVER = {"fsync": "on", "full_page_writes": "on", "autovacuum_naptime": "1s", "track_commit_timestamp": "on"}
 NUMBERS = itertools.count(1)
 COLUMNS = ("event_id", "source", "subject", "sequence", "envelope", "attributes")
 INSERT = f"INSERT INTO outbox_event ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608 - constants
 ATTRIBUTES = f'{{"type": "{OrderMeasured.type}"}}'
 
 
-async def migrated(admin_url: str, service: str, folder: Path) -> str:
-    """Create and migrate a database to copy; returns its name."""
-    name = f"seed_{service}"
+async def migrated(admin_url: str, service: str, folder: Path, *, name: str, source: Path) -> str:
+    """Create and migrate a database to copy, with the migrations of `source`; returns its name."""
     await execute(admin_url, f"CREATE DATABASE {name}")
     environment = {"MIGRATION_DATABASE_URL": with_database(admin_url, name)}
-    child = ChildProcess(command(f"{service}-migration", f"services.{service}.migrate", (), environment, folder))
+    module = f"services.{service}.migrate"
+    child = ChildProcess(command(f"{name}-migration", module, (), environment, folder, source=source))
     child.start()
     try:
         if await child.wait(MIGRATION_SECONDS) != 0:
@@ -71,11 +71,29 @@ async def execute(url: str, statement: str) -> None:
         await connection.close()
 
 
+async def fetch(url: str, query: str) -> list[asyncpg.Record]:
+    """The rows of a query."""
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
 async def fetch_value(url: str, query: str) -> float:
     """The first value of a query, as a number."""
     connection = await asyncpg.connect(url)
     try:
         return float(await connection.fetchval(query))
+    finally:
+        await connection.close()
+
+
+async def server_cpu_seconds(admin_url: str) -> float:
+    """Processor time of the server with all its processes so far; 0 where the system does not tell."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        return tree_cpu_seconds(connection.get_server_pid())
     finally:
         await connection.close()
 

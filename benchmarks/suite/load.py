@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from event_trio.envelope import uuid7
-
 ORDER = {
     "customer_id": "customer-1",
     "recipient": "ada@example.com",
@@ -50,10 +48,10 @@ class Customer:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def place(self, *, key: bool = False, intended_at: float | None = None) -> Placed:
-        """Place one order, with an Idempotency-Key if asked to."""
+    async def place(self, *, key: str | None = None, intended_at: float | None = None) -> Placed:
+        """Place one order, with an Idempotency-Key if one is given."""
         began = time.monotonic()
-        headers = {"Idempotency-Key": str(uuid7())} if key else {}
+        headers = {"Idempotency-Key": key} if key else {}
         async with self._session.post("/v1/orders", json=ORDER, headers=headers) as answer:
             body = await answer.json()
             if answer.status != 201:

@@ -1,73 +1,61 @@
-"""The order endpoint against the same endpoint without the outbox: processor time, rate, round trips."""
+"""The order endpoint against the reference revision, and against itself without the outbox: costs and round trips."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.suite import databases
 from benchmarks.suite.bench import Bench
 from benchmarks.suite.interleaving import Measures, interleaved
-from benchmarks.suite.load import customer
-from benchmarks.suite.processes import service
-from benchmarks.suite.results import Goal, LatencyFound, NumberFound, RatioFound, Section
-from benchmarks.suite.round_trips import counted_round_trips
+from benchmarks.suite.load import Customer, customer
+from benchmarks.suite.processes import ROOT, Measured, service
+from benchmarks.suite.reference import MISSING, REVISION
+from benchmarks.suite.results import LatencyFound, NumberFound, RatioFound, Section
+from benchmarks.suite.round_trips import CountedServer, counted_server
+from event_trio.envelope import uuid7
 
-ORDER, WITHOUT = "order service", "without outbox"
-MODULES = {ORDER: "services.order.main", WITHOUT: "benchmarks.bare.orders"}
+ORDER, REFERENCE, WITHOUT = "order service", "reference order service", "without outbox"
+MODULES = {ORDER: "services.order.main", REFERENCE: "services.order.main", WITHOUT: "benchmarks.bare.orders"}
 IN_FLIGHT = 8
-WARM_UP = 0.2
+WARM_UP = 0.5
 COUNTED = 20
 
 
+@dataclass(frozen=True)
+class RunningService:
+    """An order service that waits for requests, and a client of it."""
+
+    process: Measured
+    orders: Customer
+
+
 class OrderRuns:
-    """One run of each candidate, with a fresh database and a fresh process."""
+    """Runs of each candidate. The services keep running and have nothing to do meanwhile."""
 
-    def __init__(self, bench: Bench, folder: Path) -> None:
-        self._bench = bench
-        self._folder = folder
-        self.latencies: dict[str, list[float]] = {ORDER: [], WITHOUT: []}
+    def __init__(self, requests: int, running: dict[str, RunningService]) -> None:
+        self._requests = requests
+        self._running = running
+        self.latencies: dict[str, list[float]] = {name: [] for name in running}
 
-    async def order(self) -> Measures:
-        """The service as it is."""
-        return await self._run(ORDER)
+    async def warm_up(self) -> None:
+        """Let each place some orders."""
+        for running in self._running.values():
+            await running.orders.closed_loop(max(5, round(self._requests * WARM_UP)), IN_FLIGHT)
 
-    async def without(self) -> Measures:
-        """The same endpoint, recording no event."""
-        return await self._run(WITHOUT)
-
-    async def _run(self, name: str) -> Measures:
-        requests = self._bench.sizes.requests
-        async with (
-            databases.copied(self._bench.admin_url, await self._bench.seed("order")) as url,
-            service(MODULES[name], environment(url), self._folder) as measured,
-            customer(measured.url, connections=IN_FLIGHT) as orders,
-        ):
-            await orders.closed_loop(max(5, round(requests * WARM_UP)), IN_FLIGHT)
-            cpu = measured.cpu_seconds()
-            placed = await orders.closed_loop(requests, IN_FLIGHT)
-            cpu = measured.cpu_seconds() - cpu
+    async def run(self, name: str) -> Measures:
+        """So many orders in a closed loop."""
+        running = self._running[name]
+        cpu = running.process.cpu_seconds()
+        placed = await running.orders.closed_loop(self._requests, IN_FLIGHT)
+        cpu = running.process.cpu_seconds() - cpu
         self.latencies[name] += [(each.answered_at - each.intended_at) * 1000 for each in placed]
         seconds = max(each.answered_at for each in placed) - min(each.intended_at for each in placed)
-        return {"orders/s": requests / seconds, "CPU ms": cpu / requests * 1000}
-
-    async def round_trips(self) -> tuple[float, float]:
-        """Round trips to Postgres for an order, without and with an Idempotency-Key."""
-        async with (
-            databases.copied(self._bench.admin_url, await self._bench.seed("order")) as url,
-            counted_round_trips(urlsplit(url).port or 5432) as counted,
-            service(MODULES[ORDER], environment(counted.url(url)), self._folder) as measured,
-            customer(measured.url, connections=1) as orders,
-        ):
-            found = []
-            for key in (False, True):
-                await orders.place(key=key)
-                counted.round_trips.clear()
-                for _ in range(COUNTED):
-                    await orders.place(key=key)
-                # The API's connections have the most; the notifier's and the watch's are not the endpoint's.
-                found.append(max(counted.round_trips.values()) / COUNTED)
-        return found[0], found[1]
+        return {"orders/s": self._requests / seconds, "CPU ms": cpu / self._requests * 1000}
 
 
 def environment(url: str) -> dict[str, str]:
@@ -76,42 +64,87 @@ def environment(url: str) -> dict[str, str]:
 
 
 async def measure(bench: Bench) -> Section:
-    """The order endpoint over the same without the outbox."""
-    sizes, runs = bench.sizes, OrderRuns(bench, bench.folder)
-    candidates = {ORDER: runs.order, WITHOUT: runs.without}
-    series = await interleaved(
-        "orders", candidates, rounds=sizes.rounds, most_seconds=sizes.most_seconds, show="orders/s"
-    )
-    plain, with_key = await runs.round_trips()
-    section = Section("Order endpoint")
+    """The order endpoint over the reference revision's, and over the same without the outbox."""
+    sizes, section = bench.sizes, Section("Order endpoint")
+    reference = await bench.reference()
+    if reference is None:
+        section.notes.append(MISSING)
+    async with _services(bench, reference) as runs:
+        await runs.warm_up()
+        series = await interleaved(
+            "orders",
+            {name: partial(runs.run, name) for name in runs.latencies},
+            rounds=sizes.rounds,
+            most_seconds=sizes.most_seconds,
+            show="CPU ms",
+        )
+    plain, with_key, repeated = await _round_trips(bench)
     section.conditions += [
-        f"{sizes.requests} orders of two lines in a run, {IN_FLIGHT} at a time in a closed loop, after "
-        f"{WARM_UP:.0%} more that are not measured; the service writes its log to a file.",
-        "The comparison is the same service whose outbox writer builds each event and inserts nothing.",
+        f"{sizes.requests} orders of two lines in a run, {IN_FLIGHT} at a time in a closed loop, after a warm-up of "
+        f"{WARM_UP:.0%} of them; the services write their logs to files and keep running between the runs.",
+        "`without outbox` is the same service whose events are built and not inserted.",
+        f"The reference is the order service of revision {REVISION}.",
         f"Round trips are counted by a proxy over {COUNTED} orders, one at a time, on the API's connections.",
     ]
-    section.ratios += [
-        RatioFound(
-            "order CPU / without outbox",
-            series.ratio((ORDER, "CPU ms"), (WITHOUT, "CPU ms")),
-            series.null(ORDER, "CPU ms"),
-            Goal(1.1),
-        ),
-        RatioFound(
-            "order rate / without outbox",
-            series.ratio((ORDER, "orders/s"), (WITHOUT, "orders/s")),
-            series.null(ORDER, "orders/s"),
-        ),
+    over = [
+        ("order CPU / without outbox", "CPU ms", WITHOUT, "post-bare"),
+        ("order rate / without outbox", "orders/s", WITHOUT, ""),
     ]
+    if reference:
+        over += [
+            ("order CPU / reference", "CPU ms", REFERENCE, "post-reference"),
+            ("order rate / reference", "orders/s", REFERENCE, ""),
+        ]
+    for name, measure_name, other, goal in over:
+        ratio = series.ratio((ORDER, measure_name), (other, measure_name))
+        section.ratios.append(RatioFound(name, ratio, series.null(ORDER, measure_name), goal))
     section.numbers += [
-        NumberFound("order CPU", "ms/order", series.values(ORDER, "CPU ms")),
-        NumberFound("order CPU without outbox", "ms/order", series.values(WITHOUT, "CPU ms")),
+        *(NumberFound(f"{name} CPU", "ms/order", series.values(name, "CPU ms")) for name in runs.latencies),
         NumberFound("orders", "1/s", series.values(ORDER, "orders/s")),
-        NumberFound("round trips", "1/order", [plain], Goal(1)),
-        NumberFound("round trips with a key", "1/order", [with_key], Goal(1)),
+        NumberFound("round trips", "1/order", [plain], "post"),
+        NumberFound("round trips with a key", "1/order", [with_key], "post-key"),
+        NumberFound("round trips with a repeated key", "1/order", [repeated], "post-repeated"),
     ]
     section.latencies += [
-        LatencyFound(f"POST, {IN_FLIGHT} at a time", runs.latencies[ORDER], plot="orders"),
-        LatencyFound(f"POST, {IN_FLIGHT} at a time, without outbox", runs.latencies[WITHOUT], plot="orders"),
+        LatencyFound(f"POST, {IN_FLIGHT} at a time, {name}", found, plot="orders")
+        for name, found in runs.latencies.items()
     ]
     return section
+
+
+@asynccontextmanager
+async def _services(bench: Bench, reference: Path | None) -> AsyncIterator[OrderRuns]:
+    async with AsyncExitStack() as stack:
+        running = {}
+        for name, source in ((ORDER, ROOT), (WITHOUT, ROOT), (REFERENCE, reference)):
+            if source is not None:
+                seed = await bench.seed("order", source=source)
+                url = await stack.enter_async_context(databases.copied(bench.admin_url, seed))
+                started = service(MODULES[name], environment(url), bench.folder, name=name, source=source)
+                process = await stack.enter_async_context(started)
+                orders = await stack.enter_async_context(customer(process.url, connections=IN_FLIGHT))
+                running[name] = RunningService(process, orders)
+        yield OrderRuns(bench.sizes.requests, running)
+
+
+async def _round_trips(bench: Bench) -> tuple[float, float, float]:
+    """Round trips of an order: without an Idempotency-Key, with one, and with one that was used before."""
+    async with (
+        databases.copied(bench.admin_url, await bench.seed("order")) as url,
+        counted_server(urlsplit(url).port or 5432) as counted,
+        service(MODULES[ORDER], environment(counted.url(url)), bench.folder) as measured,
+        customer(measured.url, connections=1) as orders,
+    ):
+        keys = [str(uuid7()) for _ in range(COUNTED + 1)]
+        plain = await _counted(orders, counted, [None] * (COUNTED + 1))
+        return plain, await _counted(orders, counted, keys), await _counted(orders, counted, keys)
+
+
+async def _counted(orders: Customer, counted: CountedServer, keys: Sequence[str | None]) -> float:
+    """Round trips of an order, after the first one."""
+    await orders.place(key=keys[0])
+    counted.clear()
+    for key in keys[1:]:
+        await orders.place(key=key)
+    # The API's connections have the most; the notifier's and the monitor's are not the endpoint's.
+    return max(counted.round_trips.values()) / (len(keys) - 1)

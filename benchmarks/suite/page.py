@@ -2,73 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 from benchmarks.ratios import Ratio
-from benchmarks.suite.results import Goal, LatencyFound, NumberFound, RatioFound, Section
-from benchmarks.suite.svg import latency_plot, ratio_plot
+from benchmarks.suite.goals import GOALS
+from benchmarks.suite.plots import histogram_plot, ratio_plot, share_plot
+from benchmarks.suite.results import LatencyFound, NumberFound, RatioFound, Section
+from benchmarks.suite.stored import StoredPart
 
 PAGE = "results.md"
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("most", 1.0))
-RATIOS = "ratios.svg"
+PLOTS = ("ratios-", "latencies-", "histogram-")
 
 
-def write(folder: Path, sections: Sequence[Section], conditions: Sequence[str], command: str) -> list[Path]:
-    """Write the page and its plots; returns what was written. Plots of an earlier run are removed."""
+def write(folder: Path, parts: Sequence[StoredPart]) -> list[Path]:
+    """Write the page and its plots; returns what was written. Plots of an earlier page are removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for former in (folder / RATIOS, *folder.glob("latencies-*.svg")):
-        former.unlink(missing_ok=True)
-    plots = {}
-    if ratios := [found for section in sections for found in section.ratios]:
-        plots[RATIOS] = ratio_plot(ratios)
-    for section in sections:
-        for name, found in _plotted(section).items():
-            plots[name] = latency_plot(found)
+    for former in (path for begin in PLOTS for path in folder.glob(f"{begin}*.svg")):
+        former.unlink()
+    plots: dict[str, str] = {}
+    for stored in parts:
+        if stored.section.ratios:
+            plots[f"ratios-{stored.part}.svg"] = ratio_plot(stored.section.ratios)
+        for name, found in _plotted(stored.section).items():
+            plots[f"latencies-{name}.svg"] = share_plot(found)
+            plots[f"histogram-{name}.svg"] = histogram_plot(found)
     for name, text in plots.items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / PAGE).write_text(_page(sections, conditions, command), encoding="utf-8")
+    (folder / PAGE).write_text(_page(parts), encoding="utf-8")
     return [folder / name for name in (PAGE, *plots)]
 
 
 def summary(section: Section) -> list[str]:
     """The conditions and the main numbers of a part, for a terminal."""
-    lines = [f"{section.title}:", *(f"  {condition}" for condition in section.conditions)]
+    lines = [f"{section.title}:", *(f"  {line}" for line in (*section.conditions, *section.notes))]
     lines += [f"  PROBLEM: {problem}" for problem in section.problems]
     lines += [f"  {each.name}: {each.ratio}; null {each.null or 'not measured'}" for each in section.ratios]
-    lines += [f"  {each.name}: {_short(median(each.values))} {each.unit}" for each in section.numbers if each.values]
+    lines += [f"  {each.name}: {_short(each.median)} {each.unit}" for each in section.numbers if each.values]
     for each in section.latencies:
         if each.samples:
             shares = ", ".join(f"{name} {each.quantile(share):.1f}" for name, share in QUANTILES)
             lines.append(f"  {each.name}: {shares} ms")
-    return lines
+    numbers = section.measured()
+    return lines + [f"  goal: {GOALS[key].what} {GOALS[key]}: {_verdict(key, numbers)}" for key in numbers]
 
 
-def _page(sections: Sequence[Section], conditions: Sequence[str], command: str) -> str:
+def _page(parts: Sequence[StoredPart]) -> str:
     lines = [
         "# Benchmark results",
         "",
-        f"Written by `{command}`. Do not edit. [How it is measured](README.md).",
+        "`make bench` writes this page from the files in `parts/`. Do not edit it. [How it is measured](README.md).",
         "",
-        *(f"- {condition}" for condition in conditions),
-        "",
+        *_goals(parts),
+        *_conditions(parts),
     ]
-    if any(section.ratios for section in sections):
-        lines += [f"![Ratios with their intervals, and the null in grey]({RATIOS})", ""]
-    for section in sections:
-        lines += _section(section)
+    for stored in parts:
+        lines += _section(stored)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(section: Section) -> list[str]:
-    lines = [f"## {section.title}", "", *(f"- {condition}" for condition in section.conditions), ""]
+def _goals(parts: Sequence[StoredPart]) -> list[str]:
+    numbers = {key: number for stored in parts for key, number in stored.section.measured().items()}
+    rows = [
+        f"| {goal.what} | {goal.before} | {goal} | {_short(numbers[key]) if key in numbers else '–'} | "
+        f"{_verdict(key, numbers)} | {goal.part} |"
+        for key, goal in GOALS.items()
+    ]
+    met = sum(goal.met(numbers[key]) for key, goal in GOALS.items() if key in numbers)
+    return [
+        "## Goals",
+        "",
+        f"{met} of {len(GOALS)} goals are met, {len(numbers) - met} are missed, {len(GOALS) - len(numbers)} were not "
+        "measured. `Before` was measured by hand on the revision for which the goals were set.",
+        "",
+        "| What | Before | Goal | Measured | | Part |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _conditions(parts: Sequence[StoredPart]) -> list[str]:
+    lines = ["## Conditions", ""]
+    for conditions in dict.fromkeys(stored.conditions for stored in parts):
+        names = ", ".join(f"`{stored.part}`" for stored in parts if stored.conditions == conditions)
+        lines.append(f"- {names}: `{conditions.command}` on revision {conditions.revision}.")
+        lines += [f"  {line}" for line in conditions.lines]
+    return [*lines, ""]
+
+
+def _section(stored: StoredPart) -> list[str]:
+    section = stored.section
+    lines = [f"## {section.title}", "", *(f"- {line}" for line in (*section.conditions, *section.notes)), ""]
     if section.problems:
         lines += ["**Not a measurement**: events were lost, repeated or out of order.", ""]
         lines += [*(f"- {problem}" for problem in section.problems), ""]
     if section.ratios:
-        lines += ["| Ratio | Median | 95 % interval | Null | Rounds | Goal | Met |", "|---|---|---|---|---|---|---|"]
+        lines += ["| Ratio | Median | 95 % interval | Null | Pairs | Goal | Met |", "|---|---|---|---|---|---|---|"]
         lines += [*(_ratio_row(found) for found in section.ratios), ""]
+        lines += [f"![Ratios with their intervals, and the null in grey](ratios-{stored.part}.svg)", ""]
     if section.numbers:
         lines += ["| Number | Unit | Median | Least | Most | Goal | Met |", "|---|---|---|---|---|---|---|"]
         lines += [*(_number_row(found) for found in section.numbers if found.values), ""]
@@ -76,16 +109,17 @@ def _section(section: Section) -> list[str]:
         lines += ["| Latency, ms | n | p50 | p90 | p99 | p99.9 | Most | Goal p50, p99 | Met |", "|---" * 9 + "|"]
         lines += [*(_latency_row(found) for found in section.latencies if found.samples), ""]
     for name in _plotted(section):
-        lines += [f"![The share of events that were done within a time]({name})", ""]
+        lines += [f"![The share of events that were done within a time](latencies-{name}.svg)", ""]
+        lines += [f"![The share of events in each bin of time](histogram-{name}.svg)", ""]
     return lines
 
 
 def _plotted(section: Section) -> dict[str, list[LatencyFound]]:
-    """The latencies of each plot, by its file's name."""
+    """The latencies of each plot, by its name."""
     plots: dict[str, list[LatencyFound]] = {}
     for found in section.latencies:
         if found.plot and found.samples:
-            plots.setdefault(f"latencies-{found.plot}.svg", []).append(found)
+            plots.setdefault(found.plot, []).append(found)
     return plots
 
 
@@ -98,23 +132,27 @@ def _ratio_row(found: RatioFound) -> str:
 
 
 def _number_row(found: NumberFound) -> str:
-    middle = median(found.values)
     spread = f"{_short(min(found.values))} | {_short(max(found.values))}"
-    return f"| {found.name} | {found.unit} | {_short(middle)} | {spread} | {_judged(found.goal, middle)} |"
+    judged = _judged(found.goal, found.median)
+    return f"| {found.name} | {found.unit} | {_short(found.median)} | {spread} | {judged} |"
 
 
 def _latency_row(found: LatencyFound) -> str:
     quantiles = " | ".join(f"{found.quantile(share):.1f}" for _, share in QUANTILES)
-    judged = [
-        (goal, goal.met(found.quantile(share))) for goal, share in ((found.goal, 0.5), (found.goal_p99, 0.99)) if goal
-    ]
-    goals = ", ".join(str(goal) for goal, _ in judged) or "–"
-    met = ", ".join("yes" if met else "no" for _, met in judged) or "–"
+    keys = [(key, share) for key, share in ((found.goal, 0.5), (found.goal_p99, 0.99)) if key]
+    goals = ", ".join(str(GOALS[key]) for key, _ in keys) or "–"
+    met = ", ".join("yes" if GOALS[key].met(found.quantile(share)) else "no" for key, share in keys) or "–"
     return f"| {found.name} | {len(found.samples)} | {quantiles} | {goals} | {met} |"
 
 
-def _judged(goal: Goal | None, value: float) -> str:
-    return f"{goal} | {'yes' if goal.met(value) else 'no'}" if goal else "– | –"
+def _judged(key: str, value: float) -> str:
+    return f"{GOALS[key]} | {'yes' if GOALS[key].met(value) else 'no'}" if key else "– | –"
+
+
+def _verdict(key: str, numbers: Mapping[str, float]) -> str:
+    if key not in numbers:
+        return "not measured"
+    return "met" if GOALS[key].met(numbers[key]) else "**missed**"
 
 
 def _interval(ratio: Ratio) -> str:

@@ -56,24 +56,43 @@ class Measured:
         return _children(self.process.reaper_pid)
 
 
-def command(name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Command:
-    """`python -m module`, with nothing of the caller's environment."""
+def command(
+    name: str,
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    source: Path = ROOT,
+    python: str = sys.executable,
+) -> Command:
+    """`python -m module` of the project's code in `source`, with nothing of the caller's environment."""
+    # The library is installed as editable, that is from ROOT; another source's library comes before it.
+    library = {} if source == ROOT else {"PYTHONPATH": str(source / "shared")}
     return Command(
         name=name,
-        arguments=[sys.executable, "-m", module, *arguments],
+        arguments=[python, "-m", module, *arguments],
         log=folder / f"{name}.log",
-        environment={**base_environment(), **CREDENTIALS, "PYTHONUNBUFFERED": "1", **environment},
-        folder=ROOT,
+        environment={**base_environment(), **CREDENTIALS, **library, "PYTHONUNBUFFERED": "1", **environment},
+        folder=source,
         grace_seconds=30.0,
     )
 
 
 @asynccontextmanager
 async def process(
-    module: str, environment: Mapping[str, str], folder: Path, *, arguments: Sequence[str] = ()
+    module: str,
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    name: str = "",
+    arguments: Sequence[str] = (),
+    source: Path = ROOT,
+    python: str = sys.executable,
 ) -> AsyncIterator[Measured]:
     """Start a process that serves no HTTP, and stop it at the end."""
-    child = ChildProcess(command(module, module, arguments, environment, folder))
+    given = command(name or module, module, arguments, environment, folder, source=source, python=python)
+    child = ChildProcess(given)
     child.start()
     try:
         yield Measured(child, "")
@@ -83,11 +102,12 @@ async def process(
 
 @asynccontextmanager
 async def service(
-    module: str, environment: Mapping[str, str], folder: Path, *, name: str = "", port: int | None = None
+    module: str, environment: Mapping[str, str], folder: Path, *, name: str = "", source: Path = ROOT
 ) -> AsyncIterator[Measured]:
     """Start a service, wait until `/readyz` answers without a failed check, and stop it at the end."""
-    port = port or free_port()
-    child = ChildProcess(command(name or module, module, (), {"HTTP_PORT": str(port), **environment}, folder))
+    port = free_port()
+    settings = {"HTTP_PORT": str(port), **environment}
+    child = ChildProcess(command(name or module, module, (), settings, folder, source=source))
     child.start()
     try:
         measured = Measured(child, f"http://{LOOPBACK}:{port}")
@@ -97,9 +117,11 @@ async def service(
         await child.stop()
 
 
-async def run_tool(module: str, arguments: Sequence[str], folder: Path, *, most_seconds: float) -> dict[str, Any]:
+async def run_tool(
+    module: str, arguments: Sequence[str], folder: Path, *, most_seconds: float, python: str = sys.executable
+) -> dict[str, Any]:
     """Run a process to its end; what it printed last, as JSON. Raises EmbeddedServerFailed."""
-    child = ChildProcess(command(module, module, arguments, {}, folder))
+    child = ChildProcess(command(module, module, arguments, {}, folder, python=python))
     child.start()
     try:
         status = await child.wait(most_seconds)
@@ -130,6 +152,16 @@ async def _ready(measured: Measured) -> None:
                     return
             await asyncio.sleep(PAUSE_SECONDS)
     raise measured.process.failure(f"is not ready after {READY_SECONDS:.0f} s ({lacks})")
+
+
+def tree_cpu_seconds(member: int) -> float:
+    """Processor time of the parent of a process, of its children, and of those that ended; 0 without /proc."""
+    stat = _stat(PROC / str(member) / "stat")
+    if not stat:
+        return 0.0
+    parent = _stat(PROC / stat[1] / "stat")
+    ticks = sum(map(int, parent[11:15])) if parent else 0
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(_cpu_seconds(pid) for pid in _children(int(stat[1])))
 
 
 def _children(parent: int) -> list[int]:

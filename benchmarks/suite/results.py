@@ -5,54 +5,44 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from benchmarks.ratios import Ratio
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What a number should be: at least or at most so much."""
-
-    value: float
-    at_least: bool = False
-
-    def met(self, value: float) -> bool:
-        """Whether the number is good enough."""
-        return value >= self.value if self.at_least else value <= self.value
-
-    def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.value:g}"
-
-
-@dataclass(frozen=True)
 class RatioFound:
-    """A ratio of two candidates, and the noise beside it."""
+    """A ratio of two candidates, and the noise beside it. `goal` is a key of GOALS, or empty."""
 
     name: str
     ratio: Ratio
     null: Ratio | None
-    goal: Goal | None = None
+    goal: str = ""
 
 
 @dataclass(frozen=True)
 class NumberFound:
-    """A number of one candidate: the median of its runs, the least and the most."""
+    """A number of one candidate, of one or several runs. `goal` is a key of GOALS, or empty."""
 
     name: str
     unit: str
     values: Sequence[float]
-    goal: Goal | None = None
+    goal: str = ""
+
+    @property
+    def median(self) -> float:
+        """The median of the runs."""
+        return median(self.values)
 
 
 @dataclass(frozen=True)
 class LatencyFound:
-    """Latencies in milliseconds, from the intended time."""
+    """Latencies in milliseconds. `goal` and `goal_p99` are keys of GOALS for the median and for p99, or empty."""
 
     name: str
     samples: Sequence[float]
-    goal: Goal | None = None
-    """For the median."""
-    goal_p99: Goal | None = None
+    goal: str = ""
+    goal_p99: str = ""
     plot: str = ""
     """The plot that it is drawn in, if any."""
 
@@ -71,5 +61,17 @@ class Section:
     ratios: list[RatioFound] = field(default_factory=list)
     numbers: list[NumberFound] = field(default_factory=list)
     latencies: list[LatencyFound] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was left out, and why."""
     problems: list[str] = field(default_factory=list)
     """Events out of order, repeated or lost: a run with any is no measurement."""
+
+    def measured(self) -> dict[str, float]:
+        """What this part measured for each of its goals."""
+        found = {each.goal: each.ratio.median for each in self.ratios}
+        found |= {each.goal: each.median for each in self.numbers if each.values}
+        for each in self.latencies:
+            if each.samples:
+                found |= {each.goal: each.quantile(0.5), each.goal_p99: each.quantile(0.99)}
+        found.pop("", None)
+        return found

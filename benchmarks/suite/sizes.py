@@ -17,26 +17,34 @@ class Sizes:
     in_flight: int
     latency_ms: float
     requests: int
+    calls: int
+    """Calls of one run of the client."""
     rates: tuple[float, ...]
     """Orders a second of the whole chain, one step each."""
     step_seconds: float
     most_seconds: float
     """Of each part: no round begins after that."""
-    tutorial_events: int
+    slow_events: int
+    """Events of a candidate that publishes one message a call."""
+    history: int
+    backlog: int
 
 
 QUICK = Sizes(
     rounds=10,
-    events=3000,
-    groups=600,
+    events=6000,
+    groups=1500,
     lines=3,
     in_flight=16,
     latency_ms=10,
-    requests=400,
-    rates=(2, 20),
+    requests=300,
+    calls=100,
+    rates=(10, 40),
     step_seconds=20,
-    most_seconds=150,
-    tutorial_events=200,
+    most_seconds=80,
+    slow_events=300,
+    history=10_000_000,
+    backlog=1_000_000,
 )
 FULL = Sizes(
     rounds=20,
@@ -45,11 +53,14 @@ FULL = Sizes(
     lines=3,
     in_flight=16,
     latency_ms=10,
-    requests=4000,
+    requests=3000,
+    calls=500,
     rates=(2, 10, 20, 40, 60),
     step_seconds=60,
-    most_seconds=1500,
-    tutorial_events=1000,
+    most_seconds=1200,
+    slow_events=2000,
+    history=10_000_000,
+    backlog=1_000_000,
 )
 TINY = Sizes(
     rounds=2,
@@ -59,8 +70,11 @@ TINY = Sizes(
     in_flight=4,
     latency_ms=2,
     requests=20,
+    calls=5,
     rates=(5,),
     step_seconds=2,
     most_seconds=60,
-    tutorial_events=20,
+    slow_events=20,
+    history=5000,
+    backlog=2000,
 )
