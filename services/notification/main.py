@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from event_trio.clock import SystemClock
 from event_trio.consumer.build import Subscription, ensure_startable
 from event_trio.event_service import EventService
+from event_trio.observability.runtime_metrics import watch_circuit
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.service import run
 from event_trio.signals import Signals
@@ -14,6 +15,7 @@ from event_trio.signals import Signals
 from .api import notifications
 from .api.problems import translation
 from .handlers import router
+from .metrics import SenderMetrics
 from .migrate import MIGRATIONS
 from .rendering import Templates
 from .senders.circuit_breaking import CircuitBreakingSender
@@ -37,7 +39,11 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     service.use_outbox(TOPIC)
     writer = OutboxWriter(SOURCE, most_bytes=settings.message_bytes)
     notifier = CustomerNotifier(
-        service.consumer_sessions, Templates(), sender or _sender(settings), writer, SystemClock()
+        service.consumer_sessions,
+        Templates(),
+        sender or _sender(settings, SenderMetrics(service.registry)),
+        writer,
+        SystemClock(),
     )
     service.consume(SUBSCRIPTION, router(notifier))
     return service.application(
@@ -49,7 +55,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
     )
 
 
-def _sender(settings: NotificationSettings) -> Sender:
+def _sender(settings: NotificationSettings, metrics: SenderMetrics) -> Sender:
     if settings.sender == "log" or settings.smtp_host is None or settings.smtp_from is None:
         return LogSender()
     password = settings.smtp_password
@@ -63,7 +69,9 @@ def _sender(settings: NotificationSettings) -> Sender:
             password=password.get_secret_value() if password is not None else None,
         )
     )
-    return CircuitBreakingSender(smtp, SystemClock())
+    breaking = CircuitBreakingSender(smtp, SystemClock())
+    watch_circuit(metrics.circuit, breaking.circuit)
+    return breaking
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from event_trio.idempotency.pruner import KeyPruner
 from event_trio.idempotency.response_store import ResponseStore
 from event_trio.idempotency.transactions import pool_transactions
 from event_trio.lifecycle import Loop
+from event_trio.observability.runtime_metrics import DatabaseMetrics
 from event_trio.signals import Signals
 
 from .api.dependencies import OperatorServices
@@ -83,6 +84,7 @@ class _ConfirmationParts:
 async def assemble(
     settings: RelaySettings,
     metrics: RelayMetrics,
+    database_metrics: DatabaseMetrics,
     signals: Signals,
     thresholds: SweepThresholds,
     responses: ResponseStore,
@@ -91,6 +93,12 @@ async def assemble(
     """Create the parts of a relay and its loops; `stack` closes what this opens."""
     connections = await connect(settings, stack)
     pool = connections.pool
+    for name, watched in (
+        ("relay", pool),
+        ("relay-lease", connections.lease_pool),
+        ("relay-operators", connections.operator_pool),
+    ):
+        database_metrics.watch_pool(name, watched)
     once_per_outbox: list[Job] = [
         Releases(pool, signals=signals),
         Replays(pool, metrics=metrics, signals=signals),
@@ -111,7 +119,7 @@ async def assemble(
         confirmation.control,
         EventPruner(pool, retention_hours=settings.retention_hours, metrics=metrics, signals=signals),
         AuditPruner(pool, retention_days=settings.audit_retention_days, signals=signals),
-        BacklogGauge(pool, metrics, lanes=lambda: len(publishing.lanes.owned())),
+        BacklogGauge(pool, metrics, database_metrics, lanes=lambda: len(publishing.lanes.owned())),
     ]
     loops: list[Loop] = [
         *(publishing.lanes, publishing.relay, publishing.identity, publishing.listener),

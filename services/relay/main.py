@@ -14,6 +14,7 @@ from event_trio.idempotency.metrics import IdempotencyMetrics
 from event_trio.idempotency.response_store import ResponseStore
 from event_trio.lifecycle import Loop
 from event_trio.observability.metrics import new_registry
+from event_trio.observability.runtime_metrics import DatabaseMetrics, LoopMetrics
 from event_trio.outbox.schema import KEYS
 from event_trio.service import Lifecycle
 from event_trio.service import run as run_service
@@ -42,14 +43,16 @@ def build(
             "decrease CALL_SECONDS or increase LEASE_SECONDS"
         )
     registry, signals = new_registry(), signals or Signals()
-    metrics = RelayMetrics(registry)
+    metrics, database_metrics = RelayMetrics(registry), DatabaseMetrics(registry)
     responses = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     sweeps = thresholds or SweepThresholds(sweep=settings.sweep_seconds)
 
     async def create_parts(stack: AsyncExitStack) -> tuple[Parts, list[Loop]]:
-        return await assemble(settings, metrics, signals, sweeps, responses, stack)
+        return await assemble(settings, metrics, database_metrics, signals, sweeps, responses, stack)
 
-    lifecycle = Lifecycle(create_parts, drain_seconds=settings.drain_seconds, signals=signals)
+    lifecycle = Lifecycle(
+        create_parts, drain_seconds=settings.drain_seconds, signals=signals, metrics=LoopMetrics(registry)
+    )
     return create_app(
         title=f"Relay of {settings.topic}",
         description="Publishes recorded events to their topic, in order, and confirms that they arrived.",

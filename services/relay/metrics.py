@@ -26,6 +26,17 @@ class RelayMetrics:
             "Events sent and not seen on the publish check, among the oldest 10,000 that are not published.",
             registry=registry,
         )
+        self.oldest_unconfirmed = Gauge(
+            "outbox_oldest_unconfirmed_age_seconds",
+            "Time since the first of these events was sent; 0 if there are none.",
+            registry=registry,
+        )
+        self.held = Gauge("outbox_held_events", "Events of held groups, counted up to 10,000.", registry=registry)
+        self.oldest_held = Gauge(
+            "outbox_oldest_held_age_seconds",
+            "Age of the oldest of these events; 0 if there are none.",
+            registry=registry,
+        )
         self.waiting_groups = Gauge(
             "outbox_waiting_groups", "Groups that wait for another attempt after a failure.", registry=registry
         )
@@ -50,6 +61,12 @@ class RelayMetrics:
             "1 while the broker was recreated and no operator has decided what is replayed.",
             registry=registry,
         )
+        self.circuit = Gauge(
+            "outbox_broker_circuit_state",
+            "The circuit breaker of the broker: 0 closed, 1 half-open, 2 open.",
+            registry=registry,
+        )
+        self.in_flight = Gauge("outbox_calls_in_flight", "Calls to the broker that have not ended.", registry=registry)
         self.in_flight_limit = Gauge(
             "outbox_calls_in_flight_limit",
             "The limit of calls in flight; below BATCHES_IN_FLIGHT while the broker throttles.",

@@ -117,6 +117,10 @@ class ItemCircuitBreaker:
         """The failure that opened the breaker; None while it is closed."""
         return self._breaker.reason
 
+    def state(self) -> CircuitState:
+        """The state now."""
+        return self._breaker.state(self._clock.monotonic())
+
     def try_call(self) -> bool:
         """Whether a call may be made now; its outcome has to be recorded."""
         return self._breaker.try_call(self._clock.monotonic())

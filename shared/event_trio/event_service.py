@@ -25,6 +25,7 @@ from .idempotency.schema import TABLE
 from .idempotency.transactions import session_transactions
 from .lifecycle import Loop
 from .observability.metrics import new_registry
+from .observability.runtime_metrics import DatabaseMetrics, LoopMetrics
 from .operations_api import routes as operations_routes
 from .outbox.metrics import OutboxMetrics
 from .outbox.monitor import OutboxMonitor
@@ -68,6 +69,9 @@ class EventService:
             self._consumer_engine, expire_on_commit=False
         )
         """Sessions of the event handlers."""
+        self._database_metrics = DatabaseMetrics(self.registry)
+        self._database_metrics.watch_engine("api", self._engine)
+        self._database_metrics.watch_engine("consumer", self._consumer_engine)
         self._responses = ResponseStore(
             TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(self.registry)
         )
@@ -75,7 +79,12 @@ class EventService:
             KeyPruner(self._responses, session_transactions(self.sessions), signals=self.signals)
         ]
         self._checks: list[HealthCheck] = [*database_checks(self._engine, migrations)]
-        self._lifecycle = Lifecycle(self._assemble, drain_seconds=settings.drain_seconds, signals=self.signals)
+        self._lifecycle = Lifecycle(
+            self._assemble,
+            drain_seconds=settings.drain_seconds,
+            signals=self.signals,
+            metrics=LoopMetrics(self.registry),
+        )
 
     def use_outbox(self, domain: str) -> Callable[[], None]:
         """Publish events of `domain` through the outbox, and observe it.
@@ -86,6 +95,7 @@ class EventService:
         monitor = OutboxMonitor(
             self._url,
             OutboxMetrics(self.registry),
+            database_metrics=self._database_metrics,
             topic=BrokerNames(self._settings.topology_prefix).topic(domain),
             report=self._settings.cloudwatch_metrics,
             signals=self.signals,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -31,6 +32,18 @@ class Loop(Protocol):
         ...
 
 
+class LoopObserver(Protocol):
+    """What observes loops, for the metrics."""
+
+    def watch(self, loop: str, is_running: Callable[[], bool]) -> None:
+        """Observe a loop."""
+        ...
+
+    def failed(self, loop: str) -> None:
+        """Count a failure of the loop."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoopState:
     """The state of a loop."""
@@ -43,19 +56,33 @@ class LoopState:
 class Supervisor:
     """Runs loops concurrently, restarts those that fail, and stops all of them within one time budget."""
 
-    def __init__(self, loops: Sequence[Loop], *, drain_seconds: float = 10.0, signals: Signals | None = None) -> None:
+    def __init__(
+        self,
+        loops: Sequence[Loop],
+        *,
+        drain_seconds: float = 10.0,
+        signals: Signals | None = None,
+        observer: LoopObserver | None = None,
+    ) -> None:
         self._loops = tuple(loops)
         self._drain_seconds = drain_seconds
         self._signals = signals or Signals()
         self._stopping = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._states = {loop.name: LoopState(running=False, failures=0, last_error=None) for loop in self._loops}
+        self._observer = observer
+        if observer is not None:
+            for loop in self._loops:
+                observer.watch(loop.name, partial(self._is_running, loop.name))
         if len(self._states) != len(self._loops):
             raise ValueError(f"two loops have the same name: {[loop.name for loop in self._loops]}")
 
     def states(self) -> dict[str, LoopState]:
         """The state of each loop, by name."""
         return dict(self._states)
+
+    def _is_running(self, name: str) -> bool:
+        return self._states[name].running
 
     def unhealthy(self) -> str | None:
         """A sentence that names the loops that are not running, or None. The log has their errors."""
@@ -99,6 +126,8 @@ class Supervisor:
             if self._stopping.is_set():
                 break
             failures += 1
+            if self._observer is not None:
+                self._observer.failed(loop.name)
             self._states[loop.name] = LoopState(running=False, failures=failures, last_error=error)
             self._signals.emit("loop.failed", loop=loop.name, error=error)
             await pause(self._stopping, RESTART.delay(failures))

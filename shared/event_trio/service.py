@@ -14,6 +14,7 @@ from .errors import ConfigurationError
 from .http.server import serve
 from .lifecycle import Loop, Supervisor
 from .observability import logging, spans
+from .observability.runtime_metrics import LoopMetrics
 from .settings import ServiceSettings, fail, load
 from .signals import Signals
 
@@ -79,10 +80,13 @@ class Lifecycle(Generic[P]):
     It is FastAPI's `lifespan`, and the source of the health checks that look at the parts.
     """
 
-    def __init__(self, assemble: Assemble[P], *, drain_seconds: float, signals: Signals) -> None:
+    def __init__(
+        self, assemble: Assemble[P], *, drain_seconds: float, signals: Signals, metrics: LoopMetrics | None = None
+    ) -> None:
         self._assemble = assemble
         self._drain_seconds = drain_seconds
         self._signals = signals
+        self._metrics = metrics
         self._supervisor: Supervisor | None = None
         self.parts: P | None = None
         """The parts, while the application runs."""
@@ -91,7 +95,9 @@ class Lifecycle(Generic[P]):
     async def __call__(self, app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             parts, loops = await self._assemble(stack)
-            supervisor = Supervisor(loops, drain_seconds=self._drain_seconds, signals=self._signals)
+            supervisor = Supervisor(
+                loops, drain_seconds=self._drain_seconds, signals=self._signals, observer=self._metrics
+            )
             self.parts, self._supervisor = parts, supervisor
             await supervisor.start()
             log.info("service started", action="service.started", title=app.title)

@@ -15,6 +15,8 @@ consists of `x_bucket`, `x_sum` and `x_count`. The Prometheus client adds its `p
 """
 SERVED_BY = {
     "HttpMetrics": "every process",
+    "LoopMetrics": "every process",
+    "DatabaseMetrics": "every process",
     "ConsumerMetrics": "every service that reads a queue",
     "IdempotencyMetrics": "the order service, the notification service and relays",
     "OutboxMetrics": "every service that publishes, of its own outbox",
@@ -30,6 +32,15 @@ def render() -> str:
 def names() -> set[str]:
     """The names of all metrics, as they are served."""
     return {_shown(metric) for found in _metrics_classes() for metric in _metrics(found)}
+
+
+def declared() -> list[tuple[str, str, tuple[str, ...]]]:
+    """The name, type and labels of each metric, as they are served."""
+    return [
+        (_shown(metric), str(metric._type), tuple(metric._labelnames))
+        for found in _metrics_classes()
+        for metric in _metrics(found)
+    ]
 
 
 def _metrics_classes() -> list[type]:

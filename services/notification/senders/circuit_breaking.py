@@ -29,6 +29,10 @@ class CircuitBreakingSender:
         self._sender = sender
         self._breaker = ItemCircuitBreaker(options, clock, least_wait_seconds=LEAST_SECONDS)
 
+    def circuit(self) -> str:
+        """The state of the circuit breaker."""
+        return self._breaker.state()
+
     async def send(self, message: OutboundMessage) -> None:
         if not self._breaker.try_call():
             raise self._unavailable(self._breaker.reason)

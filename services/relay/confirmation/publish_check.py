@@ -14,6 +14,7 @@ from event_trio.broker.queue import BATCH, Message, Queue
 from event_trio.envelope import Envelope
 from event_trio.errors import BrokerUnavailable, MalformedEnvelope
 from event_trio.lifecycle import pause
+from event_trio.observability.receiving import received
 from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
@@ -131,6 +132,8 @@ class PublishCheck:
     async def _receive(self, wait_seconds: int) -> list[Message]:
         began, idle = time.monotonic(), not self._deletions.in_hand
         messages = await self._queue.receive(wait_seconds=wait_seconds, visibility_seconds=VISIBILITY_SECONDS)
+        if messages:
+            received(self._queue.name, messages, time.monotonic() - began)
         self._deletions.received(messages)
         self._confirmer.add(messages)
         if not messages and wait_seconds and idle and not self._deletions.in_hand:

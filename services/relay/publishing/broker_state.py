@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from event_trio.circuit_breaker import CircuitBreaker, CircuitBreakerOptions, CircuitState
+from event_trio.observability.runtime_metrics import watch_circuit
 from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
@@ -53,6 +55,7 @@ class BrokerState:
         self._lowered = False
         metrics.in_flight_limit.set(self._limit.current)
         metrics.outage.set(0)
+        watch_circuit(metrics.circuit, lambda: self._breaker.state(time.monotonic()))
 
     @property
     def outage(self) -> str | None:

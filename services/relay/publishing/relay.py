@@ -82,6 +82,7 @@ class Relay:
         self._broken: BaseException | None = None
         self._poll = PollInterval(self._idle_seconds)
         self._calls = CallTasks(self._on_call_done)
+        self._metrics.in_flight.set_function(self._calls.__len__)
         self._broker = BrokerState(self._calls_in_flight, metrics=self._metrics, signals=self._signals)
         self._recorder: BatchWriter[AcknowledgedEvent] = BatchWriter(
             "relay.record", self._record, most=RECORD_MOST, interval=RECORD_SECONDS, hurry=self._recording_is_urgent

@@ -17,6 +17,7 @@ from ..clock import SystemClock
 from ..database.connections import create_engine, limit_waits
 from ..http_client.client import async_client, network_route
 from ..lifecycle import Loop
+from ..observability.runtime_metrics import watch_circuit
 from ..signals import Signals
 from .database_breaker import DatabaseBreaker
 from .decoders import Decoder, cloud_events
@@ -183,6 +184,9 @@ def _wire(
 ) -> Consuming:
     clock = SystemClock()
     metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
+    watch_circuit(metrics.circuit.labels("database"), lambda: "closed" if breaker.is_closed else "open")
+    if payloads is not None:
+        watch_circuit(metrics.circuit.labels("payloads"), payloads.circuit)
     telemetry = Telemetry(
         router,
         metrics,

@@ -32,6 +32,13 @@ class ConsumerMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        self.circuit = Gauge(
+            "consumer_circuit_state",
+            "The circuit breakers of the consumer, of its database and of payloads read from publishers: "
+            "0 closed, 1 half-open, 2 open.",
+            ["circuit"],
+            registry=registry,
+        )
         self.messages = Gauge("consumer_messages", "Messages in memory, by state.", ["state"], registry=registry)
         self.failed_calls = Counter(
             "consumer_failed_calls_total",

@@ -66,6 +66,10 @@ class PayloadReader:
         self._client = client
         self._breaker = ItemCircuitBreaker(options.trip, clock, least_wait_seconds=LEAST_WAIT_SECONDS)
 
+    def circuit(self) -> str:
+        """The state of the circuit breaker."""
+        return self._breaker.state()
+
     async def read(self, envelope: Envelope, *, within: float | None = None) -> dict[str, Any] | Erased:
         """The payload of the event, after at most so many seconds.
 

@@ -1,31 +1,13 @@
-"""The spans of a consumer: of receiving a batch, which links to its events, and of each attempt to process one."""
+"""The span of an attempt to process an event."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..broker.queue import Message
 from ..inbox.delivery import Delivery
 from ..observability import conventions
-from ..observability.spans import Kind, Span, Tracer, active, sampled, traceparent_in, tracer
-
-
-def received(queue: str, messages: Sequence[Message], seconds: float) -> None:
-    """Make the span of a receive that took so long. One without messages, or without sampled ones, has none."""
-    if (tracing := tracer()) is None:
-        return
-    links = [context for message in messages if (context := traceparent_in(message.body)) is not None]
-    if not links:
-        return
-    attributes = {
-        **conventions.messaging(conventions.SQS, conventions.RECEIVE, queue),
-        conventions.BATCH_COUNT: len(messages),
-    }
-    began = time.time_ns() - int(seconds * 1e9)
-    name = f"{conventions.RECEIVE} {queue}"
-    tracing.begin(name, Kind.CLIENT, links=links, attributes=attributes, at=began).end()
+from ..observability.spans import Kind, Span, Tracer, active, sampled
 
 
 @contextmanager

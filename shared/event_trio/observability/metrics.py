@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
 
 # The buckets for durations, in seconds, of OpenTelemetry's semantic conventions.
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -19,12 +19,16 @@ def new_registry() -> CollectorRegistry:
 
 
 def metrics_route(registry: CollectorRegistry) -> APIRouter:
-    """`GET /metrics`, without authentication: no label contains ids or personal data."""
+    """`GET /metrics`, without authentication: no label contains ids or personal data.
+
+    A scraper that asks for OpenMetrics gets exemplars too: the trace ids of single observations.
+    """
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"Content-Type": content_type})
 
     return router
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 
 import asyncpg
@@ -11,6 +12,7 @@ import structlog
 from ..clock import Clock, SystemClock
 from ..database.connections import DATABASE_FAULTS, Pool, create_pool, transaction
 from ..lifecycle import pause
+from ..observability.runtime_metrics import DatabaseMetrics
 from ..signals import Signals
 from .metrics import OutboxMetrics
 
@@ -47,7 +49,7 @@ WITH waiting AS MATERIALIZED (
     SELECT id, recorded_at FROM (SELECT * FROM waiting UNION ALL SELECT * FROM known) AS either
     ORDER BY recorded_at, id LIMIT 1
 )
-SELECT counted.events, oldest.id AS oldest,
+SELECT counted.events, oldest.id AS oldest, extract(epoch FROM clock_timestamp())::float8 AS clock,
        extract(epoch FROM clock_timestamp() - oldest.recorded_at)::float8 AS age
 FROM (SELECT count(*) AS events FROM waiting) AS counted LEFT JOIN oldest ON true
 """
@@ -105,6 +107,7 @@ class OutboxMonitor:
         *,
         topic: str,
         report: bool = False,
+        database_metrics: DatabaseMetrics | None = None,
         signals: Signals | None = None,
         clock: Clock | None = None,
         every_seconds: float = EVERY_SECONDS,
@@ -113,6 +116,7 @@ class OutboxMonitor:
         self._metrics = metrics
         self._topic = topic
         self._report = report
+        self._database_metrics = database_metrics
         self._signals = signals or Signals()
         self._clock = clock or SystemClock()
         self._every = every_seconds
@@ -156,7 +160,10 @@ class OutboxMonitor:
     async def _backlog(self, pool: Pool) -> OutboxObservation:
         async with transaction(pool) as connection:
             await connection.execute(BY_INDEX)
+            before = time.time()
             row = await connection.fetchrow(BACKLOG, MOST, self._oldest)
+        if self._database_metrics is not None:
+            self._database_metrics.observe_clock(row["clock"], before, time.time())
         self._oldest = row["oldest"]
         return OutboxObservation(events=row["events"], age=max(0.0, row["age"] or 0.0))
 

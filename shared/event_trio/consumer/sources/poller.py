@@ -13,10 +13,10 @@ from ...backoff import Backoff
 from ...broker.queue import BATCH, Message, Queue
 from ...errors import BrokerUnavailable
 from ...lifecycle import pause
+from ...observability.receiving import received
 from ..database_breaker import DatabaseBreaker
 from ..errors import describe
 from ..metrics import ConsumerMetrics
-from ..tracing import received
 
 log = structlog.get_logger(__name__)
 
