@@ -27,7 +27,8 @@ class Alert:
     @property
     def metrics(self) -> set[str]:
         """The metrics that it uses."""
-        return set(re.findall(r"\b(?:outbox|consumer)_\w+", self.expression))
+        found = re.findall(r"\b(?:outbox|consumer|database|service)_\w+|^up\b", self.expression)
+        return {re.sub("_(bucket|count|sum)$", "", name) for name in found}
 
     def holds(self, page: str) -> bool:
         """Whether it fires for an answer of /metrics; for rules that compare one metric with a number."""
@@ -43,4 +44,13 @@ def alerts() -> dict[str, Alert]:
     """All rules by name."""
     document: dict[str, Any] = yaml.safe_load(RULES.read_text(encoding="utf-8"))
     rules = [rule for group in document["groups"] for rule in group["rules"]]
-    return {rule["alert"]: Alert(rule["alert"], rule["expr"], rule["annotations"]) for rule in rules}
+    recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
+
+    def expanded(expression: str) -> str:
+        return re.sub(r"\w+:\w+:\w+", lambda found: f"({recorded[found[0]]})", expression)
+
+    return {
+        rule["alert"]: Alert(rule["alert"], expanded(rule["expr"]), rule["annotations"])
+        for rule in rules
+        if "alert" in rule
+    }
