@@ -40,6 +40,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     writer = OutboxWriter(SOURCE, references=references, most_bytes=settings.message_bytes)
     clock, metrics = clock or SystemClock(), OrderMetrics(service.registry)
     notify = service.use_outbox(TOPIC)
+    use_cases = Orders(service.sessions, service.connections, writer, notify=notify, clock=clock, metrics=metrics)
     if settings.consuming:
         compensator = Compensator(writer, Compensation(settings.compensation), clock=clock, metrics=metrics)
         service.consume(SUBSCRIPTION, router(compensator), required=False)
@@ -48,10 +49,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         description="Accepts orders, keeps their state, and publishes each change as an event.",
         routers=[orders.router, events.router, reports.router],
         translation=translation(),
-        state={
-            "orders": Orders(service.sessions, writer, notify=notify, clock=clock, metrics=metrics),
-            "notification_url": settings.notification_url,
-        },
+        state={"orders": use_cases, "notification_url": settings.notification_url},
         loops_required=False,
     )
 

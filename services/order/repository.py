@@ -79,31 +79,6 @@ class OrderRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, order: Order) -> None:
-        """Insert a new order with its lines."""
-        self._session.add(
-            OrderRow(
-                id=order.id,
-                customer_id=order.customer_id,
-                recipient=order.recipient,
-                locale=order.locale,
-                currency=order.currency,
-                state=order.state,
-                held_from=order.held_from,
-                version=order.version,
-                placed_at=order.placed_at,
-                updated_at=order.updated_at,
-            )
-        )
-        await self._session.flush()
-        self._session.add_all(
-            OrderLineRow(
-                order_id=order.id, position=number, sku=line.sku, quantity=line.quantity, unit_price=line.unit_price
-            )
-            for number, line in enumerate(order.lines, start=1)
-        )
-        await self._session.flush()
-
     async def lock(self, id: OrderId, owner: str | None) -> Order | None:
         """The order, locked until the transaction ends, so that changes of one order are serialized."""
         statement = select(OrderRow).where(col(OrderRow.id) == id).with_for_update()
@@ -233,10 +208,6 @@ def _order(row: OrderRow, lines: Sequence[OrderLineRow]) -> Order:
         placed_at=row.placed_at,
         updated_at=row.updated_at,
     )
-
-
-def _line(row: OrderLineRow, currency: str) -> OrderLine:
-    return OrderLine(row.sku, row.quantity, in_minor_units(row.unit_price, currency))
 
 
 def _event(found: Any) -> RecordedEvent:

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trio import failpoints
 from event_trio.clock import Clock
 from event_trio.contracts.orders import OrderEvent
+from event_trio.database.connections import Connections
 from event_trio.envelope import Envelope, uuid7
 from event_trio.errors import EventTrioError
 from event_trio.idempotency.guard import NO_GUARD, IdempotencyGuard
+from event_trio.idempotency.keyed_request import KeyInUse
 from event_trio.idempotency.transactions import session_fetch
 from event_trio.keyed_semaphore import KeyedSemaphore
 from event_trio.observability.request_context import RequestContext
-from event_trio.outbox.writer import OutboxWriter
+from event_trio.outbox.writer import OutboxRow, OutboxWriter
 
 from . import domain, events
 from .domain import Action, Order, OrderId, OrderLine
+from .insertion import CLAIM_FIRST, insert, insert_once
 from .metrics import OrderMetrics
 from .reports import OrderReport, OrderReportRepository
 from .repository import OrderFilter, OrderRepository, Position, RecordedEvent
@@ -64,6 +68,7 @@ class NewOrder:
 class Orders:
     """Places, changes and reads orders.
 
+    An order is placed by one statement, on a connection of `connections`; the rest is done in `sessions`.
     `owner` is the customer whose orders the caller may see, or None for all; orders of others are not found.
     `notify` is called after each commit, to wake the relay. The guard `once` stores the response in the transaction of
     the change; for a repeated request it raises AlreadyAnswered, KeyReused or KeyInUse, and nothing is changed.
@@ -72,6 +77,7 @@ class Orders:
     def __init__(
         self,
         sessions: async_sessionmaker[AsyncSession],
+        connections: Connections,
         writer: OutboxWriter,
         *,
         notify: Callable[[], None],
@@ -80,6 +86,7 @@ class Orders:
     ) -> None:
         self._locks = KeyedSemaphore()
         self._sessions = sessions
+        self._connections = connections
         self._writer = writer
         self._notify = notify
         self._clock = clock
@@ -96,14 +103,38 @@ class Orders:
             lines=new.lines,
             at=self._clock.now(),
         )
-        async with self._sessions.begin() as session:
-            await once.claim(session_fetch(session))
-            await OrderRepository(session).add(order)
-            envelope = await self._record(session, order, events.placed(order), context)
-            await once.keep(session_fetch(session), order)
-            failpoints.hit("order.before_commit")
-        self._after_commit(order, envelope)
+        payload = events.placed(order)
+        row = self._writer.prepare(
+            payload,
+            subject=str(order.id),
+            sequence=order.version,
+            correlation_id=context.correlation_id,
+            traceparent=context.traceparent,
+            time=order.updated_at,
+        )
+        await self._insert(order, payload, row, once)
+        self._writer.log_recorded(row)
+        self._after_commit(order, row.event)
         return order
+
+    async def _insert(self, order: Order, payload: OrderEvent, row: OutboxRow, once: IdempotencyGuard[Order]) -> None:
+        claim = once.claiming(order, CLAIM_FIRST)
+        failpoints.hit("order.before_commit")
+        try:
+            if await insert_once(self._connections, order, payload, row, claim):
+                return
+        except asyncpg.LockNotAvailableError:
+            async with self._connections() as connection:
+                await once.in_use(connection.fetch)
+            raise
+        async with self._connections() as connection:
+            await once.repeated(connection.fetch)
+        # The key has expired: it is freed and taken in one transaction.
+        async with self._sessions.begin() as session:
+            fetch = session_fetch(session)
+            await once.claim(fetch)
+            if not await insert(fetch, order, payload, row, claim):
+                raise KeyInUse
 
     async def change(
         self,

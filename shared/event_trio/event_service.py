@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -12,7 +13,7 @@ from .broker.names import BrokerNames
 from .consumer.build import Consuming, Subscription, consumer_engine, consuming
 from .consumer.router import Router
 from .consumer.settings import ConsumerSettings
-from .database.connections import create_engine, limit_waits
+from .database.connections import autocommit, create_engine, limit_waits
 from .http.application import create_app
 from .http.authorization import authenticator
 from .http.database import database_checks
@@ -63,6 +64,8 @@ class EventService:
         self._engine = limit_waits(create_engine(self._url, application_name=f"{name}-api", pool_size=pool_size))
         self.sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(self._engine, expire_on_commit=False)
         """Sessions of the API."""
+        self.connections = partial(autocommit, self._engine)
+        """The API's connections, from the same pool, on which each statement is a transaction of its own."""
         # A separate engine: the API answers even while every connection of the handlers is in use.
         self._consumer_engine = consumer_engine(settings, application_name=f"{name}-consumer")
         self.consumer_sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(

@@ -1,4 +1,4 @@
-"""A TCP proxy of Postgres that loses the answer to a COMMIT, or stops forwarding."""
+"""A TCP proxy of Postgres that loses the answer to a commit, stops forwarding, or cuts dead connections late."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,6 +16,10 @@ class FaultyPostgres:
     database: TestDatabase
     commits_to_lose: int = 0
     """The number of next commits that are applied, but whose answer is lost with the connection."""
+    committed_by: bytes = b"COMMIT"
+    """What a message contains that commits: of a statement without a transaction, one of its values."""
+    cuts: int = 0
+    """The number of next messages on which a connection is cut, as a host does that has forgotten it."""
     _passing: set[asyncio.Event] = field(default_factory=set)
 
     def freeze(self) -> None:
@@ -30,9 +34,16 @@ class FaultyPostgres:
         self._passing.add(passing)
         return passing
 
+    def takes_cut(self) -> bool:
+        """Whether the connection is cut instead of forwarding this message."""
+        if self.cuts == 0:
+            return False
+        self.cuts -= 1
+        return True
+
     def takes_commit(self, sent: bytes) -> bool:
         """Whether this is a COMMIT whose answer is to be lost."""
-        if self.commits_to_lose == 0 or b"COMMIT" not in sent:
+        if self.commits_to_lose == 0 or self.committed_by not in sent:
             return False
         self.commits_to_lose -= 1
         return True
@@ -54,6 +65,9 @@ async def faulty_postgres(database: TestDatabase) -> AsyncIterator[FaultyPostgre
         async def forth() -> None:
             while sent := await client.read(CHUNK):
                 await passing.wait()
+                if proxy.takes_cut():
+                    to_client.transport.abort()
+                    return
                 if proxy.takes_commit(sent):
                     committing.set()
                 to_server.write(sent)

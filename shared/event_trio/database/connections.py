@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
 from .faults import DATABASE_FAULTS as DATABASE_FAULTS
-from .faults import connection_ended
+from .faults import connection_ended, ends_connection
 from .url import parse
 
 if TYPE_CHECKING:
@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Connections: TypeAlias = Callable[[], AbstractAsyncContextManager[asyncpg.Connection[asyncpg.Record]]]
 else:
     Pool: TypeAlias = Any
     Connection: TypeAlias = Any
+    Connections: TypeAlias = Any
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
 LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "30s"
-# Where the role or the database has a limit already, that one stays.
+# Where the role or the database has a limit already, that one stays. The isolation of statements without a transaction
+# is always that of the engine's transactions.
 LIMIT_WAITS = f"""
 SELECT set_config(wanted.name, wanted.value, false)
 FROM (VALUES ('lock_timeout', '{LOCK_TIMEOUT}'),
-             ('idle_in_transaction_session_timeout', '{IDLE_IN_TRANSACTION_TIMEOUT}')) AS wanted (name, value)
-WHERE current_setting(wanted.name) = '0'
+             ('idle_in_transaction_session_timeout', '{IDLE_IN_TRANSACTION_TIMEOUT}'),
+             ('default_transaction_isolation', 'read committed')) AS wanted (name, value)
+WHERE current_setting(wanted.name) = '0' OR wanted.name = 'default_transaction_isolation'
 """  # noqa: S608 - constants of this file
 
 
@@ -38,14 +42,18 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
     """An engine for a `postgresql://` URL: it keeps `pool_size` connections, and opens up to `overflow` more at peaks
     (by default as many again).
 
-    It prepares statements, so a pooler between it and Postgres must be in session mode. Connections are tested when
-    they are taken from the pool, so that a restart of the database fails no request.
+    It prepares statements, so a pooler between it and Postgres must be in session mode. A transaction begins when a
+    connection is taken from the pool. If that meets a dead connection, it begins on a new one, so that a restart of the
+    database fails no request.
     """
     # A relay works without an engine, and SQLAlchemy is a third of what it would import.
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    from . import dialect
+
+    dialect.register()
     return create_async_engine(
-        "postgresql+asyncpg://",
+        dialect.URL,
         # Whatever the database's default is: under REPEATABLE READ concurrent inserts into the inbox would fail.
         isolation_level="READ COMMITTED",
         pool_size=pool_size,
@@ -66,6 +74,8 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
 def limit_waits(engine: AsyncEngine) -> AsyncEngine:
     """Let new connections of the engine wait for a lock, and keep an idle transaction open, only so long.
 
+    Statements without a transaction are READ COMMITTED, as its transactions are.
+
     The same limits as `create_login_role` gives a role, for a role that was made elsewhere. They are set by a statement
     and not at the start of the session, where PgBouncer refuses parameters that it does not know.
     """
@@ -77,6 +87,38 @@ def limit_waits(engine: AsyncEngine) -> AsyncEngine:
         connection.run_async(lambda driver: driver.execute(LIMIT_WAITS))
 
     return engine
+
+
+@asynccontextmanager
+async def autocommit(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """The driver's connection, from the engine's pool, on which each statement is a transaction of its own.
+
+    For hot paths: no BEGIN, no COMMIT, and nothing of SQLAlchemy between the caller and the driver. A dead connection
+    is replaced when it is taken from the pool, if the end of the connection was noticed. Raises PoolExhausted, and the
+    driver's errors.
+    """
+    from sqlalchemy.util import greenlet_spawn
+
+    from .dialect import driver_error, without_transaction
+
+    token = without_transaction.set(True)
+    try:
+        pooled = await greenlet_spawn(engine.sync_engine.raw_connection)
+    except Exception as error:  # noqa: BLE001 - it is raised again
+        raise driver_error(error) from None
+    finally:
+        without_transaction.reset(token)
+    connection: Any = pooled.driver_connection
+    try:
+        yield connection
+    except BaseException as error:
+        # After an error response, and after an error of the caller, the connection can be used again.
+        if isinstance(error, TimeoutError | OSError) or ends_connection(error) or connection.is_closed():
+            connection.terminate()
+            await greenlet_spawn(pooled.invalidate)
+        raise
+    finally:
+        await greenlet_spawn(pooled.close)
 
 
 def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size: int = 5) -> Pool:

@@ -63,6 +63,8 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 _DRIVERS = ("asyncpg", "sqlalchemy")
 _CONNECTING = "asyncpg.connect_utils"
+# After these the server closes the connection: shutdown, crash, dropped database, idle session.
+_ENDING = frozenset({"57P01", "57P02", "57P04", "57P05"})
 _ENDED = ("cannot switch to", "not connected")
 
 
@@ -111,6 +113,16 @@ def connection_ended(error: BaseException) -> bool:
             return True
         current = current.__cause__ or current.__context__
     return False
+
+
+def ends_connection(error: BaseException) -> bool:
+    """Whether no connection can be used after this error: the server ends it, or it has ended."""
+    return sqlstate(error) in _ENDING or connection_ended(error)
+
+
+def connection_lost(error: BaseException) -> bool:
+    """Whether the connection ended during a statement, so that it is unknown whether the statement was executed."""
+    return isinstance(error, asyncpg.ConnectionDoesNotExistError | ConnectionError) or ends_connection(error)
 
 
 def raised_by_driver(error: BaseException) -> bool:

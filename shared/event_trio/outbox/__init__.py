@@ -7,6 +7,6 @@ with requires("outbox"):
     from ..errors import EventRejected
     from .install import install_tables
     from .notifier import OutboxNotifier
-    from .writer import OutboxWriter
+    from .writer import OutboxRow, OutboxWriter
 
-__all__ = ["EventPayload", "EventRejected", "OutboxNotifier", "OutboxWriter", "install_tables"]
+__all__ = ["EventPayload", "EventRejected", "OutboxNotifier", "OutboxRow", "OutboxWriter", "install_tables"]

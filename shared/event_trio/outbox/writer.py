@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,29 @@ SCHEMAS = "https://schemas.example.com"
 
 References = Callable[[str, str, int], str | None]
 """The URL of an event's payload by type, subject and sequence; None if the event contains its payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event as a row of the table `outbox_event`."""
+
+    event: Envelope
+    sequence: int
+    body: bytes
+    """The event as it is sent."""
+    attributes: Mapping[str, str]
+    """The message attributes, by which subscriptions filter."""
+
+    def columns(self) -> dict[str, object]:
+        """The values by column; the database fills in the others."""
+        return {
+            "event_id": self.event.id,
+            "source": self.event.source,
+            "subject": self.event.subject,
+            "sequence": self.sequence,
+            "envelope": self.body,
+            "attributes": self.attributes,
+        }
 
 
 class OutboxWriter:
@@ -69,11 +93,47 @@ class OutboxWriter:
 
         Raises EventRejected if the broker would not accept the event; IntegrityError if the sequence is already used.
         """
+        row = self.prepare(
+            payload,
+            subject=subject,
+            sequence=sequence,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            traceparent=traceparent,
+            time=time,
+            attributes=attributes,
+        )
+        # A relay imports this package, and needs no SQLAlchemy.
+        from sqlalchemy import insert
+
+        from .table import outbox_event
+
+        await session.execute(insert(outbox_event).values(**row.columns()))
+        self.log_recorded(row)
+        return row.event
+
+    def prepare(
+        self,
+        payload: EventPayload,
+        *,
+        subject: str,
+        sequence: int,
+        correlation_id: str,
+        causation_id: str | None = None,
+        traceparent: str | None = None,
+        time: datetime | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> OutboxRow:
+        """The row that `record` inserts, for a caller who inserts it with a statement of its own.
+
+        Nothing is recorded: the event exists when the row is committed in the table `outbox_event`. The arguments are
+        those of `record`. Raises EventRejected.
+        """
         reference = self._references(payload.type, subject, sequence)
         event_id = uuid7()
         if (tracing := tracer()) is not None:
             traceparent = created(tracing, traceparent, self._source, payload.type, event_id)
-        envelope = Envelope(
+        event = Envelope(
             id=event_id,
             source=self._source,
             type=payload.type,
@@ -88,31 +148,19 @@ class OutboxWriter:
             data=payload.model_dump(mode="json") if reference is None else None,
             dataref=reference,
         )
-        body = envelope.to_bytes()
+        body = event.to_bytes()
         # The attributes that subscriptions filter by; everything else is in the body.
         routing = {"type": payload.type, **(attributes or {})}
         check(body, group=subject, attributes=routing, most=self._most_bytes)
-        # A relay imports this package, and needs no SQLAlchemy.
-        from sqlalchemy import insert
+        return OutboxRow(event, sequence, body, routing)
 
-        from .table import outbox_event
-
-        await session.execute(
-            insert(outbox_event).values(
-                event_id=envelope.id,
-                source=envelope.source,
-                subject=subject,
-                sequence=sequence,
-                envelope=body,
-                attributes=routing,
-            )
-        )
+    def log_recorded(self, row: OutboxRow) -> None:
+        """Log that the row was inserted, as `record` does."""
         log.info(
             "event recorded",
             action="outbox.recorded",
-            event_id=str(envelope.id),
-            type=envelope.type,
-            subject=subject,
-            sequence=sequence,
+            event_id=str(row.event.id),
+            type=row.event.type,
+            subject=row.event.subject,
+            sequence=row.sequence,
         )
-        return envelope
