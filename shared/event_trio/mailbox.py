@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.headerregistry import Address, Group, HeaderRegistry
+from functools import lru_cache
 from typing import Annotated, Any
 
 import idna
@@ -126,6 +127,8 @@ def _is_blank(character: str) -> bool:
     return unicodedata.category(character)[0] in "ZC" or character in _FILLERS
 
 
+# Few domains have most of the addresses, and each check looks up every character in tables.
+@lru_cache(maxsize=1024)
 def _domain(domain: str) -> str:
     if domain.endswith((".", "\u3002", "\uff0e", "\uff61")):
         raise NotMailable("the domain of an e-mail address must not end with a dot")

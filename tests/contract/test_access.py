@@ -15,7 +15,7 @@ from services.order.main import build as build_order
 from services.order.settings import OrderSettings
 from services.relay.main import build as build_relay
 from services.relay.settings import RelaySettings
-from tests.support.access import OPEN, authenticated, callers, guarded, routes_of
+from tests.support.access import OPEN, authenticated, callers, guarded, routes_of, threaded
 
 NAMES = ("order", "notification", "relay")
 # What only those who see everything may call.
@@ -43,6 +43,11 @@ def test_every_route_asks_who_calls(name: str) -> None:
     assert {route.path for route in routes if not route.asks} == OPEN
     assert [route for route in routes if route.path.startswith("/v1") and not route.asks] == []
     assert [route for route in routes if route.asks]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_request_waits_for_a_thread(name: str) -> None:
+    assert threaded(application(name)) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

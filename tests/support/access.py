@@ -1,7 +1,8 @@
 """Callers with each role, and the routes of an application with their authentication."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,15 @@ def routes_of(app: FastAPI) -> list[Route]:
     return found
 
 
+def threaded(app: FastAPI) -> set[str]:
+    """What the framework runs in another thread for a request, because it is not asynchronous."""
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    calls = [call for route in routes if isinstance(route, APIRoute) for call in _calls(route.dependant)]
+    return {
+        str(call) for call in calls if not iscoroutinefunction(call) and not iscoroutinefunction(type(call).__call__)
+    }
+
+
 def guarded(app: FastAPI) -> set[tuple[str, str]]:
     """Method and path of every route that requires authentication."""
     return {(route.method, route.path) for route in routes_of(app) if route.asks}
@@ -73,6 +83,11 @@ def guarded(app: FastAPI) -> set[tuple[str, str]]:
 def own(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """The routes without those of every consumer, which have common tests."""
     return {(method, path) for method, path in routes if not path.startswith(OF_CONSUMERS)}
+
+
+def _calls(dependant: Dependant) -> list[Callable[..., Any]]:
+    own = [] if dependant.call is None else [dependant.call]
+    return own + [call for part in dependant.dependencies for call in _calls(part)]
 
 
 def _asks(dependant: Dependant) -> bool:

@@ -12,7 +12,7 @@ from event_trio.http.tokens import Principal, Role
 from ..use_cases import NotificationQueries
 
 
-def _notifications(request: Request) -> NotificationQueries:
+async def _notifications(request: Request) -> NotificationQueries:
     return cast(NotificationQueries, request.app.state.notifications)
 
 

@@ -13,7 +13,7 @@ from event_trio.observability.request_context import RequestContext, current_con
 from ..use_cases import Orders
 
 
-def _orders(request: Request) -> Orders:
+async def _orders(request: Request) -> Orders:
     return cast(Orders, request.app.state.orders)
 
 

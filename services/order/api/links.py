@@ -30,4 +30,8 @@ class EventLinkBuilder:
         )
 
 
-EventLinksDep = Annotated[EventLinkBuilder, Depends()]
+async def _event_links(request: Request) -> EventLinkBuilder:
+    return EventLinkBuilder(request)
+
+
+EventLinksDep = Annotated[EventLinkBuilder, Depends(_event_links)]

@@ -8,21 +8,24 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 
 from event_trio.http.conditions import IfMatch, expected_versions
-from event_trio.http.idempotency import IdempotentRequestDep, response_of
+from event_trio.http.idempotency import IdempotentRequest, IdempotentRequestDep, response_of
 from event_trio.http.tokens import Principal
 from event_trio.idempotency.guard import IdempotencyGuard
 from event_trio.idempotency.keyed_request import StoredResponse
+from event_trio.observability.request_context import RequestContext
 
 from ..domain import Action, Order, OrderId
 from ..schemas import OrderView
-from ..use_cases import NewOrder
+from ..use_cases import NewOrder, Orders
 from .dependencies import Context, OrdersDep
 
 
 class OrderPlacement:
     """A request that places an order."""
 
-    def __init__(self, request: Request, orders: OrdersDep, context: Context, repeatable: IdempotentRequestDep) -> None:
+    def __init__(
+        self, request: Request, orders: Orders, context: RequestContext, repeatable: IdempotentRequest
+    ) -> None:
         self._request = request
         self._orders = orders
         self._context = context
@@ -47,15 +50,14 @@ class OrderChange:
     def __init__(
         self,
         request: Request,
-        orders: OrdersDep,
-        context: Context,
-        repeatable: IdempotentRequestDep,
-        if_match: IfMatch = None,
+        orders: Orders,
+        context: RequestContext,
+        repeatable: IdempotentRequest,
     ) -> None:
         self._orders = orders
         self._context = context
         self._repeatable = repeatable
-        # The header may be repeated; the form of its values is validated by the declaration above.
+        # The header may be repeated; the form of its values is validated by the declaration of the dependency.
         self._versions = expected_versions(request.headers.getlist("If-Match"))
 
     async def change(
@@ -77,8 +79,21 @@ class OrderChange:
         return await self._repeatable.respond(caller, change, lambda order: _response(200, order))
 
 
-OrderPlacementDep = Annotated[OrderPlacement, Depends()]
-OrderChangeDep = Annotated[OrderChange, Depends()]
+# Functions, because the framework creates an object of a class in another thread.
+async def _order_placement(
+    request: Request, orders: OrdersDep, context: Context, repeatable: IdempotentRequestDep
+) -> OrderPlacement:
+    return OrderPlacement(request, orders, context, repeatable)
+
+
+async def _order_change(
+    request: Request, orders: OrdersDep, context: Context, repeatable: IdempotentRequestDep, if_match: IfMatch = None
+) -> OrderChange:
+    return OrderChange(request, orders, context, repeatable)
+
+
+OrderPlacementDep = Annotated[OrderPlacement, Depends(_order_placement)]
+OrderChangeDep = Annotated[OrderChange, Depends(_order_change)]
 
 
 def etag(order: Order) -> str:

@@ -26,7 +26,7 @@ class OperatorServices:
     broker_acceptance: BrokerAcceptance
 
 
-def _services(request: Request) -> OperatorServices:
+async def _services(request: Request) -> OperatorServices:
     # Set by main; routes are served only while the application runs.
     return cast(OperatorServices, request.app.state.operators())
 
@@ -34,19 +34,19 @@ def _services(request: Request) -> OperatorServices:
 Services = Annotated[OperatorServices, Depends(_services)]
 
 
-def _overview(services: Services) -> Overview:
+async def _overview(services: Services) -> Overview:
     return services.overview
 
 
-def _groups(services: Services) -> MessageGroups:
+async def _groups(services: Services) -> MessageGroups:
     return services.groups
 
 
-def _operations(services: Services) -> Operations:
+async def _operations(services: Services) -> Operations:
     return services.operations
 
 
-def _broker_acceptance(services: Services) -> BrokerAcceptance:
+async def _broker_acceptance(services: Services) -> BrokerAcceptance:
     return services.broker_acceptance
 
 

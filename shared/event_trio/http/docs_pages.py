@@ -22,7 +22,7 @@ def install(app: FastAPI) -> None:
     address, icon = app.openapi_url or "/openapi.json", f"{STATIC}/favicon.png"
 
     @app.get("/docs", include_in_schema=False)
-    def swagger() -> HTMLResponse:
+    async def swagger() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url=address,
             title=app.title,
@@ -35,11 +35,11 @@ def install(app: FastAPI) -> None:
         )
 
     @app.get(REDIRECT, include_in_schema=False)
-    def redirect() -> HTMLResponse:
+    async def redirect() -> HTMLResponse:
         return get_swagger_ui_oauth2_redirect_html()
 
     @app.get("/redoc", include_in_schema=False)
-    def redoc() -> HTMLResponse:
+    async def redoc() -> HTMLResponse:
         return get_redoc_html(
             openapi_url=address,
             title=app.title,

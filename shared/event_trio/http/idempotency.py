@@ -43,7 +43,7 @@ IdempotencyKey = Annotated[
 class IdempotentRequest:
     """A request for a change, with its key if it has one. The stored responses are on `app.state.responses`."""
 
-    def __init__(self, request: Request, key: IdempotencyKey = None) -> None:
+    def __init__(self, request: Request, key: str | None) -> None:
         self._request = request
         self._key = key
 
@@ -72,7 +72,11 @@ class IdempotentRequest:
         return KeyGuard(store, KeyedRequest(caller.subject, key.strip('"'), fingerprint), respond)
 
 
-IdempotentRequestDep = Annotated[IdempotentRequest, Depends()]
+async def _idempotent_request(request: Request, key: IdempotencyKey = None) -> IdempotentRequest:
+    return IdempotentRequest(request, key)
+
+
+IdempotentRequestDep = Annotated[IdempotentRequest, Depends(_idempotent_request)]
 
 
 def response_of(view: BaseModel, status: int = 200, **headers: str) -> StoredResponse:

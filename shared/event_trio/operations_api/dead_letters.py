@@ -29,7 +29,7 @@ from .parameters import CHANGE, LIST, NEXT, READ, Cursor, EventId, Limit, Operat
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
 
-def _dead_letters(request: Request) -> DeadLetters:
+async def _dead_letters(request: Request) -> DeadLetters:
     return cast(DeadLetters, request.app.state.dead_letters)
 
 

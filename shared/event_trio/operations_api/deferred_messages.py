@@ -35,7 +35,7 @@ Pending = Literal["waiting", "blocked"]
 STATUS = "`waiting`: it runs again when it is due. `blocked`: it waits for earlier messages of its group."
 
 
-def _deferred_messages(request: Request) -> DeferredMessages:
+async def _deferred_messages(request: Request) -> DeferredMessages:
     return cast(DeferredMessages, request.app.state.deferred_messages)
 
 

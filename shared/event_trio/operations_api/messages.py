@@ -117,7 +117,7 @@ class ChangedMessageList(BaseModel):
     next_cursor: str | None = Field(description=NEXT)
 
 
-def _selection(
+async def _selection(
     event_id: Text | None = None,
     type: Text | None = None,
     group: Text | None = None,

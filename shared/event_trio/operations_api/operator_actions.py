@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["operator actions"])
 MOST = 100
 
 
-def _actions(request: Request) -> OperatorActions:
+async def _actions(request: Request) -> OperatorActions:
     return cast(OperatorActions, request.app.state.operator_actions)
 
 

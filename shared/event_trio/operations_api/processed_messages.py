@@ -37,7 +37,7 @@ class ProcessedMessagePage(BaseModel):
     next_cursor: str | None = Field(description=NEXT)
 
 
-def _processed_messages(request: Request) -> ProcessedMessages:
+async def _processed_messages(request: Request) -> ProcessedMessages:
     return cast(ProcessedMessages, request.app.state.processed_messages)
 
 
