@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.suite.round_trips import counted_round_trips
+from benchmarks.suite.round_trips import counted_server
 from event_trio.database.connections import autocommit, create_engine, limit_waits
 from event_trio.database.faults import Fault, fault_of
 from tests.support.databases import TestDatabase, execute, fetch
@@ -145,7 +145,7 @@ async def test_statements_without_a_transaction_have_the_isolation_of_transactio
 async def test_a_transaction_costs_its_statements_and_two_round_trips(outbox_database: TestDatabase) -> None:
     port = int(outbox_database.url.rpartition(":")[2].partition("/")[0])
     async with (
-        counted_round_trips(port) as counted,
+        counted_server(port) as counted,
         one_connection(counted.url(outbox_database.url)) as engine,
     ):
         counted.round_trips.clear()

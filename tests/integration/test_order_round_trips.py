@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from benchmarks.baseline import baseline
-from benchmarks.suite.round_trips import counted_round_trips
+from benchmarks.suite.round_trips import counted_server
 from tests.support.databases import TestDatabase, fetch
 from tests.support.faulty_postgres import faulty_postgres
 from tests.support.order_service import ORDER, order_service, place
@@ -44,7 +44,7 @@ class Counted:
 @pytest.fixture
 async def counted(orders_database: TestDatabase) -> AsyncIterator[Counted]:
     """A service with one connection that has been used with and without a key."""
-    async with counted_round_trips(urlsplit(orders_database.url).port or 5432) as server:
+    async with counted_server(urlsplit(orders_database.url).port or 5432) as server:
         through = TestDatabase(orders_database.name, server.url(orders_database.url))
         async with order_service(through, database_pool_size=1) as api:
             for headers in ({}, key(0), key(0)):

@@ -22,7 +22,9 @@ PUBLIC = {
     ],
     "event_trio.migrations": ["install_idempotency_tables", "install_inbox_tables", "install_outbox_tables"],
     "event_trio.testing": ["FakeClock", "MemoryQueue", "Publish", "QueueSuite", "Topology", "create_topology"],
-    "event_trio.outbox": ["EventPayload", "EventRejected", "OutboxNotifier", "OutboxRow", "OutboxWriter", "install_tables"],
+    "event_trio.outbox": [
+        *("EventPayload", "EventRejected", "OutboxNotifier", "OutboxRow", "OutboxWriter", "install_tables")
+    ],
 }
 # What each package may not import, though it is installed here.
 HEAVY = ("aioboto3", "aiobotocore", "alembic", "fastapi", "httpx", "jinja2", "prometheus_client", "pytest", "starlette")
