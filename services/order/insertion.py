@@ -11,7 +11,7 @@ from event_trio.database.connections import Connections
 from event_trio.database.faults import connection_lost
 from event_trio.idempotency.response_store import ClaimClause
 from event_trio.idempotency.transactions import Fetch
-from event_trio.outbox.writer import OutboxRow
+from event_trio.outbox.writer import EventRow
 
 from .domain import Order
 
@@ -48,7 +48,7 @@ SELECT 1 FROM orders WHERE id = $1
 """
 
 
-async def insert(fetch: Fetch, order: Order, payload: OrderEvent, row: OutboxRow, claim: ClaimClause) -> bool:
+async def insert(fetch: Fetch, order: Order, payload: OrderEvent, row: EventRow, claim: ClaimClause) -> bool:
     """Insert the order, unless the claim returns no row; whether it was inserted. Its history has the whole payload."""
     event = row.event
     inserted = await fetch(
@@ -78,7 +78,7 @@ async def insert(fetch: Fetch, order: Order, payload: OrderEvent, row: OutboxRow
 
 
 async def insert_once(
-    connections: Connections, order: Order, payload: OrderEvent, row: OutboxRow, claim: ClaimClause
+    connections: Connections, order: Order, payload: OrderEvent, row: EventRow, claim: ClaimClause
 ) -> bool:
     """Insert the order in a transaction of its own, also if the first connection turns out to be dead.
 

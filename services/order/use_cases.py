@@ -20,7 +20,7 @@ from event_trio.idempotency.keyed_request import KeyInUse
 from event_trio.idempotency.transactions import session_fetch
 from event_trio.keyed_semaphore import KeyedSemaphore
 from event_trio.observability.request_context import RequestContext
-from event_trio.outbox.writer import OutboxRow, OutboxWriter
+from event_trio.outbox.writer import EventRow, OutboxWriter
 
 from . import domain, events
 from .domain import Action, Order, OrderId, OrderLine
@@ -117,7 +117,7 @@ class Orders:
         self._after_commit(order, row.event)
         return order
 
-    async def _insert(self, order: Order, payload: OrderEvent, row: OutboxRow, once: IdempotencyGuard[Order]) -> None:
+    async def _insert(self, order: Order, payload: OrderEvent, row: EventRow, once: IdempotencyGuard[Order]) -> None:
         claim = once.claiming(order, CLAIM_FIRST)
         failpoints.hit("order.before_commit")
         try:

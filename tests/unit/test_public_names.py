@@ -23,7 +23,7 @@ PUBLIC = {
     "event_trio.migrations": ["install_idempotency_tables", "install_inbox_tables", "install_outbox_tables"],
     "event_trio.testing": ["FakeClock", "MemoryQueue", "Publish", "QueueSuite", "Topology", "create_topology"],
     "event_trio.outbox": [
-        *("EventPayload", "EventRejected", "OutboxNotifier", "OutboxRow", "OutboxWriter", "install_tables")
+        *("EventPayload", "EventRejected", "EventRow", "OutboxNotifier", "OutboxWriter", "install_tables")
     ],
 }
 # What each package may not import, though it is installed here.

@@ -7,6 +7,6 @@ with requires("outbox"):
     from ..errors import EventRejected
     from .install import install_tables
     from .notifier import OutboxNotifier
-    from .writer import OutboxRow, OutboxWriter
+    from .writer import EventRow, OutboxWriter
 
-__all__ = ["EventPayload", "EventRejected", "OutboxNotifier", "OutboxRow", "OutboxWriter", "install_tables"]
+__all__ = ["EventPayload", "EventRejected", "EventRow", "OutboxNotifier", "OutboxWriter", "install_tables"]

@@ -28,7 +28,7 @@ References = Callable[[str, str, int], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRow:
+class EventRow:
     """An event as a row of the table `outbox_event`."""
 
     event: Envelope
@@ -123,7 +123,7 @@ class OutboxWriter:
         traceparent: str | None = None,
         time: datetime | None = None,
         attributes: Mapping[str, str] | None = None,
-    ) -> OutboxRow:
+    ) -> EventRow:
         """The row that `record` inserts, for a caller who inserts it with a statement of its own.
 
         Nothing is recorded: the event exists when the row is committed in the table `outbox_event`. The arguments are
@@ -152,9 +152,9 @@ class OutboxWriter:
         # The attributes that subscriptions filter by; everything else is in the body.
         routing = {"type": payload.type, **(attributes or {})}
         check(body, group=subject, attributes=routing, most=self._most_bytes)
-        return OutboxRow(event, sequence, body, routing)
+        return EventRow(event, sequence, body, routing)
 
-    def log_recorded(self, row: OutboxRow) -> None:
+    def log_recorded(self, row: EventRow) -> None:
         """Log that the row was inserted, as `record` does."""
         log.info(
             "event recorded",
