@@ -32,13 +32,14 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
 
     Raises ConfigurationError when the settings contradict each other.
     """
+    clock = clock or SystemClock()
     service = EventService(
-        NAME, settings, migrations=MIGRATIONS, pool_size=settings.database_pool_size, signals=signals
+        NAME, settings, migrations=MIGRATIONS, pool_size=settings.database_pool_size, signals=signals, clock=clock
     )
     zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
     references = PayloadReferences(zero_payload, settings.public_url)
     writer = OutboxWriter(SOURCE, references=references, most_bytes=settings.message_bytes)
-    clock, metrics = clock or SystemClock(), OrderMetrics(service.registry)
+    metrics = OrderMetrics(service.registry)
     notify = service.use_outbox(TOPIC)
     use_cases = Orders(service.sessions, service.connections, writer, notify=notify, clock=clock, metrics=metrics)
     if settings.consuming:

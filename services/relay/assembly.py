@@ -42,6 +42,7 @@ from .operators.broker_acceptance import BrokerAcceptance
 from .operators.message_groups import MessageGroups
 from .operators.operations import Operations
 from .operators.overview import Overview
+from .operators.topology import RelayTopology
 from .publishing.backlog import Backlog, NextEventAfter
 from .publishing.dispatcher import Dispatcher
 from .publishing.outbox_reader import OutboxReader, find_outbox
@@ -128,7 +129,7 @@ async def assemble(
         *(StepLoop(job) for job in own_jobs),
         KeyPruner(responses, pool_transactions(pool), signals=signals),
     ]
-    operators = _operators(settings, connections.operator_pool)
+    operators = _operators(settings, connections)
     return Parts(_readiness(pool, publishing, confirmation, operators.overview), operators), loops
 
 
@@ -243,12 +244,18 @@ def _confirmation(
     return _ConfirmationParts(publish_check, sweeper, ControlMonitor(connections.pool, metrics))
 
 
-def _operators(settings: RelaySettings, pool: Pool) -> OperatorServices:
+def _operators(settings: RelaySettings, connections: Connections) -> OperatorServices:
+    pool, topic = connections.operator_pool, BrokerNames(settings.topology_prefix).topic(settings.topic)
     return OperatorServices(
         overview=Overview(pool, lease_seconds=settings.lease_seconds),
         groups=MessageGroups(pool),
         operations=Operations(pool, call_seconds=settings.call_seconds),
         broker_acceptance=BrokerAcceptance(pool),
+        topology=RelayTopology(
+            connections.sns,
+            connections.check_queue,
+            find_arn=lambda: topic_arn(connections.aws, topic, call_seconds=settings.call_seconds / 2),
+        ),
     )
 
 

@@ -7,14 +7,17 @@ from contextlib import AsyncExitStack
 from fastapi import FastAPI
 
 from event_trio.broker.aws import Aws, ensure_usable
+from event_trio.broker.names import BrokerNames
+from event_trio.clock import SystemClock
 from event_trio.errors import ConfigurationError
 from event_trio.http.application import create_app
-from event_trio.http.authorization import authenticator
+from event_trio.http.authorization import authenticator, requires_tokens
 from event_trio.idempotency.metrics import IdempotencyMetrics
 from event_trio.idempotency.response_store import ResponseStore
 from event_trio.lifecycle import Loop
 from event_trio.observability.metrics import new_registry
 from event_trio.observability.runtime_metrics import DatabaseMetrics, LoopMetrics
+from event_trio.operations_api import process
 from event_trio.outbox.schema import KEYS
 from event_trio.service import Lifecycle
 from event_trio.service import run as run_service
@@ -50,19 +53,37 @@ def build(
     async def create_parts(stack: AsyncExitStack) -> tuple[Parts, list[Loop]]:
         return await assemble(settings, metrics, database_metrics, signals, sweeps, responses, stack)
 
+    known = authenticator(settings)
+    names, clock = BrokerNames(settings.topology_prefix), SystemClock()
+    facts = process.ProcessFacts(
+        name=f"{settings.topic} relay",
+        kind="relay",
+        clock=clock,
+        started_at=clock.now(),
+        topology_prefix=names.prefix,
+        aws_region=settings.aws_region,
+        aws_endpoint_url=settings.aws_endpoint_url,
+        publishes=names.topic(settings.topic),
+        consumes=None,
+        authentication=requires_tokens(known),
+    )
     lifecycle = Lifecycle(
         create_parts, drain_seconds=settings.drain_seconds, signals=signals, metrics=LoopMetrics(registry)
     )
     return create_app(
         title=f"Relay of {settings.topic}",
         description="Publishes recorded events to their topic, in order, and confirms that they arrived.",
-        routers=[inspection.router, operations.router],
-        authenticator=authenticator(settings),
+        routers=[inspection.router, operations.router, process.router],
+        authenticator=known,
         registry=registry,
         checks=checks(lambda: lifecycle.parts.readiness if lifecycle.parts else None, lifecycle.unhealthy_loops),
         lifespan=lifecycle,
         translation=translation(),
-        state={"responses": responses, "operators": lambda: lifecycle.parts.operators if lifecycle.parts else None},
+        state={
+            "responses": responses,
+            "operators": lambda: lifecycle.parts.operators if lifecycle.parts else None,
+            "process": facts,
+        },
     )
 
 

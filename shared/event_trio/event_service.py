@@ -10,12 +10,14 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .broker.names import BrokerNames
+from .broker.topology import ConsumerTopology
+from .clock import Clock, SystemClock
 from .consumer.build import Consuming, Subscription, consumer_engine, consuming
 from .consumer.router import Router
 from .consumer.settings import ConsumerSettings
 from .database.connections import autocommit, create_engine, limit_waits
 from .http.application import create_app
-from .http.authorization import authenticator
+from .http.authorization import authenticator, requires_tokens
 from .http.database import database_checks
 from .http.health import HealthCheck
 from .http.problems import ProblemTranslation
@@ -28,6 +30,7 @@ from .lifecycle import Loop
 from .observability.metrics import new_registry
 from .observability.runtime_metrics import DatabaseMetrics, LoopMetrics
 from .operations_api import routes as operations_routes
+from .operations_api.process import ProcessFacts
 from .outbox.metrics import OutboxMetrics
 from .outbox.monitor import OutboxMonitor
 from .outbox.notifier import OutboxNotifier
@@ -51,12 +54,16 @@ class EventService:
         migrations: str,
         pool_size: int,
         signals: Signals | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`migrations` is the package of the service's Alembic migrations; `pool_size` is that of the API's engine."""
         self._authenticator = authenticator(settings)
         self._name = name
         self._settings = settings
         self._url = settings.database_url.get_secret_value()
+        self._clock = clock or SystemClock()
+        self._started_at = self._clock.now()
+        self._domain: str | None = None
         self._subscription: tuple[Subscription, Router] | None = None
         self._after_commit = _nothing
         self.signals = signals or Signals()
@@ -94,6 +101,7 @@ class EventService:
 
         Returns the function to call after each commit that recorded an event: it wakes the relay.
         """
+        self._domain = domain
         notifier = OutboxNotifier(self._url)
         monitor = OutboxMonitor(
             self._url,
@@ -135,7 +143,7 @@ class EventService:
         return create_app(
             title=title,
             description=description,
-            routers=[*routers, *operations_routes.ROUTERS],
+            routers=[*routers, *operations_routes.routers(publishes=self._domain is not None)],
             authenticator=self._authenticator,
             registry=self.registry,
             checks=(*self._checks, HealthCheck("loops", loops, loops_required)),
@@ -144,8 +152,31 @@ class EventService:
             state={
                 **(state or {}),
                 **operations_routes.consumer_state(self.sessions, self._name, self._responses),
+                **operations_routes.publisher_state(self.sessions if self._domain is not None else None),
+                "process": self._facts(),
+                "read_topology": self._read_topology,
             },
         )
+
+    def _facts(self) -> ProcessFacts:
+        names = BrokerNames(self._settings.topology_prefix)
+        subscription = self._subscription[0] if self._subscription else None
+        return ProcessFacts(
+            name=self._name,
+            kind="service",
+            clock=self._clock,
+            started_at=self._started_at,
+            topology_prefix=names.prefix,
+            aws_region=self._settings.aws_region,
+            aws_endpoint_url=self._settings.aws_endpoint_url,
+            publishes=None if self._domain is None else names.topic(self._domain),
+            consumes=None if subscription is None else names.topic(subscription.domain),
+            authentication=requires_tokens(self._authenticator),
+        )
+
+    async def _read_topology(self) -> ConsumerTopology:
+        consuming = self._lifecycle.parts
+        return await consuming.deployment.describe() if consuming else ConsumerTopology()
 
     async def _assemble(self, stack: AsyncExitStack) -> tuple[Consuming | None, Sequence[Loop]]:
         stack.push_async_callback(self._engine.dispose)

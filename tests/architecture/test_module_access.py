@@ -64,6 +64,7 @@ AWS_MODULES = (
     "shared/event_trio/broker/lean/transport.py",
     "shared/event_trio/broker/queue.py",
     "shared/event_trio/broker/subscription.py",
+    "shared/event_trio/broker/topology.py",
     "shared/event_trio/testing/broker.py",  # creates a topology for tests
     "services/relay/publishing/publisher.py",
 )

@@ -21,7 +21,8 @@ NAMES = ("order", "notification", "relay")
 # What only those who see everything may call.
 OPERATIONS = (
     *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states"),
-    *("/v1/processed-messages", "/v1/outbox"),
+    *("/v1/processed-messages", "/v1/outbox", "/v1/events", "/v1/recorded-events", "/v1/inbox", "/v1/topology"),
+    "/v1/process",
 )
 
 

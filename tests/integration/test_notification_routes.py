@@ -21,6 +21,10 @@ MATRIX: list[tuple[str, str, dict[str, str] | None, dict[str, int]]] = [
     ("GET", "/v1/notifications", None, {**READERS, "other": 200}),
     ("GET", "/v1/notifications/{notification_id}", None, READERS),
     ("GET", "/v1/processed-messages", None, OPERATORS),
+    ("GET", "/v1/recorded-events", None, OPERATORS),
+    ("GET", "/v1/inbox", None, OPERATORS),
+    ("GET", "/v1/topology", None, OPERATORS),
+    ("GET", "/v1/process", None, {**OPERATORS, "service": 403}),
     ("GET", "/v1/dead-letters", None, OPERATORS),
     ("GET", "/v1/deferred-messages", None, OPERATORS),
 ]

@@ -20,7 +20,9 @@ EVENT = "00000000-0000-7000-8000-000000000001"
 ROUTES: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("GET", "/v1/outbox", None, 200),
     ("GET", "/v1/outbox/lanes", None, 200),
+    ("GET", "/v1/outbox/topology", None, 200),
     ("GET", "/v1/outbox/held-groups", None, 200),
+    ("GET", "/v1/process", None, 200),
     ("GET", "/v1/outbox/groups/a", None, 404),
     ("GET", f"/v1/outbox/events/{EVENT}", None, 404),
     ("GET", "/v1/outbox/replays/1", None, 404),

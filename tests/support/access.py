@@ -21,7 +21,10 @@ READERS = {"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other":
 OPERATORS = {**READERS, "owner": 403, "other": 403}
 
 # Where every consumer's operations are.
-OF_CONSUMERS = ("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states")
+OF_CONSUMERS = (
+    *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states"),
+    "/v1/events/",
+)
 
 Callers = Mapping[str, Mapping[str, str]]
 

@@ -68,7 +68,8 @@ def test_no_action_is_allowed_for_all_resources(service: str) -> None:
         for action, resource in allowed(statements):
             assert "*" not in action, name
             # The ids of the subscriptions of a topic are not known beforehand; this is the only wildcard.
-            assert "*" not in resource or resource == f"{sns(NAMES.topic(SUBSCRIBES[service]))}:*", name
+            topic = (PUBLISHES if name == "Relay" else SUBSCRIBES)[service]
+            assert "*" not in resource or resource == f"{sns(NAMES.topic(topic))}:*", name
 
 
 @every_service
@@ -94,11 +95,15 @@ def test_a_service_may_read_its_queues_and_not_send(service: str) -> None:
 def test_a_relay_may_publish_to_one_topic_and_read_one_check_queue(service: str) -> None:
     topic = PUBLISHES[service]
     granted = allowed(policies(service)["Relay"])
-    assert {resource for _, resource in granted} == {sns(NAMES.topic(topic)), sqs(NAMES.publish_check(topic))}
-    assert {action for action, resource in granted if resource == sns(NAMES.topic(topic))} == {
+    own = sns(NAMES.topic(topic))
+    assert {resource for _, resource in granted} == {own, f"{own}:*", sqs(NAMES.publish_check(topic))}
+    read = {"sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"}
+    assert {action for action, resource in granted if resource == own} == {
         "sns:Publish",
         "sns:GetTopicAttributes",
+        *read,
     }
+    assert {action for action, resource in granted if resource == f"{own}:*"} == read
     assert "sqs:SendMessage" not in {action for action, _ in granted}
 
 
@@ -129,12 +134,13 @@ def test_every_call_of_the_code_is_allowed(service: str) -> None:
     found = {name: {action.split(":")[1] for action, _ in allowed(part)} for name, part in policies(service).items()}
     queue, subscription = (
         called_in("shared/event_trio/broker/queue.py"),
-        called_in("shared/event_trio/broker/subscription.py"),
+        called_in("shared/event_trio/broker/subscription.py", "shared/event_trio/broker/topology.py"),
     )
     assert {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl"} <= queue
     assert found["Service"] == queue | subscription
     # A relay does not extend the visibility timeout.
-    assert found["Relay"] == (queue - {"ChangeMessageVisibility"}) | called_in("services/relay/publishing/publisher.py")
+    published = called_in("services/relay/publishing/publisher.py")
+    assert found["Relay"] == (queue - {"ChangeMessageVisibility"}) | published | subscription
 
 
 @every_service

@@ -9,11 +9,22 @@ from fastapi import APIRouter, Path, Query
 
 from event_trio.http.openapi import problems
 from event_trio.http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE
+from event_trio.operations_api.topology import QueueView, TopicView
 
 from ..operators.operations import NotInOutbox, lane_of
 from ..operators.views import GroupView, OutboxEventView, ReplayView, StatusView
-from .dependencies import SUBJECT, GroupsOf, Limit, NumberCursor, Operator, OverviewOf, Subject, SubjectFilter
-from .schemas import AuditPage, HeldGroupPage, LanesView
+from .dependencies import (
+    SUBJECT,
+    GroupsOf,
+    Limit,
+    NumberCursor,
+    Operator,
+    OverviewOf,
+    Subject,
+    SubjectFilter,
+    TopologyOf,
+)
+from .schemas import AuditPage, HeldGroupPage, LanesView, RelayTopologyView
 
 router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
 
@@ -33,6 +44,13 @@ async def list_lanes(caller: Operator, overview: OverviewOf) -> LanesView:
     """Every lane with its owner, and every relay of this outbox."""
     relays, lanes = await overview.lanes()
     return LanesView(relays=relays, lanes=lanes)
+
+
+@router.get("/topology", summary="Describe the topic and the publish check", responses=READ)
+async def read_outbox_topology(caller: Operator, topology: TopologyOf) -> RelayTopologyView:
+    """As they exist in the broker now, with every subscription of the topic."""
+    topic, check = await topology.describe()
+    return RelayTopologyView(topic=TopicView.model_validate(topic), publish_check=QueueView.model_validate(check))
 
 
 @router.get("/held-groups", summary="List held groups, by subject", responses=LIST)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from event_trio.http.body import RequestBody, Uuid
 from event_trio.http.timestamp import Timestamp
+from event_trio.operations_api.topology import QueueView, TopicView
 
 from ..jobs.replay_requests import Criteria
 from ..operators.views import AuditEntryView, HeldGroupView, LaneView, RelayView
@@ -81,6 +82,13 @@ class LanesView(BaseModel):
 
     relays: list[RelayView]
     lanes: list[LaneView]
+
+
+class RelayTopologyView(BaseModel):
+    """The topic of the outbox and its publish check."""
+
+    topic: TopicView
+    publish_check: QueueView
 
 
 class HeldGroupPage(BaseModel):

@@ -18,8 +18,8 @@ from .message_groups import GROUPS_COUNTED
 from .views import AuditEntryView, CountView, LaneView, PauseView, RelayView, ReplayView, StatusView
 
 CONTROL = """
--- control: the pause, if there is one
-SELECT paused_at, paused_by, paused_reason FROM outbox_control
+-- control: the pause, if there is one, and the time by the database's clock
+SELECT paused_at, paused_by, paused_reason, clock_timestamp() AS now FROM outbox_control
 """
 
 PAUSED = """
@@ -74,6 +74,7 @@ class Overview:
         pending, unconfirmed = measured["pending"], measured["unconfirmed"]
         cut = pending + unconfirmed >= MOST
         return StatusView(
+            database_time=control["now"],
             pending=CountView(value=pending, at_least=cut),
             unconfirmed=CountView(value=unconfirmed, at_least=cut),
             oldest_pending_seconds=measured["age"],

@@ -64,6 +64,7 @@ class ReplayView(View):
 class StatusView(View):
     """The state of the outbox."""
 
+    database_time: datetime = Field(description="The time by the database's clock.")
     pending: CountView = Field(
         description="Unsent events among the oldest 10,000 not published; held events are not counted."
     )

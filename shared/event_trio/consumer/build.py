@@ -21,6 +21,7 @@ from ..observability.runtime_metrics import watch_circuit
 from ..signals import Signals
 from .database_breaker import DatabaseBreaker
 from .decoders import Decoder, cloud_events
+from .deployment import ConsumerDeployment
 from .deployment_check import DeploymentCheck
 from .isolation import Isolation
 from .maintenance import InboxMaintenance
@@ -83,6 +84,7 @@ class Consuming:
 
     consumer: Consumer
     loops: tuple[Loop, ...]
+    deployment: ConsumerDeployment
 
 
 def consumer_engine(settings: ConsumerSettings, *, application_name: str) -> AsyncEngine:
@@ -256,7 +258,12 @@ def _wire(
             outbox_days=options.outbox_retention_days,
         )
         loops.append(check)
-    return Consuming(consumer, tuple(loops))
+    dead_letters_of, undelivered_of = (
+        None if where is None else _queue(client, where)
+        for where in (source.dead_letter_queue, source.undelivered_queue)
+    )
+    deployment = ConsumerDeployment(topics, source.topic, queue, dead_letters_of, undelivered_of, router)
+    return Consuming(consumer, tuple(loops), deployment)
 
 
 def _queue(client: SQSClient, where: str) -> Queue:

@@ -114,6 +114,11 @@ class Router:
         """The event types that have a handler."""
         return frozenset(event_type for event_type, _ in self._routes)
 
+    @property
+    def policies(self) -> dict[str, FailurePolicy]:
+        """The failure policy of each event type that has a handler."""
+        return {event_type: route.policy for (event_type, _), route in self._routes.items()}
+
     def ensure_kept(self, seconds: float, *, how: str) -> None:
         """Raise ConfigurationError if a handler may take longer than its message is kept."""
         longest = max((route.timeout for route in self._routes.values()), default=0.0)

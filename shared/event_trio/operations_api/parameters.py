@@ -17,6 +17,7 @@ BUSY = ProblemKind("message-busy", "The message is being handled right now", 409
 BLOCKED = ProblemKind("message-blocked", "The message waits for an earlier one of its group", 409)
 
 LIST = problems(INVALID_REQUEST, UNAVAILABLE)
+STATE = problems(UNAVAILABLE)
 READ = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 CHANGE = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, UNAVAILABLE)
 RUN = problems(INVALID_REQUEST, REUSED, IN_USE, BUSY, BLOCKED, UNAVAILABLE)

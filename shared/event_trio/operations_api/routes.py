@@ -1,7 +1,8 @@
-"""All operations routes of a consuming service, and the application state that they need."""
+"""All operations routes of a service, and the application state that they need."""
 
 from __future__ import annotations
 
+from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..idempotency.response_store import ResponseStore
@@ -9,9 +10,32 @@ from ..inbox.dead_letters import DeadLetters
 from ..inbox.deferred_messages import DeferredMessages
 from ..inbox.operator_actions import OperatorActions
 from ..inbox.reader import ProcessedMessages
-from . import dead_letters, deferred_messages, operator_actions, processed_messages
+from ..outbox.reader import RecordedEvents
+from . import (
+    dead_letters,
+    deferred_messages,
+    events,
+    operator_actions,
+    process,
+    processed_messages,
+    recorded_events,
+    topology,
+)
 
-ROUTERS = (processed_messages.router, dead_letters.router, deferred_messages.router, operator_actions.router)
+ROUTERS = (
+    *(events.router, processed_messages.router, dead_letters.router, deferred_messages.router),
+    *(operator_actions.router, process.router, topology.router),
+)
+
+
+def routers(*, publishes: bool) -> tuple[APIRouter, ...]:
+    """The routes of a service that consumes, and with `publishes` also those about its outbox."""
+    return (*ROUTERS, recorded_events.router) if publishes else ROUTERS
+
+
+def publisher_state(sessions: async_sessionmaker[AsyncSession] | None) -> dict[str, object]:
+    """What the routes about the outbox look up on `app.state`; `sessions` is None without an outbox."""
+    return {"recorded_events": None if sessions is None else RecordedEvents(sessions)}
 
 
 def consumer_state(
