@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from tools.cli.formats import printable
 
@@ -30,6 +31,11 @@ class Output:
         """Print data as JSON."""
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
+    def json_line(self, value: object) -> None:
+        """Print data as one line of JSON, at once."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print data as a table."""
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -48,6 +54,10 @@ class Output:
             if value:
                 table.add_row(name, Text(printable(value)))
         self._out.print(table)
+
+    def tree(self, tree: Tree) -> None:
+        """Print data as a tree."""
+        self._out.print(tree)
 
     def line(self, text: str = "") -> None:
         """Print a line of data."""

@@ -1,0 +1,1 @@
+"""`event-trio doctor`: observes all processes, and names what is wrong, why it matters and what mends it."""
