@@ -124,6 +124,10 @@ lock: bootstrap ## write the locks from their inputs (UPGRADE=1: with newer vers
 dist: bootstrap ## build the wheels and source archives of the library and the relay into dist/
 	@$(RUN) tools.dist
 
+.PHONY: follow-one-order
+follow-one-order: bootstrap ## write the output of its commands into docs/how-to/follow-one-order.md, on a demo of its own
+	@$(RUN) tools.page_output docs/how-to/follow-one-order.md
+
 .PHONY: reference
 reference: bootstrap ## generate the pages of docs/reference from the code
 	@$(RUN) tools.reference.main

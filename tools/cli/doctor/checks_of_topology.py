@@ -35,9 +35,8 @@ def _of_relay(name: str, found: Part) -> Iterable[FoundProblem]:
         yield problem("no-details", name, check["problem"])
         return
     yield from _policy(name, check, topic["name"])
-    if topic["subscriptions"] is not None and not any(
-        each["queue"] == check["name"] for each in topic["subscriptions"]
-    ):
+    subscribed = [each["queue"] for each in topic["subscriptions"] or ()]
+    if topic["exists"] and topic["subscriptions"] is not None and check["name"] not in subscribed:
         yield problem("subscription-missing", name, f"queue {check['name']} is not subscribed to {topic['name']}")
 
 

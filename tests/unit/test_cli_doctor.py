@@ -1,0 +1,144 @@
+"""What doctor concludes from what it observed; the observations are those of a healthy system with one change."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tools.cli.doctor.command import diagnose
+from tools.cli.doctor.observation import Observed
+
+ZERO = {"value": 0, "at_least": False}
+FINE = {"ok": True, "required": True, "detail": None}
+PROCESS = {"topology_prefix": "p-", "aws_region": "us-east-1", "aws_endpoint_url": None, "version": "1.0"}
+
+
+def queue(name: str, sender: str = "", **given: Any) -> dict[str, Any]:
+    senders = [sender] if sender else []
+    known = {"name": name, "exists": True, "problem": None, "messages": 0, "in_flight": 0, "high_throughput": True}
+    return {**known, "senders": senders, **given}
+
+
+def subscription(name: str, **given: Any) -> dict[str, Any]:
+    known = {"queue": name, "raw_delivery": True, "types": ["order.placed"], "undelivered_queue": "u"}
+    return {**known, **given}
+
+
+def topic(*subscriptions: dict[str, Any], **given: Any) -> dict[str, Any]:
+    return {"name": "t", "exists": True, "problem": None, "subscriptions": list(subscriptions), **given}
+
+
+def service(**given: Any) -> Observed:
+    handles = [{"type": "order.placed", "failure_policy": "ignore"}]
+    topology = {"topic": topic(subscription("q")), "queue": queue("q", "t"), "handles": handles}
+    topology |= {"dead_letter_queue": queue("d"), "undelivered_queue": queue("u", "t")}
+    inbox = {"dead": ZERO, "oldest_dead_at": None, "overdue": ZERO, "first_overdue": None}
+    known = Observed("notification", False, None, {"database": FINE}, PROCESS, 0.0, 0.0, inbox=inbox, topology=topology)
+    return replace(known, **given)
+
+
+def relay(**given: Any) -> Observed:
+    topology = {"topic": topic(subscription("check", types=None)), "publish_check": queue("check", "t")}
+    lanes = {"lanes": [{"lane": number, "owner": "r", "owner_alive": True} for number in range(4)]}
+    outbox = {"paused": None, "replay": None, "oldest_pending_seconds": None, "pending": ZERO}
+    known = Observed("order-relay", True, None, {"broker": FINE}, PROCESS, 0.0, 0.0, outbox, lanes, topology=topology)
+    return replace(known, **given)
+
+
+def checks(name: str, detail: str, *, required: bool = True) -> dict[str, Any]:
+    return {"database": FINE, name: {"ok": False, "required": required, "detail": detail}}
+
+
+def changed(seen: Observed, **parts: Any) -> Observed:
+    return replace(seen, topology={**(seen.topology or {}), **parts})
+
+
+def codes(*seen: Observed) -> list[tuple[str, str]]:
+    return [(each.code, each.process) for each in diagnose(list(seen))]
+
+
+def test_a_healthy_system_has_no_problem() -> None:
+    assert codes(service(), relay()) == []
+    assert codes(service(topology={"queue": None})) == []  # a service that consumes nothing
+
+
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        (service(silence="connection refused"), "service-down"),
+        (relay(silence="connection refused"), "relay-down"),
+        (service(checks=checks("loops", "consumer ended")), "not-ready"),
+        (service(checks=checks("loops", "consumer ended", required=False)), "degraded"),
+        (service(checks=checks("migrations", "the database is at migration 0001")), "migrations-behind"),
+        (relay(checks=checks("outbox", "the database has no outbox; run the migrations of")), "migrations-behind"),
+        (relay(checks=checks("outbox", "this role may not read the outbox")), "role-lacks-rights"),
+        (service(checks=checks("database", "the database cannot be reached or")), "database-unavailable"),
+        (relay(checks=checks("broker", "EndpointConnectionError")), "broker-outage"),
+        (relay(checks=checks("publish-check", "the publish check is broken since 12:00")), "publish-check-broken"),
+        (relay(checks=checks("broker-identity", "the queue was recreated")), "broker-recreated"),
+        (service(failures=("The key set cannot be read",)), "key-set-unreachable"),
+        (service(failures=("x requires an operator's token: give --token",)), "token-refused"),
+        (service(failures=("it answered 500",)), "no-details"),
+        (service(skew_seconds=-3.0), "clock-skew"),
+        (relay(database_skew_seconds=120.0), "clock-skew"),
+        (relay(lanes={"lanes": [{"lane": 1, "owner": None, "owner_alive": False}]}), "lane-without-relay"),
+        (relay(lanes={"lanes": [{"lane": 1, "owner": "r", "owner_alive": False}]}), "lane-without-relay"),
+        (relay(held=({"subject": "o-1", "behind": ZERO, "reason": "refused"},)), "group-held"),
+        (relay(outbox={"paused": {"by": "olga", "reason": "why"}, "replay": None, "oldest_pending_seconds": 900.0,
+                       "pending": ZERO}), "outbox-paused"),
+        (relay(outbox={"paused": None, "replay": None, "oldest_pending_seconds": 90.0, "pending": ZERO}),
+         "outbox-late"),
+        (changed(relay(), topic=topic(exists=False, problem="gone")), "topic-missing"),
+        (changed(relay(), publish_check=queue("check", exists=False)), "publish-check-missing"),
+        (changed(relay(), publish_check=queue("check")), "policy-missing"),
+        (changed(relay(), topic=topic(subscription("other"))), "subscription-missing"),
+        (changed(relay(), topic=topic(problem="AccessDenied", subscriptions=None)), "no-details"),
+        (changed(service(), queue=queue("q", exists=False)), "queue-missing"),
+        (changed(service(), undelivered_queue=queue("u", exists=False)), "queue-missing"),
+        (changed(service(), queue=queue("q", "another")), "policy-missing"),
+        (changed(service(), queue=queue("q", "t", high_throughput=False)), "throughput-differs"),
+        (changed(service(), topic=topic()), "subscription-missing"),
+        (changed(service(), topic=topic(subscription("q", types=["order.shipped"]))), "filter-differs"),
+        (changed(service(), topic=topic(subscription("q", types=None))), "filter-differs"),
+        (changed(service(), topic=topic(subscription("q", undelivered_queue=None))), "undelivered-queue-missing"),
+        (changed(service(), dead_letter_queue=queue("d", messages=3)), "queue-dead-letters"),
+        (service(inbox={"dead": {"value": 2, "at_least": False}, "oldest_dead_at": "2026-01-01T00:00:00Z",
+                        "first_overdue": None}), "dead-letters"),
+        (service(inbox={"dead": ZERO, "overdue": {"value": 1, "at_least": False}, "first_overdue": {
+            "event_id": "e", "message_group": "g", "due_at": "2026-01-01T00:00:00Z", "behind": None}}),
+         "deferred-overdue"),
+    ],
+)  # fmt: skip
+def test_one_change_is_one_problem(seen: Observed, code: str) -> None:
+    assert codes(seen) == [(code, seen.name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("topology_prefix", "other-", "prefix-differs"),
+        ("aws_region", "eu-west-1", "broker-differs"),
+        ("aws_endpoint_url", "http://127.0.0.1:4566", "broker-differs"),
+        ("version", "0.9", "version-differs"),
+    ],
+)
+def test_the_process_that_differs_from_the_others_is_named(name: str, value: str, code: str) -> None:
+    other = service(name="billing", process={**PROCESS, name: value})
+    assert codes(other, service(), relay()) == [(code, "billing")]
+
+
+def test_what_follows_from_another_problem_is_not_reported_twice() -> None:
+    both = {
+        **checks("database", "the database cannot be reached or refuses"),
+        "migrations": {"ok": False, "required": True, "detail": "unknown while the database cannot be reached"},
+    }
+    assert codes(service(checks=both)) == [("database-unavailable", "notification")]
+    missing = changed(relay(checks=checks("publish-check", "queue check does not exist; deploy the topology")))
+    assert codes(changed(missing, publish_check=queue("check", exists=False))) == [
+        ("publish-check-missing", "order-relay")
+    ]
+
+
+def test_errors_come_before_warnings() -> None:
+    late = service(skew_seconds=9.0, silence=None, failures=("The key set cannot be read",))
+    assert [each.kind.severity for each in diagnose([late])] == ["error", "warning"]
