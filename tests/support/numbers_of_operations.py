@@ -2,7 +2,9 @@
 
 from event_trio.broker.queue import BATCH
 from event_trio.http.health import AWS_CACHE_SECONDS
+from event_trio.inbox.reader import OVERDUE_SECONDS
 from event_trio.outbox.monitor import EVERY_SECONDS, GRACE_SECONDS, LATE_SECONDS
+from event_trio.outbox.reader import WALKED
 from services.notification.senders.circuit_breaking import OPTIONS
 from services.relay.group_sql import LOOKED_AT
 from services.relay.jobs.gauge import MOST as COUNTED_EVENTS
@@ -10,6 +12,8 @@ from services.relay.jobs.replay_requests import COUNTED
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Measured, alarm, attribute, default, most_receives, threshold
 from tools.cli.client import CHANGE_SECONDS, NOTICE_AFTER_SECONDS
+from tools.cli.doctor.checks_of_processes import SKEW_SECONDS
+from tools.cli.outbox_views import LATE_SECONDS as SENT_LATE_SECONDS
 from tools.cli.probe import LOCAL_SECONDS, REMOTE_SECONDS
 
 SUBSCRIBER, TOPIC, CHECK = "notification-order-events", "order-events", "order-events-publish-check"
@@ -49,5 +53,9 @@ OPERATIONS: dict[str, tuple[Entry, ...]] = {
         Code("given ten messages at a time", BATCH),
         Code("at the latest a minute later", OPTIONS.backoff.cap),
         Aws("15 minutes after the repair", FILTERS),
+        Code("A clock may be two seconds from that of the machine", SKEW_SECONDS),
+        Code("a deferred message is overdue a minute after it", OVERDUE_SECONDS),
+        Code("sent more than a minute after they were recorded", SENT_LATE_SECONDS),
     ),
+    "docs/how-to/follow-one-order.md": (Code("reads at most 20,000 events a page", WALKED),),
 }
