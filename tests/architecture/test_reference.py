@@ -16,6 +16,8 @@ from services.notification import main as notification
 from services.notification.settings import NotificationSettings
 from services.order import main as order
 from services.order.settings import OrderSettings
+from services.relay import main as relay
+from services.relay.settings import RelaySettings
 from tests.support.documents import Page, page, pages
 from tests.support.sources import ROOT, parse, python_files
 from tools.reference import actions, events, main, metrics, settings
@@ -126,6 +128,7 @@ def _routes() -> set[str]:
     apps = (
         order.build(OrderSettings(database_url=URL)),
         notification.build(NotificationSettings(database_url=URL)),
+        relay.build(RelaySettings(database_url=URL, topic="order-events")),
     )
     return {route for app in apps for route in _of(app)}
 
