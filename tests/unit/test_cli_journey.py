@@ -81,12 +81,26 @@ def test_what_is_not_known_is_not_invented() -> None:
 
 def test_operators_are_named() -> None:
     action = {"action": "redrive", "actor": "olga", "reason": "fixed", "done_at": at(5), "attempts": 4}
-    entry = {"action": "discard", "actor": "ida", "reason": "why", "at": at(6)}
+    entry = {"action": "discard", "actor": "ida", "reason": "why", "at": at(6), "event_id": "a"}
     record = EventRecord("a", processed={"n": processed("handled", 1)}, actions={"n": (action,)}, audit=(entry,))
     assert [leg for leg in shown(record) if leg[0] in {"redrive", "discard"}] == [
         ("redrive", None, "by olga: fixed; 4 failed attempts before"),
         ("discard", None, "by ida: why"),
     ]
+
+
+def test_a_change_of_the_group_belongs_to_the_events_that_waited() -> None:
+    release = {"action": "release", "actor": "ida", "reason": "why", "at": at(6), "event_id": None}
+    sent = recorded("a", state="sent", first_sent_at=at(1))
+    waited = recorded("b", state="sent", first_sent_at=at(7))
+    names = {
+        each.event_id: [leg.name for leg in legs(EventRecord(each.event_id, "order", each.recorded, audit=(release,)))]
+        for each in (sent, waited)
+    }
+    assert names == {
+        "a": ["recorded", "sent", "not confirmed yet"],
+        "b": ["recorded", "release", "sent", "not confirmed yet"],
+    }
 
 
 def test_events_are_below_their_cause() -> None:

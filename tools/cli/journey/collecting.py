@@ -127,7 +127,9 @@ class Collector:
         for path, params, processes in lists:
             for process, items in self._ask(processes, _lister(path, params)):
                 for item in items:
-                    if wanted is None or item["event_id"] in wanted:
+                    if item["event_id"] is None:
+                        self._add_group_entry(subject, item)
+                    elif wanted is None or item["event_id"] in wanted:
                         self._add_item(path, process, item)
 
     def _add_item(self, path: str, process: Process, item: dict[str, Any]) -> None:
@@ -139,8 +141,17 @@ class Collector:
             mine = {each["id"]: each for each in (*actions.get(process.name, ()), item)}
             self._change(id, actions={**actions, process.name: tuple(mine.values())})
         elif id in self._records:
-            audit = {each["id"]: each for each in (*self._records[id].audit, item)}
-            self._change(id, audit=tuple(audit.values()))
+            self._add_audit(id, item)
+
+    def _add_group_entry(self, subject: str, entry: dict[str, Any]) -> None:
+        """A change of a whole group, such as its release, belongs to each event of the group."""
+        for id, record in list(self._records.items()):
+            if record.known("subject") == subject:
+                self._add_audit(id, entry)
+
+    def _add_audit(self, id: str, entry: dict[str, Any]) -> None:
+        audit = {each["id"]: each for each in (*self._records[id].audit, entry)}
+        self._change(id, audit=tuple(audit.values()))
 
     def _add_processed(self, service: Process, row: dict[str, Any]) -> None:
         id, actions = row["event_id"], row.pop("actions")

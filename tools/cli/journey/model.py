@@ -153,7 +153,12 @@ def _waiting(waits: Record) -> str:
 
 
 def _changed(record: EventRecord) -> Iterable[Leg]:
+    event = record.recorded
     for entry in record.audit:
+        # A change of the group concerns the events that waited at that time.
+        waited = event is not None and event["recorded_at"] <= entry["at"] <= (event["first_sent_at"] or entry["at"])
+        if entry["event_id"] is None and not waited:
+            continue
         yield Leg(
             entry["action"], record.publisher, _time(entry["at"]), detail=f"by {entry['actor']}: {entry['reason']}"
         )
