@@ -153,15 +153,22 @@ def _waiting(waits: Record) -> str:
 
 
 def _changed(record: EventRecord) -> Iterable[Leg]:
-    event = record.recorded
     for entry in record.audit:
+        at = datetime.fromisoformat(entry["at"])
         # A change of the group concerns the events that waited at that time.
-        waited = event is not None and event["recorded_at"] <= entry["at"] <= (event["first_sent_at"] or entry["at"])
-        if entry["event_id"] is None and not waited:
+        if entry["event_id"] is None and not _waited(record.recorded, at):
             continue
         yield Leg(
             entry["action"], record.publisher, _time(entry["at"]), detail=f"by {entry['actor']}: {entry['reason']}"
         )
+
+
+def _waited(event: Record | None, at: datetime) -> bool:
+    """Whether an event was recorded and not sent at that time."""
+    if event is None:
+        return False
+    sent = _time(event["first_sent_at"])
+    return datetime.fromisoformat(event["recorded_at"]) <= at and (sent is None or at <= sent)
 
 
 def _attempts(number: int) -> str:
