@@ -113,6 +113,15 @@ async def test_a_connection_that_was_cut_is_not_returned_to_the_pool(proxy: Faul
         assert await by_driver(engine)
 
 
+async def test_a_connection_that_is_refused_raises_the_error_of_the_driver(outbox_database: TestDatabase) -> None:
+    engine = create_engine(f"{outbox_database.url}_missing", application_name="tested")
+    for use in (by_driver, by_engine):
+        with pytest.raises(asyncpg.InvalidCatalogNameError if use is by_driver else DBAPIError) as caught:
+            await use(engine)
+        assert fault_of(caught.value) is Fault.UNAVAILABLE
+    await engine.dispose()
+
+
 async def test_errors_and_cancellations_keep_the_connection(outbox_database: TestDatabase) -> None:
     async def run(engine: AsyncEngine, statement: str) -> None:
         async with asyncio.timeout(0.1), autocommit(engine) as connection:

@@ -92,6 +92,13 @@ def test_errors_on_a_closing_connection_are_recognised() -> None:
     assert fault_of(hidden) is Fault.UNAVAILABLE
 
 
+def test_errors_that_cause_each_other_are_classified() -> None:
+    error = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    error.__cause__ = asyncpg.InterfaceError("connection is closed")
+    error.__cause__.__context__ = error
+    assert fault_of(error) is Fault.STATEMENT
+
+
 def test_every_driver_error_class_is_covered() -> None:
     spoken = {kind for kind in kinds() if kind.__module__.split(".")[0] == "asyncpg" and kind.__name__[0] != "_"}
     assert {kind for kind in spoken if not issubclass(kind, SERVERS)} == {*CLIENT, *NOBODYS}

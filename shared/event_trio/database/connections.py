@@ -99,13 +99,12 @@ async def autocommit(engine: AsyncEngine) -> AsyncIterator[asyncpg.Connection[as
     """
     from sqlalchemy.util import greenlet_spawn
 
-    from .dialect import driver_error, without_transaction
+    from .dialect import driver_errors, without_transaction
 
     token = without_transaction.set(True)
     try:
-        pooled = await greenlet_spawn(engine.sync_engine.raw_connection)
-    except Exception as error:  # noqa: BLE001 - it is raised again
-        raise driver_error(error) from None
+        with driver_errors():
+            pooled = await greenlet_spawn(engine.sync_engine.raw_connection)
     finally:
         without_transaction.reset(token)
     connection: Any = pooled.driver_connection

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -45,9 +47,16 @@ class BeginningDialect(PGDialect_asyncpg):
         return bool(super().is_disconnect(e, connection, cursor)) or ends_connection(e)  # type: ignore[no-untyped-call]
 
 
-def driver_error(error: Exception) -> BaseException:
-    """The driver's own error, where the adapter raises one of its own for it."""
-    return (error.__cause__ or error) if isinstance(error, AsyncAdapt_asyncpg_dbapi.Error) else error
+@contextmanager
+def driver_errors() -> Iterator[None]:
+    """Raise the driver's own error where the adapter raises one of its own for it."""
+    try:
+        yield
+        return
+    except AsyncAdapt_asyncpg_dbapi.Error as adapted:
+        error = adapted.__cause__ or adapted
+    # Outside of the handler: in it, the error would become the context of its own consequence.
+    raise error
 
 
 def register() -> None:

@@ -108,9 +108,12 @@ def connection_ended(error: BaseException) -> bool:
     first one. (Two tasks that use one connection cause an InterfaceError only.)
     """
     current: BaseException | None = error
-    while current is not None:
+    seen: set[int] = set()
+    # An error that is raised again while its consequence is handled is in a circle.
+    while current is not None and id(current) not in seen:
         if isinstance(current, asyncpg.InternalClientError) and any(end in str(current) for end in _ENDED):
             return True
+        seen.add(id(current))
         current = current.__cause__ or current.__context__
     return False
 
