@@ -14,6 +14,9 @@ from tools.demo.errors import NotificationsMissing
 from tools.demo.journey import Journey, JourneyReader
 
 POLL_SECONDS = 0.25
+# Without new events the orders are read less and less often: each read costs the order service a page of orders.
+REST_SECONDS = 2.0
+SLOWER = 1.25
 PAGE = 50
 
 
@@ -33,13 +36,17 @@ class Follower:
 
     async def follow(self, *, tolerate_outages: bool = False) -> None:
         """Poll forever; with `tolerate_outages`, also while a service does not answer."""
+        wait = POLL_SECONDS
         while True:
+            shown = len(self._shown)
             try:
-                await self.poll()
+                idle = not await self.poll() and len(self._shown) == shown
             except httpx.HTTPError:
                 if not tolerate_outages:
                     raise
-            await asyncio.sleep(POLL_SECONDS)
+                idle = False
+            wait = min(wait * SLOWER, REST_SECONDS) if idle else POLL_SECONDS
+            await asyncio.sleep(wait)
 
     async def finish(self, seconds: float) -> None:
         """Wait until every journey is complete. Raises NotificationsMissing after this time."""

@@ -23,7 +23,7 @@ from tools.embedded.postgres import EmbeddedPostgres
 Step = Callable[[str], AbstractContextManager[None]]
 
 # Short, so that Ctrl-C does not wait long for the last receive call.
-QUEUE_WAIT_SECONDS = "1"
+QUEUE_WAIT_SECONDS = "2"
 POLL_SECONDS = 0.2
 
 
