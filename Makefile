@@ -95,12 +95,13 @@ test-compose: bootstrap ## start the containers, kill each, and scale the relays
 	@$(RUN) pytest tests/acceptance/test_compose.py $(ARGS)
 
 .PHONY: check
-check: bootstrap ## check lint, types, import contracts, templates and rules for the code
+check: bootstrap ## check lint, types, import contracts, templates, changes of events and rules for the code
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check --quiet . || { echo "not formatted: run make fmt"; exit 1; }
 	@$(RUN) mypy $(PACKAGES)
 	@.venv/bin/lint-imports
 	@.venv/bin/cfn-lint infra/templates/*.yaml
+	@$(RUN) tools.catalog.check
 	@$(RUN) pytest --quiet tests/architecture
 
 .PHONY: fmt
@@ -128,6 +129,10 @@ dist: bootstrap ## build the wheels and source archives of the library and the r
 follow-one-order: bootstrap ## write the output of its commands into docs/how-to/follow-one-order.md, on a demo of its own
 	@$(RUN) tools.page_output docs/how-to/follow-one-order.md
 
+.PHONY: release-events
+release-events: bootstrap ## record the events in the code as those of a release, which later changes must not break
+	@$(RUN) tools.catalog.check --record
+
 .PHONY: reference
-reference: bootstrap ## generate the pages of docs/reference from the code
+reference: bootstrap ## generate the pages of docs/reference, the schemas and the AsyncAPI documents from the code
 	@$(RUN) tools.reference.main

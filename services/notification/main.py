@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import FastAPI
 
 from event_trio.clock import SystemClock
 from event_trio.consumer.build import Subscription, ensure_startable
+from event_trio.contracts.notifications import NOTIFICATION_EVENTS
 from event_trio.event_service import EventService
 from event_trio.observability.runtime_metrics import watch_circuit
 from event_trio.outbox.writer import OutboxWriter
@@ -28,16 +31,22 @@ from .use_cases import CustomerNotifier, NotificationQueries
 NAME = "notification"
 SOURCE = "/services/notification"
 TOPIC = "notification-events"
+ASYNCAPI = Path(__file__).with_name("asyncapi.json")
 SUBSCRIPTION = Subscription(NAME, "order-events", subject_name="order_id")
 
 
 def build(settings: NotificationSettings, *, signals: Signals | None = None, sender: Sender | None = None) -> FastAPI:
     """The service's application. Raises ConfigurationError when the settings contradict each other."""
     service = EventService(
-        NAME, settings, migrations=MIGRATIONS, pool_size=settings.database_pool_size, signals=signals
+        NAME,
+        settings,
+        migrations=MIGRATIONS,
+        asyncapi=ASYNCAPI,
+        pool_size=settings.database_pool_size,
+        signals=signals,
     )
-    service.use_outbox(TOPIC)
-    writer = OutboxWriter(SOURCE, most_bytes=settings.message_bytes)
+    service.use_outbox(TOPIC, NOTIFICATION_EVENTS, schemas_url=settings.schemas_url)
+    writer = OutboxWriter(SOURCE, schemas=settings.schemas_url, most_bytes=settings.message_bytes)
     notifier = CustomerNotifier(
         service.consumer_sessions,
         Templates(),

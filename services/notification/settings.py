@@ -10,10 +10,10 @@ from event_trio import setting_types as types
 from event_trio.consumer.settings import ConsumerSettings
 from event_trio.mailbox import MailAddress
 from event_trio.migrate import MigrationSettings
-from event_trio.outbox.settings import PublisherSettings
+from event_trio.outbox.settings import OutboxSettings
 
 
-class NotificationSettings(ConsumerSettings, PublisherSettings):
+class NotificationSettings(ConsumerSettings, OutboxSettings):
     """What the notification service needs to know."""
 
     http_port: int = Field(8001, ge=0, le=65535, description="The port that the service listens on.")

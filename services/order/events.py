@@ -16,6 +16,7 @@ from event_trio.contracts.orders import (
     OrderReleased,
     OrderShipped,
 )
+from event_trio.contracts.payload import PayloadMode
 from event_trio.errors import ConfigurationError
 from event_trio.settings import require_known
 
@@ -26,8 +27,9 @@ class PayloadReferences:
     """The URLs of payloads, for the event types that are published without one; raises ConfigurationError."""
 
     def __init__(self, types: Sequence[str], address: str | None) -> None:
+        allowed = [event.type for event in ORDER_EVENTS if event.payload_mode is PayloadMode.DATA_OR_DATAREF]
         for name in types:
-            require_known(name, [event.type for event in ORDER_EVENTS], "ZERO_PAYLOAD_EVENTS")
+            require_known(name, allowed, "ZERO_PAYLOAD_EVENTS")
         if types and not address:
             raise ConfigurationError("ZERO_PAYLOAD_EVENTS is set, so PUBLIC_URL must be set: payloads are read there")
         self._types = frozenset(types)

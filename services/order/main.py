@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import FastAPI
 
 from event_trio.clock import Clock, SystemClock
 from event_trio.consumer.build import Subscription, ensure_startable
+from event_trio.contracts.orders import ORDER_EVENTS
 from event_trio.event_service import EventService
 from event_trio.outbox.writer import OutboxWriter
 from event_trio.service import run
@@ -24,6 +27,7 @@ from .use_cases import Orders
 NAME = "order"
 SOURCE = "/services/order"
 TOPIC = "order-events"
+ASYNCAPI = Path(__file__).with_name("asyncapi.json")
 SUBSCRIPTION = Subscription(NAME, "notification-events", subject_name="order_id")
 
 
@@ -34,13 +38,21 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
     """
     clock = clock or SystemClock()
     service = EventService(
-        NAME, settings, migrations=MIGRATIONS, pool_size=settings.database_pool_size, signals=signals, clock=clock
+        NAME,
+        settings,
+        migrations=MIGRATIONS,
+        asyncapi=ASYNCAPI,
+        pool_size=settings.database_pool_size,
+        signals=signals,
+        clock=clock,
     )
     zero_payload = [name.strip() for name in settings.zero_payload_events.split(",") if name.strip()]
     references = PayloadReferences(zero_payload, settings.public_url)
-    writer = OutboxWriter(SOURCE, references=references, most_bytes=settings.message_bytes)
+    writer = OutboxWriter(
+        SOURCE, schemas=settings.schemas_url, references=references, most_bytes=settings.message_bytes
+    )
     metrics = OrderMetrics(service.registry)
-    notify = service.use_outbox(TOPIC)
+    notify = service.use_outbox(TOPIC, ORDER_EVENTS, schemas_url=settings.schemas_url)
     use_cases = Orders(service.sessions, service.connections, writer, notify=notify, clock=clock, metrics=metrics)
     if settings.consuming:
         compensator = Compensator(writer, Compensation(settings.compensation), clock=clock, metrics=metrics)

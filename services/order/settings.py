@@ -10,10 +10,10 @@ from event_trio import setting_types as types
 from event_trio.broker.aws import LONGEST_WAIT_SECONDS
 from event_trio.consumer.settings import ConsumerSettings
 from event_trio.migrate import MigrationSettings
-from event_trio.outbox.settings import PublisherSettings
+from event_trio.outbox.settings import OutboxSettings
 
 
-class OrderSettings(ConsumerSettings, PublisherSettings):
+class OrderSettings(ConsumerSettings, OutboxSettings):
     """What the order service needs to know."""
 
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
@@ -32,7 +32,6 @@ class OrderSettings(ConsumerSettings, PublisherSettings):
     zero_payload_events: str = Field(
         "", description="Event types, separated by commas, that are published without payload, with a URL to read it."
     )
-    public_url: types.HttpUrl | None = Field(None, description="The URL of this service for readers of payloads.")
     database_pool_size: int = Field(
         5,
         ge=1,

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from .broker.names import BrokerNames
 from .broker.topology import ConsumerTopology
+from .catalog.messaging import Messaging
+from .catalog.routes import catalog_routes
 from .clock import Clock, SystemClock
 from .consumer.build import Consuming, Subscription, consumer_engine, consuming
 from .consumer.router import Router
 from .consumer.settings import ConsumerSettings
+from .contracts.payload import EventPayload
+from .contracts.schema import SCHEMAS_URL
 from .database.connections import autocommit, create_engine, limit_waits
 from .http.application import create_app
 from .http.authorization import authenticator, requires_tokens
@@ -52,18 +57,24 @@ class EventService:
         settings: ConsumerSettings,
         *,
         migrations: str,
+        asyncapi: Path,
         pool_size: int,
         signals: Signals | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`migrations` is the package of the service's Alembic migrations; `pool_size` is that of the API's engine."""
+        """`migrations` is the package of the service's Alembic migrations, and `asyncapi` the file of its AsyncAPI
+        document. `pool_size` is that of the API's engine.
+        """
         self._authenticator = authenticator(settings)
         self._name = name
         self._settings = settings
         self._url = settings.database_url.get_secret_value()
         self._clock = clock or SystemClock()
         self._started_at = self._clock.now()
+        self._asyncapi = asyncapi
         self._domain: str | None = None
+        self._events: tuple[type[EventPayload], ...] = ()
+        self._schemas_url = SCHEMAS_URL
         self._subscription: tuple[Subscription, Router] | None = None
         self._after_commit = _nothing
         self.signals = signals or Signals()
@@ -96,12 +107,16 @@ class EventService:
             metrics=LoopMetrics(self.registry),
         )
 
-    def use_outbox(self, domain: str) -> Callable[[], None]:
-        """Publish events of `domain` through the outbox, and observe it.
+    def use_outbox(
+        self, domain: str, events: Sequence[type[EventPayload]], *, schemas_url: str = SCHEMAS_URL
+    ) -> Callable[[], None]:
+        """Publish these events as those of `domain` through the outbox, and observe it.
+
+        `schemas_url` is that of the outbox writer; the service serves the schemas of the events.
 
         Returns the function to call after each commit that recorded an event: it wakes the relay.
         """
-        self._domain = domain
+        self._domain, self._events, self._schemas_url = domain, tuple(events), schemas_url
         notifier = OutboxNotifier(self._url)
         monitor = OutboxMonitor(
             self._url,
@@ -140,10 +155,24 @@ class EventService:
         async def loops() -> str | None:
             return self._lifecycle.unhealthy_loops()
 
+        subscription, router = self._subscription or (None, None)
+        messaging = Messaging(
+            service=self._name,
+            title=title,
+            description=description,
+            document=self._asyncapi,
+            domain=self._domain,
+            events=self._events,
+            schemas_url=self._schemas_url,
+            subscription=subscription,
+            router=router,
+        )
+        catalog = catalog_routes(messaging, prefix=self._settings.topology_prefix)
+
         return create_app(
             title=title,
             description=description,
-            routers=[*routers, *operations_routes.routers(publishes=self._domain is not None)],
+            routers=[*routers, *operations_routes.routers(publishes=self._domain is not None), catalog],
             authenticator=self._authenticator,
             registry=self.registry,
             checks=(*self._checks, HealthCheck("loops", loops, loops_required)),
@@ -151,6 +180,7 @@ class EventService:
             translation=translation,
             state={
                 **(state or {}),
+                "messaging": messaging,
                 **operations_routes.consumer_state(self.sessions, self._name, self._responses),
                 **operations_routes.publisher_state(self.sessions if self._domain is not None else None),
                 "process": self._facts(),

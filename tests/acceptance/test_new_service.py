@@ -23,6 +23,9 @@ LISTS = {
     *(
         "README.md",
         "README.ko.md",
+        "docs/reference/catalog.json",
+        "docs/reference/catalog.md",
+        "docs/reference/catalog.svg",
         "docs/reference/events.md",
         "docs/reference/settings.md",
     ),
@@ -34,6 +37,7 @@ SERVICES = {
 NOT_COMPARED = {".git", ".venv", ".ruff_cache", "__pycache__"}
 RULES = (
     "tests/architecture",
+    "tests/contract/test_asyncapi.py",
     *(
         f"tests/unit/test_{name}.py"
         for name in (*("templates", "manifest", "compose_file", "images", "development_files", "declared_services"),)
@@ -100,6 +104,7 @@ def test_other_services_are_not_changed(copied: Copy) -> None:
     new, changed = copied.written()
     assert changed == LISTS
     assert {name.rpartition("/")[0] for name in new} == {
+        "docs/reference/schemas/billing.charged",
         "infra/templates",
         "shared/event_trio/contracts",
         "tests/integration",
@@ -140,6 +145,9 @@ def test_the_rules_of_the_project_hold(copied: Copy) -> None:
     pytest_in(copied, RULES)
     page = (copied.folder / "docs/reference/events.md").read_text(encoding="utf-8")
     assert "### `billing.charged`" in page
+    catalog = (copied.folder / "docs/reference/catalog.md").read_text(encoding="utf-8")
+    assert "| `billing-order-events.fifo` | `order-events.fifo` | billing |" in catalog
+    assert "| `billing.charged` | [1](schemas/billing.charged/1.json) | billing | `billing-events.fifo` |" in catalog
     assert "handled by the billing service and the notification service" in page
 
 

@@ -8,20 +8,18 @@ from types import ModuleType
 from typing import Any
 
 from event_trio.broker.names import BrokerNames
-from event_trio.contracts.payload import EventPayload
+from event_trio.contracts.payload import PERSONAL, EventPayload
 from tools.reference.discovery import classes, modules
 from tools.reference.markdown import code, page, paragraph, table
 
 INTRODUCTION = """
 The payload of an event is the `data` of the [envelope](wire-format.md). The models are in
-`shared/event_trio/contracts/`. A subscriber ignores unknown fields, so a field may be added without a new version. Any
-other change requires a new major version, which is the last part of `dataschema`. Decimals are strings. The type is
-also the SNS message attribute `type`, by which subscriptions filter.
+`shared/event_trio/contracts/`, and each has a JSON Schema in `docs/reference/schemas/`. A subscriber ignores unknown
+fields, so an optional field may be added without a new version. Any other change of the fields requires a new major
+version, which is the last part of `dataschema` ([Change an event](../how-to/change-an-event.md)). Decimals are strings.
+The type is also the SNS message attribute `type`, by which subscriptions filter. The [catalog](catalog.md) shows who
+publishes and who handles each event, through which topics and queues.
 """
-# Fields with personal data, which must not be in logs, metrics, attributes or other events.
-PERSONAL = {("order.placed", "recipient")}
-
-
 # What the sequence of a publisher counts, unless it counts its events per subject.
 SEQUENCES = {"order": "the order's version"}
 
@@ -70,22 +68,20 @@ def _publisher(name: str, payloads: Sequence[type[EventPayload]]) -> str:
 def _event(payload: type[EventPayload]) -> str:
     facts = f"{paragraph(payload.__doc__)} Version {payload.version}; handled by {_handlers(payload)}."
     schema = payload.model_json_schema(mode="serialization")
-    rows = _fields(payload.type, schema, schema.get("$defs", {}), "")
-    return f"### {code(payload.type)}\n\n{facts}\n\n{table(('Field', 'JSON', 'Note'), rows)}"
+    rows = _fields(schema, schema.get("$defs", {}), "")
+    return f"### {code(payload.type)}\n\n{facts}\n\n{table(('Field', 'JSON', 'Meaning'), rows)}"
 
 
-def _fields(
-    event: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], before: str
-) -> list[tuple[str, str, str]]:
+def _fields(schema: Mapping[str, Any], definitions: Mapping[str, Any], before: str) -> list[tuple[str, str, str]]:
     rows = []
     for name, field in schema["properties"].items():
         path = f"{before}{name}"
-        note = "personal data" if (event, path) in PERSONAL else ""
-        rows.append((code(path), _json_type(field), note))
+        meaning = str(field.get("description", ""))
+        rows.append((code(path), _json_type(field), f"{meaning} Personal data." if field.get(PERSONAL) else meaning))
         item = field.get("items", {})
         if "$ref" in item:
             definition = definitions[item["$ref"].rpartition("/")[2]]
-            rows += _fields(event, definition, definitions, f"{path}[].")
+            rows += _fields(definition, definitions, f"{path}[].")
     return rows
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import keyword
-import pkgutil
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
-from event_trio import contracts
-from event_trio.contracts.payload import EventPayload
+from event_trio.contracts.schema import example
 from event_trio.errors import EventTrioError
 from event_trio.settings import suggest
 from infra.manifest import TemplateKind
 from infra.manifest import load as load_templates
+from tools.catalog.contracts import declared_events
 
 NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
 TYPE = re.compile(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*")
@@ -132,33 +129,10 @@ def _ensure_distinct_classes(published: Sequence[EventModel]) -> None:
 
 def _known_events() -> dict[str, EventModel]:
     """Every event type of the contracts."""
-    found = {}
-    for module in pkgutil.iter_modules(contracts.__path__):
-        for value in vars(importlib.import_module(f"{contracts.__name__}.{module.name}")).values():
-            if isinstance(value, type) and issubclass(value, EventPayload) and "type" in vars(value):
-                schema = value.model_json_schema(mode="serialization")
-                sample = _sample(schema, schema.get("$defs", {}))
-                found[value.type] = EventModel(value.type, module.name, value.__name__, sample)
-    return found
-
-
-def _sample(schema: dict[str, Any], definitions: dict[str, Any]) -> object:
-    """A value that matches the schema, with the first of each alternative."""
-    if "$ref" in schema:
-        return _sample(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    if "anyOf" in schema:
-        return _sample(schema["anyOf"][0], definitions)
-    match schema.get("type"):
-        case "object":
-            return {name: _sample(field, definitions) for name, field in schema.get("properties", {}).items()}
-        case "array":
-            return [_sample(schema["items"], definitions)]
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return True
-    samples = {"uuid": "018f0000-0000-7000-8000-000000000000", "date-time": "2026-01-01T00:00:00Z"}
-    return samples.get(schema.get("format", ""), "1")
+    return {
+        event.type: EventModel(event.type, event.__module__.rpartition(".")[2], event.__name__, example(event))
+        for event in declared_events()
+    }
 
 
 def _classname(event: str) -> str:

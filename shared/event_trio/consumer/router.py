@@ -110,6 +110,11 @@ class Router:
                 self._routes[key] = _checked(replace(route, policy=policies[key[0]]))
 
     @property
+    def routes(self) -> tuple[AnyRoute, ...]:
+        """The handlers with their options, in the order of their declaration."""
+        return tuple(self._routes.values())
+
+    @property
     def types(self) -> frozenset[str]:
         """The event types that have a handler."""
         return frozenset(event_type for event_type, _ in self._routes)

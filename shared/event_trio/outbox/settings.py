@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from ..contracts.schema import SCHEMAS_URL
+from ..setting_types import HttpUrl
 from .limits import DEFAULT_BYTES, LARGEST_BYTES, SMALLEST_BYTES
 
 
@@ -17,3 +19,18 @@ class PublisherSettings(BaseModel):
         description="The largest event that is recorded and the largest batch that is sent, attributes included; not "
         "above the topic's `MaximumMessageSize` (`python -m infra.deploy --message-bytes`).",
     )
+
+
+class OutboxSettings(PublisherSettings):
+    """Settings of a service that records events."""
+
+    public_url: HttpUrl | None = Field(
+        None,
+        description="The URL of this service for subscribers. `dataschema` of its events begins with it, and `dataref` "
+        "of events without data. If unset, `dataschema` is an identifier at which nothing is served.",
+    )
+
+    @property
+    def schemas_url(self) -> str:
+        """With what `dataschema` begins; the service serves its schemas there if it has a `public_url`."""
+        return f"{self.public_url.rstrip('/')}/schemas" if self.public_url else SCHEMAS_URL

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ..contracts.payload import EventPayload
+from ..contracts.schema import SCHEMAS_URL, schema_path
 from ..envelope import Envelope, sequence_text, uuid7
 from ..observability.spans import tracer
 from .limits import DEFAULT_BYTES, check
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 log = structlog.get_logger(__name__)
-
-SCHEMAS = "https://schemas.example.com"
-
 
 References = Callable[[str, str, int], str | None]
 """The URL of an event's payload by type, subject and sequence; None if the event contains its payload."""
@@ -57,15 +55,15 @@ class OutboxWriter:
         self,
         source: str,
         *,
-        schemas: str = SCHEMAS,
+        schemas: str = SCHEMAS_URL,
         references: References = lambda type, subject, sequence: None,
         most_bytes: int = DEFAULT_BYTES,
     ) -> None:
         """`source` identifies the publisher; sequences are unique per source and subject.
 
-        `schemas` is the URL with which `dataschema` begins; the type and the version of the payload follow. It is an
-        identifier, and nothing is fetched from it. `most_bytes` is the largest event, attributes included: the topic's
-        `MaximumMessageSize`.
+        `schemas` is the URL with which `dataschema` begins; the type and the version of the payload follow. A service
+        serves its schemas there; consumers do not fetch them. `most_bytes` is the largest event, attributes included:
+        the topic's `MaximumMessageSize`.
         """
         self._source = source
         self._most_bytes = most_bytes
@@ -139,7 +137,7 @@ class OutboxWriter:
             type=payload.type,
             subject=subject,
             time=time or datetime.now(UTC),
-            dataschema=f"{self._schemas}/{payload.type}/{payload.version}",
+            dataschema=f"{self._schemas}/{schema_path(type(payload))}",
             partitionkey=subject,
             sequence=sequence_text(sequence),
             correlationid=correlation_id,

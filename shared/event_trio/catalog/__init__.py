@@ -1,0 +1,1 @@
+"""What a service publishes and consumes, as documents: AsyncAPI and JSON Schema."""

@@ -1,0 +1,1 @@
+"""Generates the event catalog from contracts, handlers and templates, and checks changes of events."""
