@@ -70,6 +70,14 @@ test-acceptance: bootstrap ## run the tests of the whole system
 test-stress: bootstrap ## run the long tests: model checks, relays killed under load, costs compared with the baseline, Schemathesis
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
+.PHONY: faults
+faults: bootstrap ## inject the catalogue of faults into the running system (FAULT=26 SEED=7: one; SEEDS=20; PAIRS=30; ARGS=--list)
+	@$(RUN) tests.faults.main $(FAULT:%=--fault %) $(SEED:%=--seed %) $(SEEDS:%=--seeds %) $(PAIRS:%=--pairs %) $(ARGS)
+
+.PHONY: soak
+soak: bootstrap ## run the system under load with random faults, and test that nothing grows (MINUTES=30)
+	@$(RUN) tests.faults.soak $(MINUTES:%=--minutes %) $(SEED:%=--seed %) $(ARGS)
+
 .PHONY: test-scale
 test-scale: bootstrap ## test an outbox with a million rows (ROWS=...: another number)
 	@OUTBOX_ROWS=$(or $(ROWS),1000000) $(RUN) pytest -s tests/integration/test_outbox_scale.py tests/integration/test_outbox_scale_operations.py tests/integration/test_confirmation_scale.py

@@ -25,7 +25,11 @@ async def proxied(database: TestDatabase, forward: Forward) -> AsyncIterator[Tes
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection(behind.hostname, behind.port)
+        try:
+            server, to_server = await asyncio.open_connection(behind.hostname, behind.port)
+        except OSError:  # the server is down, and its clients see that
+            to_client.transport.abort()
+            return
         directions = {asyncio.create_task(direction) for direction in forward(client, to_client, server, to_server)}
         try:
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)

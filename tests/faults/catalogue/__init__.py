@@ -1,0 +1,11 @@
+"""The faults by the part of the system that they strike."""
+
+from importlib import import_module
+
+MODULES = ("order", "relay", "network", "broker", "database", "consumer", "load")
+
+
+def load() -> None:
+    """Register all faults."""
+    for name in MODULES:
+        import_module(f"{__name__}.{name}")

@@ -1,0 +1,68 @@
+"""Reads from the databases what was committed, what took effect, and what waits for a person."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.faults.payloads import facts_of
+from tests.faults.system import System
+from tests.support.databases import fetch
+
+COMMITTED = "SELECT convert_from(envelope, 'UTF8') AS envelope FROM outbox_event ORDER BY id"
+EFFECTS = """
+SELECT event_id AS event, subject AS "group", sequence, hash, stale, extract(epoch FROM at)::float8 AS at
+FROM effect WHERE correlation LIKE $1 ORDER BY id
+"""
+HELD = """
+SELECT event_id::text AS event, convert_from(envelope, 'UTF8')::json ->> 'correlationid' AS key
+FROM outbox_event WHERE held_at IS NOT NULL
+"""
+DEFERRED = """
+SELECT event_id AS event, status, convert_from(envelope, 'UTF8') AS envelope FROM deferred_message ORDER BY id
+"""
+UNCONFIRMED = """
+SELECT count(*) FROM outbox_event
+WHERE published_at IS NULL AND held_at IS NULL AND convert_from(envelope, 'UTF8')::json ->> 'correlationid' LIKE $1
+"""
+
+
+async def committed_rows(system: System, prefix: str) -> list[dict[str, Any]]:
+    """The events of the run in the outbox."""
+    rows = await fetch(system.orders.url, COMMITTED)
+    found = [facts_of(json.loads(row["envelope"])) for row in rows]
+    return [row for row in found if str(row["key"]).startswith(prefix)]
+
+
+async def effect_rows(system: System, prefix: str) -> list[dict[str, Any]]:
+    """The effects of the run, in the order of their transactions within a group."""
+    return [dict(row) for row in await fetch(system.sink.url, EFFECTS, f"{prefix}%")]
+
+
+async def parked_rows(system: System, prefix: str) -> list[dict[str, Any]]:
+    """The events of the run that wait for a person."""
+    held = await fetch(system.orders.url, HELD)
+    found = [{"event": row["event"], "where": "held groups"} for row in held if str(row["key"]).startswith(prefix)]
+    deferred = [row for row in await fetch(system.sink.url, DEFERRED) if _belongs(row["envelope"], prefix)]
+    return found + [{"event": row["event"], "where": f"deferred messages ({row['status']})"} for row in deferred]
+
+
+async def undrained(system: System, prefix: str, *, confirmed: bool) -> str:
+    """What is not processed yet, in words; empty when nothing is left."""
+    committed = {row["event"] for row in await committed_rows(system, prefix)}
+    done = {row["event"] for row in await effect_rows(system, prefix)}
+    parked = {row["event"] for row in await parked_rows(system, prefix) if "waiting" not in row["where"]}
+    if left := committed - done - parked:
+        return f"{len(left)} of {len(committed)} events have no effect: {sorted(left)[:3]}"
+    if confirmed:
+        (row,) = await fetch(system.orders.url, UNCONFIRMED, f"{prefix}%")
+        if row[0]:
+            return f"{row[0]} of {len(committed)} events are not confirmed"
+    return ""
+
+
+def _belongs(envelope: str, prefix: str) -> bool:
+    try:
+        return str(json.loads(envelope)["correlationid"]).startswith(prefix)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,229 @@
+"""One run: clients work, a fault comes and goes, the system drains, and the histories are written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import httpx
+
+from tests.faults.checker.histories import Expectations
+from tests.faults.recording import Recorder, write_rows
+from tests.faults.registry import Fault
+from tests.faults.rows import committed_rows, effect_rows, parked_rows, undrained
+from tests.faults.system import System
+from tests.faults.workload import Client
+from tests.support.processes import ROOT
+from tests.support.waiting import eventually
+
+WARM_EFFECTS = 6
+CLIENTS = 4
+PAUSE_SECONDS = 0.08
+"""Pause of a client between two requests: two cores carry the whole system."""
+LONGEST_FAULT_SECONDS = 90.0
+PROBE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the checker found in a run."""
+
+    numbers: tuple[int, ...]
+    seed: int
+    summary: str
+    violations: list[str]
+    recovery_seconds: float | None
+    folder: Path
+
+
+@dataclass
+class Run:
+    """What a fault may use."""
+
+    system: System
+    dice: random.Random
+    folder: Path
+    prefix: str
+    clients: list[Client] = field(default_factory=list)
+    reported: set[str] = field(default_factory=set)
+    began: float = 0.0
+
+    async def lasts(self, shortest: float, longest: float | None = None) -> None:
+        """Let the fault last for a time that the seed chooses."""
+        await asyncio.sleep(self.dice.uniform(shortest, longest or shortest * 1.5))
+
+    async def until(self, check: Callable[[], Awaitable[object]], *, timeout: float = 30.0) -> None:
+        """Wait for a condition."""
+        await eventually(check, timeout=timeout)
+
+    async def hits(self, count: int, *actions: str, timeout: float = 20.0) -> None:
+        """Wait until the relays' proxy applied its fault to so many calls."""
+        await self._hits(self.system.relay_broker.hits, count, actions, timeout)
+
+    async def consumer_hits(self, count: int, *actions: str, timeout: float = 20.0) -> None:
+        """Wait until the consumers' proxy applied its fault to so many calls."""
+        await self._hits(self.system.sink_broker.hits, count, actions, timeout)
+
+    async def _hits(self, _: dict[str, int], count: int, actions: Sequence[str], timeout: float) -> None:
+        proxies = (self.system.relay_broker, self.system.sink_broker)
+
+        async def enough() -> bool:
+            return any(sum(proxy.hits.get(action, 0) for action in actions) >= count for proxy in proxies)
+
+        await eventually(enough, timeout=timeout)
+
+    async def more_operations(self, count: int, *, timeout: float = 60.0) -> None:
+        """Wait until clients had so many more answers."""
+        wanted = self.succeeded + count
+
+        async def enough() -> bool:
+            return self.succeeded >= wanted
+
+        await eventually(enough, timeout=timeout)
+
+    async def more_effects(self, count: int, *, timeout: float = 60.0) -> None:
+        """Wait until so many more events took effect."""
+        wanted = len(await effect_rows(self.system, self.prefix)) + count
+
+        async def enough() -> bool:
+            return len(await effect_rows(self.system, self.prefix)) >= wanted
+
+        await eventually(enough, timeout=timeout)
+
+    @property
+    def succeeded(self) -> int:
+        """How many requests of clients succeeded."""
+        return sum(client.succeeded for client in self.clients)
+
+    def report(self, where: str) -> None:
+        """Note that something showed the fault."""
+        self.reported.add(where)
+
+
+async def execute(system: System, faults: Sequence[Fault], seed: int, number: int, folder: Path) -> Result:
+    """Run these faults at the same time, and check the histories. Raises FaultSkipped."""
+    dice = random.Random(f"{seed}/{'+'.join(str(fault.number) for fault in faults)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(system, dice, folder, f"r{number}c")
+    recorder = Recorder(folder / "run.jsonl")
+    expectations = merged(faults)
+    recorder.write("expectations", **asdict(expectations))
+    stop = asyncio.Event()
+    run.clients = [
+        Client(f"{run.prefix}{n}", system.order.url, folder, random.Random(dice.random()), PAUSE_SECONDS)
+        for n in range(CLIENTS)
+    ]
+    working = [asyncio.create_task(client.run(stop, hot=n == 0)) for n, client in enumerate(run.clients)]
+    probing = asyncio.create_task(_probe(run))
+    try:
+        await run.more_effects(WARM_EFFECTS)
+        run.began = time.time()
+        recorder.write("fault")
+        try:
+            async with asyncio.timeout(LONGEST_FAULT_SECONDS):
+                await asyncio.gather(*(fault.inject(run) for fault in faults))
+        finally:
+            system.clear()
+        recorder.write("recovered")
+        recovered = time.monotonic()
+        await run.more_operations(CLIENTS)
+        stop.set()
+        await asyncio.gather(*working)
+        drained = await _drain(run, expectations, confirmed=all(fault.confirmed for fault in faults))
+        if drained:
+            recorder.write("drained")
+        took = time.monotonic() - recovered
+    finally:
+        stop.set()
+        for task in (*working, probing):
+            task.cancel()
+        await asyncio.gather(*working, probing, return_exceptions=True)
+    for where in sorted(run.reported | _log_lines(run)):
+        recorder.write("reported", where=where)
+    recorder.close()
+    await _dump(run)
+    summary, violations = _check(folder)
+    return Result(tuple(fault.number for fault in faults), seed, summary, violations, took if drained else None, folder)
+
+
+def merged(faults: Sequence[Fault]) -> Expectations:
+    """What several faults at once may cause."""
+    first, *rest = (fault.expectations for fault in faults)
+    for other in rest:
+        first = replace(
+            first,
+            stale=first.stale or other.stale,
+            parked=first.parked or other.parked,
+            reported=first.reported or other.reported,
+            progress=first.progress and other.progress,
+            drain_seconds=first.drain_seconds + other.drain_seconds,
+        )
+    return first
+
+
+async def _drain(run: Run, expectations: Expectations, *, confirmed: bool) -> bool:
+    async def done() -> bool:
+        left = await undrained(run.system, run.prefix, confirmed=confirmed)
+        assert not left, left
+        return True
+
+    try:
+        await eventually(done, timeout=expectations.drain_seconds + 5.0)
+    except AssertionError as error:
+        (run.folder / "undrained.txt").write_text(str(error))
+        return False
+    return True
+
+
+async def _probe(run: Run) -> None:
+    """Look at the readiness of the services as a load balancer does."""
+    while True:
+        for actor in run.system.actors:
+            if actor.serves and run.began:
+                with suppress(httpx.HTTPError):
+                    async with httpx.AsyncClient(base_url=actor.url, timeout=1.0) as api:
+                        answer = await api.get("/readyz")
+                    if answer.status_code != 200 or '"degraded"' in answer.text:
+                        run.report(f"readiness of {actor.name}")
+        await asyncio.sleep(PROBE_SECONDS)
+
+
+def _log_lines(run: Run) -> set[str]:
+    """The places outside that showed something since the fault began: log lines and ended processes."""
+    found = set()
+    for actor in run.system.actors:
+        found |= {f"log of {actor.name}: {line.get('action')}" for line in actor.lines(run.began)}
+        if any(at >= run.began for at, _ in actor.ends):
+            found.add(f"exit status of {actor.name}")
+    return found
+
+
+async def _dump(run: Run) -> None:
+    write_rows(run.folder / "committed.jsonl", "committed", await committed_rows(run.system, run.prefix))
+    write_rows(run.folder / "effects.jsonl", "effect", await effect_rows(run.system, run.prefix))
+    write_rows(run.folder / "parked.jsonl", "parked", await parked_rows(run.system, run.prefix))
+    lines = (json.loads(line) for line in (run.system.folder / "broker.jsonl").read_text().splitlines())
+    mine = [line for line in lines if str(line["key"]).startswith(run.prefix)]
+    rows = [{name: value for name, value in line.items() if name not in ("n", "kind")} for line in mine]
+    write_rows(run.folder / "broker-1.jsonl", "accepted", rows)
+
+
+def _check(folder: Path) -> tuple[str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.checker.main", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines() or [done.stderr]
+    (folder / "verdict.txt").write_text(done.stdout + done.stderr)
+    return lines[0], lines[1:] if done.returncode == 1 else ([] if done.returncode == 0 else [done.stderr])
