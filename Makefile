@@ -72,11 +72,11 @@ test-stress: bootstrap ## run the long tests: model checks, relays killed under 
 
 .PHONY: faults
 faults: bootstrap ## inject the catalogue of faults into the running system (FAULT=26 SEED=7: one; SEEDS=20; PAIRS=30; ARGS=--list)
-	@$(RUN) tests.faults.main $(FAULT:%=--fault %) $(SEED:%=--seed %) $(SEEDS:%=--seeds %) $(PAIRS:%=--pairs %) $(ARGS)
+	@$(RUN) tests.faults.main $(FAULT:%=--fault %) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PAIRS),--pairs $(PAIRS)) $(ARGS)
 
 .PHONY: soak
 soak: bootstrap ## run the system under load with random faults, and test that nothing grows (MINUTES=30)
-	@$(RUN) tests.faults.soak $(MINUTES:%=--minutes %) $(SEED:%=--seed %) $(ARGS)
+	@$(RUN) tests.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: test-scale
 test-scale: bootstrap ## test an outbox with a million rows (ROWS=...: another number)

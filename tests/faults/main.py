@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from event_trio.observability import logging
-from tests.faults import catalogue
+from tests.faults.catalogue import modules as catalogue
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
-from tests.faults.report import table
+from tests.faults.report import PAGE, publish, table
 from tests.faults.run import Result, execute
 from tests.faults.system import System, servers, system
 
@@ -42,8 +42,8 @@ def main() -> int:
     results, skipped = asyncio.run(run_all(rounds, folder))
     text = table(results, skipped)
     print(text)
-    if given.write:
-        given.write.write_text(text)
+    if given.publish:
+        publish(text, seeds=given.seeds, pairs=given.pairs)
     return 1 if any(result.violations for result in results) else 0
 
 
@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds (default 1)")
     parser.add_argument("--pairs", type=int, default=0, help="run so many pairs of faults, chosen by the seed")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where histories are kept (default {FOLDER})")
-    parser.add_argument("--write", type=Path, help="also write the table to this file")
+    parser.add_argument("--publish", action="store_true", help=f"write the table into {PAGE}")
     parser.add_argument("--list", action="store_true", help="list the catalogue")
     return parser.parse_args()
 

@@ -43,7 +43,7 @@ def fault(
     promises: str,
     *uses: str,
     stale: bool = False,
-    parked: bool = False,
+    unresolved: bool = False,
     reported: bool = True,
     progress: bool = False,
     drain_seconds: float = 60.0,
@@ -54,7 +54,7 @@ def fault(
     def register(inject: Inject) -> Inject:
         if number in FAULTS:
             raise ValueError(f"two faults have the number {number}")
-        expectations = Expectations(stale, parked, reported, progress, drain_seconds)
+        expectations = Expectations(stale, unresolved, reported, progress, drain_seconds)
         FAULTS[number] = Fault(number, what, promises, inject, expectations, frozenset(uses), confirmed)
         return inject
 

@@ -39,7 +39,7 @@ async def effect_rows(system: System, prefix: str) -> list[dict[str, Any]]:
     return [dict(row) for row in await fetch(system.sink.url, EFFECTS, f"{prefix}%")]
 
 
-async def parked_rows(system: System, prefix: str) -> list[dict[str, Any]]:
+async def unresolved_rows(system: System, prefix: str) -> list[dict[str, Any]]:
     """The events of the run that wait for a person."""
     held = await fetch(system.orders.url, HELD)
     found = [{"event": row["event"], "where": "held groups"} for row in held if str(row["key"]).startswith(prefix)]
@@ -51,8 +51,8 @@ async def undrained(system: System, prefix: str, *, confirmed: bool) -> str:
     """What is not processed yet, in words; empty when nothing is left."""
     committed = {row["event"] for row in await committed_rows(system, prefix)}
     done = {row["event"] for row in await effect_rows(system, prefix)}
-    parked = {row["event"] for row in await parked_rows(system, prefix) if "waiting" not in row["where"]}
-    if left := committed - done - parked:
+    unresolved = {row["event"] for row in await unresolved_rows(system, prefix) if "waiting" not in row["where"]}
+    if left := committed - done - unresolved:
         return f"{len(left)} of {len(committed)} events have no effect: {sorted(left)[:3]}"
     if confirmed:
         (row,) = await fetch(system.orders.url, UNCONFIRMED, f"{prefix}%")

@@ -18,7 +18,7 @@ import httpx
 from tests.faults.checker.histories import Expectations
 from tests.faults.recording import Recorder, write_rows
 from tests.faults.registry import Fault
-from tests.faults.rows import committed_rows, effect_rows, parked_rows, undrained
+from tests.faults.rows import committed_rows, effect_rows, unresolved_rows, undrained
 from tests.faults.system import System
 from tests.faults.workload import Client
 from tests.support.processes import ROOT
@@ -161,7 +161,7 @@ def merged(faults: Sequence[Fault]) -> Expectations:
         first = replace(
             first,
             stale=first.stale or other.stale,
-            parked=first.parked or other.parked,
+            unresolved=first.unresolved or other.unresolved,
             reported=first.reported or other.reported,
             progress=first.progress and other.progress,
             drain_seconds=first.drain_seconds + other.drain_seconds,
@@ -209,7 +209,7 @@ def _log_lines(run: Run) -> set[str]:
 async def _dump(run: Run) -> None:
     write_rows(run.folder / "committed.jsonl", "committed", await committed_rows(run.system, run.prefix))
     write_rows(run.folder / "effects.jsonl", "effect", await effect_rows(run.system, run.prefix))
-    write_rows(run.folder / "parked.jsonl", "parked", await parked_rows(run.system, run.prefix))
+    write_rows(run.folder / "unresolved.jsonl", "unresolved", await unresolved_rows(run.system, run.prefix))
     lines = (json.loads(line) for line in (run.system.folder / "broker.jsonl").read_text().splitlines())
     mine = [line for line in lines if str(line["key"]).startswith(run.prefix)]
     rows = [{name: value for name, value in line.items() if name not in ("n", "kind")} for line in mine]

@@ -22,12 +22,12 @@ WARM_UP = 0.3
 GROWTH = 0.10
 """What may grow over the rest, as a share of its median."""
 SPARE = {"memory": 8.0, "descriptors": 4.0, "connections": 4.0, "bytes a row": 120.0}
-"""Growth below these figures (MiB, numbers, bytes) is noise."""
+"""Growth below these numbers (MiB, counts, bytes) is noise."""
 
 
 @dataclass
 class Series:
-    """The values of one figure over time, in seconds."""
+    """The values of one metric over time, in seconds."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Series:
 
     @property
     def growth(self) -> float:
-        """The growth after the warm-up by the median slope of all pairs (Theil and Sen), in the figure's own unit."""
+        """The growth after the warm-up by the median slope of all pairs (Theil and Sen), in the unit of the metric."""
         judged = self._judged()
         slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(judged, 2) if b[0] > a[0]]
         return statistics.median(slopes) * (judged[-1][0] - judged[0][0]) if slopes else 0.0

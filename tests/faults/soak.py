@@ -17,7 +17,7 @@ from pathlib import Path
 import pygal
 
 from event_trio.observability import logging
-from tests.faults import catalogue
+from tests.faults.catalogue import modules as catalogue
 from tests.faults.registry import FAULTS, FaultSkipped
 from tests.faults.run import execute
 from tests.faults.samples import Sampler, Series
@@ -25,7 +25,7 @@ from tests.faults.system import servers, system
 
 FOLDER = Path(".run/soak")
 SAMPLE_SECONDS = 2.0
-# Without those that restart processes, whose memory would start anew each time and hide a leak.
+# Without those that restart processes, after which a leak begins at zero.
 CHOSEN = (3, 8, 9, 10, 11, 13, 14, 15, 16, 19, 20, 21, 22, 25, 32, 39, 45)
 
 
@@ -81,7 +81,7 @@ async def _sample(sampler: Sampler) -> None:
 
 def table(series: Mapping[str, Series]) -> str:
     """What was sampled, as Markdown."""
-    lines = ["| Figure | Samples | Median | Growth | Flat |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| Metric | Samples | Median | Growth | Flat |", "| --- | --- | --- | --- | --- |"]
     for each in sorted(series.values(), key=lambda each: (each.kind, each.name)):
         flat = "yes" if each.is_flat else "**no**"
         lines.append(f"| {each.name} | {len(each.points)} | {each.median:.1f} | {each.growth:+.1f} | {flat} |")
@@ -89,7 +89,7 @@ def table(series: Mapping[str, Series]) -> str:
 
 
 def plot(series: Mapping[str, Series], folder: Path) -> None:
-    """A plot for each kind of figure."""
+    """A plot for each kind of metric."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in sorted({each.kind for each in series.values()}):
         chart = pygal.XY(show_dots=False, x_title="minutes", title=kind, js=[], width=900, height=420, range=None)

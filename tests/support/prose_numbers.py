@@ -12,6 +12,7 @@ from tests.support.alerts import COMPARISON, alerts
 from tests.support.cloudformation import Resolved
 from tests.support.documents import Page
 
+WRITTEN = re.compile(r"<!-- fault run: begin -->.*<!-- fault run: end -->", re.DOTALL)
 TO_TEN = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 TO_TWENTY = ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 WORDS = {
@@ -125,8 +126,8 @@ def numbers(text: str) -> Iterator[Number]:
 
 
 def of_page(page: Page) -> str:
-    """The plain prose of a page."""
-    return plain(page.prose)
+    """The plain prose of a page, without tables that a command writes between marks."""
+    return plain(WRITTEN.sub("", page.prose))
 
 
 def default(settings: type[BaseModel], name: str) -> float:

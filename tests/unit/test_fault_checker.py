@@ -18,7 +18,7 @@ from tests.faults.checker.histories import (
     History,
     InvalidHistory,
     Operation,
-    Parked,
+    Unresolved,
     read,
 )
 from tests.faults.checker.rules import check
@@ -108,7 +108,7 @@ FALSE: dict[str, tuple[str, Falsify]] = {
     ),
     "it never drained": ("stuck", lambda h: replace(h, drained_at=None)),
     "it drained too late": ("stuck", lambda h: replace(h, drained_at=80.0)),
-    "an event waits for a person": ("stuck", lambda h: replace(h, parked=[Parked("a3", "dead letters")])),
+    "an event waits for a person": ("stuck", lambda h: replace(h, unresolved=[Unresolved("a3", "dead letters")])),
     "nothing went on during the fault": (
         "stalled",
         lambda h: replace(h, effects=[replace(effect, at=19.0) for effect in h.effects]),
@@ -149,11 +149,11 @@ def test_a_late_effect_that_the_fault_excuses_is_no_violation() -> None:
     assert check(replace(history, effects=late, expectations=Expectations(stale=True))) == []
 
 
-def test_a_parked_event_is_not_lost() -> None:
+def test_a_unresolved_event_is_not_lost() -> None:
     history = correct()
-    parked = replace(history, effects=history.effects[:-1], parked=[Parked("a3", "dead letters")])
-    assert [violation.kind for violation in check(parked)] == ["stuck"]
-    assert check(replace(parked, expectations=Expectations(parked=True))) == []
+    unresolved = replace(history, effects=history.effects[:-1], unresolved=[Unresolved("a3", "dead letters")])
+    assert [violation.kind for violation in check(unresolved)] == ["stuck"]
+    assert check(replace(unresolved, expectations=Expectations(unresolved=True))) == []
 
 
 def write(path: Path, *lines: dict[str, object]) -> None:
@@ -171,7 +171,7 @@ def recorded(folder: Path) -> Path:
     write(folder / "broker-1.jsonl", event)
     write(folder / "committed.jsonl", {**event, "key": "key-a1"})
     write(folder / "effects.jsonl", {**event, "stale": False})
-    write(folder / "parked.jsonl")
+    write(folder / "unresolved.jsonl")
     write(
         folder / "run.jsonl",
         {"kind": "expectations", "drain_seconds": 5.0},

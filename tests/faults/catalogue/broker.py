@@ -28,7 +28,7 @@ async def partial_failure(run: Run) -> None:
     await strike(run, faults.partial(run.dice), "PublishBatch", count=12, share=0.7)
 
 
-@fault(31, "an event that the broker will never accept", "P5", "relay_broker", "alone", parked=True, progress=True)
+@fault(31, "an event that the broker will never accept", "P5", "relay_broker", "alone", unresolved=True, progress=True)
 async def never_accepted(run: Run) -> None:
     victims: set[str] = set()
 

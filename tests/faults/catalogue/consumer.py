@@ -16,6 +16,7 @@ from tests.faults.proxies import broker_faults as faults
 from tests.faults.proxies.broker import Forward
 from tests.faults.proxies.http import Message
 from tests.faults.registry import fault
+from tests.faults.rows import unresolved_rows
 from tests.faults.run import Run
 from tests.support.databases import fetch
 
@@ -102,14 +103,13 @@ async def receive_lost(run: Run) -> None:
 
 
 @fault(
-    41, "a handler that always fails", "P3 P5", "handlers", parked=True, stale=True, progress=True, drain_seconds=SLOW
+    41, "a handler that always fails", "P3 P5", "handlers", unresolved=True, stale=True, progress=True, drain_seconds=SLOW
 )
 async def handler_fails(run: Run) -> None:
     run.system.control(json.dumps({"fail": "order.confirmed"}))
 
     async def dead() -> bool:
-        (row,) = await fetch(run.system.sink.url, DEAD)
-        return int(row[0]) > 0
+        return any("dead" in row["where"] for row in await unresolved_rows(run.system, run.prefix))
 
     await run.until(dead, timeout=60.0)
 
@@ -132,26 +132,25 @@ async def redrive(run: Run) -> None:
 
         async def none_left() -> bool:
             await letters.redrive(Selection(reason="failed"), By("operator", "the handler is repaired"), per_second=20)
-            (row,) = await fetch(run.system.sink.url, DEAD + " AND reason = 'failed'")
-            return int(row[0]) == 0
+            return not await unresolved_rows(run.system, run.prefix)
 
         await run.until(none_left, timeout=60.0)
     finally:
         await engine.dispose()
 
 
-@fault(49, "an event of an unknown type, and one of a newer version", "P2 P7", "foreign", parked=True, progress=True)
+@fault(49, "an event of an unknown type, and one of a newer version", "P2 P7", "foreign", unresolved=True, progress=True)
 async def unknown_type(run: Run) -> None:
     await _send(run, _envelope(run, "order.archived", 1), _envelope(run, "order.placed", 9))
 
 
-@fault(50, "an event that is older than the inbox remembers", "P4", "foreign", parked=True, progress=True)
+@fault(50, "an event that is older than the inbox remembers", "P4", "foreign", unresolved=True, progress=True)
 async def forgotten(run: Run) -> None:
     long_ago = (datetime.now(UTC) - timedelta(days=60)).isoformat().replace("+00:00", "Z")
     await _send(run, {**_envelope(run, "order.cancelled", 1), "time": long_ago})
 
 
-@fault(51, "foreign and tampered messages in the queue", "P1", "foreign", parked=True, progress=True)
+@fault(51, "foreign and tampered messages in the queue", "P1", "foreign", unresolved=True, progress=True)
 async def foreign(run: Run) -> None:
     good = _envelope(run, "order.placed", 1)
     await _send(run, "garbage", "{}", "[1]", {**good, "sequence": "x"}, {**good, "id": "not-a-uuid"})

@@ -7,7 +7,7 @@ Every line has `kind`, `n` (a counter of its file that only grows) and `at` (wal
 - `client-*.jsonl`: `invoke`, then `ok`, `fail` (the request had no effect) or `info` (the outcome is unknown), each
   with the `key` of the operation; `ok` has `group` and `sequence` of the event that the answer reports.
 - `broker-*.jsonl`: `accepted`, for each entry in the order in which the broker accepted them.
-- `committed.jsonl`, `effects.jsonl`, `parked.jsonl`: the rows of the databases after the run, in the order of their
+- `committed.jsonl`, `effects.jsonl`, `unresolved.jsonl`: the rows of the databases after the run, in the order of their
   ids.
 - `run.jsonl`: `fault` and `recovered` (begin and end of the fault), `drained`, `reported` (a place that showed the
   fault), and at most one `expectations`.
@@ -74,7 +74,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class Unresolved:
     """An event that a person can see and resolve: held in the outbox, deferred, or a dead letter."""
 
     event: str
@@ -87,7 +87,7 @@ class Expectations:
 
     stale: bool = False
     """Effects out of order, marked as stale."""
-    parked: bool = False
+    unresolved: bool = False
     """Events that wait for a person."""
     reported: bool = True
     """Whether something has to report the fault."""
@@ -105,7 +105,7 @@ class History:
     committed: list[Committed]
     accepted: list[Accepted]
     effects: list[Effect]
-    parked: list[Parked] = field(default_factory=list)
+    unresolved: list[Unresolved] = field(default_factory=list)
     expectations: Expectations = field(default_factory=Expectations)
     fault_at: float | None = None
     recovered_at: float | None = None
@@ -123,7 +123,7 @@ def read(folder: Path) -> History:
         committed=_rows(Committed, _lines(folder / "committed.jsonl")),
         accepted=[row for path in sorted(folder.glob("broker-*.jsonl")) for row in _rows(Accepted, _lines(path))],
         effects=_rows(Effect, _lines(folder / "effects.jsonl")),
-        parked=_rows(Parked, _lines(folder / "parked.jsonl")),
+        unresolved=_rows(Unresolved, _lines(folder / "unresolved.jsonl")),
         expectations=_row(Expectations, given),
         fault_at=moments.get("fault"),
         recovered_at=moments.get("recovered"),

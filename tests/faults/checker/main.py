@@ -42,7 +42,7 @@ def summary(history: History) -> str:
     return (
         f"{outcomes['ok']} requests succeeded, {outcomes['fail']} failed, {outcomes['info']} have an unknown outcome; "
         f"{len(history.committed)} events committed, {len(history.accepted)} accepted by the broker, "
-        f"{len(history.effects)} effects ({stale} late), {len(history.parked)} parked"
+        f"{len(history.effects)} effects ({stale} late), {len(history.unresolved)} unresolved"
     )
 
 

@@ -27,14 +27,14 @@ Rule: TypeAlias = Callable[[History], Iterable[Violation]]
 
 
 def lost(history: History) -> Iterator[Violation]:
-    """Every event that was acknowledged to a client or committed has an effect, or is parked where a person sees it."""
+    """Every event that was acknowledged to a client or committed has an effect, or is unresolved where a person sees it."""
     places = {(event.group, event.sequence) for event in history.committed}
     for operation in history.operations:
         if operation.outcome == "ok" and (operation.group, operation.sequence) not in places:
             yield Violation(
                 "lost", f"{operation.key} was acknowledged, and its event {_place(operation)} is not committed"
             )
-    seen = {effect.event for effect in history.effects} | {event.event for event in history.parked}
+    seen = {effect.event for effect in history.effects} | {event.event for event in history.unresolved}
     for event in history.committed:
         if event.event not in seen:
             yield Violation("lost", f"{_place(event)} was committed and has no effect")
@@ -114,8 +114,8 @@ def stuck(history: History) -> Iterator[Violation]:
     elif history.recovered_at is not None and history.drained_at - history.recovered_at > allowed.drain_seconds:
         took = history.drained_at - history.recovered_at
         yield Violation("stuck", f"it drained after {took:.1f} s, and {allowed.drain_seconds:g} s are allowed")
-    if not allowed.parked:
-        for event in history.parked:
+    if not allowed.unresolved:
+        for event in history.unresolved:
             yield Violation("stuck", f"{event.event} waits in {event.where}, which this fault does not excuse")
 
 

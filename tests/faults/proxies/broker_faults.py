@@ -121,7 +121,7 @@ def response(status: str, body: str, content_type: str) -> bytes:
 
 
 def _without_entries(request: Message, ids: set[str]) -> Message:
-    """The request without these entries, the others numbered anew; signatures are not verified by LocalStack."""
+    """The request without these entries, the others renumbered; signatures are not verified by LocalStack."""
     groups: dict[str, list[tuple[str, str]]] = {}
     others: list[tuple[str, str]] = []
     for name, value in request.form:

@@ -8,4 +8,4 @@ MODULES = ("order", "relay", "network", "broker", "database", "consumer", "load"
 def load() -> None:
     """Register all faults."""
     for name in MODULES:
-        import_module(f"{__name__}.{name}")
+        import_module(f"tests.faults.catalogue.{name}")
