@@ -18,7 +18,7 @@ import httpx
 from tests.faults.checker.histories import Expectations
 from tests.faults.recording import Recorder, write_rows
 from tests.faults.registry import Fault
-from tests.faults.rows import committed_rows, effect_rows, unresolved_rows, undrained
+from tests.faults.rows import committed_rows, effect_rows, undrained, unresolved_rows
 from tests.faults.system import System
 from tests.faults.workload import Client
 from tests.support.processes import ROOT

@@ -103,7 +103,14 @@ async def receive_lost(run: Run) -> None:
 
 
 @fault(
-    41, "a handler that always fails", "P3 P5", "handlers", unresolved=True, stale=True, progress=True, drain_seconds=SLOW
+    41,
+    "a handler that always fails",
+    "P3 P5",
+    "handlers",
+    unresolved=True,
+    stale=True,
+    progress=True,
+    drain_seconds=SLOW,
 )
 async def handler_fails(run: Run) -> None:
     run.system.control(json.dumps({"fail": "order.confirmed"}))
@@ -139,7 +146,9 @@ async def redrive(run: Run) -> None:
         await engine.dispose()
 
 
-@fault(49, "an event of an unknown type, and one of a newer version", "P2 P7", "foreign", unresolved=True, progress=True)
+@fault(
+    49, "an event of an unknown type, and one of a newer version", "P2 P7", "foreign", unresolved=True, progress=True
+)
 async def unknown_type(run: Run) -> None:
     await _send(run, _envelope(run, "order.archived", 1), _envelope(run, "order.placed", 9))
 
