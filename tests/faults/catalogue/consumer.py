@@ -104,7 +104,7 @@ async def receive_lost(run: Run) -> None:
 
 @fault(
     41,
-    "a handler that always fails",
+    "a handler always fails",
     "P3 P5",
     "handlers",
     unresolved=True,
@@ -146,9 +146,7 @@ async def redrive(run: Run) -> None:
         await engine.dispose()
 
 
-@fault(
-    49, "an event of an unknown type, and one of a newer version", "P2 P7", "foreign", unresolved=True, progress=True
-)
+@fault(49, "events of an unknown type and of a newer version", "P2 P7", "foreign", unresolved=True, progress=True)
 async def unknown_type(run: Run) -> None:
     await _send(run, _envelope(run, "order.archived", 1), _envelope(run, "order.placed", 9))
 

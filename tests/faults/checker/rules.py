@@ -27,7 +27,7 @@ Rule: TypeAlias = Callable[[History], Iterable[Violation]]
 
 
 def lost(history: History) -> Iterator[Violation]:
-    """Every event that was acknowledged to a client or committed has an effect, or is unresolved where a person sees it."""
+    """Every acknowledged or committed event has an effect, or is unresolved where a person sees it."""
     places = {(event.group, event.sequence) for event in history.committed}
     for operation in history.operations:
         if operation.outcome == "ok" and (operation.group, operation.sequence) not in places:
