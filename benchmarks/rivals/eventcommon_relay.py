@@ -62,7 +62,7 @@ async def _fill(given: argparse.Namespace) -> None:
 
         await pgcommon.run_in_tx(pool, record)
     finally:
-        await pool.close()
+        await pool.aclose()
 
 
 async def _relay(given: argparse.Namespace) -> None:

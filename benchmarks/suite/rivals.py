@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import typer
+
 from benchmarks.stub_broker.process import StubBrokerProcess
 from benchmarks.suite import databases
 from benchmarks.suite.bench import Bench, published, reported
@@ -16,6 +18,7 @@ from benchmarks.suite.relay import ARN, RELAY, RUN_SECONDS, TOPIC, WARM_UP, cond
 from benchmarks.suite.results import NumberFound, RatioFound, Section
 from benchmarks.suite.rival_consumers import compare_consumers
 from benchmarks.suite.rival_environments import EVENTCOMMON, FASTSTREAM, installed, missing
+from tools.embedded.errors import EmbeddedServerFailed
 
 TUTORIAL = "tutorial relay"
 MOST_ROUNDS = 5
@@ -91,6 +94,8 @@ async def measure(bench: Bench) -> Section:
     rivals = _rivals(bench, section)
     async with relay_runs(bench) as (runs, stub):
         rival_runs = RivalRuns(bench, stub)
+        rivals = [rival for rival in rivals if await _runs(rival_runs, rival, section)]
+        rival_runs.disorder.clear()
         candidates: dict[str, Run] = {RELAY: runs.relay}
         candidates |= {rival.name: partial(rival_runs.relay, rival) for rival in rivals}
         rounds = min(sizes.rounds, MOST_ROUNDS)
@@ -115,6 +120,17 @@ async def measure(bench: Bench) -> Section:
     if python := installed(EVENTCOMMON):
         await compare_consumers(bench, python, section)
     return section
+
+
+async def _runs(runs: RivalRuns, rival: RivalRelay, section: Section) -> bool:
+    """Whether it can be measured; one that cannot does not end the others' measurement."""
+    try:
+        await runs.relay(rival)
+    except (EmbeddedServerFailed, TimeoutError) as error:
+        typer.echo(f"rivals: {rival.name}: {error}", err=True)
+        section.notes.append(f"{rival.name} was not measured: it failed.")
+        return False
+    return True
 
 
 def _rivals(bench: Bench, section: Section) -> list[RivalRelay]:
