@@ -107,7 +107,7 @@ async def outbox_database(postgres: PostgresServer, outbox_template: str) -> Asy
 @pytest.fixture
 async def topology(aws: Aws) -> AsyncIterator[BrokerNames]:
     """All topics and queues, with a prefix of this test."""
-    async with topologies.deployed(aws) as found:
+    async with topologies.created(aws) as found:
         yield found
 
 

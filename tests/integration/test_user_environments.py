@@ -1,5 +1,6 @@
 """Processes in the environment of a user: unrelated proxies, profiles and files do not affect them."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from tests.support.databases import TestDatabase
 from tests.support.processes import ROOT, service_process
+from tests.support.topologies import deployed
 from tests.support.waiting import eventually
 from tools.embedded.process import base_environment
 
@@ -81,8 +83,10 @@ async def test_a_service_is_ready_in_any_environment(
         await eventually(ready, timeout=30.0)
 
 
-def test_the_topology_is_compared_in_any_environment(topology: BrokerNames, aws: Aws, hostile: dict[str, str]) -> None:
-    found = run("infra.check", "--prefix", topology.prefix, AWS_ENDPOINT_URL=str(aws.endpoint_url), **hostile)
+async def test_the_topology_is_compared_in_any_environment(aws: Aws, hostile: dict[str, str]) -> None:
+    async with deployed(aws) as names:
+        environment = {"AWS_ENDPOINT_URL": str(aws.endpoint_url), **hostile}
+        found = await asyncio.to_thread(run, "infra.check", "--prefix", names.prefix, **environment)
     assert (found.returncode, found.stderr) == (0, "")
 
 
