@@ -55,16 +55,16 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
-    "relay": Part(relay.measure, 1.7),
+    "relay": Part(relay.measure, 1.6),
     "relay-latency": Part(relay_latency.measure, 1.2),
     "consumer": Part(consumer.measure, 1.7),
     "orders": Part(orders.measure, 1.7),
-    "chain": Part(chain.measure, 2.3),
-    "start": Part(start.measure, 1.5),
-    "client": Part(client.measure, 0.5),
-    "localstack": Part(localstack.measure, 2.0),
-    "rivals": Part(rivals.measure, 2.5),
-    "scaling": Part(scaling.measure, 1.7),
+    "chain": Part(chain.measure, 2.4),
+    "start": Part(start.measure, 1.2),
+    "client": Part(client.measure, 0.4),
+    "localstack": Part(localstack.measure, 1.7),
+    "rivals": Part(rivals.measure, 2.2),
+    "scaling": Part(scaling.measure, 1.6),
     "growth": Part(growth.measure, 9, named_only=True),
 }
 SIZES = {"quick": QUICK, "full": FULL, "tiny": TINY}

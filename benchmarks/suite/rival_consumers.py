@@ -18,7 +18,7 @@ from benchmarks.suite.results import NumberFound, RatioFound, Section
 
 EVENTCOMMON, EVENTCOMMON_QUEUE = "eventcommon consumer", "eventcommon.fifo"
 MODULE = "benchmarks.rivals.eventcommon_consumer"
-MOST_ROUNDS = 5
+MOST_ROUNDS = 4
 MAKE_SECONDS = 60.0
 
 

@@ -21,7 +21,7 @@ from benchmarks.suite.rival_environments import EVENTCOMMON, FASTSTREAM, install
 from tools.embedded.errors import EmbeddedServerFailed
 
 TUTORIAL = "tutorial relay"
-MOST_ROUNDS = 5
+MOST_ROUNDS = 4
 NOTES = (
     "The tutorial's relay reads rows with SKIP LOCKED and publishes one message a call. It keeps no order among "
     "several relays, confirms nothing, and repeats a whole batch after a failure.",

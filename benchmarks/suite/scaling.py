@@ -22,7 +22,7 @@ from benchmarks.suite.relay import relay_environment
 from benchmarks.suite.results import NumberFound, RatioFound, Section
 
 FLEETS = (1, 2, 4)
-MOST_ROUNDS = 6
+MOST_ROUNDS = 5
 RUN_SECONDS = 120.0
 BALANCE_SECONDS = 60.0
 OWNERS = "SELECT count(DISTINCT owner) FROM outbox_lane"

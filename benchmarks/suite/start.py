@@ -16,7 +16,7 @@ from benchmarks.suite.relay import CHECK, TOPIC, relay_environment
 from benchmarks.suite.results import NumberFound, Section
 
 SERVICES = ("order", "relay", "notification")
-MOST_ROUNDS = 5
+MOST_ROUNDS = 3
 REST_SHARE = 0.25
 """The time at rest, as a share of a step of the open loops."""
 
