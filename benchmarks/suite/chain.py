@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -93,8 +93,8 @@ def _latencies(
     intended = {each.order_id: each.intended_at for each in placed}
     ends = {
         "taken": {each.order_id: each.answered_at for each in placed},
-        "published": {row[1]: row[3] for row in times["published"] if row[0] == f"{ORDERS}.fifo"},
-        "confirmed": {row[1]: row[3] for row in times["deleted"] if row[0] == CHECK},
+        "published": _of(intended, times["published"], f"{ORDERS}.fifo"),
+        "confirmed": _of(intended, times["deleted"], CHECK),
         "handled": handled,
     }
     found = [
@@ -109,6 +109,11 @@ def _latencies(
         LatencyFound(f"from {one} to {other}, {rate:g} orders/s", _milliseconds(ends[one], ends[other]))
         for one, other in steps
     ]
+
+
+def _of(orders: Collection[str], rows: list[list[Any]], name: str) -> dict[str, float]:
+    """The times that the stub broker kept for a topic or a queue, of these orders."""
+    return {group: at for where, group, _, at in rows if where == name and group in orders}
 
 
 async def _warm_up(trio: Trio) -> None:

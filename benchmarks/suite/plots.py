@@ -19,7 +19,7 @@ WIDTH, ROW, MARGIN, HEIGHT, LEGEND_ROW = 900, 46, 110, 420, 26
 COLOURS = ("#0b6e99", "#b4530a", "#3f7d20", "#7a3e9d", "#a3123f", "#555555", "#0f7b6c", "#8a6d00")
 GREY = "#aaaaaa"
 STEPS = (1, 2, 5)
-SMALLEST_MS = 0.01
+SMALLEST_MS = 0.1
 BINS_A_DECADE = 12
 POINTS = 300
 
@@ -27,7 +27,7 @@ POINTS = 300
 def ratio_plot(found: Sequence[RatioFound]) -> str:
     """A row for each ratio: median and interval, and below it the noise in grey."""
     colours = [colour for each in found for colour in ((COLOURS[0], GREY) if each.null else (COLOURS[0],))]
-    chart = _chart(MARGIN + ROW * len(found), "ratio (logarithmic), with the null in grey", colours, legend=False)
+    chart = _chart(MARGIN + ROW * len(found), "ratio (logarithmic), with the null in grey", colours)
     ends = [1.0]
     for index, each in enumerate(found):
         for ratio, offset in ((each.ratio, 0.0), (each.null, 0.35)):
@@ -55,11 +55,13 @@ def histogram_plot(found: Sequence[LatencyFound]) -> str:
 
 
 def _latencies(found: Sequence[LatencyFound], lines: Sequence[list[tuple[float, float]]], title: str) -> str:
+    rows = math.ceil(len(found) / 2)
     chart = _chart(
-        HEIGHT + LEGEND_ROW * math.ceil(len(found) / 2),
+        HEIGHT + 2 * LEGEND_ROW * rows,
         "milliseconds (logarithmic)",
         COLOURS,
         y_title=title,
+        legend_rows=rows,
         dots=False,
     )
     for each, points in zip(found, lines, strict=True):
@@ -99,7 +101,7 @@ def _marks(low: float, high: float) -> list[dict[str, Any]]:
 
 
 def _chart(
-    height: int, x_title: str, colours: Sequence[str], *, y_title: str = "", legend: bool = True, dots: bool = True
+    height: int, x_title: str, colours: Sequence[str], *, y_title: str = "", legend_rows: int = 0, dots: bool = True
 ) -> Any:
     # Without the script of pygal, which comes from a public address and does nothing in an image.
     config = pygal.Config(js=(), no_prefix=True, width=WIDTH, height=height, x_title=x_title, y_title=y_title)
@@ -126,9 +128,10 @@ def _chart(
         show_dots=dots,
         dots_size=4,
         show_x_guides=True,
-        show_legend=legend,
+        show_legend=legend_rows > 0,
         legend_at_bottom=True,
         legend_at_bottom_columns=2,
+        margin_bottom=legend_rows * LEGEND_ROW,  # without it the last row of the legend is cut off
         truncate_legend=-1,
         truncate_label=-1,
     )
