@@ -137,11 +137,12 @@ async def _compare(bench: Bench, what: str, candidates: dict[str, Run], section:
             ratio = series.ratio((name, measure), (one, measure))
             section.ratios.append(RatioFound(f"{count} {what}s / 1, {text}", ratio, null[measure]))
     for name, count in zip(candidates, FLEETS, strict=True):
-        section.numbers.append(NumberFound(f"{count} {what}s", "events/s", series.values(name, "events/s")))
-        section.numbers.append(NumberFound(f"{count} {what}s, CPU", "ms/event", series.values(name, "CPU ms")))
-        section.numbers.append(
-            NumberFound(f"{count} {what}s, redelivered", "of all", series.values(name, "redelivered"))
-        )
+        fleet = f"{count} {what}" if count == 1 else f"{count} {what}s"
+        section.numbers += [
+            NumberFound(fleet, "events/s", series.values(name, "events/s")),
+            NumberFound(f"{fleet}, CPU", "ms/event", series.values(name, "CPU ms")),
+            NumberFound(f"{fleet}, redelivered", "of all", series.values(name, "redelivered")),
+        ]
 
 
 def _null(series: Series, candidates: dict[str, Run], measure: str) -> Any:
