@@ -34,13 +34,14 @@ servers: bootstrap ## run a Postgres and a LocalStack for the tests until Ctrl-C
 	@exec $(RUN) tools.embedded.main $(ARGS)
 
 .PHONY: up
-up: ## run the whole system in containers (RELAYS=3: number of order relays; MAIL=1: with a mail viewer)
+up: ## run the whole system in containers (RELAYS=3: number of order relays; MAIL=1: with a mail viewer; OBSERVABILITY=1: with dashboards and traces)
 	@docker compose version >/dev/null 2>&1 || { echo "Docker with the compose plugin is required; make demo runs without it."; exit 1; }
-	$(if $(RELAYS),ORDER_RELAY_PORT=0) $(if $(MAIL),SENDER=smtp) docker compose $(if $(MAIL),--profile mail) up --build --detach --wait $(if $(RELAYS),--scale order-relay=$(RELAYS))
+	$(if $(RELAYS),ORDER_RELAY_PORT=0) $(if $(MAIL),SENDER=smtp) $(if $(OBSERVABILITY),OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4318) \
+	docker compose $(if $(MAIL),--profile mail) $(if $(OBSERVABILITY),--profile observability) up --build --detach --wait $(if $(RELAYS),--scale order-relay=$(RELAYS))
 
 .PHONY: down
 down: ## stop and remove the containers with their data
-	docker compose down --volumes
+	docker compose --profile mail --profile observability down --volumes
 
 .PHONY: test
 test: bootstrap ## run all tests except the stress tests (ARGS="-k name": select tests; JOBS=1: in one process)
@@ -142,5 +143,6 @@ release-events: bootstrap ## record the events in the code as those of a release
 	@$(RUN) tools.catalog.check --record
 
 .PHONY: reference
-reference: bootstrap ## generate the pages of docs/reference, the schemas and the AsyncAPI documents from the code
+reference: bootstrap ## generate the pages of docs/reference, the schemas, the AsyncAPI documents and the dashboards from the code
 	@$(RUN) tools.reference.main
+	@$(RUN) tools.dashboards.main

@@ -64,6 +64,7 @@ def _start_tracing(name: str, settings: ServiceSettings) -> None:
     except ImportError as error:
         raise ConfigurationError(f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error}") from None
     continues = settings.trace_processing == "continue"
+    name = settings.otel_service_name or name
     spans.install(otlp_tracer(name, settings.otel_exporter_otlp_endpoint, continues=continues))
 
 

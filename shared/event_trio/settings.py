@@ -82,7 +82,10 @@ class ServiceSettings(EnvironmentSettings):
     otel_exporter_otlp_endpoint: types.HttpUrl | None = Field(
         None,
         description="Where spans are sent, as OTLP over HTTP: the URL without `/v1/traces`; if unset, nothing is "
-        "traced. The SDK's own variables apply too, such as `OTEL_TRACES_SAMPLER` and `OTEL_SERVICE_NAME`.",
+        "traced. The SDK's own variables apply too, such as `OTEL_TRACES_SAMPLER`.",
+    )
+    otel_service_name: str | None = Field(
+        None, description="The name of the process in traces; otherwise `order`, `notification` or `relay`."
     )
     trace_processing: Literal["continue", "link"] = Field(
         "continue",

@@ -20,6 +20,9 @@ THIRD_PARTY = {
     "postgres": "postgres:17",
     "localstack": "localstack/localstack:4.14.0",
     "mailpit": "axllent/mailpit:v1.27",
+    "prometheus": "prom/prometheus:v3.7.3",
+    "grafana": "grafana/grafana:12.3.0",
+    "jaeger": "jaegertracing/jaeger:2.11.0",
 }
 DOMAINS = sorted(name.removesuffix("-migrate") for name in SERVICES if name.endswith("-migrate"))
 RELAYS = [name for name in SERVICES if name.endswith("-relay")]
@@ -166,9 +169,10 @@ def test_every_container_has_resource_limits(name: str) -> None:
     assert 0 < service["pids_limit"] < 1000
 
 
-def test_the_mail_viewer_is_started_on_request_only() -> None:
-    assert SERVICES["mailpit"]["profiles"] == ["mail"]
-    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["mailpit"]
+def test_viewers_are_started_on_request_only() -> None:
+    profiles = {name: SERVICES[name]["profiles"] for name in SERVICES if "profiles" in SERVICES[name]}
+    observability = {name: ["observability"] for name in ("prometheus", "grafana", "jaeger")}
+    assert profiles == {"mailpit": ["mail"], **observability}
     notification = environment("notification")
     assert notification["SENDER"] == "log"
     assert (notification["SMTP_HOST"], notification["SMTP_PORT"]) == ("mailpit", "1025")

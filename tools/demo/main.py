@@ -134,6 +134,8 @@ def _show_addresses(display: Display, ports: Ports, databases: Sequence[str], fo
     width = max(len(port.purpose) for port in ports.programs) + 4
     for port in ports.programs:
         display.line(f"  {port.purpose:<{width}}{port.url}/docs")
+    metrics = " ".join(f"{port.url}/metrics" for port in ports.programs)
+    display.line(f"  {'metrics':<{width}}{metrics}")
     first, *others = databases
     also = f" (and {', '.join(f'/{name}' for name in others)})" if others else ""
     display.line(f"  {'Postgres':<{width}}postgresql://postgres@127.0.0.1:{ports.postgres.number}/{first}{also}")

@@ -8,6 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..observability.metrics import HttpMetrics
+from ..observability.spans import current, exemplar
 from .problems import UNEXPECTED, HttpProblem, render
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,9 @@ class AccessMiddleware:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         method, route = str(scope["method"]), _route(scope)
-        self._metrics.duration.labels(_known(method), route, str(status)).observe(seconds)
+        self._metrics.duration.labels(_known(method), route, str(status)).observe(
+            seconds, exemplar(current().traceparent)
+        )
         write = log.debug if route in QUIET_PATHS and status < 500 else log.info
         write(
             "request",

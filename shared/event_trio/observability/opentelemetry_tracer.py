@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
@@ -115,11 +114,10 @@ class OpenTelemetryTracer:
 def otlp_tracer(service: str, endpoint: str, *, continues: bool) -> OpenTelemetryTracer:
     """A tracer that exports to an OTLP receiver over HTTP.
 
-    The SDK's own variables apply: OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+    The SDK's own variables apply: OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES,
     OTEL_EXPORTER_OTLP_HEADERS and others.
     """
-    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": service}
-    provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+    provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=CLOSE_SECONDS)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return OpenTelemetryTracer(provider, continues=continues)

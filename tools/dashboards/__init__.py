@@ -1,0 +1,1 @@
+"""The Grafana dashboards, written as JSON by `make reference`."""
