@@ -38,7 +38,7 @@ def run(
     `ensure_startable` raises ConfigurationError for an environment in which the service could never work.
     """
     settings = load(settings_type)
-    logging.configure(name, settings.log_level, settings.log_format)
+    logging.configure(name, settings.log_level, settings.log_format, final=True)
 
     async def check() -> None:
         await ensure_startable(settings)

@@ -33,10 +33,13 @@ NOISE = {"alembic.runtime.migration": ("Context impl", "Will assume")}
 SILENT = ("uvicorn.access",)
 
 
-def configure(service: str, level: str = "info", format: Format = "auto", stream: TextIO | None = None) -> None:
+def configure(
+    service: str, level: str = "info", format: Format = "auto", stream: TextIO | None = None, *, final: bool = False
+) -> None:
     """Write all log lines of this process to `stream` (standard output by default), as JSON or for a terminal.
 
-    `auto` is `console` on a terminal and `json` elsewhere. It may be called again; the last call applies.
+    `auto` is `console` on a terminal and `json` elsewhere. It may be called again; the last call applies. After a call
+    with `final` it must not: each logger is made once, at its first line, and not for each line.
     """
     output = stream or sys.stdout
     as_json = format == "json" or (format == "auto" and not output.isatty())
@@ -54,7 +57,7 @@ def configure(service: str, level: str = "info", format: Format = "auto", stream
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=final,
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(
