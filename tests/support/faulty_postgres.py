@@ -16,8 +16,9 @@ class FaultyPostgres:
     database: TestDatabase
     commits_to_lose: int = 0
     """The number of next commits that are applied, but whose answer is lost with the connection."""
-    committed_by: bytes = b"COMMIT"
-    """What a message contains that commits: of a statement without a transaction, one of its values."""
+    committed_by: bytes = b"COMMIT;"
+    """What a message contains that commits (BEGIN contains READ COMMITTED): of a statement without a transaction, one
+    of its values."""
     cuts: int = 0
     """The number of next messages on which a connection is cut, as a host does that has forgotten it."""
     _passing: set[asyncio.Event] = field(default_factory=set)
