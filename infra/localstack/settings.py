@@ -20,7 +20,7 @@ class TopologySettings(EnvironmentSettings):
     topology_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Prefix of the names of topics, queues and stacks."
     )
-    watch_seconds: float = Field(1.5, gt=0, le=60, description="Seconds between two checks.")
+    watch_seconds: float = Field(3.0, gt=0, le=60, description="Seconds between two checks.")
     ready_file: Path | None = Field(
         None, description="Touched after each check that finds every resource, removed otherwise."
     )

@@ -47,7 +47,7 @@ class TopologyWatch:
         aws: Aws,
         *,
         prefix: str = "",
-        watch_seconds: float = 1.5,
+        watch_seconds: float = 3.0,
         compare_seconds: float = COMPARE_SECONDS,
         ready_file: Path | None = None,
         templates: Sequence[Path] | None = None,

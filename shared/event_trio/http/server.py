@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from ..lifecycle import pause
 from ..settings import ServiceSettings
 
 STARTUP_FAILED = 3
 
 
+# uvicorn's own loop wakes ten times a second to see whether to exit, and uses every tenth time for the header `Date`.
+TICK_SECONDS = 1.0
+TICK = 10
+
+
 class _Server(uvicorn.Server):
-    """A uvicorn server that does not raise the signal again after the shutdown."""
+    """A uvicorn server that does not raise the signal again after the shutdown, and does not poll for it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._exit_requested: Callable[[], object] = _nothing
+
+    async def main_loop(self) -> None:
+        """Update the headers once a second, until a signal requests the exit."""
+        requested, loop, counter = asyncio.Event(), asyncio.get_running_loop(), 0
+        # The handler of a signal runs between any two instructions, and does not wake the event loop by itself.
+        self._exit_requested = partial(loop.call_soon_threadsafe, requested.set)
+        while not await self.on_tick(counter):
+            counter += TICK
+            await pause(requested, TICK_SECONDS)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Request the exit."""
+        super().handle_exit(sig, frame)
+        self._exit_requested()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and take what exists by now, mostly modules, out of later garbage collections."""
@@ -54,3 +81,7 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
     server.run()
     if not server.started:
         sys.exit(STARTUP_FAILED)
+
+
+def _nothing() -> None:
+    """Do nothing: the loop looks at the request before it waits."""
