@@ -15,7 +15,7 @@ from event_trio.observability import spans
 from event_trio.observability.spans import Kind, traceparent_in
 from services.relay.publishing.outcome import Accepted, Answered, BrokerOutage, NotAttempted, Transient
 from services.relay.publishing.pending_event import PendingEvent
-from services.relay.publishing.tracing import SendSpans
+from services.relay.publishing.tracing import SendSpans, trace_of
 from tests.support.events import envelope_of
 from tests.support.spans import is_child, recording, traceparent
 
@@ -143,3 +143,11 @@ def test_a_failed_call_has_failed_spans_and_one_that_was_not_made_has_none() -> 
         assert [(span.attributes or {})["error.type"] for span in recorded.all()] == ["BrokerOutage", "outage"]
         SendSpans(tracer, "order-events.fifo", [pending(1, NOT_SAMPLED)], 0).answered(Answered((Accepted("m"),)))
         assert len(recorded.all()) == 2
+
+
+def test_a_line_about_a_failure_has_the_ids_of_the_event_whatever_is_in_its_row() -> None:
+    event = pending(1, NOT_SAMPLED)
+    assert trace_of(event) == {"correlation_id": EVENT.correlationid, "trace_id": SAMPLED[3:35]}
+    assert trace_of(pending(1, None)) == {"correlation_id": EVENT.correlationid}
+    for body in (b"", b"[]", b"\xff", b'{"traceparent": 5, "correlationid": []}'):
+        assert trace_of(PendingEvent(1, "e", "s", 0, body, {}, len(body))) == {}

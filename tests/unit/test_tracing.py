@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trio.observability.tracing import Traceparent
+from event_trio.observability.tracing import Traceparent, trace_id_of
 
 VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -13,6 +13,8 @@ def test_traceparents_round_trip() -> None:
     parsed = Traceparent.parse(VALID)
     assert parsed == Traceparent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1)
     assert str(parsed) == VALID
+    assert trace_id_of(VALID) == parsed.trace_id
+    assert trace_id_of("garbage") is trace_id_of(None) is None
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from .outcome import (
     Throttled,
     Transient,
 )
+from .tracing import trace_of
 
 log = structlog.get_logger(__name__)
 
@@ -197,6 +198,7 @@ class Dispatcher:
                 event_id=event.event_id,
                 subject=event.subject,
                 reason=failure.error,
+                **trace_of(event),
             )
         try:
             if transient:
@@ -226,6 +228,7 @@ class Dispatcher:
             event_id=event.event_id,
             subject=event.subject,
             reason=reason[:ERROR_CHARACTERS],
+            **trace_of(event),
         )
         self._backlog.failed(event, now, POSSIBLY_POISONOUS, isolated=True)
         self._metrics.waiting_groups.set(self._backlog.backing_off)

@@ -1,15 +1,28 @@
-"""The spans of sending: one for each call, which links to its events, and one for each event in the event's trace."""
+"""The spans of sending, one for each call and one for each event in the event's trace, and the ids for log lines."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from event_trio.observability import conventions
 from event_trio.observability.spans import Kind, Span, Tracer, traceparent_in
+from event_trio.observability.tracing import trace_id_of
 
 from .outcome import Accepted, Answered, CallOutcome, NotAttempted, label_of
 from .pending_event import PendingEvent
+
+
+def trace_of(event: PendingEvent) -> dict[str, str]:
+    """Return the ids of the event's business transaction and trace, for the log lines of failures."""
+    try:
+        envelope = json.loads(event.body)
+        found = {"correlation_id": envelope.get("correlationid"), "trace_id": trace_id_of(envelope.get("traceparent"))}
+    except (ValueError, AttributeError, TypeError):
+        # Whatever is in the row, the failure is logged.
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 class SendSpans:

@@ -12,7 +12,7 @@ from ..error_text import describe, raised_at
 from ..inbox.delivery import Delivery
 from ..observability.conventions import OUTCOME
 from ..observability.spans import Tracer, current, exemplar, tracer
-from ..observability.tracing import Traceparent
+from ..observability.tracing import trace_id_of
 from ..signals import Signals
 from .metrics import ConsumerMetrics
 from .outcome import (
@@ -79,8 +79,8 @@ class Telemetry:
                 "sequence": event.sequence,
                 "correlation_id": event.correlation_id,
             }
-        if (trace := Traceparent.parse(traceparent)) is not None:
-            fields["trace_id"] = trace.trace_id
+        if (trace_id := trace_id_of(traceparent)) is not None:
+            fields["trace_id"] = trace_id
         return structlog.contextvars.bound_contextvars(**fields)
 
     def finished(self, delivery: Delivery, outcome: Completed, seconds: float) -> None:
