@@ -1,13 +1,17 @@
 """A change of a published event is allowed, or rejected with what it breaks for whom."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
+from event_trio import __version__
 from event_trio.contracts.payload import PERSONAL_DATA, EventPayload, PayloadMode
+from event_trio.envelope import Envelope
+from tools.catalog import check, released
 from tools.catalog.check import message
-from tools.catalog.compatibility import broken_events
+from tools.catalog.compatibility import broken_envelope, broken_events
 from tools.catalog.released import PublishedSchema
 
 OLD = "consumers of the last release"
@@ -216,3 +220,71 @@ def test_the_message_names_what_broke_for_whom_and_the_way_to_do_it() -> None:
 def test_the_message_of_a_removal_says_how_to_remove() -> None:
     (broken,) = broken_events(RELEASED, [])
     assert "`deprecated: ClassVar[bool] = True`" in message(broken)
+
+
+class WithAttribute(Envelope):
+    tenant: str = "none"
+
+
+class WithRequiredAttribute(Envelope):
+    tenant: str
+
+
+class WithoutPattern(Envelope):
+    sequence: str
+
+
+def test_the_envelope_may_get_optional_attributes_only() -> None:
+    old = PublishedSchema(PublishedSchema.of_envelope().sent, PublishedSchema.of_envelope().accepted, "1")
+    assert broken_envelope(old) == []
+    assert broken_envelope(old, WithAttribute) == []
+    for changed, path in ((WithRequiredAttribute, "tenant"), (WithoutPattern, "sequence")):
+        (broken,) = broken_envelope(old, changed)
+        assert path in [found.path for found in broken.breaks]
+        assert "the envelope of all events is published (release 1)" in message(broken)
+
+
+def test_the_command_reports_a_break_and_records_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded: list[object] = []
+
+    def record(*arguments: object) -> list[Path]:
+        recorded.append(arguments)
+        return []
+
+    monkeypatch.setattr(released, "load", lambda: RELEASED)
+    monkeypatch.setattr(released, "record", record)
+    monkeypatch.setattr(check, "declared_events", lambda: [WithOtherType])
+    assert check.run(["--record"]) == 1
+    assert "`amount` has another type" in capsys.readouterr().err
+    assert recorded == []
+    monkeypatch.setattr(check, "declared_events", lambda: [WithOptionalField])
+    assert (check.run([]), recorded) == (0, [])
+    assert check.run(["--record"]) == 0
+    assert recorded == [([WithOptionalField], __version__)]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_release_replaces_the_last_one(tmp_path: Path) -> None:
+    assert len(released.record([Payment, Other], "1", tmp_path)) == 3
+    assert released.record([Payment, Other], "1", tmp_path) == []
+    assert {path.name for path in released.record([Payment], "1", tmp_path)} == {"1.json"}
+    assert set(released.load(tmp_path)) == {"payment.taken/1"}
+    assert released.load(tmp_path)["payment.taken/1"].release == "1"
+    assert broken_events(released.load(tmp_path), [Payment]) == []
+    assert broken_envelope(released.load_envelope(tmp_path)) == []
+
+
+class WithoutExample(Payment):
+    tip: str = Field("")
+    extra: str
+
+
+def test_a_field_without_an_example_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(released, "load", lambda: RELEASED)
+    monkeypatch.setattr(check, "declared_events", lambda: [WithoutExample])
+    assert check.run([]) == 1
+    assert "payment.taken.extra has no example" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from textwrap import fill
 from event_trio import __version__
 from event_trio.contracts.schema import IncompleteDeclaration
 from tools.catalog import released
-from tools.catalog.compatibility import BrokenEvent, broken_events
+from tools.catalog.compatibility import ENVELOPE, BrokenEvent, broken_envelope, broken_events
 from tools.catalog.contracts import declared_events
 
 WIDTH, INDENT = 110, " " * 4
@@ -26,6 +26,10 @@ How to do it right: bring the class back with `deprecated: ClassVar[bool] = True
 next release after that may remove it, when outboxes, queues and dead letters hold no event of it. {page}
 has each step.
 """
+ENVELOPE_ADVICE = """
+How to do it right: keep the attributes as they are, and add only optional ones. The envelope has no version, so
+every service of both releases has to read it. {page} has the rules.
+"""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", action="store_true", help="record the events of this release as published")
     options = parser.parse_args(arguments)
     try:
-        broken = broken_events(released.load(), declared_events())
+        broken = [*broken_envelope(released.load_envelope()), *broken_events(released.load(), declared_events())]
     except IncompleteDeclaration as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -51,13 +55,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def message(event: BrokenEvent) -> str:
     """What broke, what it does to whom, and how to do it right."""
     type, _, version = event.name.rpartition("/")
-    lines = [f"error: version {version} of {type} is published (release {event.release}), and this change breaks it."]
+    subject = f"version {version} of {type}" if event.name != ENVELOPE else "the envelope of all events"
+    lines = [f"error: {subject} is published (release {event.release}), and this change breaks it."]
     for found in event.breaks:
         lines += ["", f"  {f'`{found.path}` ' if found.path else f'{type} '}{found.change}."]
         for effect in found.effects:
             lines.append(
                 fill(f"{effect[0].upper()}{effect[1:]}.", WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
             )
+    if event.name == ENVELOPE:
+        return "\n".join(lines) + "\n" + ENVELOPE_ADVICE.format(page=PAGE)
     advice = ADVICE if event.module else REMOVAL
     facts = {"type": type, "version": version, "next": int(version) + 1, "module": event.module, "page": PAGE}
     return "\n".join(lines) + "\n" + advice.format(**facts)

@@ -10,8 +10,12 @@ from pydantic import ValidationError
 
 from event_trio.contracts.payload import EventPayload, PayloadMode
 from event_trio.contracts.schema import schema_path
+from event_trio.envelope import Envelope
 from tools.catalog.released import PublishedSchema
 from tools.catalog.schema_changes import Break, breaking_changes
+
+ENVELOPE = "envelope"
+"""Stands for the envelope, where a name of an event is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,13 @@ def broken_events(released: Mapping[str, PublishedSchema], payloads: Iterable[ty
             module = "" if payload is None else f"shared/{payload.__module__.replace('.', '/')}.py"
             found.append(BrokenEvent(name, old.release, module, tuple(dict.fromkeys(breaks))))
     return found
+
+
+def broken_envelope(released: PublishedSchema, envelope: type[Envelope] = Envelope) -> list[BrokenEvent]:
+    """The changes that break the envelope, and with it every event; it has no versions."""
+    new = PublishedSchema.of_envelope(envelope)
+    breaks = [*breaking_changes(released.sent, new.sent), *breaking_changes(released.accepted, new.accepted)]
+    return [BrokenEvent(ENVELOPE, released.release, "", tuple(dict.fromkeys(breaks)))] if breaks else []
 
 
 def _removal(old: PublishedSchema) -> Iterator[Break]:

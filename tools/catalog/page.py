@@ -20,7 +20,8 @@ In the drawing, a dashed box is a publish check, through which a relay receives 
 dead-letter queues: `-dlq` for messages that were received too often, and `-undelivered` for deliveries that failed for
 good.
 
-The documents have these keywords beside those of AsyncAPI: `x-service` (the name of the service), `x-process` (the
+A relay serves no document of its own: what it sends and receives is in the document of the service whose outbox it
+reads. The documents have these keywords beside those of AsyncAPI: `x-service` (the name of the service), `x-process` (the
 process that performs an operation: the service or its relay), `x-handling` (failure policy and options of each
 handler), `x-event` (type, version, owner and payload mode), `x-personal-data` (of a field), `x-deprecated` (of a
 message), and properties of topics and queues for which the bindings have no field.

@@ -10,7 +10,9 @@ from typing import Any
 
 from event_trio.contracts.payload import EventPayload
 from event_trio.contracts.schema import EXTENSION, json_schema, schema_path
+from event_trio.envelope import Envelope
 
+ENVELOPE = "envelope.json"
 FOLDER = Path(__file__).parents[2] / "shared" / "event_trio" / "contracts" / "released"
 
 
@@ -30,6 +32,11 @@ class PublishedSchema:
     def of(cls, payload: type[EventPayload]) -> PublishedSchema:
         """The schema of a model."""
         return cls(json_schema(payload), payload.model_json_schema(mode="validation"))
+
+    @classmethod
+    def of_envelope(cls, envelope: type[Envelope] = Envelope) -> PublishedSchema:
+        """The schema of the envelope, which all events share."""
+        return cls(envelope.model_json_schema(mode="serialization"), envelope.model_json_schema(mode="validation"))
 
     @property
     def declared(self) -> Mapping[str, Any]:
@@ -56,11 +63,17 @@ def load(folder: Path = FOLDER) -> dict[str, PublishedSchema]:
     }
 
 
+def load_envelope(folder: Path = FOLDER) -> PublishedSchema:
+    """The envelope of the last release."""
+    return PublishedSchema(**json.loads((folder / ENVELOPE).read_text(encoding="utf-8")))
+
+
 def record(payloads: Iterable[type[EventPayload]], release: str, folder: Path = FOLDER) -> list[Path]:
     """Write the events of a release in place of those of the last one; returns the files that changed."""
     texts = {
         folder / f"{schema_path(payload)}.json": _text(PublishedSchema.of(payload), release) for payload in payloads
     }
+    texts[folder / ENVELOPE] = _text(PublishedSchema.of_envelope(), release)
     changed = []
     for path in folder.glob("*/*.json"):
         if path not in texts:
