@@ -21,8 +21,8 @@ dead-letter queues: `-dlq` for messages that were received too often, and `-unde
 good.
 
 A relay serves no document of its own: what it sends and receives is in the document of the service whose outbox it
-reads. The documents have these keywords beside those of AsyncAPI: `x-service` (the name of the service), `x-process` (the
-process that performs an operation: the service or its relay), `x-handling` (failure policy and options of each
+reads. The documents have these keywords beside those of AsyncAPI: `x-service` (the name of the service), `x-process`
+(the process that performs an operation: the service or its relay), `x-handling` (failure policy and options of each
 handler), `x-event` (type, version, owner and payload mode), `x-personal-data` (of a field), `x-deprecated` (of a
 message), and properties of topics and queues for which the bindings have no field.
 """
