@@ -21,6 +21,8 @@ CONNECTIONS = 6
 LEASE_CONNECTIONS = 1
 # Operators' requests have a pool of their own, so that they cannot take the relay's connections.
 OPERATOR_CONNECTIONS = 2
+# Receives and deletes of the publish check at the same time, and the readiness check.
+CHECK_CONNECTIONS = 40
 # HTTP connections of the SDK beyond those of the calls in flight, for the readiness checks.
 SPARE_CONNECTIONS = 4
 
@@ -47,12 +49,15 @@ async def connect(settings: RelaySettings, stack: AsyncExitStack) -> Connections
     aws = Aws(settings.aws_region, settings.aws_endpoint_url, settings.aws_client)
     http_connections = settings.batches_in_flight + SPARE_CONNECTIONS
     sns_client = sns(aws, call_seconds=settings.call_seconds, connections=http_connections)
-    sqs_client = await stack.enter_async_context(sqs(aws, call_seconds=settings.call_seconds))
+    sqs_client = await stack.enter_async_context(
+        sqs(aws, call_seconds=settings.call_seconds, connections=CHECK_CONNECTIONS)
+    )
+    check_queue = BrokerNames(settings.topology_prefix).publish_check(settings.topic)
     return Connections(
         pool=await open_pool("relay", CONNECTIONS),
         lease_pool=await open_pool("relay-lease", LEASE_CONNECTIONS),
         operator_pool=await open_pool("relay-operators", OPERATOR_CONNECTIONS),
         aws=aws,
         sns=await stack.enter_async_context(sns_client),
-        check_queue=Queue(sqs_client, BrokerNames(settings.topology_prefix).publish_check(settings.topic)),
+        check_queue=Queue(sqs_client, check_queue, ids_only=True),
     )

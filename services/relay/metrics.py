@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter as Count
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class BatchHistogram(Histogram):
+    """A histogram without labels that observes many amounts at once, at a fraction of the cost."""
+
+    def observe_all(self, amounts: Iterable[float]) -> None:
+        """Observe amounts: the same as `observe` for each of them."""
+        places, total = Count[int](), 0.0
+        for amount in amounts:
+            places[bisect_left(self._upper_bounds, amount)] += 1
+            total += amount
+        if places:
+            self._sum.inc(total)
+        for place, count in places.items():
+            self._buckets[place].inc(count)
 
 
 class RelayMetrics:
@@ -96,18 +115,18 @@ class RelayMetrics:
             registry=registry,
             buckets=SECONDS,
         )
-        self.recorded_to_sent = Histogram(
+        self.recorded_to_sent = BatchHistogram(
             "outbox_recorded_to_sent_seconds",
             "From recorded to acknowledged by the broker.",
             registry=registry,
             buckets=SECONDS,
         )
-        self.sent_to_published = Histogram(
+        self.sent_to_published = BatchHistogram(
             "outbox_sent_to_published_seconds",
             "From acknowledged to seen on the publish check.",
             registry=registry,
             buckets=SECONDS,
         )
-        self.end_to_end = Histogram(
+        self.end_to_end = BatchHistogram(
             "outbox_end_to_end_seconds", "From recorded to published.", registry=registry, buckets=SECONDS
         )

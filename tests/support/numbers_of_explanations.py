@@ -113,7 +113,12 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Measured("one of more than 9 % is unlikely", PRUNING),
     ),
     "docs/explanation/publish-check.md": (
+        Code("up to 16 at a time", publish_check.RECEIVERS),
+        Code("A pause of 0.2 seconds after a receive with less than ten messages",
+             publish_check.GATHER_SECONDS, queue.BATCH),
+        Code("at most five such statements a second", 1 / publish_check.GATHER_SECONDS),
         Code("recorded about twice a second", 1 / publish_check.RECORD_SECONDS),
+        Code("every 50 milliseconds while", publish_check.MANY_SECONDS),
         Aws("while ten messages of it are in flight", "Amazon SQS Developer Guide, FIFO queue delivery logic"),
         Aws("for at least five minutes", "Amazon SNS Developer Guide, message deduplication for FIFO topics"),
         Code("(half a second: to 20 events a second)",

@@ -171,6 +171,20 @@ async def test_many_hot_groups_share_their_statements_and_each_is_faster_than_it
     assert seconds < 30 / 20 * 3
 
 
+async def test_events_that_come_one_by_one_are_recorded_at_once() -> None:
+    """They are fewer than would burden the database; each used to wait for the next statement under load."""
+    queue, updates = SlowQueue(), Marks()
+    took = []
+    async with reading(queue, updates):
+        for event in events(5, groups=5):
+            async with asyncio.timeout(5):
+                while not queue.receiving:  # noqa: ASYNC110 - there is no signal
+                    await asyncio.sleep(0.005)
+            queue.send(event)
+            took.append(await emptied(queue, seconds=5))
+    assert sorted(took)[2] < publish_check.RECORD_SECONDS / 3
+
+
 @pytest.mark.parametrize("failure", ["call", "entry"])
 async def test_a_delete_that_fails_is_tried_again_at_once(failure: str) -> None:
     """The receipt is still good; to wait for the message to come again would hold its group up for half a minute."""
@@ -210,7 +224,7 @@ async def test_a_confirmation_applies_to_the_sending_of_its_deduplication_id(suf
     assert updates.batches[0] == [Confirmation(event.id, expected)]
 
 
-@pytest.mark.parametrize("suffix", [".x", ".1.2", "1", ".-1", ".²"])
+@pytest.mark.parametrize("suffix", [".x", ".1.2", "1", ".-1", ".²", ".", ".99999999999"])
 async def test_a_message_that_no_relay_sent_confirms_nothing(suffix: str) -> None:
     queue, updates = SlowQueue(), Marks()
     queue.generation = suffix

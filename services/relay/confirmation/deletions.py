@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 VISIBILITY_SECONDS = 30
 # A receipt is valid while its message is invisible; a later delete would be rejected.
 VALID_SECONDS = VISIBILITY_SECONDS - 5
-# Concurrent calls.
-CALLS = 4
+# Concurrent calls: as many as receivers, or what is received stays in flight.
+CALLS = 16
 # A group with this many undeleted messages probably has more, which wait for the delete.
 HOT = 5
 FEW_HOT = 2

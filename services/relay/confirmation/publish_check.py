@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 import structlog
 
 from event_trio.backoff import Backoff
 from event_trio.broker.queue import BATCH, Message, Queue
-from event_trio.envelope import Envelope
-from event_trio.errors import BrokerUnavailable, MalformedEnvelope
+from event_trio.errors import BrokerUnavailable
 from event_trio.lifecycle import pause
 from event_trio.observability.receiving import received
 from event_trio.signals import Signals
@@ -20,23 +19,27 @@ from event_trio.signals import Signals
 from ..metrics import RelayMetrics
 from ..publishing.batch_writer import BatchWriter
 from ..publishing.outbox_updates import Confirmation, OutboxUpdates
+from .confirmations import ForeignMessage, confirmation
 from .deletions import VISIBILITY_SECONDS, Deletions
 from .empty_queue import EmptyQueueObservations, is_empty
 
 log = structlog.get_logger(__name__)
 
 MOST = 500
-# Under load one statement at this interval records hundreds of confirmations. Confirmations a group waits for are
-# recorded at once: all of them with `NEXT_EVENT_AFTER=confirmed`, else those of hot groups. With many hot groups the
-# shorter interval below lets one statement serve all of them, at nearly forty events a second for each.
+# Under load one statement at this interval, or for `MOST`, records hundreds of confirmations. With `MANY` to record it
+# need not wait so long. While one receiver is enough, its confirmations are recorded at once. So are those that a group
+# waits for: all of them with `NEXT_EVENT_AFTER=confirmed`, else those of hot groups. With many hot groups one statement
+# serves all of them, at nearly forty events a second for each.
 RECORD_SECONDS = 0.5
 MANY_HOT_SECONDS = 0.25
+MANY = 200
+MANY_SECONDS = 0.05
 RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 PAUSE_SECONDS = 0.2
 # While messages arrive one by one, a pause lets the next receive return several.
 GATHER_SECONDS = 0.2
 # Concurrent receivers while the queue is full, and how long the additional ones wait for a message.
-RECEIVERS = 4
+RECEIVERS = 16
 EXTRA_WAIT_SECONDS = 1
 
 
@@ -73,6 +76,7 @@ class PublishCheck:
         self.trouble: str | None = "not asked yet"
         self._deletions = Deletions(queue)
         self._extra: set[asyncio.Task[None]] = set()
+        self._unrecorded = 0
         self._confirmer: BatchWriter[Message] = BatchWriter(
             "publish_check.record",
             self._confirm,
@@ -106,9 +110,9 @@ class PublishCheck:
                     await pause(stopping, RETRY.delay(failures))
                     continue
                 failures, self.trouble = 0, None
-                if len(messages) == BATCH and len(self._extra) < RECEIVERS - 1:
+                if len(messages) == BATCH:
                     self._start_extra(stopping)
-                if 0 < len(messages) < BATCH and not self._hurry():
+                elif messages and not self._waited_for:
                     await pause(stopping, GATHER_SECONDS)
             await asyncio.gather(*self._extra)
             await self._confirmer.drained()
@@ -123,11 +127,21 @@ class PublishCheck:
     def _full(self) -> bool:
         return self._confirmer.full or self._deletions.in_hand >= 5 * MOST
 
-    def _shortest(self) -> float:
-        return MANY_HOT_SECONDS if self._deletions.many_hot and not self._record_at_once else 0.0
+    @property
+    def _waited_for(self) -> bool:
+        """Whether groups wait for confirmations, or for the deletes that follow."""
+        return self._record_at_once or self._deletions.hot
 
     def _hurry(self) -> bool:
-        return self._record_at_once or self._deletions.hot
+        return self._waited_for or not self._extra or self._unrecorded >= MANY
+
+    def _shortest(self) -> float:
+        """The least time between two writes while `_hurry` returns true."""
+        if self._record_at_once:
+            return 0.0
+        if self._unrecorded >= MANY:
+            return MANY_SECONDS
+        return MANY_HOT_SECONDS if self._deletions.many_hot else 0.0
 
     async def _receive(self, wait_seconds: int) -> list[Message]:
         began, idle = time.monotonic(), not self._deletions.in_hand
@@ -135,12 +149,15 @@ class PublishCheck:
         if messages:
             received(self._queue.name, messages, time.monotonic() - began)
         self._deletions.received(messages)
+        self._unrecorded += len(messages)
         self._confirmer.add(messages)
         if not messages and wait_seconds and idle and not self._deletions.in_hand:
             await self._observe_empty_queue(began)
         return messages
 
     def _start_extra(self, stopping: asyncio.Event) -> None:
+        if stopping.is_set() or len(self._extra) >= RECEIVERS - 1:
+            return
         task = asyncio.create_task(self._receive_extra(stopping))
         self._extra.add(task)
         task.add_done_callback(self._extra.discard)
@@ -151,6 +168,7 @@ class PublishCheck:
             while not stopping.is_set() and not self._full:
                 if len(await self._receive(EXTRA_WAIT_SECONDS)) < BATCH:
                     return
+                self._start_extra(stopping)
         except BrokerUnavailable:
             # The first receiver reports the same failure.
             return
@@ -164,11 +182,13 @@ class PublishCheck:
     async def _confirm(self, messages: Sequence[Message]) -> None:
         confirmations = [found for message in messages if (found := self._confirmation(message))]
         news = await self._updates.mark_published(confirmations) if confirmations else []
+        self._unrecorded -= len(messages)
+        self._metrics.end_to_end.observe_all(publication.since_recorded for publication in news)
+        self._metrics.sent_to_published.observe_all(max(0.0, publication.since_sent) for publication in news)
         for publication in news:
-            self._metrics.published.labels(type=publication.type).inc()
-            self._metrics.end_to_end.observe(publication.since_recorded)
-            self._metrics.sent_to_published.observe(max(0.0, publication.since_sent))
             self._signals.emit("relay.published", event_id=str(publication.event_id))
+        for event_type, count in Counter(publication.type for publication in news).items():
+            self._metrics.published.labels(type=event_type).inc(count)
         if news:
             self._on_published()
         # Deleted after the events are marked; a message deleted earlier would be a lost confirmation.
@@ -176,9 +196,8 @@ class PublishCheck:
 
     def _confirmation(self, message: Message) -> Confirmation | None:
         try:
-            event_id = Envelope.parse(message.body).id
-            return Confirmation(event_id, _sending(event_id, message.deduplication_id))
-        except (MalformedEnvelope, ValueError) as error:
+            return confirmation(message)
+        except ForeignMessage as error:
             self._metrics.foreign.inc()
             log.warning(
                 "foreign message on the publish check",
@@ -187,14 +206,3 @@ class PublishCheck:
                 reason=str(error),
             )
             return None
-
-
-def _sending(event_id: UUID, deduplication_id: str) -> int:
-    """Return which sending of the event this is: 0 for the first, with the event's id alone; n for `<id>.<n>`.
-
-    Raises ValueError if no relay sent it.
-    """
-    sent_id, _, number = deduplication_id.partition(".")
-    if sent_id != str(event_id) or (number and not number.isdecimal()):
-        raise ValueError("its deduplication id is not that of a relay")
-    return int(number or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from event_trio.database.connections import Pool, transaction
@@ -61,7 +62,7 @@ WITH confirmed AS (
     SET published_at = statement_timestamp(), sent_at = coalesce(e.sent_at, statement_timestamp()), last_error = NULL,
         held_at = NULL, held_reason = NULL, held_behind = NULL
     FROM locked WHERE e.id = locked.id
-    RETURNING e.event_id, e.attributes, e.recorded_at, e.sent_at, e.published_at
+    RETURNING e.event_id, e.attributes ->> 'type' AS type, e.recorded_at, e.sent_at, e.published_at
 ), noted AS (
     UPDATE outbox_control c
     SET confirmed_at = clock_timestamp(), confirmed_sent_at = greatest(c.confirmed_sent_at, newest.sent_at)
@@ -69,9 +70,9 @@ WITH confirmed AS (
     WHERE newest.sent_at IS NOT NULL
       AND (c.confirmed_at IS NULL OR c.confirmed_at < clock_timestamp() - interval '1 second')
 )
-SELECT p.event_id, p.attributes ->> 'type' AS type,
-       extract(epoch FROM p.published_at - p.recorded_at)::float8 AS since_recorded,
-       extract(epoch FROM p.published_at - p.sent_at)::float8 AS since_sent
+SELECT coalesce(array_agg(p.event_id), '{}'), coalesce(array_agg(coalesce(p.type, '')), '{}'),
+       coalesce(array_agg(extract(epoch FROM p.published_at - p.recorded_at)::float8), '{}'),
+       coalesce(array_agg(extract(epoch FROM p.published_at - p.sent_at)::float8), '{}')
 FROM published p
 """
 
@@ -95,16 +96,14 @@ class Failure:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """An event seen on the publish check, and which sending of it: 0 is the first."""
 
     event_id: UUID
     republished: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """An event that became published, and how long that took, in seconds."""
 
     event_id: UUID
@@ -156,12 +155,10 @@ class OutboxUpdates:
         Unknown and repeated confirmations have no effect, nor do those of an earlier sending.
         """
         async with transaction(self._pool) as connection:
-            rows = await connection.fetch(
+            columns = await connection.fetchrow(
                 MARK_PUBLISHED, [c.event_id for c in confirmations], [c.republished for c in confirmations]
             )
-        return [
-            Publication(row["event_id"], row["type"] or "", row["since_recorded"], row["since_sent"]) for row in rows
-        ]
+        return [Publication(*values) for values in zip(*columns, strict=True)] if columns else []
 
 
 def _storable(text: str) -> str:

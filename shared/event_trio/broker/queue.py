@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # Codes of SQS for a receipt handle that is not valid any more, without the prefix, which differs by protocol.
 STALE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidParameterValueException", "MessageNotInflight")
+# All that a reader needs that only counts or confirms messages.
+IDS = ["MessageGroupId", "MessageDeduplicationId"]
+SENT_AT_UNKNOWN = datetime.fromtimestamp(0, UTC)
 # AWS: ReceiveMessage, DeleteMessageBatch and ChangeMessageVisibilityBatch accept at most ten entries.
 BATCH = 10
 
@@ -54,12 +57,17 @@ class Queue:
     Every call raises BrokerUnavailable, with the reason, when the queue or the broker cannot be used.
     """
 
-    def __init__(self, client: SQSClient, name: str, *, url: str | None = None) -> None:
-        """`url` is needed for a queue of another account; any other is found by its name."""
+    def __init__(self, client: SQSClient, name: str, *, url: str | None = None, ids_only: bool = False) -> None:
+        """`url` is needed for a queue of another account; any other is found by its name.
+
+        With `ids_only`, messages are received without attributes, sequence number, receive count and time of sending.
+        """
         self.name = name
         self.missing = False
         """Whether the queue did not exist at the last call."""
         self._client = client
+        self._message_attributes = [] if ids_only else ["All"]
+        self._system_attributes: list[Any] = IDS if ids_only else ["All"]
         self._known_url = url
         self._url = url
 
@@ -75,8 +83,8 @@ class Queue:
                 MaxNumberOfMessages=most,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
-                MessageAttributeNames=["All"],
-                MessageSystemAttributeNames=["All"],
+                MessageAttributeNames=self._message_attributes,
+                MessageSystemAttributeNames=self._system_attributes,
             )
         except BROKER_FAULTS as error:
             raise self._unavailable("receive from", error) from error
@@ -154,7 +162,9 @@ class Queue:
 
 
 def _message(raw: MessageTypeDef) -> Message:
-    system = {str(name): value for name, value in raw.get("Attributes", {}).items()}
+    system: Mapping[Any, str] = raw.get("Attributes", {})
+    sent = system.get("SentTimestamp")
+    attributes = raw.get("MessageAttributes")
     return Message(
         message_id=raw.get("MessageId", ""),
         receipt_handle=raw.get("ReceiptHandle", ""),
@@ -163,12 +173,10 @@ def _message(raw: MessageTypeDef) -> Message:
         deduplication_id=system.get("MessageDeduplicationId", ""),
         sequence_number=system.get("SequenceNumber", ""),
         receive_count=int(system.get("ApproximateReceiveCount", "1")),
-        sent_at=datetime.fromtimestamp(int(system.get("SentTimestamp", "0")) / 1000, UTC),
-        attributes={
-            name: value["StringValue"]
-            for name, value in raw.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        },
+        sent_at=datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else SENT_AT_UNKNOWN,
+        attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value}
+        if attributes
+        else {},
     )
 
 
