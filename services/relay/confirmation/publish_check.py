@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import structlog
 
@@ -41,6 +43,12 @@ GATHER_SECONDS = 0.2
 # Concurrent receivers while the queue is full, and how long the additional ones wait for a message.
 RECEIVERS = 16
 EXTRA_WAIT_SECONDS = 1
+# A longer body is not kept in memory until its confirmation is recorded.
+KEPT_CHARACTERS = 4096
+
+
+_Received: TypeAlias = tuple[Message, Confirmation | None]
+"""A message and what it confirms; None for a foreign message."""
 
 
 class PublishCheck:
@@ -77,7 +85,7 @@ class PublishCheck:
         self._deletions = Deletions(queue)
         self._extra: set[asyncio.Task[None]] = set()
         self._unrecorded = 0
-        self._confirmer: BatchWriter[Message] = BatchWriter(
+        self._confirmer: BatchWriter[_Received] = BatchWriter(
             "publish_check.record",
             self._confirm,
             most=MOST,
@@ -150,7 +158,7 @@ class PublishCheck:
             received(self._queue.name, messages, time.monotonic() - began)
         self._deletions.received(messages)
         self._unrecorded += len(messages)
-        self._confirmer.add(messages)
+        self._confirmer.add([self._read(message) for message in messages])
         if not messages and wait_seconds and idle and not self._deletions.in_hand:
             await self._observe_empty_queue(began)
         return messages
@@ -179,8 +187,8 @@ class PublishCheck:
         if is_empty(await self._queue.attributes()) and not self._deletions.in_hand:
             self._empty_queue.observe(began)
 
-    async def _confirm(self, messages: Sequence[Message]) -> None:
-        confirmations = [found for message in messages if (found := self._confirmation(message))]
+    async def _confirm(self, messages: Sequence[_Received]) -> None:
+        confirmations = [found for _, found in messages if found is not None]
         news = await self._updates.mark_published(confirmations) if confirmations else []
         self._unrecorded -= len(messages)
         self._metrics.end_to_end.observe_all(publication.since_recorded for publication in news)
@@ -192,11 +200,11 @@ class PublishCheck:
         if news:
             self._on_published()
         # Deleted after the events are marked; a message deleted earlier would be a lost confirmation.
-        self._deletions.delete(messages)
+        self._deletions.delete([message for message, _ in messages])
 
-    def _confirmation(self, message: Message) -> Confirmation | None:
+    def _read(self, message: Message) -> _Received:
         try:
-            return confirmation(message)
+            found = confirmation(message)
         except ForeignMessage as error:
             self._metrics.foreign.inc()
             log.warning(
@@ -205,4 +213,6 @@ class PublishCheck:
                 message_id=message.message_id,
                 reason=str(error),
             )
-            return None
+            found = None
+        # Thousands of messages may wait for the database.
+        return (replace(message, body="") if len(message.body) > KEPT_CHARACTERS else message), found
