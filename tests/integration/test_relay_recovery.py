@@ -11,6 +11,7 @@ from event_trio.broker.queue import Message
 from infra.deploy import deploy
 from services.relay.confirmation.publish_check import PublishCheck
 from services.relay.confirmation.sweeper import SweepThresholds
+from services.relay.publishing.outbox_updates import Confirmation
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import query, record, unpublished
 from tests.support.readers import drain_queue, first_sequences
@@ -25,12 +26,12 @@ async def test_after_a_lost_confirmation_the_event_is_sent_again_and_published(
 ) -> None:
     real, lost = PublishCheck._confirm, list[Message]()
 
-    async def confirm(check: PublishCheck, messages: Sequence[Message]) -> None:
+    async def confirm(check: PublishCheck, received: Sequence[tuple[Message, Confirmation | None]]) -> None:
         if lost:
-            await real(check, messages)
+            await real(check, received)
         else:
-            lost.extend(messages)
-            await check._queue.delete(messages)
+            lost.extend(message for message, _ in received)
+            await check._queue.delete(lost)
 
     monkeypatch.setattr(PublishCheck, "_confirm", confirm)
     made = settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology)
