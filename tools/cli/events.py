@@ -82,4 +82,4 @@ def _search(
         trace_id = form[1]
     is_walk = correlation is not None or trace is not None
     begin = times.parse(since) if since else (datetime.now(UTC) - SEARCHED).isoformat() if is_walk else None
-    return Search(event_id, order, correlation, None, trace_id, begin)
+    return Search(event_id, order, correlation, trace_id, begin)

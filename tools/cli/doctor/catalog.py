@@ -20,29 +20,22 @@ class ProblemDescription:
 
 @dataclass(frozen=True)
 class FoundProblem:
-    """A problem of one process."""
+    """A problem of one process, and the command or the change that mends it."""
 
     code: str
     process: str
     what: str
-    values: Mapping[str, str]
+    remedy: str
 
     @property
     def kind(self) -> ProblemDescription:
-        """Its kind."""
+        """The description of its kind."""
         return KINDS[self.code]
-
-    @property
-    def remedy(self) -> str:
-        """The command or the change that mends it."""
-        return self.kind.remedy.format(process=self.process, **self.values)
 
 
 def problem(code: str, process: str, what: str, **values: str) -> FoundProblem:
-    """A problem of a known kind; raises KeyError for an unknown code."""
-    found = FoundProblem(code, process, what, values)
-    assert found.remedy
-    return found
+    """A problem of a known kind; raises KeyError for an unknown code, or when its remedy needs another value."""
+    return FoundProblem(code, process, what, KINDS[code].remedy.format(process=process, **values))
 
 
 START = "start it (make demo RESTART=1, docker compose up -d {process}, or your platform); its log has the cause"

@@ -25,7 +25,6 @@ class Search:
     event_id: str | None = None
     subject: str | None = None
     correlation_id: str | None = None
-    causation_id: str | None = None
     trace_id: str | None = None
     since: str | None = None
 
@@ -173,7 +172,7 @@ class Collector:
 
 
 def _criteria(search: Search) -> dict[str, str | None]:
-    names = ("subject", "correlation_id", "causation_id", "trace_id", "since")
+    names = ("subject", "correlation_id", "trace_id", "since")
     return {name: getattr(search, name) for name in names}
 
 
