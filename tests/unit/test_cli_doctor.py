@@ -139,6 +139,16 @@ def test_what_follows_from_another_problem_is_not_reported_twice() -> None:
     ]
 
 
+def test_an_outbox_without_a_declared_relay_is_judged_by_its_publisher() -> None:
+    alone = service(checks=checks("outbox", "no relay is running for this outbox; 3 events wait", required=False))
+    assert codes(alone) == [("relay-down", "notification-relay")]
+    silent = relay(name="notification-relay", silence="connection refused")
+    assert codes(alone, silent) == [("relay-down", "notification-relay")]
+    assert codes(alone, relay(name="notification-relay")) == []  # the relay has just started
+    late = service(checks=checks("outbox", "the oldest event waits 90 s", required=False))
+    assert codes(late) == [("degraded", "notification")]
+
+
 def test_errors_come_before_warnings() -> None:
     late = service(skew_seconds=9.0, silence=None, failures=("The key set cannot be read",))
     assert [each.kind.severity for each in diagnose([late])] == ["error", "warning"]

@@ -30,6 +30,21 @@ def judge_process(seen: Observed) -> Iterable[FoundProblem]:
             yield problem("clock-skew", seen.name, f"{whose} is {abs(skew):.0f} s {way} this machine's")
 
 
+def judge_publishers(all_seen: Sequence[Observed]) -> Iterable[FoundProblem]:
+    """The problems of an outbox as its publisher sees it, where no relay answers that would show them."""
+    silent = {seen.name for seen in all_seen if seen.silence is not None}
+    answering = {seen.name for seen in all_seen if seen.is_relay} - silent
+    for seen in all_seen:
+        check, relay = seen.checks.get("outbox", {"ok": True}), f"{seen.name}-relay"
+        if not seen.is_relay and not check["ok"] and relay not in answering:
+            detail = str(check.get("detail") or "")
+            if detail.startswith("no relay"):
+                if relay not in silent:
+                    yield problem("relay-down", relay, detail)
+            elif UNKNOWN not in detail:
+                yield problem("degraded", seen.name, f"outbox: {detail}")
+
+
 def judge_agreement(all_seen: Sequence[Observed]) -> Iterable[FoundProblem]:
     """Problems that show only in the comparison of processes: the names, the broker and the versions that they use."""
     known = [seen for seen in all_seen if seen.process is not None]

@@ -9,7 +9,7 @@ import typer
 from tools.cli.doctor.catalog import FoundProblem
 from tools.cli.doctor.checks_of_consumers import judge_inbox
 from tools.cli.doctor.checks_of_outboxes import judge_outbox
-from tools.cli.doctor.checks_of_processes import judge_agreement, judge_process
+from tools.cli.doctor.checks_of_processes import judge_agreement, judge_process, judge_publishers
 from tools.cli.doctor.checks_of_topology import judge_topology
 from tools.cli.doctor.observation import Observed, observe
 from tools.cli.formats import plural
@@ -44,7 +44,7 @@ def doctor(token: Token = None, json: AsJson = False) -> None:
 def diagnose(all_seen: list[Observed]) -> list[FoundProblem]:
     """The problems of all processes: errors first, then warnings."""
     found = [problem for seen in all_seen for problem in _of_one(seen)]
-    found += judge_agreement(all_seen)
+    found += [*judge_publishers(all_seen), *judge_agreement(all_seen)]
     unique = {(each.code, each.process, each.what): each for each in found}
     return sorted(unique.values(), key=lambda each: each.kind.severity)
 
