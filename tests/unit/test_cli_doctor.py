@@ -74,6 +74,8 @@ def test_a_healthy_system_has_no_problem() -> None:
         (relay(checks=checks("outbox", "this role may not read the outbox")), "role-lacks-rights"),
         (service(checks=checks("database", "the database cannot be reached or")), "database-unavailable"),
         (relay(checks=checks("broker", "EndpointConnectionError")), "broker-outage"),
+        (relay(checks=checks("topic", "topic t cannot be read: AuthorizationError")), "not-ready"),
+        (service(checks=checks("queue", "cannot receive from queue q: AccessDenied")), "not-ready"),
         (relay(checks=checks("publish-check", "the publish check is broken since 12:00")), "publish-check-broken"),
         (relay(checks=checks("broker-identity", "the queue was recreated")), "broker-recreated"),
         (service(failures=("The key set cannot be read",)), "key-set-unreachable"),

@@ -75,7 +75,7 @@ def _readiness(seen: Observed) -> Iterable[FoundProblem]:
             yield problem("database-unavailable", seen.name, detail)
         elif name == "broker":
             yield problem("broker-outage", seen.name, detail)
-        elif name not in KNOWN_ELSEWHERE or (name == "queue" and "does not exist" not in detail):
+        elif name not in KNOWN_ELSEWHERE or (name in {"queue", "topic"} and "does not exist" not in detail):
             code = "not-ready" if check.get("required", True) else "degraded"
             yield problem(code, seen.name, f"{name}: {detail}")
 
