@@ -57,12 +57,14 @@ class Actor:
                 folder=ROOT,
             )
         )  # fmt: skip
+        # Only what was started is started again: a process may die before it answers, and `ended` waits for this one.
+        self.is_wanted = False
         self.process.start()
-        self.is_wanted = True
         if self.serves:
             with contextlib.suppress(Exception):  # one that dies at once is started again
                 async with self.api() as api:
                     await wait_until_alive(self.process, api)
+        self.is_wanted = True
 
     def api(self) -> httpx.AsyncClient:
         """A client of the process."""
