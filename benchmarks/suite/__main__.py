@@ -55,14 +55,14 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
-    "relay": Part(relay.measure, 1.6),
+    "relay": Part(relay.measure, 1.9),
     "relay-latency": Part(relay_latency.measure, 1.2),
-    "consumer": Part(consumer.measure, 1.7),
+    "consumer": Part(consumer.measure, 2),
     "orders": Part(orders.measure, 1.7),
-    "chain": Part(chain.measure, 2.4),
+    "chain": Part(chain.measure, 2.8),
     "start": Part(start.measure, 1.2),
     "client": Part(client.measure, 0.4),
-    "localstack": Part(localstack.measure, 1.7),
+    "localstack": Part(localstack.measure, 2),
     "rivals": Part(rivals.measure, 2.2),
     "scaling": Part(scaling.measure, 1.6),
     "growth": Part(growth.measure, 9, named_only=True),
@@ -129,7 +129,7 @@ def _sizes(sizes: Sizes, rounds: int | None, events: int | None, latency_ms: flo
     if rounds is not None:
         sizes = replace(sizes, rounds=rounds)
     if events is not None:
-        sizes = replace(sizes, events=events, groups=min(sizes.groups, events))
+        sizes = replace(sizes, events=events, messages=events, groups=min(sizes.groups, events))
     if latency_ms is not None:
         sizes = replace(sizes, latency_ms=latency_ms)
     return sizes

@@ -54,7 +54,7 @@ class ConsumerRuns:
 
     async def consumer(self, name: str) -> Measures:
         """A consumer process that is idle at first empties a queue that is filled at once."""
-        events, running = self._bench.sizes.events, self.running[name]
+        events, running = self._bench.sizes.messages, self.running[name]
         await self.stub.reset()
         cpu, commits = running.process.cpu_seconds(), await databases.commits(running.url)
         await self.stub.fill(running.queue, await running.make(events, "measured"))
@@ -69,7 +69,7 @@ class ConsumerRuns:
 
     async def warm_up(self) -> None:
         """Let each consumer handle some events."""
-        count = max(10, round(self._bench.sizes.events * WARM_UP))
+        count = max(10, round(self._bench.sizes.messages * WARM_UP))
         for name, running in self.running.items():
             await self.stub.reset()
             await self.stub.fill(running.queue, await running.make(count, "warm-up"))
@@ -96,7 +96,7 @@ class ConsumerRuns:
         ]
 
     async def _bare(self, more: list[str]) -> Measures:
-        events = self._bench.sizes.events
+        events = self._bench.sizes.messages
         await self.stub.reset()
         await self.stub.fill(BARE_QUEUE, await self.messages(events, "bare"))
         arguments = [f"--endpoint={self.stub.url}", f"--queue={BARE_QUEUE}", f"--events={events}", f"--loops={LOOPS}"]
@@ -133,8 +133,9 @@ async def measure(bench: Bench) -> Section:
     placed, confirmed = await handled_round_trips(bench)
     section.problems += runs.problems
     section.conditions += [
-        f"{sizes.events} events in {sizes.groups} groups, {runs.body_bytes:.0f} bytes each, in a queue that is filled "
-        f"at once; stub broker at {sizes.latency_ms:g} ms; the handler does nothing; {CONCURRENCY} groups at a time.",
+        f"{sizes.messages} events in {sizes.groups} groups, {runs.body_bytes:.0f} bytes each, in a queue that is "
+        f"filled at once; stub broker at {sizes.latency_ms:g} ms; the handler does nothing; {CONCURRENCY} groups at a "
+        "time.",
         f"The bare loops: {LOOPS} at a time, the stock client, batches of 10. One inserts a row for each message on "
         f"{CONCURRENCY} connections.",
         f"The reference is the consumer of revision {REVISION}. The consumers keep running between the runs.",

@@ -57,7 +57,7 @@ class LocalStackRuns:
 
     async def relay(self) -> Measures:
         """A relay process empties an outbox that is filled in one transaction."""
-        sizes, warm_up = self._bench.sizes, max(10, round(self._bench.sizes.events * WARM_UP))
+        sizes, warm_up = self._bench.sizes, max(10, round(self._bench.sizes.messages * WARM_UP))
         async with (
             self._topology() as topology,
             databases.copied(self._bench.admin_url, await self._bench.seed("order")) as url,
@@ -65,7 +65,7 @@ class LocalStackRuns:
             environment = relay_environment(url, self._endpoint, in_flight=sizes.in_flight)
             environment["TOPOLOGY_PREFIX"] = topology.prefix
             async with service("services.relay.main", environment, self._bench.folder, name=RELAY) as measured:
-                for count, prefix in ((warm_up, "warm-up"), (sizes.events, "measured")):
+                for count, prefix in ((warm_up, "warm-up"), (sizes.messages, "measured")):
                     groups = min(count, sizes.groups)
                     await databases.record(url, make_events(count, groups, sizes.lines, prefix=prefix))
                     await _until_published(url)
@@ -73,14 +73,14 @@ class LocalStackRuns:
             confirmed = await databases.fetch_value(
                 url, "SELECT extract(epoch FROM max(published_at)) FROM outbox_event"
             )
-            begin, end = await self._witnessed(topology, warm_up + sizes.events, "measured-", RELAY)
-        return {"accepted/s": sizes.events / (end - begin), "confirmed/s": sizes.events / (confirmed - begin)}
+            begin, end = await self._witnessed(topology, warm_up + sizes.messages, "measured-", RELAY)
+        return {"accepted/s": sizes.messages / (end - begin), "confirmed/s": sizes.messages / (confirmed - begin)}
 
     async def bare(self) -> Measures:
         """The stock client publishes the same events in a closed loop."""
         sizes = self._bench.sizes
         options = {
-            "events": sizes.events,
+            "events": sizes.messages,
             "groups": sizes.groups,
             "lines": sizes.lines,
             "in-flight": sizes.in_flight,
@@ -91,8 +91,8 @@ class LocalStackRuns:
             folder = self._bench.folder
             await run_tool("benchmarks.bare.publish", arguments, folder, most_seconds=RUN_SECONDS)
             # Loops end in no order, so that the messages of a group that are in two calls may change places.
-            begin, end = await self._witnessed(topology, sizes.events, "measured-", None)
-        return {"accepted/s": sizes.events / (end - begin)}
+            begin, end = await self._witnessed(topology, sizes.messages, "measured-", None)
+        return {"accepted/s": sizes.messages / (end - begin)}
 
     async def tutorial(self) -> Measures:
         """A relay as tutorials write it empties a table of its own."""
@@ -160,7 +160,7 @@ async def measure(bench: Bench) -> Section:
         )
     section = Section("Relay on LocalStack", problems=runs.problems)
     section.conditions += [
-        f"{sizes.events} events in {sizes.groups} groups ({sizes.slow_events} for the tutorial's relay), "
+        f"{sizes.messages} events in {sizes.groups} groups ({sizes.slow_events} for the tutorial's relay), "
         f"{sizes.in_flight} calls in flight; a topic, a publish check and a witness queue for each run.",
         "Rates are taken from the times at which messages came to the witness queue, first to last. LocalStack shares "
         "the processors with what is measured.",

@@ -58,16 +58,16 @@ class FleetRuns:
         await self._stub.reset()
         cpu = fleet.cpu_seconds()
         await databases.record(fleet.url, make_events(sizes.events, sizes.groups, sizes.lines, prefix=prefix))
-        report = await self._done(fleet)
+        report = await self._done(fleet, sizes.events)
         topic = report["topics"][f"{fleet.name}.fifo"]
         self.problems += problems(report, f"{fleet.name}.fifo", who=fleet.name)
-        return self._measures(fleet, report, topic["first_published_at"], cpu)
+        return _measures(fleet, report, topic["first_published_at"], cpu, sizes.events)
 
     async def consumers(self, fleet: Fleet) -> Measures:
         """The queue is filled at once."""
         sizes, prefix = self._bench.sizes, f"run-{next(self._numbers)}"
         attributes = {"type": {"DataType": "String", "StringValue": OrderMeasured.type}}
-        made = make_events(sizes.events, sizes.groups, sizes.lines, prefix=prefix)
+        made = make_events(sizes.messages, sizes.groups, sizes.lines, prefix=prefix)
         messages = [
             {"group": each.group, "id": str(each.event_id), "body": each.body.decode(), "attributes": attributes}
             for each in made
@@ -75,24 +75,15 @@ class FleetRuns:
         await self._stub.reset()
         cpu = fleet.cpu_seconds()
         await self._stub.fill(fleet.queue, messages)
-        report = await self._done(fleet)
+        report = await self._done(fleet, sizes.messages)
         queue = report["queues"][fleet.queue]
         if queue["deleted_before_earlier"]:
             self.problems.append(f"{fleet.name}: {queue}")
-        return self._measures(fleet, report, queue["first_received_at"], cpu)
+        return _measures(fleet, report, queue["first_received_at"], cpu, sizes.messages)
 
-    async def _done(self, fleet: Fleet) -> dict[str, Any]:
-        done, first = deleted(fleet.queue, self._bench.sizes.events), fleet.processes[0]
+    async def _done(self, fleet: Fleet, count: int) -> dict[str, Any]:
+        done, first = deleted(fleet.queue, count), fleet.processes[0]
         return await reported(self._stub, done, seconds=RUN_SECONDS, what=fleet.name, measured=first)
-
-    def _measures(self, fleet: Fleet, report: dict[str, Any], began: float, cpu: float) -> Measures:
-        events, queue = self._bench.sizes.events, report["queues"][fleet.queue]
-        return {
-            "events/s": events / (queue["last_deleted_at"] - began),
-            "CPU ms": (fleet.cpu_seconds() - cpu) / events * 1000,
-            "calls": sum(report["calls"].values()) / events,
-            "redelivered": queue["redelivered"] / events,
-        }
 
 
 async def measure(bench: Bench) -> Section:
@@ -100,9 +91,10 @@ async def measure(bench: Bench) -> Section:
     sizes = bench.sizes
     section = Section("Several relays, several consumers")
     section.conditions += [
-        f"{sizes.events} events in {sizes.groups} groups a run; stub broker at {sizes.latency_ms:g} ms; "
-        f"{sizes.in_flight} calls in flight or groups at a time in each process. Each fleet has an outbox and a topic, "
-        "or a queue and an inbox, of its own; all fleets run all the time, one has work.",
+        f"{sizes.events} events a run of relays and {sizes.messages} of consumers, in {sizes.groups} groups; "
+        f"{sizes.in_flight} calls in flight, or groups at a time, in each process; stub broker at "
+        f"{sizes.latency_ms:g} ms. Each fleet has an outbox and a topic, or a queue and an inbox, of its own; all "
+        "fleets run all the time, one has work.",
         "Rates of relays are of confirmed events. All share the processors with Postgres and the stub broker: more "
         "processes gain nothing once these are busy.",
     ]
@@ -147,6 +139,16 @@ async def _compare(bench: Bench, what: str, candidates: dict[str, Run], section:
 
 def _null(series: Series, candidates: dict[str, Run], measure: str) -> Any:
     return next((null for name in candidates if (null := series.null(name, measure))), None)
+
+
+def _measures(fleet: Fleet, report: dict[str, Any], began: float, cpu: float, events: int) -> Measures:
+    queue = report["queues"][fleet.queue]
+    return {
+        "events/s": events / (queue["last_deleted_at"] - began),
+        "CPU ms": (fleet.cpu_seconds() - cpu) / events * 1000,
+        "calls": sum(report["calls"].values()) / events,
+        "redelivered": queue["redelivered"] / events,
+    }
 
 
 @asynccontextmanager

@@ -11,6 +11,9 @@ class Sizes:
 
     rounds: int
     events: int
+    """Of a run on the stub broker."""
+    messages: int
+    """Of a run of consumers, and of a run on LocalStack."""
     groups: int
     lines: int
     """Order lines in an event's payload."""
@@ -33,7 +36,8 @@ class Sizes:
 QUICK = Sizes(
     rounds=10,
     events=6000,
-    groups=1500,
+    messages=2000,
+    groups=1000,
     lines=3,
     in_flight=16,
     latency_ms=10,
@@ -41,7 +45,7 @@ QUICK = Sizes(
     calls=100,
     rates=(10, 40),
     step_seconds=20,
-    most_seconds=80,
+    most_seconds=100,
     slow_events=300,
     history=10_000_000,
     backlog=1_000_000,
@@ -49,6 +53,7 @@ QUICK = Sizes(
 FULL = Sizes(
     rounds=20,
     events=20_000,
+    messages=10_000,
     groups=2000,
     lines=3,
     in_flight=16,
@@ -65,6 +70,7 @@ FULL = Sizes(
 TINY = Sizes(
     rounds=2,
     events=100,
+    messages=100,
     groups=20,
     lines=1,
     in_flight=4,
