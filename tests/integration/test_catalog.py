@@ -1,10 +1,14 @@
 """The AsyncAPI documents describe the running topology."""
 
+from collections.abc import AsyncIterator
 from typing import Any
+
+import pytest
 
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.names import BrokerNames
 from event_trio.catalog.asyncapi import served_document
+from tests.support import topologies
 from tests.support.reported_topology import ACCOUNT, differences
 from tools.catalog.discovery import services
 
@@ -12,6 +16,13 @@ from tools.catalog.discovery import services
 def documents(prefix: str) -> list[dict[str, Any]]:
     """The documents as the services under the prefix serve them."""
     return [served_document(service, prefix=prefix) for service in services()]
+
+
+@pytest.fixture
+async def topology(aws: Aws) -> AsyncIterator[BrokerNames]:
+    """The topology as CloudFormation creates it, with tags."""
+    async with topologies.deployed(aws) as found:
+        yield found
 
 
 async def test_the_bindings_equal_what_the_broker_reports(aws: Aws, topology: BrokerNames) -> None:
