@@ -12,7 +12,7 @@ from event_trio.inbox.resolution import STEP
 from event_trio.inbox.selection import MOST
 from event_trio.outbox import monitor
 from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
-from event_trio.outbox.notifier import GAP_SECONDS
+from event_trio.outbox.notifier import LEAST_PAUSE_SECONDS
 from event_trio.outbox.schema import LANES
 from services.notification.settings import NotificationSettings
 from services.relay.assembly import CHECK_WAIT_SECONDS
@@ -52,7 +52,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("from the third delivery on", delivery.POSSIBLY_POISONOUS_FROM),
         Code("The fourth start is not made", UNFINISHED_ATTEMPTS + 1),
         Code("from the second such start on", isolation.ISOLATED_FROM),
-        Code("at most every 50 ms", GAP_SECONDS),
+        Code("at least 2 ms;", LEAST_PAUSE_SECONDS),
     ),
     "docs/explanation/faults.md": (
         Example('Times such as "up to a minute"', "an example of the wording below"),
