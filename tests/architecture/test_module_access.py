@@ -19,6 +19,7 @@ SQL_MODULES = (
     "shared/event_trio/idempotency/*.py",
     "shared/event_trio/database/connections.py",
     "shared/event_trio/database/probe.py",
+    "shared/event_trio/database/direct.py",
     "shared/event_trio/database/migration.py",
     "shared/event_trio/database/roles.py",
     "shared/event_trio/database/table_sets.py",

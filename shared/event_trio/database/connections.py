@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from .direct import connect_directly_if_possible, keeps_session
 from .faults import DATABASE_FAULTS as DATABASE_FAULTS
 from .faults import connection_ended, ends_connection
 from .url import parse
@@ -124,8 +125,9 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
     """An asyncpg pool that works through a pooler in transaction mode.
 
     Such a pooler may use another server connection for every transaction, so no statement is kept prepared
-    (https://www.pgbouncer.org/features.html) and no session state is reset. Use the pool through `transaction()` only,
-    after entering it (`async with pool`), which does not connect yet.
+    (https://www.pgbouncer.org/features.html) and no session state is reset. Each connection finds out whether there is
+    a pooler, and keeps statements prepared if there is none. Use the pool through `transaction()` and
+    `single_statement()` only, after entering it (`async with pool`), which does not connect yet.
     """
 
     async def keep_no_session(_: object) -> None:
@@ -139,6 +141,7 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
         reset=keep_no_session,
+        connect=connect_directly_if_possible,
         server_settings={"application_name": application_name},
     )
 
@@ -157,6 +160,21 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection in a READ COMMITTED transaction, the unit that a transaction-mode pooler keeps on one connection."""
     async with acquire(pool) as connection, connection.transaction(isolation="read_committed"):
         yield connection
+
+
+@asynccontextmanager
+async def single_statement(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for exactly one statement, which is a READ COMMITTED transaction of its own.
+
+    A direct connection needs one round trip for it. Through a pooler it takes four, because the statement is parsed and
+    executed in two steps, which only an explicit transaction keeps on one server connection.
+    """
+    async with acquire(pool) as connection:
+        if keeps_session(connection):
+            yield connection
+        else:
+            async with connection.transaction(isolation="read_committed"):
+                yield connection
 
 
 @asynccontextmanager
