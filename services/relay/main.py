@@ -45,7 +45,7 @@ def build(
             f"({settings.lease_seconds:g}), because a call that could outlast the lease is not begun; "
             "decrease CALL_SECONDS or increase LEASE_SECONDS"
         )
-    registry, signals = new_registry(), signals or Signals()
+    registry, signals = new_registry(), signals or Signals(kept=0)
     metrics, database_metrics = RelayMetrics(registry), DatabaseMetrics(registry)
     responses = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
     sweeps = thresholds or SweepThresholds(sweep=settings.sweep_seconds)

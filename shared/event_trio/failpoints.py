@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import cache
+
+
+@cache
+def _armed() -> str | None:
+    return os.environ.get("FAILPOINT") if os.environ.get("ENVIRONMENT") == "local" else None
 
 
 def hit(name: str) -> None:
     """Kill this process with SIGKILL if `FAILPOINT` is this name. It has no effect unless `ENVIRONMENT` is `local`."""
-    if os.environ.get("FAILPOINT") == name and os.environ.get("ENVIRONMENT") == "local":
+    if name == _armed():
         os.kill(os.getpid(), signal.SIGKILL)

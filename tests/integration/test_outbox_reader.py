@@ -60,6 +60,27 @@ async def test_excluded_groups_are_not_read(outbox_database: TestDatabase) -> No
     assert reading.exhausted
 
 
+async def test_of_a_group_in_memory_only_the_events_behind_it_are_read(outbox_database: TestDatabase) -> None:
+    """And none if something has to be sent before them: an event in front, or one that goes again."""
+    await record(outbox_database.url_for(OUTBOX_WRITER), [("a", n) for n in (1, 2, 3, 4)] + [("b", 1)])
+    relay_url = outbox_database.url_for(OUTBOX_RELAY)
+    async with pool(relay_url) as made:
+
+        async def read(first: int, last: int) -> list[int]:
+            reader = OutboxReader(made, NextEventAfter.ACKNOWLEDGED)
+            reading = await reader.read(ALL_LANES, excluded=["b"], positions={"a": (first, last)})
+            return [event.sequence for event in reading.events]
+
+        assert await read(1, 2) == [3, 4]
+        assert await read(2, 2) == [], "the first is unsent, and not in memory"
+        await query(relay_url, "UPDATE outbox_event SET sent_at = now() WHERE id = 1 RETURNING 1")
+        assert await read(1, 2) == [3, 4], "the first was recorded meanwhile"
+        await query(relay_url, "UPDATE outbox_event SET sent_at = now() WHERE id = 2 RETURNING 1")
+        assert await read(1, 2) == [3, 4], "all in memory were recorded meanwhile"
+        await query(relay_url, "UPDATE outbox_event SET sent_at = NULL, republished = 1 WHERE id < 3 RETURNING 1")
+        assert await read(1, 2) == [], "they go again"
+
+
 async def test_only_owned_lanes_are_read(outbox_database: TestDatabase) -> None:
     await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-2", 1)])
     async with pool(outbox_database.url_for(OUTBOX_RELAY)) as made:
@@ -121,7 +142,7 @@ async def test_the_read_uses_the_pending_index_whatever_the_history(outbox_datab
     plan = await query(
         outbox_database.url_for(OUTBOX_RELAY),
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}",
-        list(ALL_LANES), [""] * LANES, GROUPS, [], WINDOW, EVENTS, DEFAULT_BYTES,
+        list(ALL_LANES), [""] * LANES, GROUPS, "{}", WINDOW, EVENTS, DEFAULT_BYTES,
     )  # fmt: skip
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan on outbox_event" not in text

@@ -97,7 +97,7 @@ async def explain(url: str, release: NextEventAfter) -> dict[str, Any]:
     rows = await query(
         url,
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {OutboxReader.statement(release)}",
-        list(range(LANES)), [""] * LANES, GROUPS, [], window, EVENTS, DEFAULT_BYTES,
+        list(range(LANES)), [""] * LANES, GROUPS, "{}", window, EVENTS, DEFAULT_BYTES,
     )  # fmt: skip
     plans: list[dict[str, Any]] = json.loads(rows[0][0])
     return plans[0]

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import cast
 
 from prometheus_client import CollectorRegistry
@@ -51,16 +52,21 @@ class MemoryOutbox:
             for _ in range(each):
                 number = len(self._subjects) + 1
                 self._subjects[number] = subject
-                event = PendingEvent(number, f"e-{number}", subject, hash(subject) % LANES, b"{}", {}, 2)
+                event = PendingEvent(
+                    number, f"e-{number}", subject, hash(subject) % LANES, b"{}", {}, 2, sequence=number
+                )
                 self.groups.setdefault(subject, deque()).append(event)
 
-    async def read(self, lanes: Sequence[int], *, excluded: Sequence[str]) -> OutboxPage:
+    async def read(
+        self, lanes: Sequence[int], *, excluded: Sequence[str], positions: Mapping[str, tuple[int, int]]
+    ) -> OutboxPage:
         self.reads += 1
         await asyncio.sleep(0.001)
         unknown, found = set(excluded) | set(self.held), list[PendingEvent]()
         for subject, waiting in self.groups.items():
             if subject not in unknown:
-                found += [waiting[index] for index in range(min(WINDOW, len(waiting)))]
+                _, last = positions.get(subject, (0, 0))
+                found += islice((event for event in waiting if event.sequence > last), WINDOW)
             if len(found) >= EVENTS:
                 break
         return OutboxPage(tuple(found[:EVENTS]), exhausted=len(found) < EVENTS)

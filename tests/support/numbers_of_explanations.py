@@ -12,7 +12,7 @@ from event_trio.inbox.resolution import STEP
 from event_trio.inbox.selection import MOST
 from event_trio.outbox import monitor
 from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
-from event_trio.outbox.notifier import LEAST_PAUSE_SECONDS
+from event_trio.outbox.notifier import LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from event_trio.outbox.schema import LANES
 from services.notification.settings import NotificationSettings
 from services.relay.assembly import CHECK_WAIT_SECONDS
@@ -21,8 +21,9 @@ from services.relay.jobs import event_pruner, gauge, replay_requests, replays
 from services.relay.leases import listener
 from services.relay.publishing import dispatcher as dispatcher
 from services.relay.publishing import limiter, publisher, rejection_monitor
-from services.relay.publishing.backlog import BATCH_ENTRIES
-from services.relay.publishing.relay import RECORD_SECONDS
+from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS
+from services.relay.publishing.outbox_reader import NARROW_WINDOW
+from services.relay.publishing.relay import FILL_ABOVE, FILL_SECONDS, RECORD_SECONDS
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, cost, default
 
@@ -93,6 +94,12 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("takes ten entries", BATCH_ENTRIES),
         Code("256 KiB unless set", DEFAULT_BYTES),
         Code("recorded about twice a second", 1 / RECORD_SECONDS),
+        Code("takes 2 events of each group", NARROW_WINDOW),
+        Code("while more than 25 % of the calls", FILL_ABOVE * 100),
+        Code("are in flight, and at most 50 milliseconds", FILL_SECONDS),
+        Aws("drops them for at least five minutes", "Amazon SNS Developer Guide, message deduplication"),
+        Code("Every five seconds a group that never rests", FRESH_SECONDS),
+        Code("(2 to 50 milliseconds)", LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),
         Code("has rejected three times *by name*", rejection_monitor.REPEATS),
         Example("one group or a thousand", "any number"),
         Code("If events of five groups or more", rejection_monitor.GROUPS),

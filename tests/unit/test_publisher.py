@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -69,7 +68,7 @@ async def test_events_read_before_the_broker_was_identified_are_read_again() -> 
     assert await tested.publish([EVENT]) == Answered((Accepted("m"),))
 
 
-@pytest.mark.parametrize("bad", [replace(EVENT, body=b"\xff"), replace(EVENT, attributes={"type": cast(str, 7)})])
+@pytest.mark.parametrize("bad", [EVENT._replace(body=b"\xff"), EVENT._replace(attributes={"type": cast(str, 7)})])
 async def test_an_event_for_which_no_request_can_be_built_is_no_outage(aws_client: Any, bad: PendingEvent) -> None:
     """Or one bad row would keep all others waiting for a broker that is well."""
     tested = Publisher(
@@ -81,7 +80,7 @@ async def test_an_event_for_which_no_request_can_be_built_is_no_outage(aws_clien
 
 async def test_text_of_the_event_quoted_by_the_sdk_is_not_reported(aws_client: Any) -> None:
     """The reason is logged, and stands in the answers of the API: the SDK quotes the value that it does not take."""
-    bad = replace(EVENT, attributes={"type": cast(str, ["ada@example.com"])})
+    bad = EVENT._replace(attributes={"type": cast(str, ["ada@example.com"])})
     tested = Publisher(
         aws_client, cast(Queue, CheckQueue()), "order-events.fifo", call_seconds=5.0, identify=Identity(True).identify
     )

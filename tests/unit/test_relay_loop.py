@@ -32,7 +32,7 @@ class Reader:
         self.away = False
         self._signals = signals
 
-    async def read(self, lanes: Sequence[int], *, excluded: Sequence[str]) -> OutboxPage:
+    async def read(self, lanes: Sequence[int], *, excluded: Sequence[str], positions: object) -> OutboxPage:
         if self.away:
             self.away = False
             self._signals.emit("reader.failed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 import structlog
@@ -84,7 +85,7 @@ class BatchWriter(Generic[T]):
                 await self._changed.wait()
             await self._wait_for_more()
             self._written_at = loop.time()
-            batch = [self._items[i] for i in range(min(self._most, len(self._items)))]
+            batch = list(islice(self._items, self._most))
             await self._write_until_done(batch)
             for _ in batch:
                 self._items.popleft()

@@ -53,7 +53,8 @@ class BrokerState:
         self._signals = signals
         self._shown: str | None = None
         self._lowered = False
-        metrics.in_flight_limit.set(self._limit.current)
+        self._shown_limit = self._limit.current
+        metrics.in_flight_limit.set(self._shown_limit)
         metrics.outage.set(0)
         watch_circuit(metrics.circuit, lambda: self._breaker.state(time.monotonic()))
 
@@ -107,6 +108,11 @@ class BrokerState:
             case Throttled():
                 self._breaker.record_success()
                 self._limit.answered(len(batch), len(batch), now)
+            case Answered(all_accepted=True) if len(answer.outcomes) == len(batch):
+                self._limit.answered(len(batch), 0, now)
+                self._rejections.accepted(attempt.began)
+                self._forget_rejections(batch)
+                self._breaker.record_success()
             case Answered(outcomes):
                 answer = self._evaluate_entries(batch, outcomes, attempt, now)
             case BrokerOutage():
@@ -129,9 +135,12 @@ class BrokerState:
             self._signals.emit("relay.outage", reason=outage)
         elif self._shown and not outage:
             log.info("the broker is available again", action="relay.recovered")
+        if bool(outage) is not bool(self._shown):
+            self._metrics.outage.set(1 if outage else 0)
         self._shown = outage
-        self._metrics.outage.set(1 if outage else 0)
-        self._metrics.in_flight_limit.set(self._limit.current)
+        if self._limit.current != self._shown_limit:
+            self._shown_limit = self._limit.current
+            self._metrics.in_flight_limit.set(self._shown_limit)
         if self._limit.lowered is not self._lowered:
             self._lowered = self._limit.lowered
             if self._lowered:
@@ -145,11 +154,10 @@ class BrokerState:
         if len(outcomes) != len(batch):
             return BrokerOutage(f"the broker answered for {len(outcomes)} of {len(batch)} entries")
         self._limit.answered(len(batch), sum(isinstance(outcome, Throttled) for outcome in outcomes), now)
-        accepted = [event for event, o in zip(batch, outcomes, strict=True) if isinstance(o, Accepted)]
+        accepted = any(isinstance(outcome, Accepted) for outcome in outcomes)
         if accepted:
             self._rejections.accepted(attempt.began)
-            for event in batch:
-                self._rejections.clear(event.subject)
+            self._forget_rejections(batch)
         elif misconfigured := next((o for o in outcomes if isinstance(o, BrokerMisconfigured)), None):
             return BrokerOutage(misconfigured.reason)
         self._breaker.record_success()
@@ -159,6 +167,11 @@ class BrokerState:
                 for event, o in zip(batch, outcomes, strict=True)
             ]
         return Answered(tuple(outcomes))
+
+    def _forget_rejections(self, batch: Sequence[PendingEvent]) -> None:
+        if len(self._rejections):
+            for event in batch:
+                self._rejections.clear(event.subject)
 
     def _attribute(self, event: PendingEvent, reason: str, now: float, *, named: bool) -> Permanent | PossiblyPoisonous:
         is_cause = self._rejections.rejected(event.subject, event.event_id, reason, now, named=named)

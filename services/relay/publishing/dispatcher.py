@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 import structlog
 
@@ -15,7 +16,7 @@ from event_trio.database.connections import DATABASE_FAULTS
 
 from ..metrics import RelayMetrics
 from .backlog import Backlog, PendingEvent
-from .outbox_reader import WINDOW, OutboxPage, OutboxReader
+from .outbox_reader import OutboxPage, OutboxReader
 from .outbox_updates import Acknowledgement, Failure, OutboxUpdates
 from .outcome import (
     Accepted,
@@ -64,8 +65,7 @@ class OwnedLanes(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AcknowledgedEvent:
+class AcknowledgedEvent(NamedTuple):
     """An event that the broker acknowledged at a time in monotonic seconds, not recorded yet."""
 
     event: PendingEvent
@@ -104,10 +104,13 @@ class Dispatcher:
     async def read(self) -> OutboxPage:
         """Read heads of groups into the backlog. Raises what the database raises."""
         now = self._clock.monotonic()
-        reading = await self._reader.read(self._lanes.owned(), excluded=self._backlog.excluded(now))
-        ours = (event for event in reading.events if self._lanes.may_send(event.lane))
-        self._backlog.load(ours, read_at=now, window=WINDOW)
+        scope = self._backlog.begin_read(now)
+        reading = await self._reader.read(self._lanes.owned(), excluded=scope.excluded, positions=scope.positions)
         self._metrics.reads.inc()
+        usable = set(self._lanes.owned())
+        ours = [event for event in reading.events if event.lane in usable]
+        if not self._backlog.load(ours, read_at=now, window=reading.window, scope=scope):
+            return OutboxPage((), exhausted=False)
         return reading
 
     def drop_lanes(self, lanes: Iterable[int]) -> None:
@@ -128,14 +131,20 @@ class Dispatcher:
         result = CallResult([], [])
         now = self._clock.monotonic()
         match answer:
+            case Answered(all_accepted=True):
+                failpoints.hit("relay.acknowledged")
+                self._backlog.accepted(*batch)
+                for event, outcome in zip(batch, answer.outcomes, strict=True):
+                    if isinstance(outcome, Accepted):
+                        result.acknowledged.append(AcknowledgedEvent(event, outcome.message_id, now))
             case Answered(outcomes):
                 if any(isinstance(outcome, Accepted) for outcome in outcomes):
                     failpoints.hit("relay.acknowledged")
                 for event, outcome in zip(batch, outcomes, strict=True):
                     match outcome:
-                        case Accepted(message_id):
+                        case Accepted():
                             self._backlog.accepted(event)
-                            result.acknowledged.append(AcknowledgedEvent(event, message_id, now))
+                            result.acknowledged.append(AcknowledgedEvent(event, outcome.message_id, now))
                         case Transient() | Permanent():
                             result.failed.append((event, outcome))
                         case Throttled():
@@ -158,7 +167,8 @@ class Dispatcher:
                 self._backlog.clear()
             case _:
                 assert_never(answer)
-        self._backlog.drop({event.lane for event in batch if not self._lanes.owns(event.lane)})
+        if lost := {event.lane for event in batch if not self._lanes.owns(event.lane)}:
+            self._backlog.drop(lost)
         return result
 
     def abandon(self, events: Iterable[PendingEvent]) -> bool:
@@ -175,11 +185,12 @@ class Dispatcher:
         waited = await self._updates.mark_sent(
             [Acknowledgement(r.event.id, r.event.republished, r.message_id, now - r.at) for r in acknowledged]
         )
-        for seconds in waited:
-            self._metrics.recorded_to_sent.observe(seconds)
-        for each in acknowledged:
-            self._backlog.recorded(each.event)
-            self._count(each.event, "accepted")
+        self._metrics.recorded_to_sent.observe_all(waited)
+        events = [each.event for each in acknowledged]
+        self._backlog.recorded(*events)
+        types = Counter([event.attributes.get("type", "") for event in events])
+        for event_type, count in types.items():
+            self._metrics.entries.labels(type=event_type, outcome="accepted").inc(count)
 
     async def record_failures(self, failed: Sequence[tuple[PendingEvent, Transient | Permanent]]) -> None:
         """Record failures: the groups of these events wait, or are held; operators see the error."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from event_trio.backoff import Backoff
 
+from .pending_event import PendingEvent
+
 # A group of which nothing was read for so long after its delay belongs to another relay, or has no unsent events.
 FORGET_AFTER_SECONDS = 600.0
 # Beyond this many, the group that failed first is forgotten, so it is only tried earlier.
@@ -39,9 +41,11 @@ class GroupBackoff:
         if len(self._failed) > MOST_GROUPS:
             del self._failed[next(iter(self._failed))]
 
-    def end(self, subject: str) -> None:
-        """Forget the failures of a group that succeeded."""
-        self._failed.pop(subject, None)
+    def end(self, events: Iterable[PendingEvent]) -> None:
+        """Forget the failures of the groups of events that were accepted."""
+        if self._failed:
+            for event in events:
+                self._failed.pop(event.subject, None)
 
     def clear(self) -> None:
         """Forget all groups."""

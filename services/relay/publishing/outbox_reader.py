@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 import structlog
 
-from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, transaction
+from event_trio.database.connections import DATABASE_FAULTS, Pool, acquire, single_statement
 from event_trio.database.probe import READ_ONLY, ask
 from event_trio.error_text import describe
-from event_trio.errors import EventRejected
-from event_trio.outbox.limits import DEFAULT_BYTES, check, size
+from event_trio.outbox.limits import DEFAULT_BYTES
 
 from ..group_sql import MAY_BE_READ, NO_FULL_REPLAY, first_held_from
-from .backlog import NextEventAfter, PendingEvent
+from .event_rows import EventRows
+from .pending_event import PendingEvent
+from .pending_group import NextEventAfter, Position
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,9 @@ log = structlog.get_logger(__name__)
 GROUPS = 32
 WINDOW = 12
 EVENTS = 1000
+# While the outbox has more events than a read returns, fewer are read of each group: a batch holds one event of a
+# group, so many groups are needed to keep many calls in flight.
+NARROW_WINDOW = 2
 
 NO_OUTBOX = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
@@ -34,10 +38,15 @@ NO_OUTBOX = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 # events were sent, so the condition omits `published_at`; with it, the planner may choose the other partial index.)
 # A read that continues begins with the last group again, or a group with an empty subject would never be found.
 # Nothing is read while the outbox is paused, and held groups are skipped.
+#
+# Parameter 4 is an object of the groups in memory. The value null excludes a group. Any other value is the sequences of
+# its first and last event in memory, and only the events behind the last are read: within a group, sequence order is
+# commit order. An unsent event in front of these, or an event that goes again, has to be sent first, so the group is
+# then not read until it has left the memory. (An object, because it is looked up by a binary search in any plan.)
 READ_HEADS = f"""
 -- read_heads: unsent events at the head of each group, lane by lane
 SELECT groups.lane, groups.ordinal, groups.subject, event.id, event.event_id, event.bytes, event.envelope,
-       event.attributes, event.republished
+       event.attributes, event.republished, event.sequence
 FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS lanes(lane, after, turn)
 JOIN outbox_control AS control
   ON control.paused_at IS NULL AND {NO_FULL_REPLAY}
@@ -57,13 +66,21 @@ CROSS JOIN LATERAL (
     )
     SELECT lanes.lane, hop.subject, hop.ordinal FROM hop
 ) AS groups
+CROSS JOIN LATERAL (SELECT $4::jsonb -> groups.subject AS position) AS memory
 LEFT JOIN LATERAL (
     SELECT e.id, e.event_id, octet_length(e.envelope) AS bytes,
            CASE WHEN octet_length(e.envelope) <= $7 THEN e.envelope END AS envelope,
-           e.attributes, e.republished
+           e.attributes, e.republished, e.sequence
     FROM outbox_event e
     WHERE e.lane = groups.lane AND e.subject = groups.subject AND e.sent_at IS NULL AND e.held_at IS NULL
-      AND groups.subject <> ALL ($4::text[])
+      AND e.sequence > coalesce((memory.position ->> 1)::bigint, 0)
+      AND CASE WHEN memory.position IS NULL THEN true WHEN memory.position ->> 0 IS NULL THEN false ELSE (
+          SELECT h.sequence > (memory.position ->> 1)::bigint
+                 OR (h.sequence >= (memory.position ->> 0)::bigint AND h.republished = 0)
+          FROM outbox_event h
+          WHERE h.lane = groups.lane AND h.subject = groups.subject AND h.sent_at IS NULL AND h.held_at IS NULL
+          ORDER BY h.sequence LIMIT 1
+      ) END
       AND groups.subject IS DISTINCT FROM {first_held_from("groups.subject")}
       AND {MAY_BE_READ}
     ORDER BY e.sequence
@@ -97,6 +114,11 @@ class OutboxPage:
     events: tuple[PendingEvent, ...]
     exhausted: bool
     """Whether every lane was read to its end, so that another read would find nothing."""
+    window: int = WINDOW
+    """A group with so many events probably has more."""
+
+
+NO_POSITIONS: Mapping[str, Position] = {}
 
 
 class OutboxReader:
@@ -108,7 +130,9 @@ class OutboxReader:
         self._most_bytes = most_bytes
         self._most_events = min(EVENTS, EVENTS * DEFAULT_BYTES // most_bytes)
         self._statement = self.statement(next_event_after)
-        self._window = 1 if next_event_after is NextEventAfter.CONFIRMED else WINDOW
+        self._rows = EventRows(most_bytes)
+        self._widest = 1 if next_event_after is NextEventAfter.CONFIRMED else WINDOW
+        self._window = self._widest
         self._after: dict[int, str] = {}
         self._first = 0
         self._unseen: set[int] = set()
@@ -118,27 +142,34 @@ class OutboxReader:
         """Return the statement that reads the next events."""
         return READ_CONFIRMED_HEADS if next_event_after is NextEventAfter.CONFIRMED else READ_HEADS
 
-    async def read(self, lanes: Iterable[int], *, excluded: Sequence[str]) -> OutboxPage:
-        """Read the next events to send in these lanes, except those of `excluded` groups, in one statement."""
+    async def read(
+        self, lanes: Iterable[int], *, excluded: Sequence[str], positions: Mapping[str, Position] = NO_POSITIONS
+    ) -> OutboxPage:
+        """Read the next events to send in these lanes in one statement.
+
+        Nothing is read of `excluded` groups, and of the groups in `positions` only the events behind their last one.
+        """
         order = self._turn(lanes)
         if not order:
             return OutboxPage((), exhausted=True)
         self._begin_round(order)
-        async with transaction(self._pool) as connection:
+        window, in_memory = self._window, {**dict.fromkeys(excluded), **positions}
+        async with single_statement(self._pool) as connection:
             rows = await connection.fetch(
                 self._statement,
                 order,
                 [self._after.get(lane, "") for lane in order],
                 GROUPS,
-                list(excluded),
-                self._window,
+                json.dumps(in_memory),
+                window,
                 self._most_events,
                 self._most_bytes,
             )
         cut = len(rows) == self._most_events
         self._remember(rows, order, cut=cut)
-        events = tuple(_event(row, self._most_bytes) for row in rows if row["id"] is not None)
-        return OutboxPage(events, exhausted=not self._unseen)
+        self._window = min(self._widest, NARROW_WINDOW if cut else 2 * window)
+        events = tuple(self._rows.parse(row) for row in rows if row["id"] is not None)
+        return OutboxPage(events, exhausted=not self._unseen, window=window)
 
     def _begin_round(self, order: Sequence[int]) -> None:
         """Begin a round, which reads every lane once in as many reads as needed, if the last one is complete."""
@@ -186,32 +217,3 @@ def why_unreadable(error: BaseException) -> str:
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return "this role may not read the outbox; it needs the grants of the relay's role"
     return "the database cannot be reached or refuses connections"
-
-
-def _event(row: asyncpg.Record, most_bytes: int) -> PendingEvent:
-    """Return the row as an event; a malformed row becomes an event that is held, without affecting others."""
-    attributes: dict[str, str] = {}
-    body: bytes = row["envelope"] or b""
-    fault: str | None = None
-    try:
-        if row["bytes"] > most_bytes:
-            raise EventRejected(f"the event is {row['bytes']} bytes; the topic takes {most_bytes} (MESSAGE_BYTES)")
-        read = json.loads(row["attributes"])
-        check(body, group=row["subject"], attributes=read, most=most_bytes)
-        attributes = read
-    except EventRejected as error:
-        fault = str(error)
-    except (ValueError, RecursionError) as error:
-        # JSON that Postgres accepts and Python does not, such as a number of ten thousand digits, or deep nesting.
-        fault = f"the attributes cannot be read: {error}"
-    return PendingEvent(
-        id=row["id"],
-        event_id=str(row["event_id"]),
-        subject=row["subject"],
-        lane=row["lane"],
-        body=b"" if fault else body,
-        attributes=attributes,
-        size=0 if fault else size(body, attributes),
-        republished=row["republished"],
-        fault=fault,
-    )

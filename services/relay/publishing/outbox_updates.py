@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from event_trio.database.connections import Pool, transaction
+from event_trio.database.connections import Pool, single_statement
 
 # Rows are locked in the order of their ids, because two relays that update overlapping events could deadlock otherwise.
 # Any relay may record an acknowledgement, even after losing its lease; the update applies while `sent_at` is null and
@@ -23,12 +23,14 @@ WITH acknowledged AS (
         e.sent_at IS NULL OR e.broker_message_id IS NULL AND e.published_at > clock_timestamp() - interval '2 minutes'
     )
     ORDER BY e.id FOR NO KEY UPDATE OF e
+), sent AS (
+    UPDATE outbox_event e
+    SET sent_at = least(e.published_at, greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second')),
+        broker_message_id = locked.message_id, last_error = NULL, held_at = NULL, held_reason = NULL, held_behind = NULL
+    FROM locked WHERE e.id = locked.id
+    RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited, locked.news
 )
-UPDATE outbox_event e
-SET sent_at = least(e.published_at, greatest(e.recorded_at, clock_timestamp() - locked.age * interval '1 second')),
-    broker_message_id = locked.message_id, last_error = NULL, held_at = NULL, held_reason = NULL, held_behind = NULL
-FROM locked WHERE e.id = locked.id
-RETURNING extract(epoch FROM e.sent_at - e.recorded_at)::float8 AS waited, locked.news
+SELECT array_agg(sent.waited) FILTER (WHERE sent.news) FROM sent
 """
 
 MARK_FAILED = """
@@ -77,8 +79,7 @@ FROM published p
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(NamedTuple):
     """An event that the broker accepted `age` seconds ago."""
 
     id: int
@@ -121,15 +122,14 @@ class OutboxUpdates:
 
     async def mark_sent(self, acknowledgements: Sequence[Acknowledgement]) -> list[float]:
         """Record acknowledgements; returns the seconds from recorded to sent of events that were not marked before."""
-        async with transaction(self._pool) as connection:
-            rows = await connection.fetch(
-                MARK_SENT,
-                [a.id for a in acknowledgements],
-                [a.republished for a in acknowledgements],
-                [_storable(a.message_id) for a in acknowledgements],
-                [a.age for a in acknowledgements],
+        if not acknowledgements:
+            return []
+        ids, republished, message_ids, ages = zip(*acknowledgements, strict=True)
+        async with single_statement(self._pool) as connection:
+            waited: list[float] | None = await connection.fetchval(
+                MARK_SENT, ids, republished, [_storable(message_id) for message_id in message_ids], ages
             )
-        return [row["waited"] for row in rows if row["news"]]
+        return waited or []
 
     async def mark_failed(self, failures: Sequence[Failure]) -> None:
         """Count an attempt and store the error; without effect if another relay owns the lane by now."""
@@ -140,7 +140,7 @@ class OutboxUpdates:
         await self._mark(MARK_HELD, failures)
 
     async def _mark(self, statement: str, failures: Sequence[Failure]) -> None:
-        async with transaction(self._pool) as connection:
+        async with single_statement(self._pool) as connection:
             await connection.execute(
                 statement,
                 [f.id for f in failures],
@@ -154,7 +154,7 @@ class OutboxUpdates:
 
         Unknown and repeated confirmations have no effect, nor do those of an earlier sending.
         """
-        async with transaction(self._pool) as connection:
+        async with single_statement(self._pool) as connection:
             columns = await connection.fetchrow(
                 MARK_PUBLISHED, [c.event_id for c in confirmations], [c.republished for c in confirmations]
             )
@@ -163,4 +163,6 @@ class OutboxUpdates:
 
 def _storable(text: str) -> str:
     """Return a text of the broker without characters that Postgres rejects, which would fail the whole batch."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "").encode(errors="replace").decode()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The broker accepted the event. That alone does not prove that subscribers get it."""
 
     message_id: str
@@ -58,6 +57,8 @@ class Answered:
     """The outcome of every entry, in the order of sending."""
 
     outcomes: tuple[Outcome, ...]
+    all_accepted: bool = field(default=False, compare=False)
+    """True if every entry was accepted; False if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from event_trio.error_text import operator_text
 from event_trio.errors import BrokerUnavailable
 from event_trio.observability.spans import tracer
 
-from .backlog import PendingEvent
+from .backlog import BATCH_ENTRIES, PendingEvent
 from .outcome import (
     REASON_CHARACTERS,
     Accepted,
@@ -44,6 +44,9 @@ log = structlog.get_logger(__name__)
 FAULTS: tuple[type[BaseException], ...] = (*BROKER_FAULTS, *DATABASE_FAULTS)
 # Raised by the SDK for a request that it cannot build, or an answer that it cannot parse.
 SDK_ERRORS = (LookupError, AttributeError, TypeError, ValueError)
+# The ids of entries, and their places in a call.
+PLACES = {str(place): place for place in range(BATCH_ENTRIES)}
+NOT_MENTIONED = Transient("the broker's answer does not mention it")
 # How often an unreadable check queue is tried again.
 LOOK_AGAIN_SECONDS = 30.0
 
@@ -127,9 +130,9 @@ class Publisher:
         made = [False]
         _made.set(made)
         try:
-            entries = [_entry(str(i), event) for i, event in enumerate(events)]
+            entries = [_entry(entry_id, event) for entry_id, event in zip(PLACES, events, strict=False)]
             answer = await self._client.publish_batch(TopicArn=arn, PublishBatchRequestEntries=entries)
-            return Answered(tuple(_outcomes(answer, len(events))))
+            return _answered(answer, len(events))
         except (ParamValidationError, UnicodeDecodeError) as error:
             # No request could be built, so the cause is an event, and other groups need not wait.
             return CallRejected(_request_error(error), by_broker=False)
@@ -251,12 +254,11 @@ def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDe
     }
 
 
-def _outcomes(answer: PublishBatchResponseTypeDef, count: int) -> list[Outcome]:
+def _answered(answer: PublishBatchResponseTypeDef, count: int) -> Answered:
     # HTTP 200 does not mean that every entry was accepted. An entry missing from the answer was not acknowledged.
-    outcomes: list[Outcome] = [Transient("the broker's answer does not mention it")] * count
-    places = {str(place): place for place in range(count)}
+    outcomes: list[Outcome] = [NOT_MENTIONED] * count
     for success in answer.get("Successful", []):
-        outcomes[places[success["Id"]]] = Accepted(str(success.get("MessageId", "")))
+        outcomes[PLACES[success["Id"]]] = Accepted(str(success.get("MessageId", "")))
     for failed in answer.get("Failed", []):
-        outcomes[places[failed["Id"]]] = classify_entry(str(failed["Code"]), str(failed.get("Message", "")))
-    return outcomes
+        outcomes[PLACES[failed["Id"]]] = classify_entry(str(failed["Code"]), str(failed.get("Message", "")))
+    return Answered(tuple(outcomes), all_accepted=all(type(outcome) is Accepted for outcome in outcomes))

@@ -65,6 +65,8 @@ class RejectionMonitor:
 
     def broker_problem(self, now: float) -> str | None:
         """Return why the broker rather than an event is the likely cause, or None."""
+        if not self._rejections:
+            return None
         for subject in [s for s, rejection in self._rejections.items() if rejection.at < now - FORGET_AFTER_SECONDS]:
             del self._rejections[subject]
         unproved = [rejection for rejection in self._rejections.values() if rejection.at >= self._accepted_at]

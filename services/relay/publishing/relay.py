@@ -16,6 +16,7 @@ from event_trio.signals import Signals
 
 from ..leases.lanes import Lanes
 from ..metrics import RelayMetrics
+from .alarm import Alarm
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .batch_writer import BatchWriter
 from .broker_state import BrokerState, CallAttempt
@@ -33,8 +34,12 @@ LOW_WATER = 400
 # that is not recorded when the process dies is sent once more, under the same deduplication id.
 RECORD_SECONDS = 0.5
 RECORD_MOST = 500
-# For this long after an answer, a batch that is not full waits for events that the next answers make ready.
+# While more than this share of the calls is in flight, a batch that is not full waits for events that the next answers
+# make ready, for at most so long after an answer. With fewer calls in flight, a single event is sent at once.
+FILL_ABOVE = 0.25
 FILL_SECONDS = 0.05
+# The longest pause between two reads; it is as long as the first of them took.
+LONGEST_READ_PAUSE_SECONDS = 0.05
 # Handing over the lanes must not delay the end of the process; lanes not handed over are free when the lease expires.
 LEAVE_SECONDS = 3.0
 
@@ -77,10 +82,11 @@ class Relay:
         """Forget what an earlier run of this loop left behind."""
         self._dispatcher.reset()
         self._must_read = True
-        self._read_after_recording = False
-        self._answered_at = 0.0
+        self._reading: asyncio.Task[None] | None = None
+        self._may_read_at = self._answered_at = 0.0
         self._broken: BaseException | None = None
         self._poll = PollInterval(self._idle_seconds)
+        self._alarm = Alarm(self._woken.set)
         self._calls = CallTasks(self._on_call_done)
         self._metrics.in_flight.set_function(self._calls.__len__)
         self._broker = BrokerState(self._calls_in_flight, metrics=self._metrics, signals=self._signals)
@@ -100,8 +106,6 @@ class Relay:
     def wake(self) -> None:
         """Read the outbox now: an event was committed, confirmed or marked as unsent."""
         self._must_read = True
-        # The event may belong to a group in memory, which is not read again before its sent events are recorded.
-        self._read_after_recording = True
         self._poll.shorten()
         self._woken.set()
 
@@ -113,19 +117,25 @@ class Relay:
         self._reset()
         recorder = asyncio.create_task(self._recorder.run())
         stop = asyncio.create_task(stopping.wait())
+        recorder.add_done_callback(lambda _: self._woken.set())
+        stop.add_done_callback(lambda _: self._woken.set())
         try:
             while not stopping.is_set():
                 if self._should_read():
-                    await self._read()
+                    self._start_reading()
                 self._send()
-                await self._rest(stop, recorder)
+                await self._rest()
                 self._raise_failure(recorder)
             await self._drain(recorder)
         finally:
+            self._alarm.cancel()
             stop.cancel()
             recorder.cancel()
+            reading = [self._reading] if self._reading is not None else []
+            for task in reading:
+                task.cancel()
             await self._calls.cancel()
-            await asyncio.gather(stop, recorder, return_exceptions=True)
+            await asyncio.gather(stop, recorder, *reading, return_exceptions=True)
             if stopping.is_set():
                 await self.leave()
 
@@ -146,29 +156,41 @@ class Relay:
         if recorder.cancelled():
             raise EventTrioError("the recording of acknowledgements was cancelled")
         failure = recorder.exception() if recorder.done() else self._broken or self._calls.error
+        if failure is None and self._reading is not None and self._reading.done() and not self._reading.cancelled():
+            failure = self._reading.exception()
         if failure is not None:
             raise failure
 
     def _should_read(self) -> bool:
         now = self._clock.monotonic()
         return (
-            (self._must_read or now >= self._poll.next_at)
+            (self._must_read or self._backlog.needs_read or now >= self._poll.next_at)
+            and (self._reading is None or self._reading.done())
+            and now >= self._may_read_at
             and self._backlog.waiting < LOW_WATER
             and not self._recorder.full
             and self._broker.may_call(now)
         )
 
-    async def _read(self) -> None:
+    def _start_reading(self) -> None:
+        """Read beside the calls in flight, whose answers must not wait for it."""
         self._must_read = False
-        if not self._backlog.in_hand:
-            self._read_after_recording = False
+        self._reading = asyncio.create_task(self._read())
+        self._reading.add_done_callback(lambda _: self._woken.set())
+
+    async def _read(self) -> None:
+        began = self._clock.monotonic()
         try:
             page = await self._dispatcher.read()
         except DATABASE_FAULTS as error:
             log.warning("cannot read the outbox", action="relay.read_failed", error=describe(error))
             self._poll.failed(self._clock.monotonic())
             return
+        now = self._clock.monotonic()
+        self._may_read_at = now + min(now - began, LONGEST_READ_PAUSE_SECONDS)
         self._must_read = self._must_read or not page.exhausted
+        if self._backlog.blocked:
+            self._recorder.nudge()
         if page.events:
             self._poll.found_events(self._clock.monotonic(), listening=self._is_listening())
         else:
@@ -191,38 +213,38 @@ class Relay:
             self._calls.start(self._publish(batch, self._broker.begin(now)))
 
     def _should_wait_for_fuller_batch(self, now: float) -> bool:
-        few = self._backlog.ready < BATCH_ENTRIES
-        return len(self._calls) > 1 and few and now < self._answered_at + FILL_SECONDS
+        many_calls = len(self._calls) > max(1, int(self._calls_in_flight * FILL_ABOVE))
+        return self._backlog.ready < BATCH_ENTRIES and many_calls and now < self._answered_at + FILL_SECONDS
 
     def _recording_is_urgent(self) -> bool:
-        return not self._calls or self._backlog.wants_more
+        return not self._calls or self._backlog.blocked
 
-    async def _rest(self, stop: asyncio.Task[bool], recorder: asyncio.Task[None]) -> None:
-        if self._must_read and self._should_read():
-            await asyncio.sleep(0)
-            return
+    async def _rest(self) -> None:
         now = self._clock.monotonic()
-        times = [self._poll.next_at, *self._broker.wake_times()]
-        times += [self._backlog.next_retry_at(now) or 0.0, self._backlog.next_resume_at(now) or 0.0]
+        retry_at = self._backlog.next_retry_at(now)
+        resume_at = self._backlog.next_resume_at(now)
+        times = [self._poll.next_at, *self._broker.wake_times(), retry_at or 0.0, resume_at or 0.0]
+        if self._must_read or self._backlog.needs_read:
+            times.append(self._may_read_at)
         if self._backlog.ready and self._calls:
             times.append(self._answered_at + FILL_SECONDS)
-        wait = min((time - now for time in times if time > now), default=FIRST_POLL_SECONDS)
+        self._alarm.set(min((time for time in times if time > now), default=now + FIRST_POLL_SECONDS), now)
+        await self._woken.wait()
         self._woken.clear()
-        woken = asyncio.create_task(self._woken.wait())
-        await asyncio.wait({stop, recorder, woken}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-        woken.cancel()
-        retry_at = self._backlog.next_retry_at(now)
         if retry_at is not None and self._clock.monotonic() >= retry_at:
             self._must_read = True
 
     async def _publish(self, batch: Sequence[PendingEvent], attempt: CallAttempt) -> None:
+        settled = False
         try:
             answer = await self._call(batch)
             await self._dispatcher.record_failures(self._apply(batch, answer, attempt).failed)
+            settled = True
         finally:
             self._broker.end(attempt)
             # However this ended, no event stays in flight that nothing waits for.
-            self._abandon(batch)
+            if not settled:
+                self._abandon(batch)
 
     def _apply(self, batch: Sequence[PendingEvent], answer: CallOutcome, attempt: CallAttempt) -> CallResult:
         now = self._clock.monotonic()
@@ -259,17 +281,18 @@ class Relay:
             self._must_read = True
 
     async def _record(self, acknowledged: Sequence[AcknowledgedEvent]) -> None:
-        more = self._backlog.wants_more
         await self._dispatcher.record_acknowledgements(acknowledged)
-        for each in acknowledged:
-            self._signals.emit("relay.sent", event_id=each.event.event_id, subject=each.event.subject)
-        if more or self._read_after_recording:
-            self._must_read = True
+        events = [each.event for each in acknowledged]
+        self._signals.emit(
+            "relay.sent", event_ids=[each.event_id for each in events], subjects=[each.subject for each in events]
+        )
+        if self._backlog.needs_read:
             self._woken.set()
 
     def _on_call_done(self) -> None:
         self._answered_at = self._clock.monotonic()
-        self._recorder.nudge()
+        if self._recording_is_urgent():
+            self._recorder.nudge()
         self._woken.set()
 
     def _on_lanes_changed(self, lost: set[int]) -> None:
