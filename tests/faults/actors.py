@@ -42,8 +42,10 @@ class Actor:
     process: ChildProcess | None = None
     is_wanted: bool = False
 
-    async def start(self, extra: Mapping[str, str] | None = None, *, launcher: bool = False) -> None:
-        """Start it, with other variables for this start only, and wait until it answers."""
+    async def start(
+        self, extra: Mapping[str, str] | None = None, *, launcher: bool = False, sources: Path = ROOT
+    ) -> None:
+        """Start it, with other variables or sources for this start only, and wait until it answers."""
         self.starts += 1
         arguments = ["-m", LAUNCH, self.module] if launcher else ["-m", self.module]
         self.process = ChildProcess(
@@ -52,9 +54,10 @@ class Actor:
                 arguments=[sys.executable, *arguments],
                 log=self.folder / f"{self.name}-{self.starts}.log",
                 environment={
-                    **base_environment(), "HTTP_PORT": str(self.port), **self.environment, **(extra or {})
+                    **base_environment(), "HTTP_PORT": str(self.port), "PYTHONPATH": str(sources / "shared"),
+                    **self.environment, **(extra or {}),
                 },
-                folder=ROOT,
+                folder=sources if self.serves else ROOT,
             )
         )  # fmt: skip
         # Only what was started is started again: a process may die before it answers, and `ended` waits for this one.
@@ -89,10 +92,12 @@ class Actor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    async def restart(self, extra: Mapping[str, str] | None = None, *, launcher: bool = False) -> None:
+    async def restart(
+        self, extra: Mapping[str, str] | None = None, *, launcher: bool = False, sources: Path = ROOT
+    ) -> None:
         """Stop it as a deployment does, and start it again."""
         await self.stop()
-        await self.start(extra, launcher=launcher)
+        await self.start(extra, launcher=launcher, sources=sources)
 
     async def stop(self) -> None:
         """Stop it; harmless when it does not run."""

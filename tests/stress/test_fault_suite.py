@@ -10,8 +10,8 @@ from tests.faults.catalogue import modules as catalogue
 from tests.faults.registry import FAULTS
 from tests.support.sources import ROOT
 
-SLICE = (8, 10, 21, 25, 26, 51)
-CATALOGUE = 52
+SLICE = (3, 8, 10, 25, 26, 51)
+CATALOGUE = 53
 
 
 @pytest.mark.timeout(420)
