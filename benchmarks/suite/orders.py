@@ -135,6 +135,8 @@ async def _round_trips(bench: Bench) -> tuple[float, float, float]:
         service(MODULES[ORDER], environment(counted.url(url)), bench.folder) as measured,
         customer(measured.url, connections=1) as orders,
     ):
+        for _ in range(COUNTED):  # every connection of the pool is open and has prepared its statements
+            await orders.place()
         keys = [str(uuid7()) for _ in range(COUNTED + 1)]
         plain = await _counted(orders, counted, [None] * (COUNTED + 1))
         return plain, await _counted(orders, counted, keys), await _counted(orders, counted, keys)
