@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 
 ISOLATED_FROM = 2
 """The unfinished starts from which on a deferred message runs in isolation. One end of the process is weak evidence: up
@@ -25,16 +26,20 @@ class Isolation:
         self._admits = asyncio.Event()
         self._admits.set()
 
-    @asynccontextmanager
-    async def shared(self) -> AsyncIterator[None]:
+    def shared(self) -> AbstractAsyncContextManager[None]:
         """Run beside others, once nothing runs or waits to run in isolation."""
+        return _Shared(self)
+
+    async def enter(self) -> None:
+        """Begin to run beside others; `leave` has to follow."""
         while not self._admits.is_set():
             await self._admits.wait()
         self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
+
+    def leave(self) -> None:
+        """It ran beside others."""
+        self._running -= 1
+        if self._waiting:
             self._admit()
 
     @asynccontextmanager
@@ -61,3 +66,20 @@ class Isolation:
             self._admits.clear()
         else:
             self._admits.set()
+
+
+class _Shared(AbstractAsyncContextManager[None]):
+    """As a class, because it is entered for every message."""
+
+    __slots__ = ("_isolation",)
+
+    def __init__(self, isolation: Isolation) -> None:
+        self._isolation = isolation
+
+    async def __aenter__(self) -> None:
+        await self._isolation.enter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._isolation.leave()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import Token
+from types import TracebackType
+from typing import Any
 
 import structlog
+from prometheus_client import Counter, Histogram
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from ..clock import Clock
 from ..error_text import describe, raised_at
@@ -54,6 +59,10 @@ class Telemetry:
         self._clock = clock
         self._subject_name = subject_name
         self._queue = queue
+        # A metric with labels is looked up once: the look-up costs more than the change.
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+        self._latencies: dict[str, Histogram] = {}
 
     def about(self, delivery: Delivery) -> AbstractContextManager[object]:
         """In the context, every log line has the fields of the event, and the attempt has a span."""
@@ -81,18 +90,22 @@ class Telemetry:
             }
         if (trace_id := trace_id_of(traceparent)) is not None:
             fields["trace_id"] = trace_id
-        return structlog.contextvars.bound_contextvars(**fields)
+        return LogFields(fields)
 
     def finished(self, delivery: Delivery, outcome: Completed, seconds: float) -> None:
         """An attempt succeeded; `seconds` is how long it took."""
         label, time = self._label(delivery), delivery.event.time
-        self._metrics.process.labels(label).observe(seconds)
+        if (durations := self._durations.get(label)) is None:
+            durations = self._durations[label] = self._metrics.process.labels(label)
+        durations.observe(seconds)
         if time is None:
             self.completed(delivery, outcome)
             return
         latency = max(0.0, (self._clock.now() - time).total_seconds())
         if not isinstance(outcome, Duplicate | Deferred):
-            self._metrics.latency.labels(label).observe(latency, exemplar(current().traceparent))
+            if (latencies := self._latencies.get(label)) is None:
+                latencies = self._latencies[label] = self._metrics.latency.labels(label)
+            latencies.observe(latency, exemplar(current().traceparent))
         self.completed(delivery, outcome, milliseconds=round(latency * 1000, 1))
 
     def completed(
@@ -100,7 +113,7 @@ class Telemetry:
     ) -> None:
         """The outcome is committed; `error` is its cause."""
         _annotate(outcome, error)
-        self._metrics.events.labels(self._label(delivery), outcome.name).inc()
+        self._count(delivery, outcome)
         at = raised_at(error) if error is not None else None
         if isinstance(outcome, DeadLettered):
             self._metrics.dead_letters.labels(outcome.reason).inc()
@@ -133,7 +146,7 @@ class Telemetry:
     ) -> None:
         """The event runs again."""
         _annotate(outcome, error)
-        self._metrics.events.labels(self._label(delivery), outcome.name).inc()
+        self._count(delivery, outcome)
         if isinstance(outcome, RetryScheduled):
             log.warning(
                 "handler failed and runs again",
@@ -149,6 +162,12 @@ class Telemetry:
             log.info("transaction conflicted", action="consumer.transaction_conflict", error=outcome.error)
         event_id = delivery.event.id
         self._signals.emit("consumer.postponed", event_id=event_id, outcome=outcome.name, error=outcome.error)
+
+    def _count(self, delivery: Delivery, outcome: Outcome) -> None:
+        labels = (self._label(delivery), outcome.name)
+        if (counter := self._counters.get(labels)) is None:
+            counter = self._counters[labels] = self._metrics.events.labels(*labels)
+        counter.inc()
 
     def _label(self, delivery: Delivery) -> str:
         event_type = delivery.event.type
@@ -167,3 +186,19 @@ def _annotate(outcome: Outcome, error: BaseException | None) -> None:
     is_blocked = isinstance(outcome, Deferred) and outcome.after is None
     if not is_blocked and (error is not None or not isinstance(outcome, Handled | Duplicate | Skipped | Deferred)):
         span.fail(type(error).__name__ if error is not None else outcome.name)
+
+
+class LogFields(AbstractContextManager[None]):
+    """Fields of every log line in the context."""
+
+    __slots__ = ("_fields", "_tokens")
+
+    def __init__(self, fields: dict[str, object]) -> None:
+        self._fields = fields
+        self._tokens: Mapping[str, Token[Any]] = {}
+
+    def __enter__(self) -> None:
+        self._tokens = bind_contextvars(**self._fields)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        reset_contextvars(**self._tokens)

@@ -33,8 +33,11 @@ async def run_handler(handler: Callable[[], Awaitable[T]]) -> T:
     after the handler has ended.
     """
     task = asyncio.create_task(_run(handler))
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
     try:
-        await asyncio.wait([task])
+        # Not the task itself: a cancellation of the caller would cancel it, and not wait for its end.
+        await ended
     except asyncio.CancelledError:
         task.cancel()
         _, running = await asyncio.wait([task], timeout=GRACE_SECONDS)

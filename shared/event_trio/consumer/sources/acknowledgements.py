@@ -38,7 +38,7 @@ class _Completed:
 
 
 class Acknowledgements:
-    """Duplicate messages on their way out of the queue.
+    """Messages whose outcome is committed, on their way out of the queue.
 
     Until all messages of a group that are in flight are deleted, the broker withholds what follows in it. So the last
     of them is deleted at once, and the others with it, unless a call is under way: what gathers meanwhile is the next
@@ -70,7 +70,10 @@ class Acknowledgements:
         self._urgent = False
         self._later: list[tuple[float, int, _Completed]] = []
         self._numbers = itertools.count()
-        self._changed = asyncio.Event()
+        self._is_running = False
+        self._check_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._calls: set[asyncio.Task[None]] = set()
 
     @property
@@ -85,18 +88,20 @@ class Acknowledgements:
 
     def nudge(self) -> None:
         """Check again whether to delete: the slots that completed messages freed are taken."""
-        if self._completed:
-            self._changed.set()
+        if self._completed and not self._check_is_due:
+            # Not at once: what is added at the same time belongs to the same batch.
+            self._check_is_due = True
+            asyncio.get_running_loop().call_soon(self._advance)
 
     async def run(self) -> None:
         """Delete what is added until cancelled; `flush` deletes the rest."""
-        while True:
-            self._changed.clear()
-            now = self._clock.monotonic()
-            self._take_what_is_due(now)
-            while self._may_call(now):
-                self._begin_call()
-            await self._wait_for_change(now)
+        self._is_running = True
+        self._advance()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._is_running = False
+            self._stop_timer()
 
     async def flush(self, *, within: float) -> None:
         """Delete all that was added. Failed deletes are repeated for so many seconds; the rest is delivered again."""
@@ -113,6 +118,16 @@ class Acknowledgements:
             await asyncio.sleep(max(0.0, due - self._clock.monotonic()))
             self._take_what_is_due(due)
 
+    def _advance(self) -> None:
+        self._check_is_due = False
+        if not self._is_running:
+            return
+        now = self._clock.monotonic()
+        self._take_what_is_due(now)
+        while self._may_call(now):
+            self._begin_call()
+        self._set_timer(now)
+
     def _may_call(self, now: float) -> bool:
         if not self._completed or len(self._calls) >= AT_ONCE:
             return False
@@ -125,15 +140,25 @@ class Acknowledgements:
             self._completed.appendleft(heapq.heappop(self._later)[2])
             self._urgent = True
 
-    async def _wait_for_change(self, now: float) -> None:
+    def _set_timer(self, now: float) -> None:
+        """Check again when a failed delete is due, or when what waits for a batch has waited long enough."""
         times = [self._later[0][0]] if self._later else []
         if self._completed and len(self._calls) < AT_ONCE:
             times.append(self._completed[0].added_at + LINGER_SECONDS)
-        try:
-            async with asyncio.timeout(max(0.0, min(times) - now) if times else None):
-                await self._changed.wait()
-        except TimeoutError:
+        if not times or (self._timer is not None and self._timer_at <= min(times)):
             return
+        self._stop_timer()
+        self._timer_at = min(times)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, self._timer_at - now), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._advance()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _begin_call(self) -> None:
         batch = [self._completed.popleft() for _ in range(min(BATCH, len(self._completed)))]
@@ -144,7 +169,7 @@ class Acknowledgements:
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        self._changed.set()
+        self._advance()
 
     async def _call(self, batch: Sequence[_Completed]) -> None:
         self._deleting += len(batch)
@@ -185,4 +210,3 @@ class Acknowledgements:
             due = now + AGAIN.delay(completed.failures, jitter)
             if due < completed.valid_until:
                 heapq.heappush(self._later, (due, next(self._numbers), completed))
-        self._changed.set()

@@ -50,6 +50,7 @@ class InFlightMessages(Generic[T]):
         self._ready: deque[str] = deque()
         self._due: list[tuple[float, str]] = []
         self._held = 0
+        self._waiting = 0
         self._running: set[str] = set()
         self._isolated_runs = False
 
@@ -76,7 +77,7 @@ class InFlightMessages(Generic[T]):
     @property
     def waiting(self) -> int:
         """How many messages are in waiting groups."""
-        return sum(len(group.entries) for group in self._groups.values() if group.state is _State.WAITING)
+        return self._waiting
 
     def items(self) -> Iterator[T]:
         """Every message, group by group, each group in order."""
@@ -107,6 +108,7 @@ class InFlightMessages(Generic[T]):
             self._ready.append(group)
         known.entries.append(_Entry(item, isolated))
         self._held += 1
+        self._waiting += known.state is _State.WAITING
 
     def take(self) -> tuple[str, T] | None:
         """The next message to run, with its group, or None while no slot is free or no group is ready."""
@@ -124,16 +126,20 @@ class InFlightMessages(Generic[T]):
         self._isolated_runs = first.isolated
         return name, first.item
 
-    def finish(self, group: str) -> None:
-        """The running message of the group is completed. The next one runs after the groups whose turn it is."""
+    def finish(self, group: str) -> bool:
+        """The running message of the group is completed. The next one runs after the groups whose turn it is.
+
+        Returns whether it was the last one of its group in memory.
+        """
         known = self._stop_running(group)
         known.entries.popleft()
         self._held -= 1
         if known.entries:
             known.state = _State.READY
             self._ready.append(group)
-        else:
-            del self._groups[group]
+            return False
+        del self._groups[group]
+        return True
 
     def wait(self, group: str, due: float, *, isolated: bool = False) -> None:
         """The running message of the group failed: it runs again after a `wake` at `due` or later.
@@ -143,6 +149,7 @@ class InFlightMessages(Generic[T]):
         known = self._stop_running(group)
         known.entries[0].isolated |= isolated
         known.state = _State.WAITING
+        self._waiting += len(known.entries)
         known.due = due
         heapq.heappush(self._due, (due, group))
 
@@ -150,7 +157,9 @@ class InFlightMessages(Generic[T]):
         """Make the groups that are due ready."""
         while (due := self.next_due()) is not None and due <= now:
             _, name = heapq.heappop(self._due)
-            self._groups[name].state = _State.READY
+            group = self._groups[name]
+            group.state = _State.READY
+            self._waiting -= len(group.entries)
             self._ready.append(name)
 
     def next_due(self) -> float | None:
@@ -172,6 +181,7 @@ class InFlightMessages(Generic[T]):
             self._ready.remove(group)
         del self._groups[group]
         self._held -= len(known.entries)
+        self._waiting -= len(known.entries) if known.state is _State.WAITING else 0
         return tuple(entry.item for entry in known.entries)
 
     def _stop_running(self, group: str) -> _GroupInFlight[T]:

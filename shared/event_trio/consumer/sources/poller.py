@@ -59,6 +59,7 @@ class Poller:
         self._asked = 0
         self._more: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._stopping: asyncio.Event | None = None
         self._trouble: str | None = f"queue {queue.name} has not been read yet"
 
     @property
@@ -68,10 +69,12 @@ class Poller:
 
     def nudge(self) -> None:
         """Check again whether to receive: there is room, the database is available, or it is time to stop."""
-        self._changed.set()
+        if self._may_receive() or (self._stopping is not None and self._stopping.is_set()):
+            self._changed.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Receive until asked to stop."""
+        self._stopping = stopping
         try:
             await self._receive_all(stopping)
             if self._more:
@@ -117,7 +120,7 @@ class Poller:
             return  # the first receiver meets the same failure and reports it
 
     async def _receive(self, stopping: asyncio.Event, wait_seconds: int) -> int:
-        while not stopping.is_set() and (not self._breaker.is_closed or self._room() - self._asked < BATCH):
+        while not stopping.is_set() and not self._may_receive():
             self._changed.clear()
             await self._changed.wait()
         if stopping.is_set():
@@ -135,6 +138,9 @@ class Poller:
             received(self._queue.name, messages, time.monotonic() - began)
             self._deliver(messages)
         return len(messages)
+
+    def _may_receive(self) -> bool:
+        return self._breaker.is_closed and self._room() - self._asked >= BATCH
 
     def _failed(self, trouble: str) -> None:
         self._metrics.failed_calls.labels("receive").inc()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -35,6 +34,7 @@ from ..outcome import (
 from ..pipeline.pipeline import Pipeline
 from .acknowledgements import Acknowledgements
 from .in_flight import InFlightMessages
+from .message_runner import MessageRunner
 from .poller import Poller, Polling
 from .visibility import Heartbeat
 
@@ -105,8 +105,9 @@ class Consumer:
             queue, metrics, clock, signals, busy=lambda: self._in_flight.ready > 0, on_done=self._poller.nudge
         )
         self._in_flight = self._none_in_flight()
-        self._handlers: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
+        self._runner = self._new_runner()
+        self._starts_until = float("inf")
+        self._measure()
 
     @property
     def trouble(self) -> str | None:
@@ -116,6 +117,8 @@ class Consumer:
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until asked to stop. Then complete what runs and what the last receive brings, within the budget."""
         self._in_flight = self._none_in_flight()
+        self._runner = self._new_runner()
+        self._starts_until = float("inf")
         try:
             async with asyncio.TaskGroup() as tasks:
                 background = [
@@ -123,13 +126,13 @@ class Consumer:
                     for work in (
                         self._breaker.run(on_close=self._nudge),
                         self._acknowledgements.run(),
+                        self._runner.run(),
                         self._keep_in_flight(),
-                        self._nudge_after(stopping),
                     )
                 ]
                 receiving = tasks.create_task(self._poller.run(stopping))
-                receiving.add_done_callback(lambda _: self._nudge())
-                deadline = await self._dispatch(stopping, receiving)
+                await stopping.wait()
+                deadline = await self._drain(receiving)
                 receiving.cancel()
                 for task in background:
                     task.cancel()
@@ -139,33 +142,25 @@ class Consumer:
             await self._abandon_all()
         self._signals.emit("consumer.drained", consumer=self.name)
 
-    async def _dispatch(self, stopping: asyncio.Event, receiving: asyncio.Task[None]) -> float:
-        deadline: float | None = None
-        while True:
-            now = self._clock.monotonic()
-            if stopping.is_set() and deadline is None:
-                deadline = now + self._limits.drain_seconds
-            may_start = deadline is None or now < deadline - self._limits.drain_seconds * (1 - STARTS_WHILE_DRAINING)
-            self._in_flight.wake(now)
-            if self._breaker.is_closed and may_start:
-                self._start_ready(now)
-            self._acknowledgements.nudge()
-            self._measure()
-            if deadline is not None and (now >= deadline or (receiving.done() and not self._handlers)):
-                return deadline
-            due = self._in_flight.next_due() if deadline is None else deadline
-            await self._wait_for_change(None if due is None else max(0.0, due - now))
+    async def _drain(self, receiving: asyncio.Task[None]) -> float:
+        """Wait for the last receive and for what runs, within the budget; returns when the budget ends."""
+        now = self._clock.monotonic()
+        deadline = now + self._limits.drain_seconds
+        self._starts_until = now + self._limits.drain_seconds * STARTS_WHILE_DRAINING
+        self._poller.nudge()
+        await asyncio.wait([receiving], timeout=self._limits.drain_seconds)
+        while self._runner.tasks and (left := deadline - self._clock.monotonic()) > 0:
+            await self._runner.ended(within=left)
+            # What ended may have let others start.
+            await asyncio.sleep(0)
+        return deadline
 
-    def _start_ready(self, now: float) -> None:
-        while (taken := self._in_flight.take()) is not None:
-            group, delivery = taken
-            if delivery.is_expired(now):
-                self._in_flight.wait(group, now)
-                self._abandon(group)
-                continue
-            delivery.task = asyncio.create_task(self._handle(group, delivery))
-            self._handlers.add(delivery.task)
-            delivery.task.add_done_callback(self._handlers.discard)
+    def _may_start(self, now: float) -> bool:
+        return self._breaker.is_closed and now < self._starts_until
+
+    def _after_step(self) -> None:
+        self._acknowledgements.nudge()
+        self._poller.nudge()
 
     async def _handle(self, group: str, delivery: QueueDelivery) -> None:
         delivery.stays_in_flight = self._in_flight.waiting < self._limits.waiting
@@ -188,8 +183,7 @@ class Consumer:
         now = self._clock.monotonic()
         match outcome:
             case Handled() | Duplicate() | Skipped() | Ignored() | FailurePublished() | Deferred() | DeadLettered():
-                self._in_flight.finish(group)
-                last = not self._in_flight.of(group)
+                last = self._in_flight.finish(group)
                 self._acknowledgements.add(delivery.message, valid_until=delivery.visible_at, last=last)
             case NeedsIsolation():
                 delivery.isolated = True
@@ -244,14 +238,14 @@ class Consumer:
         log.warning("messages left to expire", action="consumer.abandoned", messages=len(deliveries))
         for delivery in deliveries:
             if delivery.attempt_recorded:
-                self._spawn(self._pipeline.forget_attempt(delivery))
+                self._runner.spawn(self._pipeline.forget_attempt(delivery))
 
     async def _abandon_all(self) -> None:
-        for task in self._handlers:
-            task.cancel()
-        if self._handlers:
-            log.warning("handlers cancelled", action="consumer.handlers_cancelled", handlers=len(self._handlers))
-            await asyncio.wait(self._handlers)
+        if tasks := set(self._runner.tasks):
+            for task in tasks:
+                task.cancel()
+            log.warning("handlers cancelled", action="consumer.handlers_cancelled", handlers=len(tasks))
+            await asyncio.wait(tasks)
         marked = [delivery for delivery in self._in_flight.items() if delivery.attempt_recorded]
         if left := self._in_flight.held:
             self._metrics.abandoned.inc(left)
@@ -259,32 +253,27 @@ class Consumer:
         self._in_flight = self._none_in_flight()
         await asyncio.gather(*(self._pipeline.forget_attempt(delivery) for delivery in marked))
 
-    async def _nudge_after(self, stopping: asyncio.Event) -> None:
-        await stopping.wait()
-        self._nudge()
-
-    async def _wait_for_change(self, seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-        self._changed.clear()
-
     def _nudge(self) -> None:
-        self._changed.set()
-        self._poller.nudge()
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(coroutine)
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
+        self._runner.nudge()
 
     def _measure(self) -> None:
-        running, waiting = self._in_flight.running, self._in_flight.waiting
-        self._metrics.messages.labels("running").set(running)
-        self._metrics.messages.labels("waiting").set(waiting)
-        self._metrics.messages.labels("queued").set(self._in_flight.held - running - waiting)
+        """The gauges are computed when they are read."""
+        messages = self._metrics.messages
+        messages.labels("running").set_function(lambda: self._in_flight.running)
+        messages.labels("waiting").set_function(lambda: self._in_flight.waiting)
+        messages.labels("queued").set_function(
+            lambda: self._in_flight.held - self._in_flight.running - self._in_flight.waiting
+        )
+
+    def _new_runner(self) -> MessageRunner:
+        return MessageRunner(
+            self._in_flight,
+            self._clock,
+            handle=self._handle,
+            abandon=self._abandon,
+            may_start=self._may_start,
+            after_step=self._after_step,
+        )
 
     def _none_in_flight(self) -> InFlightMessages[QueueDelivery]:
         return InFlightMessages(concurrency=self._limits.concurrency, capacity=self._limits.capacity)
