@@ -31,6 +31,7 @@ from .idempotency.pruner import KeyPruner
 from .idempotency.response_store import ResponseStore
 from .idempotency.schema import TABLE
 from .idempotency.transactions import session_transactions
+from .inbox.connections import InboxConnections
 from .lifecycle import Loop
 from .observability.metrics import new_registry
 from .observability.runtime_metrics import DatabaseMetrics, LoopMetrics
@@ -90,6 +91,8 @@ class EventService:
             self._consumer_engine, expire_on_commit=False
         )
         """Sessions of the event handlers."""
+        self.consumer_connections = InboxConnections(self.consumer_sessions, kept=settings.options.concurrency)
+        """Connections of the event handlers."""
         self._database_metrics = DatabaseMetrics(self.registry)
         self._database_metrics.watch_engine("api", self._engine)
         self._database_metrics.watch_engine("consumer", self._consumer_engine)
@@ -221,6 +224,7 @@ class EventService:
                 self.registry,
                 self.signals,
                 after_commit=self._after_commit,
+                connections=self.consumer_connections,
             )
         )
         return parts, (*self._loops, *parts.loops)

@@ -24,12 +24,13 @@ async def queue(aws: Aws) -> AsyncIterator[FifoQueue]:
         yield made
 
 
-def the_pages_routes() -> Router:
-    """What the page's third step makes."""
-    (code,) = re.findall(r"## 3\..*?```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+def the_pages_routes(name: str) -> Router:
+    """What the page's third step makes, under that name."""
+    (step,) = re.findall(r"## 3\..*?(?=\n## )", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, object] = {"__name__": "howto"}
-    exec(compile(code, str(PAGE), "exec"), names)
-    routes = names["routes"]
+    for code in re.findall(r"```python\n(.*?)```", step, re.DOTALL):
+        exec(compile(code, str(PAGE), "exec"), names)
+    routes = names[name]
     assert isinstance(routes, Router)
     return routes
 
@@ -44,8 +45,9 @@ def placed(price: str) -> OrderPlaced:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["routes", "quick"])
 async def test_the_pages_handler_keeps_a_receipt_once_and_rejects_what_it_says_it_rejects(
-    notifications_database: TestDatabase, queue: FifoQueue
+    name: str, notifications_database: TestDatabase, queue: FifoQueue
 ) -> None:
     await execute(
         notifications_database.url,
@@ -53,7 +55,7 @@ async def test_the_pages_handler_keeps_a_receipt_once_and_rejects_what_it_says_i
         "GRANT INSERT ON receipt TO notification_api",
     )
     good, free = envelope_of(placed("12.50"), subject="good"), envelope_of(placed("0.00"), subject="free")
-    async with consumer_with(notifications_database, queue.reader(), the_pages_routes()) as tested:
+    async with consumer_with(notifications_database, queue.reader(), the_pages_routes(name)) as tested:
         await queue.send(good)
         await queue.send(free)
         await tested.completed(good.id, "handled")

@@ -40,9 +40,9 @@ class InboxMachine(RuleBasedStateMachine):
     def run(self, step: Any) -> Any:
         return self.runner.run(step)
 
-    @initialize()
-    def begin(self) -> None:
-        self.world = World(self.sessions, self.owner, self.policy)
+    @initialize(as_data=st.booleans())
+    def begin(self, as_data: bool) -> None:
+        self.world = World(self.sessions, self.owner, self.policy, as_data)
         self.run(self.world.clear())
 
     @rule(group=GROUPS, failures=st.sampled_from([0, 0, 0, 1, 2, 3]))

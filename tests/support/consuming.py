@@ -31,6 +31,7 @@ from event_trio.consumer.telemetry import Telemetry
 from event_trio.contracts.payload import EventPayload
 from event_trio.database.connections import create_engine
 from event_trio.envelope import Envelope
+from event_trio.inbox.connections import InboxConnections
 from event_trio.signals import Signals
 from tests.support.databases import TestDatabase, execute
 
@@ -163,6 +164,7 @@ async def consumer_with(
     poll_seconds: float = 0.05,
     decoder: Decoder = cloud_events,
     unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
+    kept_connections: int = 0,
 ) -> AsyncIterator[TestedConsumer]:
     """A consumer of these handlers."""
     engine = create_engine(database.url_for("notification_api"), application_name="tested", pool_size=5)
@@ -170,6 +172,7 @@ async def consumer_with(
     registry, signals, clock = CollectorRegistry(), Signals(), SystemClock()
     metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
     telemetry = Telemetry(router, metrics, signals, clock)
+    connections = InboxConnections(sessions, kept=kept_connections)
     pipeline = Pipeline(
         CONSUMER,
         router,
@@ -181,6 +184,7 @@ async def consumer_with(
         unknown_types=unknown_types,
         payloads=payloads,
         retention_hours=retention_hours,
+        connections=connections,
     )
     isolation, options = Isolation(), DeferredOptions(poll_seconds=poll_seconds)
     consumer = Consumer("tested", queue, pipeline, breaker, metrics, clock, signals, limits, isolation)
@@ -192,6 +196,7 @@ async def consumer_with(
     finally:
         if tested.task is not None and not tested.task.done():
             await tested.kill()
+        await connections.close()
         await engine.dispose()
 
 

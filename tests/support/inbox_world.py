@@ -22,6 +22,7 @@ from event_trio.consumer.router import Router
 from event_trio.consumer.sources.deferred import DeferredOptions, DeferredWorker
 from event_trio.consumer.telemetry import Telemetry
 from event_trio.envelope import Envelope
+from event_trio.inbox.claim_at_once import Writes
 from event_trio.inbox.dead_letters import By, DeadLetters, Selection
 from event_trio.signals import Signals
 from tests.support.consuming import CONSUMER, Counted
@@ -30,6 +31,9 @@ from tests.support.events import envelope_of
 RETENTION_HOURS = 72.0
 TABLES = "effect, deferred_message, processed_message, started_message, operator_action"
 BY = By("model", "because")
+WRITE = (
+    "INSERT INTO effect (event_id, subject, sequence, stale) SELECT $1, $2, $3, outcome = 'handled_stale' FROM claimed"
+)
 
 
 class Crash(BaseException):
@@ -53,6 +57,8 @@ class World:
     sessions: async_sessionmaker[AsyncSession]
     owner: async_sessionmaker[AsyncSession]
     policy: FailurePolicy
+    as_data: bool = False
+    """Whether the handler returns its writes, instead of executing them."""
     queues: dict[str, list[Envelope]] = field(default_factory=lambda: defaultdict(list))
     sent: dict[str, Envelope] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -64,7 +70,10 @@ class World:
     def __post_init__(self) -> None:
         self.clock, signals = MovedClock(), Signals(kept=10)
         router, registry = Router(), CollectorRegistry()
-        router.handle(Counted, self._record, policy=self.policy)
+        if self.as_data:
+            router.handle(Counted, writes=self._writes, policy=self.policy)
+        else:
+            router.handle(Counted, self._record, policy=self.policy)
         metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(self.sessions)
         telemetry = Telemetry(router, metrics, signals, self.clock)
         self.pipeline = Pipeline(
@@ -179,6 +188,14 @@ class World:
         )
         if self.crash:
             raise Crash
+
+    def _writes(self, event: Event[Counted], _: None) -> Writes:
+        if self.failing[str(event.id)] > 0:
+            self.failing[str(event.id)] -= 1
+            raise RuntimeError("not yet")
+        if self.crash:
+            raise Crash
+        return Writes({"written": WRITE}, event.id, event.envelope.subject, event.envelope.sequence_number)
 
     async def _as_owner(self, statement: str) -> None:
         async with self.owner.begin() as session:

@@ -11,7 +11,7 @@ PUBLIC = {
     "event_trio.consumer": [
         *("Consumer", "ConsumerOptions", "DeadLetter", "DecodedMessage", "Decoder", "Event", "EventPayload"),
         "DependencyUnavailable",
-        *("FailurePolicy", "Ignore", "JsonDecoder", "UnknownTypes", "cloud_events"),
+        *("FailurePolicy", "Ignore", "JsonDecoder", "UnknownTypes", "Writes", "cloud_events"),
         *("PublishFailure", "Reject", "Rest", "Retry", "RetryInPlace", "RetryLater", "Router", "Stale", "Unit"),
         "consume",
     ],

@@ -4,6 +4,7 @@ from ..extras import requires
 
 with requires("consumer"):
     from ..contracts.payload import EventPayload
+    from ..inbox.claim_at_once import Writes
     from ..inbox.delivery import DecodedMessage
     from .api import consume
     from .decoders import Decoder, JsonDecoder, cloud_events
@@ -46,6 +47,7 @@ __all__ = [
     "Stale",
     "Unit",
     "UnknownTypes",
+    "Writes",
     "cloud_events",
     "consume",
 ]

@@ -15,6 +15,7 @@ from ..broker.aws_session import region_and_endpoint
 from ..broker.client_choice import client_choice
 from ..database.faults import engine_faults
 from ..error_text import describe
+from ..inbox.connections import InboxConnections
 from ..inbox.version_check import ensure_current
 from ..lifecycle import Supervisor
 from ..signals import Signals
@@ -95,7 +96,11 @@ async def consume(
                 router,
                 chosen,
                 aws,
-                async_sessionmaker(engine, expire_on_commit=False),
+                # An engine of the caller's may be used by others, who would wait for connections that are kept.
+                InboxConnections(
+                    async_sessionmaker(engine, expire_on_commit=False),
+                    kept=0 if isinstance(database, AsyncEngine) else chosen.concurrency,
+                ),
                 registry or CollectorRegistry(),
                 said,
                 after_commit=after_commit or _nothing,

@@ -16,6 +16,7 @@ from ..broker.queue import Queue
 from ..clock import SystemClock
 from ..database.connections import create_engine, limit_waits
 from ..http_client.client import async_client, network_route
+from ..inbox.connections import InboxConnections
 from ..lifecycle import Loop
 from ..observability.runtime_metrics import watch_circuit
 from ..signals import Signals
@@ -46,6 +47,8 @@ DEFERRED = DeferredOptions()
 OTHER_LOOPS = 6
 """Connections besides those of handlers: to look for due messages, probe the database, maintain the inbox, drain the
 dead-letter queues, and remove unfinished attempts."""
+SPARE = 4
+"""Connections that the pool keeps for them while the consumer keeps one for each handler."""
 DEAD_LETTER_WAIT_SECONDS = 1
 """Dead-letter queues are nearly always empty, so they are read now and then, without a long poll."""
 
@@ -102,8 +105,8 @@ def engine_for(url: str, options: ConsumerOptions, *, application_name: str) -> 
         url,
         application_name=application_name,
         # Enough for all handlers; connections beyond the pool would be opened and closed with every event.
-        pool_size=options.concurrency,
-        overflow=DEFERRED.concurrency + OTHER_LOOPS,
+        pool_size=options.concurrency + SPARE,
+        overflow=DEFERRED.concurrency + OTHER_LOOPS - SPARE,
     )
     return limit_waits(engine)
 
@@ -118,12 +121,18 @@ async def consuming(
     signals: Signals,
     *,
     after_commit: Callable[[], None],
+    connections: InboxConnections | None = None,
 ) -> AsyncIterator[Consuming]:
-    """Build the consumer of a service of this project and connect it to the broker."""
+    """Build the consumer of a service of this project and connect it to the broker.
+
+    `sessions` and `connections` are those of an engine made by `consumer_engine`.
+    """
     source = Source.of(subscription, BrokerNames(settings.topology_prefix))
     aws = Aws(settings.aws_region, settings.aws_endpoint_url, settings.aws_client)
+    options = settings.options
+    using = connections or InboxConnections(sessions, kept=options.concurrency)
     async with connected(
-        subscription, source, router, settings.options, aws, sessions, registry, signals, after_commit=after_commit
+        subscription, source, router, options, aws, using, registry, signals, after_commit=after_commit
     ) as made:
         yield made
 
@@ -135,7 +144,7 @@ async def connected(
     router: Router,
     options: ConsumerOptions,
     aws: Aws,
-    sessions: async_sessionmaker[AsyncSession],
+    connections: InboxConnections,
     registry: CollectorRegistry,
     signals: Signals,
     *,
@@ -143,23 +152,26 @@ async def connected(
     decoder: Decoder = cloud_events,
     unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
 ) -> AsyncIterator[Consuming]:
-    """Build the consumer of any queue and connect it to the broker."""
+    """Build the consumer of any queue and connect it to the broker. At the end `connections` are closed."""
     async with sqs(aws) as client, sns(aws) as topics, _payloads(options) as payloads:
-        yield _wire(
-            subscription,
-            source,
-            router,
-            options,
-            sessions,
-            registry,
-            signals,
-            client,
-            topics,
-            payloads,
-            after_commit,
-            decoder,
-            unknown_types,
-        )
+        try:
+            yield _wire(
+                subscription,
+                source,
+                router,
+                options,
+                connections,
+                registry,
+                signals,
+                client,
+                topics,
+                payloads,
+                after_commit,
+                decoder,
+                unknown_types,
+            )
+        finally:
+            await connections.close()
 
 
 async def ensure_startable(settings: ConsumerSettings) -> None:
@@ -174,7 +186,7 @@ def _wire(
     source: Source,
     router: Router,
     options: ConsumerOptions,
-    sessions: async_sessionmaker[AsyncSession],
+    connections: InboxConnections,
     registry: CollectorRegistry,
     signals: Signals,
     client: SQSClient,
@@ -184,7 +196,7 @@ def _wire(
     decoder: Decoder,
     unknown_types: UnknownTypes,
 ) -> Consuming:
-    clock = SystemClock()
+    clock, sessions = SystemClock(), connections.sessions
     metrics, breaker = ConsumerMetrics(registry), DatabaseBreaker(sessions)
     watch_circuit(metrics.circuit.labels("database"), lambda: "closed" if breaker.is_closed else "open")
     if payloads is not None:
@@ -210,6 +222,7 @@ def _wire(
         payloads=payloads,
         retention_hours=hours,
         after_commit=after_commit,
+        connections=connections,
     )
     queue = _queue(client, source.queue)
     limits = Limits(

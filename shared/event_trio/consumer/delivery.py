@@ -71,10 +71,15 @@ class QueueDelivery(Delivery):
         """Whether it was delivered so often that it may be what ends the process. Its start is recorded then."""
         return self.message.receive_count >= POSSIBLY_POISONOUS_FROM
 
+    @property
+    def is_claimed_by_its_row(self) -> bool:
+        """The unfinished attempts of a message that may be poisonous are removed with its claim."""
+        return not self.possibly_poisonous
+
     def accept(self, event: DecodedMessage) -> None:
         """Keep what was decoded. Where the queue names no group, the decoder may."""
         self.group = self.message.group or event.group or self.message_id
-        self.event = replace(event, group=self.group)
+        self.event = event if event.group == self.group else replace(event, group=self.group)
 
     def forget_decoded(self) -> None:
         """Forget what was decoded: its key is SQS's id again, and its group that of the queue."""

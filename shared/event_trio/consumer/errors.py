@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..database.faults import Fault, fault_of
 from ..error_text import describe as describe
 from ..errors import EventTrioError
+from ..inbox.transaction import TransactionEnded as TransactionEnded
 
 
 class Reject(EventTrioError):
@@ -37,10 +38,6 @@ class DependencyUnavailable(EventTrioError):
 
 class HandlerTimeout(EventTrioError):
     """The handler exceeded its timeout."""
-
-
-class TransactionEnded(EventTrioError):
-    """The handler ended the transaction that it was given. Only its caller may commit or roll back."""
 
 
 def is_database_failure(error: BaseException) -> bool:

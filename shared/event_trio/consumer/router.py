@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..contracts.payload import EventPayload
 from ..errors import ConfigurationError
+from ..inbox.claim_at_once import Writes
 from ..inbox.delivery import DecodedMessage
 from .event import Event
 from .policies import FailurePolicy, PublishFailure, RetryInPlace, final_policy
 from .policy_settings import ensure_handled
 
+if TYPE_CHECKING:
+    from ..database.table_sets import AsyncpgConnection
+else:
+    AsyncpgConnection = Any
+
 P = TypeVar("P", bound=EventPayload)
 A = TypeVar("A")
-
 
 LONGEST_TIMEOUT = 240.0
 """The longest timeout of a handler, in seconds: messages stay in flight, or are leased, for longer."""
 COMMIT_SECONDS = 30.0
 """The time for the statements around a handler, in seconds."""
+
+
+CONNECTION_NAMES = frozenset({"Connection", "PoolConnectionProxy", "AsyncpgConnection"})
+"""The names by which an annotation means a connection of asyncpg."""
 
 
 class Stale(Enum):
@@ -36,8 +46,15 @@ class Stale(Enum):
 Act = Callable[[Event[P]], Awaitable[A]]
 """The effect outside the database, run outside any transaction. A crash may repeat it: its key is the event's id."""
 
-Record = Callable[[AsyncSession, Event[P], A], Awaitable[None]]
-"""The writes, in the transaction of the inbox row. It must not commit, and must have no effect outside the database."""
+Record: TypeAlias = (
+    Callable[[AsyncSession, Event[P], A], Awaitable[None]] | Callable[[AsyncpgConnection, Event[P], A], Awaitable[None]]
+)
+"""The writes, in the transaction of the inbox row. It must not commit, and must have no effect outside the database.
+
+It gets the connection of asyncpg if its first parameter is annotated so (`asyncpg.Connection`), and else a session."""
+
+WritesOf = Callable[[Event[P], A], Writes | None]
+"""The writes as data, or None if there are none. It waits for nothing, and `event.stale` is what a look found."""
 
 RecordFailure = Callable[[AsyncSession, Event[P], str], Awaitable[None]]
 """Records that the handler finally failed, with the reason, in the transaction of the inbox row."""
@@ -48,12 +65,15 @@ class Route(Generic[P, A]):
     """A handler and its options."""
 
     payload: type[P]
-    record: Record[P, A]
+    record: Any
+    """A `Record`, unless there are `writes`."""
     act: Act[P, A] | None
     policy: FailurePolicy
     timeout: float
     stale: Stale
     on_failure: RecordFailure[P] | None = None
+    takes_connection: bool = False
+    writes: WritesOf[P, A] | None = None
 
 
 AnyRoute = Route[Any, Any]
@@ -72,7 +92,10 @@ class Router:
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, int], AnyRoute] = {}
+        self.types: frozenset[str] = frozenset()
+        """The event types that have a handler."""
 
+    @overload
     def handle(
         self,
         payload: type[P],
@@ -83,12 +106,43 @@ class Router:
         timeout: float = 30.0,
         stale: Stale = Stale.HANDLE,
         on_failure: RecordFailure[P] | None = None,
+    ) -> None: ...
+
+    @overload
+    def handle(
+        self,
+        payload: type[P],
+        *,
+        writes: WritesOf[P, A],
+        act: Act[P, A] | None = None,
+        policy: FailurePolicy | None = None,
+        timeout: float = 30.0,
+        stale: Stale = Stale.HANDLE,
+        on_failure: RecordFailure[P] | None = None,
+    ) -> None: ...
+
+    def handle(
+        self,
+        payload: type[P],
+        record: Record[P, A] | None = None,
+        *,
+        writes: WritesOf[P, A] | None = None,
+        act: Act[P, A] | None = None,
+        policy: FailurePolicy | None = None,
+        timeout: float = 30.0,
+        stale: Stale = Stale.HANDLE,
+        on_failure: RecordFailure[P] | None = None,
     ) -> None:
         """Declare the handler for the type and major version that a payload model names.
 
-        Without `act`, the third argument of `record` is None. `timeout` is in seconds, for both. `on_failure`
-        is called under the policy `publish_failure`.
+        It is either `record`, which writes inside the transaction of the inbox row, or `writes`, which returns what is
+        to be written, so that inbox row, writes and commit are one round trip to the database.
+
+        Without `act`, the last argument of `record` and `writes` is None. `timeout` is in seconds, for `act` and what
+        follows together. `on_failure` is called under the policy `publish_failure`.
         """
+        if (record is None) == (writes is None):
+            raise ConfigurationError(f"the handler of {payload.type} is either `record` or `writes`")
         key = (payload.type, payload.version)
         if key in self._routes:
             raise ConfigurationError(f"two handlers for {payload.type} version {payload.version}")
@@ -99,8 +153,12 @@ class Router:
             )
         if timeout <= 0:
             raise ConfigurationError(f"the handler of {payload.type} needs a timeout above 0, not {timeout}")
-        route = Route(payload, record, act, policy or RetryInPlace(), timeout, stale, on_failure)
+        takes_connection = record is not None and _takes_connection(record)
+        route = Route(
+            payload, record, act, policy or RetryInPlace(), timeout, stale, on_failure, takes_connection, writes
+        )
         self._routes[key] = _checked(route)
+        self.types = frozenset({*self.types, payload.type})
 
     def override(self, policies: Mapping[str, FailurePolicy], *, setting: str) -> None:
         """Put policies in place of the declared ones, by event type; raises ConfigurationError."""
@@ -113,11 +171,6 @@ class Router:
     def routes(self) -> tuple[AnyRoute, ...]:
         """The handlers with their options, in the order of their declaration."""
         return tuple(self._routes.values())
-
-    @property
-    def types(self) -> frozenset[str]:
-        """The event types that have a handler."""
-        return frozenset(event_type for event_type, _ in self._routes)
 
     @property
     def policies(self) -> dict[str, FailurePolicy]:
@@ -149,3 +202,15 @@ def _checked(route: AnyRoute) -> AnyRoute:
             f"the handler of {route.payload.type} declares no failure event, so publish_failure cannot be its policy"
         )
     return route
+
+
+def _takes_connection(record: Callable[..., object]) -> bool:
+    """Whether the first parameter is annotated as a connection of asyncpg."""
+    try:
+        first = next(iter(inspect.signature(record).parameters.values()), None)
+    except (TypeError, ValueError):
+        return False
+    annotation = first.annotation if first is not None else None
+    # Text is not evaluated: it may name what is imported for a type checker only.
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return text.partition("[")[0].rpartition(".")[2] in CONNECTION_NAMES

@@ -1,27 +1,100 @@
-"""Claims an event for its handler: has it been processed, is its group blocked, does it come out of order?"""
+"""Claims an event for its handler: has it been processed, is its group blocked, does it come out of order?
+
+The statements are executed by SQLAlchemy and by the driver, so their parameters are written by name and numbered once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Text, case, cast, exists, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Text, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from .delivery import Delivery
 from .states import ClaimResult, InboxOutcome
-from .table import deferred_message, processed_message
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from .delivery import Delivery
+
+PLACE = ("consumer", "event_id", "message_group", "source", "subject", "sequence")
+"""The parameters that say which event it is, and where it belongs."""
+ROW = (*PLACE, "message_id", "type", "time", "new", "stale")
+"""The parameters of an inbox row: `new` and `stale` are its outcome if no later event was handled, and if one was."""
 
 
-async def look(session: AsyncSession, delivery: Delivery) -> ClaimResult:
-    """What `claim` would answer now. It takes no lock: only `claim` decides."""
-    asked = select(_is_processed(delivery), group_is_blocked(delivery), is_stale(delivery))
-    processed, blocked, stale = (await session.execute(asked)).one()
+def numbered(statement: str, names: Iterable[str], *, after: int = 0) -> str:
+    """The statement with its named parameters replaced by those of Postgres, counted from `after` + 1."""
+    return statement % {name: f"${number}" for number, name in enumerate(names, after + 1)}
+
+
+# A blocked group is derived from the rows of its messages, never from a flag.
+BLOCKED = """EXISTS (
+    SELECT FROM deferred_message
+    WHERE consumer = %(consumer)s::text AND message_group = %(message_group)s::text AND blocks
+)"""
+
+# Whether a later event was *handled*: one that was deferred or skipped makes no other event stale. It compares with the
+# highest sequence, because the planner expects EXISTS with a higher one to be answered by a scan of all rows.
+STALE = """coalesce((
+    SELECT max(sequence) FROM processed_message
+    WHERE consumer = %(consumer)s::text AND subject = %(subject)s::text AND source = %(source)s::text
+          AND outcome = 'handled'
+) > %(sequence)s::bigint, false)"""
+
+LOOK = f"""
+-- look: what a claim of the event would find; it takes no lock and decides nothing
+SELECT EXISTS (
+           SELECT FROM processed_message
+           WHERE consumer = %(consumer)s::text AND event_id = %(event_id)s::text
+       ) AS processed,
+       {BLOCKED} AS blocked,
+       {STALE} AS stale
+"""  # noqa: S608 - constants of this file
+
+CLAIM = f"""
+-- claim: insert the inbox row of an event unless it is processed; under the lock of its group
+INSERT INTO processed_message (consumer, event_id, message_id, source, subject, sequence, type, time, outcome)
+SELECT %(consumer)s::text, %(event_id)s::text, %(message_id)s::text, %(source)s::text, %(subject)s::text,
+       %(sequence)s::bigint, %(type)s::text, %(time)s::timestamptz,
+       CASE WHEN %(may_block)s::boolean AND {BLOCKED} THEN 'deferred'
+            WHEN {STALE} THEN %(stale)s::text
+            ELSE %(new)s::text END
+ON CONFLICT (consumer, event_id) DO NOTHING
+RETURNING outcome
+"""
+
+LOOK_STATEMENT = numbered(LOOK, PLACE)
+CLAIM_STATEMENT = numbered(CLAIM, (*ROW, "may_block"))
+STALE_STATEMENT = numbered(f"SELECT {STALE} AS stale", ("consumer", "source", "subject", "sequence"))
+
+
+def place(delivery: Delivery) -> tuple[Any, ...]:
+    """The values of PLACE."""
+    event = delivery.event
+    return delivery.consumer, event.id, delivery.group, event.source, event.subject, event.sequence
+
+
+def inbox_row(delivery: Delivery, new: InboxOutcome, stale: InboxOutcome) -> tuple[Any, ...]:
+    """The values of ROW."""
+    event = delivery.event
+    return (*place(delivery), delivery.message_id, event.type, event.time, str(new), str(stale))
+
+
+def found(row: Any) -> ClaimResult:
+    """What a row of LOOK says."""
+    processed, blocked, stale = row
     if processed:
         return ClaimResult.DUPLICATE
     if blocked:
         return ClaimResult.BLOCKED
     return ClaimResult.STALE if stale else ClaimResult.NEW
+
+
+async def look(session: AsyncSession, delivery: Delivery) -> ClaimResult:
+    """What `claim` would answer now. It takes no lock: only `claim` decides."""
+    return found((await _execute(session, LOOK_STATEMENT, place(delivery))).one())
 
 
 async def claim(
@@ -40,26 +113,20 @@ async def claim(
     transaction waits for the end of that transaction.
     """
     await lock_group(session, delivery.consumer, delivery.group)
-    columns = _columns(delivery)
-    values = [literal(value, processed_message.c[name].type) for name, value in columns.items()]
-    blocked = group_is_blocked(delivery) if may_block else literal(False)
-    outcome = case(
-        (blocked, literal(str(InboxOutcome.DEFERRED))),
-        (is_stale(delivery), literal(str(stale))),
-        else_=literal(str(new)),
-    )
-    inserted = await session.execute(
-        insert(processed_message)
-        .from_select([*columns, "outcome"], select(*values, outcome))
-        .on_conflict_do_nothing(index_elements=["consumer", "event_id"])
-        .returning(processed_message.c.outcome)
-    )
+    inserted = await _execute(session, CLAIM_STATEMENT, (*inbox_row(delivery, new, stale), may_block))
     row = inserted.first()
     if row is None:
         return ClaimResult.DUPLICATE
     if may_block and row.outcome == InboxOutcome.DEFERRED and new is not InboxOutcome.DEFERRED:
         return ClaimResult.BLOCKED
     return ClaimResult.STALE if row.outcome == stale and stale != new else ClaimResult.NEW
+
+
+async def is_stale(session: AsyncSession, delivery: Delivery) -> bool:
+    """Whether a later event of the same source and subject was handled."""
+    event = delivery.event
+    values = (delivery.consumer, event.source, event.subject, event.sequence)
+    return bool((await _execute(session, STALE_STATEMENT, values)).scalar_one())
 
 
 async def lock_group(session: AsyncSession, consumer: str, group: str) -> None:
@@ -79,43 +146,5 @@ async def try_lock_groups(session: AsyncSession, consumer: str, groups: Iterable
     return {name for name, is_held in found if is_held}
 
 
-def _columns(delivery: Delivery) -> dict[str, object]:
-    return {
-        "consumer": delivery.consumer,
-        "event_id": delivery.event.id,
-        "message_id": delivery.message_id,
-        "source": delivery.event.source,
-        "subject": delivery.event.subject,
-        "sequence": delivery.event.sequence,
-        "type": delivery.event.type,
-        "time": delivery.event.time,
-    }
-
-
-def _is_processed(delivery: Delivery) -> ColumnElement[bool]:
-    return exists().where(
-        processed_message.c.consumer == delivery.consumer, processed_message.c.event_id == delivery.event.id
-    )
-
-
-def group_is_blocked(delivery: Delivery) -> ColumnElement[bool]:
-    """Whether a deferred message of the group blocks the later ones: derived from the rows, never a flag."""
-    return exists().where(
-        deferred_message.c.consumer == delivery.consumer,
-        deferred_message.c.message_group == delivery.group,
-        deferred_message.c.blocks,
-    )
-
-
-def is_stale(delivery: Delivery) -> ColumnElement[bool]:
-    """Whether a later event was *handled*. One that was deferred or skipped makes no other event stale."""
-    if delivery.event.subject is None or delivery.event.source is None or delivery.event.sequence is None:
-        return literal(False)
-    # The highest sequence, not EXISTS with a higher one: for EXISTS the planner takes a scan of all rows for cheap.
-    latest = select(func.max(processed_message.c.sequence)).where(
-        processed_message.c.consumer == delivery.consumer,
-        processed_message.c.subject == delivery.event.subject,
-        processed_message.c.source == delivery.event.source,
-        processed_message.c.outcome == InboxOutcome.HANDLED,
-    )
-    return func.coalesce(latest.scalar_subquery() > delivery.event.sequence, False)
+async def _execute(session: AsyncSession, statement: str, values: tuple[Any, ...]) -> Any:
+    return await (await session.connection()).exec_driver_sql(statement, values)

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Text,
     all_,
     and_,
-    case,
     delete,
     func,
     literal,
@@ -56,11 +55,10 @@ class DeferredMessage(Delivery):
 
     async def look(self, session: AsyncSession) -> ClaimResult:
         """What `claim` would answer now. It decides nothing."""
-        asked = select(select(literal(1)).where(self._is_leased()).exists(), is_stale(self))
-        leased, stale = (await session.execute(asked)).one()
-        if not leased:
+        asked = select(select(literal(1)).where(self._is_leased()).exists())
+        if not (await session.execute(asked)).scalar_one():
             return ClaimResult.DUPLICATE
-        return ClaimResult.STALE if stale else ClaimResult.NEW
+        return ClaimResult.STALE if await is_stale(session, self) else ClaimResult.NEW
 
     async def claim(self, session: AsyncSession, *, new: InboxOutcome, stale: InboxOutcome) -> ClaimResult:
         """Delete the row and change the inbox row: first in the transaction of the handler's writes.
@@ -71,7 +69,8 @@ class DeferredMessage(Delivery):
         gone = await session.execute(delete(deferred_message).where(self._is_leased()).returning(deferred_message.c.id))
         if gone.first() is None:
             return ClaimResult.DUPLICATE
-        outcome = await self._record(session, case((is_stale(self), literal(str(stale))), else_=literal(str(new))))
+        outcome = stale if await is_stale(session, self) else new
+        await self._record(session, outcome)
         await unblock(session, self.consumer, [self.group])
         return ClaimResult.STALE if outcome == stale and stale != new else ClaimResult.NEW
 
@@ -86,7 +85,7 @@ class DeferredMessage(Delivery):
         )
         if kept.first() is None:
             return ClaimResult.DUPLICATE
-        await self._record(session, literal(str(state.outcome)))
+        await self._record(session, state.outcome)
         if not state.blocks:
             await unblock(session, self.consumer, [self.group])
         return ClaimResult.NEW
@@ -104,16 +103,15 @@ class DeferredMessage(Delivery):
         table = deferred_message.c
         return and_(table.id == self.row_id, table.status == Status.WAITING, table.taken_until == self.leased_until)
 
-    async def _record(self, session: AsyncSession, outcome: ColumnElement[str]) -> str:
+    async def _record(self, session: AsyncSession, outcome: InboxOutcome) -> None:
         table = processed_message.c
         changed = (
             update(processed_message)
             .where(table.consumer == self.consumer, table.event_id == self.event.id)
-            .values(outcome=outcome, processed_at=func.clock_timestamp())
+            .values(outcome=str(outcome), processed_at=func.clock_timestamp())
             .returning(table.outcome)
         )
-        recorded: str = (await session.execute(changed)).scalar_one()
-        return recorded
+        (await session.execute(changed)).scalar_one()
 
 
 @dataclass(frozen=True, slots=True)

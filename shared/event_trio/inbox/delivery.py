@@ -70,6 +70,11 @@ class Delivery(ABC):
         """Seconds spent, or None if it may not wait in flight."""
         return self.spent if self.stays_in_flight else None
 
+    @property
+    def is_claimed_by_its_row(self) -> bool:
+        """Whether `claim` inserts an inbox row and does nothing else, unless the event is processed or blocked."""
+        return False
+
     def accept(self, event: DecodedMessage) -> None:
         """Keep what was decoded."""
         self.event = replace(event, group=self.group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,26 +18,16 @@ from ...database.faults import Fault, fault_of
 from ...error_text import describe, field_path
 from ...errors import EventTrioError
 from ...inbox import unfinished_attempts
+from ...inbox.connections import InboxConnections
 from ...inbox.deferred_message import DeferredMessage
 from ...inbox.delivery import Delivery
-from ...inbox.states import ClaimResult, InboxOutcome
+from ...inbox.states import ClaimResult
 from ..database_breaker import DatabaseBreaker
 from ..decoders import Decoder, cloud_events, decode
 from ..delivery import QueueDelivery
-from ..errors import InvalidPayload, Reject, TransactionEnded
+from ..errors import InvalidPayload, Reject
 from ..event import Event
-from ..outcome import (
-    Completed,
-    Deferred,
-    Duplicate,
-    Handled,
-    Ignored,
-    NeedsIsolation,
-    Outcome,
-    RetryScheduled,
-    Skipped,
-    Unavailable,
-)
+from ..outcome import Completed, Ignored, NeedsIsolation, Outcome, RetryScheduled, Unavailable
 from ..payloads import Erased, PayloadReader
 from ..policies import UnknownTypes
 from ..router import AnyRoute, NoRoute, Router, Stale
@@ -46,6 +35,7 @@ from ..telemetry import Telemetry
 from .attempt import Attempt
 from .failures import Failures
 from .handler_task import run_handler
+from .recording import Recorder, without_handler
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +51,8 @@ class Pipeline:
     `act` of a handler runs first, outside any transaction. Then one transaction holds the inbox row, the handler's
     writes and the events that they record. `after_commit` is called after every such commit. `retention_hours` is how
     long inbox rows are kept: an event nearly as old may have been handled already, so it becomes a dead letter; None
-    means that rows are kept for ever.
+    means that rows are kept for ever. `connections` are of the engine of `sessions`; without them each event takes one
+    from the engine's pool.
     """
 
     def __init__(
@@ -78,6 +69,7 @@ class Pipeline:
         payloads: PayloadReader | None = None,
         retention_hours: float | None = None,
         after_commit: Callable[[], None] = lambda: None,
+        connections: InboxConnections | None = None,
     ) -> None:
         self.consumer = consumer
         self._router = router
@@ -88,7 +80,7 @@ class Pipeline:
         self._unknown_types = unknown_types
         self._payloads = payloads
         self._oldest = None if retention_hours is None else timedelta(hours=retention_hours - MARGIN_HOURS)
-        self._after_commit = after_commit
+        self._recorder = Recorder(sessions, connections or InboxConnections(sessions), after_commit=after_commit)
         self._failures = Failures(sessions, breaker, telemetry, after_commit=after_commit)
 
     def ensure_kept(self, seconds: float, *, how: str) -> None:
@@ -195,13 +187,14 @@ class Pipeline:
         result = ClaimResult.NEW
         if route.act is not None or delivery.event.data is None:
             attempt.in_database = True
-            result = await self._look(delivery)
+            result = await self._recorder.look(delivery)
             attempt.in_database = False
-            if (outcome := _without_handler(result)) is not None:
+            if (outcome := without_handler(result)) is not None:
                 return outcome
         payload = await self._payload(delivery, route)
         if payload is None:
-            return await self._erased(attempt)
+            attempt.in_database = True
+            return await self._recorder.ignore(delivery, Ignored("erased", "its publisher has erased the payload"))
         stale = result is ClaimResult.STALE
         event: Event[Any] = Event(payload, delivery.event, stale=stale, attempt=delivery.failures + 1)
         attempt.event = event
@@ -212,41 +205,7 @@ class Pipeline:
             attempt.act_seconds = self._clock.monotonic() - began
             failpoints.hit("consumer.after_act")
         attempt.in_database = True
-        return await self._record(attempt, route, event, acted)
-
-    async def _look(self, delivery: Delivery) -> ClaimResult:
-        """What a claim would find; a blocked event is deferred."""
-        async with self._sessions() as session:
-            result = await delivery.look(session)
-        if result is not ClaimResult.BLOCKED:
-            return result
-        async with self._sessions() as session:
-            result = await delivery.claim(session, new=InboxOutcome.HANDLED, stale=InboxOutcome.HANDLED)
-            # The group may have been unblocked in between; then the event is handled.
-            await (session.commit() if result is ClaimResult.BLOCKED else session.rollback())
-        return result
-
-    async def _record(self, attempt: Attempt, route: AnyRoute, event: Event[Any], acted: object) -> Completed:
-        """Write the inbox row and what the handler writes, in one transaction."""
-        skip = route.stale is Stale.SKIP
-        stale = InboxOutcome.SKIPPED_STALE if skip else InboxOutcome.HANDLED_STALE
-        async with self._sessions.begin() as session:
-            result = await attempt.delivery.claim(session, new=InboxOutcome.HANDLED, stale=stale)
-            if (outcome := _without_handler(result)) is not None:
-                return outcome
-            if result is ClaimResult.STALE and skip:
-                return Skipped()
-            attempt.in_handler = True
-            transaction = session.get_transaction()
-            claimed = replace(event, stale=result is ClaimResult.STALE)
-            await run_handler(lambda: route.record(session, claimed, acted))
-            if session.get_transaction() is not transaction or transaction is None or not transaction.is_active:
-                raise TransactionEnded
-            attempt.in_handler = False
-            failpoints.hit("consumer.before_commit")
-        failpoints.hit("consumer.after_commit")
-        self._after_commit()
-        return Handled(stale=result is ClaimResult.STALE)
+        return await self._recorder.record(attempt, route, event, acted)
 
     async def _payload(self, delivery: Delivery, route: AnyRoute) -> EventPayload | None:
         """The validated payload, wherever it is kept; None if the publisher has erased it."""
@@ -263,20 +222,6 @@ class Pipeline:
         except ValidationError as error:
             raise InvalidPayload(_without_input(error)) from None
         return payload
-
-    async def _erased(self, attempt: Attempt) -> Completed:
-        attempt.in_database = True
-        async with self._sessions.begin() as session:
-            ignored = InboxOutcome.IGNORED
-            result = await attempt.delivery.claim(session, new=ignored, stale=ignored)
-        return _without_handler(result) or Ignored("erased", "its publisher has erased the payload")
-
-
-def _without_handler(result: ClaimResult) -> Completed | None:
-    """The outcome if the handler must not run."""
-    if result is ClaimResult.DUPLICATE:
-        return Duplicate()
-    return Deferred(None, "its group waits") if result is ClaimResult.BLOCKED else None
 
 
 def _is_cancelled() -> bool:
