@@ -41,6 +41,6 @@ def router(notifier: CustomerNotifier) -> Router:
     routes = Router()
     for payload in HANDLED:
         routes.handle(
-            payload, notifier.record, act=send, policy=POLICY, timeout=30.0, on_failure=notifier.record_failure
+            payload, writes=notifier.writes, act=send, policy=POLICY, timeout=30.0, on_failure=notifier.record_failure
         )
     return routes

@@ -53,6 +53,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         sender or _sender(settings, SenderMetrics(service.registry)),
         writer,
         SystemClock(),
+        service.consumer_connections,
     )
     service.consume(SUBSCRIPTION, router(notifier))
     return service.application(

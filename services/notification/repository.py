@@ -11,10 +11,73 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from event_trio.consumer import Writes
+from event_trio.inbox.connections import InboxConnections
+from event_trio.outbox import numbered_row
+from event_trio.outbox.numbered_row import insert_with_sequence
+from event_trio.outbox.writer import EventRow
+
 from .domain import Notification, NotificationId, NotificationStatus, OrderId, Recipient
 from .tables import NotificationRow, OrderRecipientRow
 
 Position = tuple[datetime, UUID]
+
+RECIPIENT = """
+-- recipient: the recipient of an order
+SELECT order_id, customer_id, recipient, locale FROM order_recipient WHERE order_id = $1
+"""
+
+NOTIFICATION_COLUMNS = (
+    *("order_id", "id", "event_id", "event_type", "channel", "recipient", "locale", "subject", "body", "status"),
+    *("created_at", "sent_at"),
+)
+# The parameters of a notification come first, then those of its event, then those of a recipient that is saved.
+NOTIFICATION = f"""
+INSERT INTO notification ({", ".join(NOTIFICATION_COLUMNS)})
+SELECT {", ".join(f"${number}" for number in range(1, len(NOTIFICATION_COLUMNS) + 1))} FROM claimed
+"""  # noqa: S608 - constants of this file
+# If the recipient is unknown there is no sequence, and the event cannot be inserted: nothing is written then.
+EVENT = insert_with_sequence(
+    "counted.last_sequence", "claimed LEFT JOIN counted ON true", first=len(NOTIFICATION_COLUMNS) + 1
+)
+CUSTOMER, LOCALE = (f"${len(NOTIFICATION_COLUMNS) + number}" for number in (7, 8))
+# Both return the sequence of this service's next event about the order. The row stays locked until the transaction
+# ends, so that sequences are in commit order.
+SAVED = f"""
+INSERT INTO order_recipient (order_id, customer_id, recipient, locale, last_sequence, updated_at)
+SELECT $1, {CUSTOMER}, $6, {LOCALE}, 1, clock_timestamp() FROM claimed
+ON CONFLICT (order_id) DO UPDATE
+SET recipient = excluded.recipient, locale = excluded.locale,
+    last_sequence = order_recipient.last_sequence + 1, updated_at = excluded.updated_at
+RETURNING last_sequence
+"""  # noqa: S608 - constants of this file
+COUNTED = """
+UPDATE order_recipient SET last_sequence = last_sequence + 1 FROM claimed WHERE order_id = $1 RETURNING last_sequence
+"""
+
+
+def notification_writes(notification: Notification, recipient: Recipient, event: EventRow, *, saves: bool) -> Writes:
+    """A notification and the event about it, whose sequence the statement assigns; `saves` the recipient as well.
+
+    Unless it saves the recipient, it fails if the recipient is not in the database.
+    """
+    arguments = [*(getattr(notification, name) for name in NOTIFICATION_COLUMNS), *numbered_row.values(event)]
+    if saves:
+        arguments += [recipient.customer_id, recipient.locale]
+    statements = {"counted": SAVED if saves else COUNTED, "notified": NOTIFICATION, "recorded": EVENT}
+    return Writes(statements, *arguments)
+
+
+class RecipientReader:
+    """Reads recipients outside any transaction, in one round trip."""
+
+    def __init__(self, connections: InboxConnections) -> None:
+        self._connections = connections
+
+    async def find(self, order_id: OrderId) -> Recipient | None:
+        """The recipient of an order, if known."""
+        found = await self._connections.fetch_row(RECIPIENT, order_id)
+        return None if found is None else Recipient(OrderId(found[0]), found[1], found[2], found[3])
 
 
 class NotificationRepository:

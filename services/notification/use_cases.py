@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,10 +11,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trio.clock import Clock
+from event_trio.consumer import Writes
 from event_trio.consumer.event import Event
 from event_trio.contracts.notifications import NotificationEvent, NotificationFailed, NotificationSent
 from event_trio.contracts.orders import OrderEvent, OrderPlaced
 from event_trio.envelope import uuid7
+from event_trio.inbox.connections import InboxConnections
 from event_trio.observability import conventions, spans
 from event_trio.outbox.writer import OutboxWriter
 
@@ -30,12 +32,15 @@ from .domain import (
     UnknownRecipient,
 )
 from .rendering import Templates
-from .repository import NotificationRepository, Position
+from .repository import NotificationRepository, Position, RecipientReader, notification_writes
 from .senders.sender import Sender
 
 log = structlog.get_logger(__name__)
 
 E = TypeVar("E", bound=OrderEvent)
+
+FIRST_SEQUENCE = 1
+"""Replaced by the database, which assigns the sequence of an event about an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class SentNotification:
 
 
 class CustomerNotifier:
-    """Notifies customers. `send` runs outside any transaction, `record` inside the transaction of the inbox."""
+    """Notifies customers. `send` runs outside any transaction; what it `writes` commits with the inbox row."""
 
     def __init__(
         self,
@@ -57,8 +62,10 @@ class CustomerNotifier:
         sender: Sender,
         writer: OutboxWriter,
         clock: Clock,
+        connections: InboxConnections | None = None,
     ) -> None:
-        self._sessions = sessions
+        """`connections` are the consumer's; without them each read takes a connection from the pool of `sessions`."""
+        self._recipients = RecipientReader(connections or InboxConnections(sessions))
         self._templates = templates
         self._sender = sender
         self._writer = writer
@@ -69,8 +76,7 @@ class CustomerNotifier:
 
         Raises UnknownRecipient, RenderingFailed, SendFailed, SendRejected or SenderUnavailable.
         """
-        async with self._sessions() as session:
-            recipient = await self._recipient(event.payload, session)
+        recipient = await self._recipient(event.payload, self._recipients.find)
         text = self._templates.render(event.payload, recipient.locale)
         message = OutboundMessage(key=event.envelope.id, address=recipient.address, text=text)
         channel = self._sender.channel
@@ -78,11 +84,17 @@ class CustomerNotifier:
             await self._sender.send(message)
         return SentNotification(recipient, text, self._clock.now())
 
-    async def record(self, session: AsyncSession, event: Event[E], sent: SentNotification) -> None:
-        """Record the notification and the order's recipient, and publish `notification.sent`."""
+    def writes(self, event: Event[E], sent: SentNotification) -> Writes:
+        """The notification, the order's recipient if the event has it, and the event `notification.sent`."""
         notification = self._notification(event, sent.recipient, sent.text, sent.sent_at)
-        fields = self._fields(event, notification)
-        await self._record(session, event, sent.recipient, notification, NotificationSent(**fields))
+        published = self._writer.prepare(
+            NotificationSent(**self._fields(event, notification)),
+            subject=str(notification.order_id),
+            sequence=FIRST_SEQUENCE,
+            correlation_id=event.envelope.correlationid,
+            causation_id=str(event.id),
+            traceparent=event.envelope.traceparent,
+        )
         log.info(
             "customer notified",
             action="notification.sent",
@@ -91,13 +103,16 @@ class CustomerNotifier:
             channel=notification.channel,
             stale=event.stale,
         )
+        return notification_writes(
+            notification, sent.recipient, published, saves=isinstance(event.payload, OrderPlaced)
+        )
 
     async def record_failure(self, session: AsyncSession, event: Event[E], reason: str) -> None:
         """Record that the customer could not be notified, and publish `notification.failed`, so that others compensate.
 
         Raises UnknownRecipient.
         """
-        recipient = await self._recipient(event.payload, session)
+        recipient = await self._recipient(event.payload, NotificationRepository(session).recipient)
         text = self._templates.render(event.payload, recipient.locale)
         notification = self._notification(event, recipient, text, None)
         fields = self._fields(event, notification)
@@ -148,11 +163,11 @@ class CustomerNotifier:
         }
 
     @staticmethod
-    async def _recipient(payload: OrderEvent, session: AsyncSession) -> Recipient:
+    async def _recipient(payload: OrderEvent, find: Callable[[OrderId], Awaitable[Recipient | None]]) -> Recipient:
         order_id = OrderId(payload.order_id)
         if isinstance(payload, OrderPlaced):
             return Recipient(order_id, payload.customer_id, payload.recipient, payload.locale)
-        known = await NotificationRepository(session).recipient(order_id)
+        known = await find(order_id)
         if known is None:
             raise UnknownRecipient
         return known

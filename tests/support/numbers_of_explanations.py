@@ -33,6 +33,10 @@ LEASE = default(RelaySettings, "lease_seconds")
 VISIBILITY = default(NotificationSettings, "visibility_seconds")
 SCALE, PRUNING = "make test-scale", "python -m benchmarks.pruning"
 PRESSURE = "unit/test_relay_pressure.py::test_at_five_per_cent_throttled_the_relay_keeps_nine_tenths_of_its_rate"
+HANDLED = (
+    "integration/test_notification_round_trips.py::"
+    "test_an_event_takes_two_round_trips_and_another_one_if_the_recipient_is_read"
+)
 
 EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
     "docs/explanation/consumer-and-inbox.md": (
@@ -43,7 +47,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("at most 50 messages", STEP),
         Code("up to eight groups side by side, and after 100 messages", PACE.concurrency, PACE.burst),
         Code("reserved for five minutes", PACE.lease_seconds),
-        Code("for at most 0.2 s.", acknowledgements.LINGER_SECONDS),
+        Code("for more than 0.2 s.", acknowledgements.LINGER_SECONDS),
+        Measured("takes two round trips", HANDLED),
+        Measured("takes three round trips", HANDLED),
         Code("a deadline over the whole of it: five seconds", aws.CALL_SECONDS),
         Code("hidden for a minute", VISIBILITY),
         Code("the waits between them (at most a minute)", IN_PLACE_SECONDS),
