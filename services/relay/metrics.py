@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter as Count
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.samples import Exemplar
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -24,6 +26,10 @@ class BatchHistogram(Histogram):
             self._sum.inc(total)
         for place, count in places.items():
             self._buckets[place].inc(count)
+
+    def lead(self, amount: float, exemplar: dict[str, str]) -> None:
+        """Lead from the bucket of an amount, which has been observed, to its trace."""
+        self._buckets[bisect_left(self._upper_bounds, amount)].set_exemplar(Exemplar(exemplar, amount, time.time()))
 
 
 class RelayMetrics:

@@ -24,6 +24,7 @@ from ..publishing.outbox_updates import Confirmation, OutboxUpdates
 from .confirmations import ForeignMessage, confirmation
 from .deletions import VISIBILITY_SECONDS, Deletions
 from .empty_queue import EmptyQueueObservations, is_empty
+from .exemplars import slowest_traced
 
 log = structlog.get_logger(__name__)
 
@@ -193,6 +194,10 @@ class PublishCheck:
         self._unrecorded -= len(messages)
         self._metrics.end_to_end.observe_all(publication.since_recorded for publication in news)
         self._metrics.sent_to_published.observe_all(max(0.0, publication.since_sent) for publication in news)
+        if (traced := slowest_traced(news, messages)) is not None:
+            slowest, exemplar = traced
+            self._metrics.end_to_end.lead(slowest.since_recorded, exemplar)
+            self._metrics.sent_to_published.lead(max(0.0, slowest.since_sent), exemplar)
         for publication in news:
             self._signals.emit("relay.published", event_id=str(publication.event_id))
         for event_type, count in Counter(publication.type for publication in news).items():
