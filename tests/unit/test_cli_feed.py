@@ -81,6 +81,16 @@ def test_each_step_is_shown_once_with_the_time_since_it_was_recorded() -> None:
     ]
 
 
+def test_steps_of_several_services_that_arrive_together_are_in_order() -> None:
+    apis = {"order": FakeApi(([event()], [])), "notification": FakeApi(([], [row("handled", 0.5)]))}
+    processes = [Process(Address(name, "http://x"), cast(ApiClient, api)) for name, api in apis.items()]
+    following = Feed(processes, since=BEGAN, criteria={})
+    steps = following.steps(seconds=10)
+    found = [next(steps) for _ in range(2)]
+    following.stop()
+    assert [step.name for step in found if isinstance(step, Step)] == ["handled", "recorded"]
+
+
 def test_what_happened_before_is_not_shown() -> None:
     (first,) = followed(FakeApi(([event(recorded_at=at(-5), first_sent_at=at(3))], [])), 1)
     assert isinstance(first, Step)

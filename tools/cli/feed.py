@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +20,9 @@ AWAY_SECONDS = 3.0
 """How long after a failure a service is polled again."""
 OVERLAP = timedelta(seconds=30)
 """A transaction may commit after others that began later, and an event changes after it was recorded."""
+WAIT_SECONDS = 0.2
+TOGETHER_SECONDS = 0.2
+"""Steps that arrive within this time are put in the order of their times."""
 PAGES = 5
 """At most so many pages of 100 rows are read at once, so that a poll stays cheap under load."""
 REMEMBERED = 20_000
@@ -68,9 +72,20 @@ class Feed:
         """Yield what happens, for so many seconds or without an end."""
         deadline = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
         while not self._stopping.is_set() and (deadline is None or datetime.now(UTC) < deadline):
-            with suppress(queue.Empty):
-                arrived = self._arrived.get(timeout=0.2)
-                yield from [arrived] if isinstance(arrived, Notice) else arrived
+            arrived = self._next()
+            yield from (each for each in arrived if isinstance(each, Notice))
+            steps = [step for each in arrived if not isinstance(each, Notice) for step in each]
+            yield from sorted(steps, key=lambda step: step.at)
+
+    def _next(self) -> list[list[Step] | Notice]:
+        """What arrived, of all services that were polled together; empty if nothing came soon."""
+        found: list[list[Step] | Notice] = []
+        with suppress(queue.Empty):
+            found.append(self._arrived.get(timeout=WAIT_SECONDS))
+            deadline = time.monotonic() + TOGETHER_SECONDS
+            while (left := deadline - time.monotonic()) > 0:
+                found.append(self._arrived.get(timeout=left))
+        return found
 
     def _follow(self, process: Process) -> None:
         shown: OrderedDict[tuple[str, str, str], None] = OrderedDict()
@@ -104,7 +119,7 @@ class Feed:
         steps += [_processed(process.name, row) for row in processed if wanted is None or row["type"] == wanted]
         return steps, all_recorded and all_processed
 
-    def _read(self, process: Process, path: str, since: datetime, time: str) -> tuple[list[dict[str, Any]], bool]:
+    def _read(self, process: Process, path: str, since: datetime, field: str) -> tuple[list[dict[str, Any]], bool]:
         """The rows since then, newest first, and whether these are all."""
         params: dict[str, object] = {"subject": self._criteria.get("subject"), "limit": 100}
         if path == "/v1/recorded-events":
@@ -117,7 +132,7 @@ class Feed:
                 return [], True
             found += page["items"]
             params["cursor"] = page["next_cursor"]
-            if page["next_cursor"] is None or (found and datetime.fromisoformat(found[-1][time]) < since):
+            if page["next_cursor"] is None or (found and datetime.fromisoformat(found[-1][field]) < since):
                 return found, True
         return found, False
 
