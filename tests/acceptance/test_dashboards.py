@@ -63,10 +63,11 @@ async def _exemplars_lead_to_traces(server: Prometheus) -> None:
     """Histograms of what happens to an event have exemplars."""
 
     async def are_there() -> bool:
-        query = '{__name__=~"consumer_delivery_latency_seconds_bucket|http_server_request_duration_seconds_bucket"}'
+        names_of = "consumer_delivery_latency|http_server_request_duration|outbox_end_to_end|outbox_sent_to_published"
+        query = f'{{__name__=~"({names_of})_seconds_bucket"}}'
         found = await server.get("/api/v1/query_exemplars", query=query, start="0", end="9999999999")
         names = {series["seriesLabels"]["__name__"] for series in found if series["exemplars"]}
-        assert len(names) == 2, names
+        assert len(names) == 4, names
         return True
 
     await eventually(are_there, timeout=30)
