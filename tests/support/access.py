@@ -15,6 +15,8 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 # What needs no token: liveness, metrics, the description of the API.
 OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
+CATALOG = {"/asyncapi.json", "/schemas/{type}/{version}"}
+"""What a service that publishes or consumes describes, as open as its OpenAPI document."""
 
 # What every caller may read, if it is theirs or they see all; and what is for those who see all.
 READERS = {"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other": 404, "operator": 200, "service": 200}
