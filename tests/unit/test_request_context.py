@@ -55,6 +55,14 @@ async def api() -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
+async def test_a_caller_writes_no_text_into_the_log_by_an_unknown_method(
+    api: httpx.AsyncClient, lines: StringIO
+) -> None:
+    await api.request("CANARY", "/context/1")
+    assert "CANARY" not in lines.getvalue()
+    assert read(lines)["http.request"]["method"] == "_OTHER"
+
+
 def read(lines: StringIO) -> dict[str, dict[str, object]]:
     return {entry["action"]: entry for entry in map(json.loads, lines.getvalue().splitlines())}
 

@@ -53,10 +53,8 @@ class AccessMiddleware:
             self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        method, route = str(scope["method"]), _route(scope)
-        self._metrics.duration.labels(_known(method), route, str(status)).observe(
-            seconds, exemplar(current().traceparent)
-        )
+        method, route = _known(str(scope["method"])), _route(scope)
+        self._metrics.duration.labels(method, route, str(status)).observe(seconds, exemplar(current().traceparent))
         write = log.debug if route in QUIET_PATHS and status < 500 else log.info
         write(
             "request",
@@ -73,5 +71,5 @@ def _route(scope: Scope) -> str:
 
 
 def _known(method: str) -> str:
-    """The method as a label, which must have few values."""
+    """The method as a label, which must have few values; and in a log line, in which a caller must not write."""
     return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "_OTHER"
