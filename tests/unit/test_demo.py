@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tools import declared_services
+from tools.demo.display import HEADING, _row
 from tools.demo.errors import DemoFailed
 from tools.demo.journey import Journey
 from tools.demo.latency import percentile
@@ -28,6 +29,13 @@ def test_a_journey_is_complete_when_published_and_processed() -> None:
     assert not published.is_complete
     assert replace(published, processed=START).is_complete
     assert not replace(PLACED, processed=START).is_complete
+
+
+def test_a_long_customer_id_leaves_the_columns_where_they_are() -> None:
+    for customer, shown in (("ada", "ada      order"), ("customer-1", "custome… order")):
+        row = _row(replace(PLACED, customer=customer))
+        assert row.startswith(shown)
+        assert row.index("order.placed") == HEADING.index("event")
 
 
 def test_an_event_without_subscribers_is_complete_when_published() -> None:

@@ -85,12 +85,16 @@ def _row(journey: Journey) -> str:
     processed = "-" if journey.type not in SUBSCRIBED_TYPES else _interval(journey.sent, journey.processed)
     total = journey.total_ms
     row = (
-        f"{journey.customer:<9}{journey.order_id[-6:]:<8}{journey.type:<17}"
+        f"{_shortened(journey.customer, 8):<9}{journey.order_id[-6:]:<8}{journey.type:<17}"
         f"{journey.recorded.astimezone():%H:%M:%S}.{journey.recorded.microsecond // 1000:03d}"
         f"{_interval(journey.recorded, journey.sent):>10}{_interval(journey.sent, journey.published):>12}"
         f"{processed:>11}{'' if total is None else f'{total:.0f} ms':>11}"
     )
     return row.rstrip()
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _interval(start: datetime | None, end: datetime | None) -> str:
