@@ -18,7 +18,7 @@ from tools.cli.session import reporting_errors
 app = typer.Typer(help="Topics, queues and subscriptions.", no_args_is_help=True)
 
 Part = Mapping[str, Any]
-MISSING = "does not exist"
+MISSING, UNKNOWN = "does not exist", "unknown topic"
 
 
 @app.callback()
@@ -72,14 +72,17 @@ def read(processes: list[Process]) -> list[dict[str, Any]]:
             described["published_by"].append(relay.name)
     for service, found in zip(services, together(services, lambda each: each.get("/v1/topology")), strict=True):
         if found and found["queue"]:
-            described = topic(found["topic"]["name"] if found["topic"] else "unknown topic")
+            described = topic(found["topic"]["name"] if found["topic"] else UNKNOWN)
             described["consumers"].append({"service": service.name, **found})
     return [topics[name] for name in sorted(topics)]
 
 
 def _drawn(topic: dict[str, Any]) -> Tree:
     by = ", ".join(topic["published_by"]) or "a relay that does not answer"
-    drawn = Tree(_text(f"topic {topic['name']}", f"published by {by}", topic), guide_style="dim")
+    if topic["name"] == UNKNOWN:
+        drawn = Tree(_text("a topic that could not be read", ""), guide_style="dim")
+    else:
+        drawn = Tree(_text(f"topic {topic['name']}", f"published by {by}", topic), guide_style="dim")
     subscriptions = {each["queue"]: each for each in topic["subscriptions"]}
     check = topic["publish_check"]
     if check:
@@ -90,16 +93,21 @@ def _drawn(topic: dict[str, Any]) -> Tree:
         own = (consumer["topic"] or {}).get("subscriptions") or []
         subscription = subscriptions.pop(queue["name"], None) or next(iter(own), None)
         branch = _add_queue(drawn, "queue", queue, f"read by {consumer['service']}")
-        for line in _about(subscription, consumer):
+        for line in _about(subscription, consumer, is_known=_has_known_subscriptions(topic, consumer)):
             branch.add(line)
     for other in subscriptions.values():
         drawn.add(_text(f"queue {other['queue']}", f"of another subscriber; {_filter(other)}"))
     return drawn
 
 
-def _about(subscription: Part | None, consumer: Part) -> Iterator[Text]:
+def _has_known_subscriptions(topic: Part, consumer: Part) -> bool:
+    """Whether the relay or the consumer could read the subscriptions of the topic."""
+    return bool(topic["subscriptions"]) or (consumer["topic"] or {}).get("subscriptions") is not None
+
+
+def _about(subscription: Part | None, consumer: Part, *, is_known: bool) -> Iterator[Text]:
     if subscription is None:
-        yield Text("subscription does not exist", style="yellow")
+        yield Text(f"subscription {MISSING if is_known else 'cannot be read'}", style="yellow")
     else:
         yield _text("subscription", _filter(subscription))
     for handled in consumer["handles"]:
