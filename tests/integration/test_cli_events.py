@@ -72,6 +72,8 @@ async def test_the_journey_of_an_order_is_drawn_over_all_services(system: Stack)
     none = await system.run("event", "show", "01999999-0000-7000-8000-000000000000")
     assert (none.status, none.out) == (1, "")
     assert "no event was found at order, notification, order-relay, notification-relay" in none.err
+    confused = await system.run("event", "show", order)
+    assert f"if this is the id of an order: --order {order}" in confused.err
 
 
 async def test_what_operators_did_is_part_of_the_journey(system: Stack) -> None:
@@ -82,6 +84,10 @@ async def test_what_operators_did_is_part_of_the_journey(system: Stack) -> None:
         *("outbox", "replay", "--event", event["event_id"], "--reason", "a test", "--yes", "--service", "order")
     )
     assert replayed.status == 0, replayed.err
+    for selected in ((event["event_id"],), ("--order", order)):
+        journey = await system.run("event", "show", *selected)
+        assert "order: replay" in journey.out, selected
+        assert "by local: a test" in journey.out, selected
     await execute(
         system.notifications.url,
         f"UPDATE processed_message SET outcome = 'dead_letter' WHERE event_id = '{event['event_id']}'",

@@ -61,7 +61,10 @@ def show(
             output.error(failure)
         if not nodes:
             known = ", ".join(each.name for each in processes if each.problem is None) or "no process answers"
-            raise CommandFailed(f"no event was found at {known}: it is unknown, or was pruned after its retention")
+            hint = f"; if this is the id of an order: --order {event_id}" if event_id else ""
+            raise CommandFailed(
+                f"no event was found at {known}: it is unknown, or was pruned after its retention{hint}"
+            )
         if not json:
             output.note(plural(len(found.records), "event"))
         if failures:

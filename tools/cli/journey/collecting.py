@@ -14,6 +14,8 @@ MOST_EVENTS = 500
 """At most so many events of one subject, correlation or trace are shown."""
 MOST_SUBJECTS = 20
 """The consumers' view is read for at most so many subjects."""
+MOST_REPLAYS = 20
+"""Who replayed an event is read for at most so many events."""
 PAGES = 25
 """A search examines at most so many pages of 20,000 events in each outbox."""
 
@@ -61,6 +63,7 @@ class Collector:
             wanted = set(self._records)
         for subject in [*dict.fromkeys([*subjects, *self._known("subject")])][:MOST_SUBJECTS]:
             self._add_consumed(subject, wanted)
+        self._add_replays()
         return Found(list(self._records.values()), self._is_complete)
 
     def _add_event(self, event_id: str) -> None:
@@ -141,6 +144,14 @@ class Collector:
             self._change(id, actions={**actions, process.name: tuple(mine.values())})
         elif id in self._records:
             self._add_audit(id, item)
+
+    def _add_replays(self) -> None:
+        """Add who replayed an event: the audit has these entries by event, without a subject."""
+        replayed = [id for id, record in self._records.items() if (record.recorded or {}).get("republished")]
+        for id in replayed[:MOST_REPLAYS]:
+            for _, items in self._ask(self._relays, _lister("/v1/outbox/audit", {"event_id": id})):
+                for item in items:
+                    self._add_audit(id, item)
 
     def _add_group_entry(self, subject: str, entry: dict[str, Any]) -> None:
         """A change of a whole group, such as its release, belongs to each event of the group."""
