@@ -27,10 +27,10 @@ def test_each_problem_is_in_the_run_book() -> None:
 
 @pytest.mark.parametrize("code", KINDS)
 def test_each_problem_says_why_it_matters_and_what_mends_it(code: str) -> None:
-    values = dict.fromkeys(("service", "group", "command"), "x")
+    values = dict.fromkeys(("service", "group", "remedy", "command"), "x")
     found = problem(code, "order", "what", **values)
     assert found.kind.why
-    assert "{" not in found.remedy
+    assert "{" not in found.remedy + found.command
 
 
 def test_an_unknown_problem_is_refused() -> None:

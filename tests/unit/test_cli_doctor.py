@@ -1,12 +1,17 @@
 """What doctor concludes from what it observed; the observations are those of a healthy system with one change."""
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from tools.cli.doctor.catalog import KINDS, problem
 from tools.cli.doctor.command import diagnose
 from tools.cli.doctor.observation import Observed
+from tools.cli.main import app
 
 ZERO = {"value": 0, "at_least": False}
 FINE = {"ok": True, "required": True, "detail": None}
@@ -149,6 +154,63 @@ def test_an_outbox_without_a_declared_relay_is_judged_by_its_publisher() -> None
     assert codes(alone, relay(name="notification-relay")) == []  # the relay has just started
     late = service(checks=checks("outbox", "the oldest event waits 90 s", required=False))
     assert codes(late) == [("degraded", "notification")]
+
+
+OVERDUE = {"event_id": "e", "message_group": "g", "due_at": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_its_command_can_be_run_as_it_is(code: str) -> None:
+    values = {"group": "o-1", "service": "order", "remedy": "", "command": ""}
+    assert is_command(problem(code, "order-relay", "", **values).command)
+
+
+@pytest.mark.parametrize("behind", [None, "d-1"])
+def test_the_command_for_an_overdue_message_can_be_run_as_it_is(behind: str | None) -> None:
+    inbox = {"dead": ZERO, "overdue": {"value": 1, "at_least": False}, "first_overdue": {**OVERDUE, "behind": behind}}
+    (found,) = diagnose([service(inbox=inbox)])
+    assert found.command
+    assert is_command(found.command)
+
+
+@pytest.mark.parametrize("error", ["EndpointConnectionError", "TimeoutError", "ReadTimeoutError"])
+def test_a_broker_that_does_not_answer_is_one_problem_of_each_process(error: str) -> None:
+    parts = ("queue", "dead_letter_queue", "undelivered_queue")
+    described = {part: queue(part, problem=f"cannot read the attributes of queue {part}: {error}") for part in parts}
+    silent = changed(service(), topic=None, **described)
+    assert codes(silent) == [("broker-outage", "notification")]
+    check = queue("check", problem=f"cannot find queue check: {error}")
+    sender = changed(relay(), topic=topic(subscriptions=None, problem=f"cannot read: {error}"), publish_check=check)
+    assert codes(sender) == [("broker-outage", "order-relay")]
+    assert codes(replace(sender, checks=checks("broker", error))) == [("broker-outage", "order-relay")]
+    refused = changed(service(), queue=queue("q", problem="cannot read the attributes of queue q: AccessDenied"))
+    assert codes(refused) == [("no-details", "notification")]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("http://127.0.0.1:4566", "--region us-east-1 --prefix p- --endpoint-url http://127.0.0.1:4566"),
+        (None, "--region us-east-1 --prefix p-"),
+        ("http://x$(shell id)", "--region us-east-1 --prefix p-"),
+    ],
+)
+def test_the_topology_is_compared_in_the_broker_of_the_process(endpoint: str | None, expected: str) -> None:
+    seen = changed(service(process={**PROCESS, "aws_endpoint_url": endpoint}), topic=topic())
+    (found,) = diagnose([seen])
+    assert found.command == f'make topology-check ARGS="{expected}"'
+
+
+def is_command(line: str) -> bool:
+    """Whether a shell can run a line: a command of event-trio is parsed with its options and arguments."""
+    program, *words = shlex.split(line.removeprefix("export EVENT_TRIO_TOKEN=$(").removesuffix(")")) or ["make"]
+    command = get_command(app)
+    while program == "./event-trio" and isinstance(command, TyperGroup):
+        name, *words = words
+        command = command.commands[name]
+    if program == "./event-trio":
+        command.make_context(command.name, words)  # raises a usage error
+    return program in {"./event-trio", "make", ".venv/bin/python"}
 
 
 def test_errors_come_before_warnings() -> None:

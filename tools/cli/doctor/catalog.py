@@ -11,21 +11,24 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class ProblemDescription:
-    """A kind of problem. `{names}` in the remedy are given with each problem; all know `{process}`."""
+    """A kind of problem. `{names}` in remedy and command are given with each problem; all know `{process}`."""
 
     severity: Severity
     why: str
     remedy: str
+    command: str = ""
+    """What a shell in the folder of the project runs as it is; empty if the remedy is outside of this project."""
 
 
 @dataclass(frozen=True)
 class FoundProblem:
-    """A problem of one process, and the command or the change that mends it."""
+    """A problem of one process, the change that mends it, and the command with which that begins."""
 
     code: str
     process: str
     what: str
     remedy: str
+    command: str
 
     @property
     def kind(self) -> ProblemDescription:
@@ -35,11 +38,21 @@ class FoundProblem:
 
 def problem(code: str, process: str, what: str, **values: str) -> FoundProblem:
     """A problem of a known kind; raises KeyError for an unknown code, or when its remedy needs another value."""
-    return FoundProblem(code, process, what, KINDS[code].remedy.format(process=process, **values))
+    kind = KINDS[code]
+    remedy, command = (text.format(process=process, **values) for text in (kind.remedy, kind.command))
+    return FoundProblem(code, process, what, remedy, command)
 
 
-START = "start it (make demo RESTART=1, docker compose up -d {process}, or your platform); its log has the cause"
-DEPLOY = "python -m infra.deploy deploys the templates again; make topology-check shows each difference"
+START = (
+    "start it; end it first if it runs and does not answer (make demo RESTART=1, docker compose restart {process}, or "
+    "your platform); its log has the cause"
+)
+SEE_LOG, STATUS = "see what {process} waits for, and its log", "./event-trio status"
+DEPLOY, DIFFERENCES = (
+    "see each difference, then deploy the templates again (python -m infra.deploy)",
+    "make topology-check",
+)
+MIGRATE = ".venv/bin/python -m services.{service}.migrate"
 ERROR: Severity = "error"
 WARNING: Severity = "warning"
 
@@ -51,12 +64,8 @@ KINDS: Mapping[str, ProblemDescription] = {
     "service-down": ProblemDescription(
         ERROR, "its API does not answer, and events for its consumer wait in the queue", START
     ),
-    "not-ready": ProblemDescription(
-        ERROR, "the process waits for something that it needs", "see {process}'s log, then: ./event-trio status"
-    ),
-    "degraded": ProblemDescription(
-        WARNING, "the process works, and a part of it does not", "see {process}'s log, then: ./event-trio status"
-    ),
+    "not-ready": ProblemDescription(ERROR, "the process waits for something that it needs", SEE_LOG, STATUS),
+    "degraded": ProblemDescription(WARNING, "the process works, and a part of it does not", SEE_LOG, STATUS),
     "database-unavailable": ProblemDescription(
         ERROR,
         "nothing can be recorded, sent or handled without the database",
@@ -65,12 +74,14 @@ KINDS: Mapping[str, ProblemDescription] = {
     "migrations-behind": ProblemDescription(
         ERROR,
         "the code uses tables and columns that the database does not have",
-        "python -m services.{service}.migrate",
+        "run the migrations, as the owner of the database (DATABASE_URL)",
+        MIGRATE,
     ),
     "role-lacks-rights": ProblemDescription(
         ERROR,
         "the process connects and every statement fails",
-        "python -m services.{service}.migrate grants the rights, as the owner of the database",
+        "run the migrations, which grant the rights, as the owner of the database (DATABASE_URL)",
+        MIGRATE,
     ),
     "key-set-unreachable": ProblemDescription(
         ERROR,
@@ -80,12 +91,14 @@ KINDS: Mapping[str, ProblemDescription] = {
     "token-refused": ProblemDescription(
         ERROR,
         "doctor cannot look inside the process, and may miss its problems",
-        "export EVENT_TRIO_TOKEN=$(./event-trio token --role operator), or a token of your issuer",
+        "give an operator's token, of this machine or of your issuer",
+        "export EVENT_TRIO_TOKEN=$(./event-trio token --role operator)",
     ),
     "no-details": ProblemDescription(
         WARNING,
         "doctor could not read a part of the process, and may miss its problems",
-        "./event-trio status, then again",
+        "see what {process} waits for, then run doctor again",
+        STATUS,
     ),
     # Agreement between processes
     "prefix-differs": ProblemDescription(
@@ -112,73 +125,85 @@ KINDS: Mapping[str, ProblemDescription] = {
     "lane-without-relay": ProblemDescription(
         ERROR,
         "the groups of these lanes are not sent until a relay takes them, at the latest when the lease expires",
-        "./event-trio outbox lanes --service {process}; if no relay takes them within LEASE_SECONDS, restart the relay",
+        "see when the lease expires; if no relay takes them then, restart the relay",
+        "./event-trio outbox lanes --service {process}",
     ),
     "group-held": ProblemDescription(
         WARNING,
         "no event of the group is sent until you decide",
-        "./event-trio outbox show {group} --service {process}, then release or discard",
+        "look at its events, then release or discard",
+        "./event-trio outbox show {group} --service {process}",
     ),
     "outbox-paused": ProblemDescription(
         WARNING,
         "nothing is sent while an operator's pause lasts",
+        "resume when the reason no longer holds",
         './event-trio outbox resume --service {process} --reason "..."',
     ),
     "outbox-late": ProblemDescription(
         WARNING,
         "events are sent more than a minute after they were recorded",
+        "see whether it is paused, held or behind",
         "./event-trio outbox status --service {process}",
     ),
     "broker-outage": ProblemDescription(
         ERROR,
-        "the broker refuses every call; events wait, and go out when it accepts them again",
-        "repair the broker, the relay's policy or its credentials; the relay retries by itself",
+        "the broker accepts no call; events wait, and go out when it does again",
+        "repair the broker, or the policy or credentials of {process}; it retries by itself",
     ),
     "publish-check-broken": ProblemDescription(
         ERROR,
         "sent events do not come back, so that nothing proves that they arrived",
-        "make topology-check shows what is missing or altered; deploy it again",
+        DEPLOY,
+        DIFFERENCES,
     ),
     "broker-recreated": ProblemDescription(
         ERROR,
         "messages that subscribers had not read may be lost",
-        './event-trio outbox accept-broker --service {process} --reason "...", or replay --since 2h',
+        "replay what was published since then if queues of subscribers were recreated too; else accept the broker",
+        './event-trio outbox accept-broker --service {process} --reason "..."',
     ),
     # The broker
-    "topic-missing": ProblemDescription(ERROR, "no event can be sent", DEPLOY),
+    "topic-missing": ProblemDescription(ERROR, "no event can be sent", DEPLOY, DIFFERENCES),
     "publish-check-missing": ProblemDescription(
-        ERROR, "sent events cannot be confirmed, and the relay does not become ready", DEPLOY
+        ERROR, "sent events cannot be confirmed, and the relay does not become ready", DEPLOY, DIFFERENCES
     ),
     "queue-missing": ProblemDescription(
-        ERROR, "what SNS would deliver to it is lost for this consumer until it exists again", DEPLOY
+        ERROR, "what SNS would deliver to it is lost for this consumer until it exists again", DEPLOY, DIFFERENCES
     ),
     "policy-missing": ProblemDescription(
-        ERROR, "SNS may not send to the queue, and gives up each delivery at once", DEPLOY
+        ERROR, "SNS may not send to the queue, and gives up each delivery at once", DEPLOY, DIFFERENCES
     ),
-    "subscription-missing": ProblemDescription(ERROR, "the queue receives no event at all", DEPLOY),
+    "subscription-missing": ProblemDescription(ERROR, "the queue receives no event at all", DEPLOY, DIFFERENCES),
     "filter-differs": ProblemDescription(
         ERROR,
         "events of a type that the filter lacks are never delivered; without a handler they become dead letters",
         DEPLOY,
+        DIFFERENCES,
     ),
-    "undelivered-queue-missing": ProblemDescription(WARNING, "what SNS cannot deliver to the queue is lost", DEPLOY),
+    "undelivered-queue-missing": ProblemDescription(
+        WARNING, "what SNS cannot deliver to the queue is lost", DEPLOY, DIFFERENCES
+    ),
     "throughput-differs": ProblemDescription(
-        WARNING, "queues of different scopes of deduplication drop or delay messages", DEPLOY
+        WARNING, "queues of different scopes of deduplication drop or delay messages", DEPLOY, DIFFERENCES
     ),
     # Consumers
     "dead-letters": ProblemDescription(
         WARNING,
         "these events had no effect at this service until you redrive or discard them",
-        "./event-trio dead-letters list --service {process}, then redrive or discard",
+        "see why they failed, then redrive or discard",
+        "./event-trio dead-letters list --service {process}",
     ),
     "queue-dead-letters": ProblemDescription(
         WARNING,
         "the broker gave up messages, and the service did not take them over",
-        "start the service: it makes dead letters of them; else ./event-trio status",
+        "start the service, which makes dead letters of them; if it runs, see what it waits for",
+        STATUS,
     ),
     "deferred-overdue": ProblemDescription(
         ERROR,
         "a deferred message is due and does not run; the rest of its group waits behind it",
+        "{remedy}",
         "{command}",
     ),
 }

@@ -24,9 +24,9 @@ def judge_inbox(seen: Observed) -> Iterable[FoundProblem]:
         )
         if late["behind"]:
             what += f"; it waits for event {late['behind']}"
-            command = f"./event-trio event show {late['behind']}, then redrive or discard that one"
+            remedy = "see what that event waits for, then redrive or discard it"
+            command = f"./event-trio event show {late['behind']}"
         else:
-            command = (
-                f"./event-trio deferred run {late['event_id']} --service {seen.name}; if it stays, restart the service"
-            )
-        yield problem("deferred-overdue", seen.name, what, command=command)
+            remedy = "run it now; if it stays, restart the service"
+            command = f'./event-trio deferred run {late["event_id"]} --service {seen.name} --reason "..."'
+        yield problem("deferred-overdue", seen.name, what, remedy=remedy, command=command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,16 +11,24 @@ from tools.cli.doctor.observation import Observed
 from tools.cli.formats import plural
 
 Part = Mapping[str, Any]
+UNREACHABLE = re.compile(r": (?:EndpointConnection|(?:Connect|Read)?Timeout|ConnectionClosed|Connect)Error$")
+"""How the description of a topic or a queue ends if the broker could not be reached or did not answer in time."""
 
 
 def judge_topology(seen: Observed) -> Iterable[FoundProblem]:
     """The problems of the part of the topology that a process describes."""
     if seen.topology is None:
         return
+    found: list[FoundProblem] = []
     if seen.is_relay:
-        yield from _of_relay(seen.name, seen.topology)
+        found = [*_of_relay(seen.name, seen.topology)]
     elif seen.topology["queue"] is not None:
-        yield from _of_consumer(seen.name, seen.topology)
+        found = [*_of_consumer(seen.name, seen.topology)]
+    # One cause, whatever number of calls it fails.
+    unreachable = [each for each in found if each.code == "no-details" and UNREACHABLE.search(each.what)]
+    yield from (each for each in found if each not in unreachable)
+    if unreachable:
+        yield problem("broker-outage", seen.name, f"the broker does not answer: {unreachable[0].what}")
 
 
 def _of_relay(name: str, found: Part) -> Iterable[FoundProblem]:

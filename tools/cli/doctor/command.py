@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import typer
 
-from tools.cli.doctor.catalog import FoundProblem
+from tools.cli.doctor.catalog import DIFFERENCES, FoundProblem
 from tools.cli.doctor.checks_of_consumers import judge_inbox
 from tools.cli.doctor.checks_of_outboxes import judge_outbox
 from tools.cli.doctor.checks_of_processes import judge_agreement, judge_process, judge_publishers
@@ -50,9 +51,11 @@ def diagnose(all_seen: list[Observed]) -> list[FoundProblem]:
 
 
 def _of_one(seen: Observed) -> list[FoundProblem]:
-    judged = [*judge_process(seen), *judge_topology(seen)]
+    judged = [*judge_process(seen)]
+    outage = any(each.code == "broker-outage" for each in judged)
+    judged += [each for each in judge_topology(seen) if not (outage and each.code == "broker-outage")]
     judged += judge_outbox(seen) if seen.is_relay else judge_inbox(seen)
-    return judged
+    return [replace(each, command=seen.topology_check) if each.command == DIFFERENCES else each for each in judged]
 
 
 def _show(output: Output, found: list[FoundProblem]) -> None:
@@ -64,6 +67,8 @@ def _show(output: Output, found: list[FoundProblem]) -> None:
         output.line(f"{each.kind.severity}: {each.process}: {each.what} [{each.code}]")
         output.line(f"  why:    {each.kind.why}")
         output.line(f"  remedy: {each.remedy}")
+        if each.command:
+            output.line(f"  run:    {each.command}")
 
 
 def _as_object(each: FoundProblem) -> dict[str, Any]:
@@ -74,4 +79,5 @@ def _as_object(each: FoundProblem) -> dict[str, Any]:
         "what": each.what,
         "why": each.kind.why,
         "remedy": each.remedy,
+        "command": each.command or None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from tools.cli.processes import Process, together
 
 RELAY_PATHS = {"outbox": "/v1/outbox", "lanes": "/v1/outbox/lanes", "topology": "/v1/outbox/topology"}
 SERVICE_PATHS = {"inbox": "/v1/inbox", "topology": "/v1/topology"}
+PLAIN = re.compile(r"[A-Za-z0-9._:/-]+")
 GROUPS = 10
 """So many held groups are named."""
 
@@ -36,6 +38,15 @@ class Observed:
     topology: Mapping[str, Any] | None = None
     failures: tuple[str, ...] = ()
     """The requests that failed."""
+
+    @property
+    def topology_check(self) -> str:
+        """The command that compares its broker with the templates."""
+        settings = {"region": "aws_region", "prefix": "topology_prefix", "endpoint-url": "aws_endpoint_url"}
+        given = {option: (self.process or {}).get(name) for option, name in settings.items()}
+        # A process may be misconfigured or another program: no value may change what the shell or make runs.
+        words = [f"--{option} {value}" for option, value in given.items() if PLAIN.fullmatch(str(value or ""))]
+        return f'make topology-check ARGS="{" ".join(words)}"' if words else "make topology-check"
 
     @property
     def service(self) -> str:
