@@ -9,7 +9,8 @@ from botocore.parsers import create_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trio.broker.lean.answers import METADATA, READERS
+from event_trio.broker.lean.acceptances import scan
+from event_trio.broker.lean.answers import METADATA, READERS, parse_publications
 
 HEADERS = {"x-amzn-requestid": "r-1"}
 MODELS = {service: botocore.session.get_session().get_service_model(service) for service in ("sns", "sqs")}
@@ -85,6 +86,54 @@ def test_publications(lists: dict[str, Any], namespace: str, blanks: bool) -> No
     assert_the_same("sns", "PublishBatch", body)
     known = all("New" not in entry for entry in lists.get("Successful", []))
     assert (READERS["PublishBatch"](body, HEADERS) is not None) is known, "ordinary answers take the lean path"
+
+
+PLAIN_TEXTS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="<>&"), max_size=12)
+ACCEPTED = st.fixed_dictionaries(
+    {"Id": PLAIN_TEXTS, "MessageId": PLAIN_TEXTS}, optional={"SequenceNumber": PLAIN_TEXTS}
+)
+PIECES = st.one_of(
+    st.sampled_from(["<member>", "</member>", "<Failed/>", "<Id>1</Id>", "&lt;", "&", "]]>", "<!-- -->", "\r\n", "\f"]),
+    st.text(max_size=3),
+)
+
+
+@st.composite
+def acceptances(draw: st.DrawFn) -> str:
+    """An answer that accepts every entry, with the fields of an entry in any order."""
+    gap = draw(st.sampled_from(["", "\n", "\n  "]))
+    members = [
+        gap.join([f"<{name}>{value}</{name}>" for name, value in draw(st.permutations(list(entry.items())))])
+        for entry in draw(st.lists(ACCEPTED, max_size=10))
+    ]
+    declaration = draw(st.sampled_from(["", "<?xml version='1.0' encoding='utf-8'?>\n", '<?xml version="1.0"?>']))
+    namespace = draw(st.sampled_from(["", ' xmlns="http://sns.amazonaws.com/doc/2010-03-31/"']))
+    failed = draw(st.sampled_from(["", "<Failed/>", "<Failed></Failed>"]))
+    parts = ["<Successful>", *(f"<member>{gap}{member}{gap}</member>" for member in members), "</Successful>"]
+    result = gap.join(draw(st.sampled_from([[failed, *parts], [*parts, failed]])))
+    metadata = f"<ResponseMetadata>{gap}<RequestId>r-1</RequestId>{gap}</ResponseMetadata>"
+    return (
+        f"{declaration}<PublishBatchResponse{namespace}>{gap}<PublishBatchResult>{gap}{result}{gap}"
+        f"</PublishBatchResult>{gap}{metadata}{gap}</PublishBatchResponse>{gap}"
+    )
+
+
+@given(acceptances())
+def test_the_scanner_reads_acceptances_as_the_parser_does(text: str) -> None:
+    answer = scan(text.encode())
+    assert answer is not None
+    assert answer == parse_publications(text.encode()) == stock("sns", "PublishBatch", text.encode())
+
+
+@given(acceptances(), st.data())
+def test_the_scanner_leaves_to_the_parser_what_it_does_not_know(text: str, data: st.DataObject) -> None:
+    """One slice of an ordinary answer is replaced by something else."""
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + data.draw(st.sampled_from([0, 1, 5, 60, 300])))))
+    body = (text[:start] + data.draw(PIECES) + text[end:]).encode(errors="replace")
+    answer = scan(body)
+    if answer is not None:
+        assert answer == parse_publications(body) == stock("sns", "PublishBatch", body)
 
 
 @given(documents(Messages=MESSAGE))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from .acceptances import scan
+
 METADATA = "ResponseMetadata"
 RESULT_MEMBERS = {
     "Successful": frozenset({"Id", "MessageId", "SequenceNumber"}),
@@ -23,6 +25,11 @@ HANDLE_MEMBERS = {"Successful": frozenset({"Id"}), "Failed": RESULT_MEMBERS["Fai
 
 def published(body: bytes, headers: Mapping[str, str]) -> dict[str, Any] | None:
     """The answer to PublishBatch."""
+    return scan(body) or parse_publications(body)
+
+
+def parse_publications(body: bytes) -> dict[str, Any] | None:
+    """The answer to PublishBatch, whatever its entries' outcomes."""
     parser = ElementTree.XMLParser(encoding="utf-8")  # noqa: S314 - botocore reads the same answers with it
     try:
         parser.feed(body)
