@@ -135,6 +135,12 @@ async def test_an_invalid_body_is_422_with_the_field(api: httpx.AsyncClient, con
     assert "secret" not in answer.text
 
 
+async def test_a_body_that_is_no_text_is_the_documented_problem(api: httpx.AsyncClient) -> None:
+    body = b'{"amount": "\xff\xfe"}'
+    answer = await api.post("/bodies", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, problem(answer)["type"]) == (400, "urn:problem-type:unreadable")
+
+
 @pytest.mark.parametrize(
     ("what", "status", "kind"),
     [

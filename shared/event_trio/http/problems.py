@@ -144,6 +144,8 @@ def _event_refused(error: EventRejected) -> HttpProblem:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Errors of the framework itself: unknown paths and methods, unreadable bodies."""
     assert isinstance(error, HTTPException)
+    if error.status_code == UNREADABLE.status:
+        return render(HttpProblem(UNREADABLE, "The body must be JSON in UTF-8."))
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.url.path))
