@@ -10,6 +10,8 @@ import sys
 from collections.abc import Coroutine
 from typing import TypeVar
 
+from botocore.exceptions import NoCredentialsError
+
 from event_trio.broker.aws import BROKER_FAULTS, Aws, ensure_usable, error_code
 from event_trio.errors import ConfigurationError, EventTrioError
 from event_trio.outbox.limits import LARGEST_BYTES, SMALLEST_BYTES
@@ -57,6 +59,8 @@ def run(aws: Aws, work: Coroutine[object, object, T]) -> T:
     except BROKER_FAULTS as error:
         location = aws.endpoint_url or f"AWS in {aws.region}"
         message = f"a request to {location} failed: {error_code(error)}: {error}"
+        if isinstance(error, NoCredentialsError) and aws.endpoint_url is None:
+            message += "; for LocalStack, give its address with --endpoint-url or AWS_ENDPOINT_URL"
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(1)
 
