@@ -47,7 +47,9 @@ def test_a_queue_has_its_filter_its_dead_letter_queues_and_its_handlers() -> Non
 
 def test_events_have_their_publisher_and_their_personal_fields() -> None:
     events = {event.name: event for event in FLOW.events}
-    assert [name for name in events if name.startswith("order.")] == [f"{event.type}.1" for event in ORDER_EVENTS]
+    assert [name for name in events if name.startswith("order.")] == [
+        f"{event.type}.{event.version}" for event in ORDER_EVENTS
+    ]
     placed = events["order.placed.1"]
     assert (placed.owner, placed.topic, placed.payload_mode) == ("order", "order-events.fifo", "data-or-dataref")
     assert placed.personal_fields == ("recipient",)
