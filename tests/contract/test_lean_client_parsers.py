@@ -108,7 +108,7 @@ def acceptances(draw: st.DrawFn) -> str:
     ]
     declaration = draw(st.sampled_from(["", "<?xml version='1.0' encoding='utf-8'?>\n", '<?xml version="1.0"?>']))
     namespace = draw(st.sampled_from(["", ' xmlns="http://sns.amazonaws.com/doc/2010-03-31/"']))
-    failed = draw(st.sampled_from(["", "<Failed/>", "<Failed></Failed>"]))
+    failed = draw(st.sampled_from(["", "<Failed/>", "<Failed />", "<Failed></Failed>"]))
     parts = ["<Successful>", *(f"<member>{gap}{member}{gap}</member>" for member in members), "</Successful>"]
     result = gap.join(draw(st.sampled_from([[failed, *parts], [*parts, failed]])))
     metadata = f"<ResponseMetadata>{gap}<RequestId>r-1</RequestId>{gap}</ResponseMetadata>"
