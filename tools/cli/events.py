@@ -60,7 +60,9 @@ def show(
         for failure in failures:
             output.error(failure)
         if not nodes:
-            known = ", ".join(each.name for each in processes if each.problem is None) or "no process answers"
+            known = ", ".join(each.name for each in processes if each.problem is None)
+            if not known:
+                raise CommandFailed("no event was found, because no process answers")
             hint = f"; if this is the id of an order: --order {event_id}" if event_id else ""
             raise CommandFailed(
                 f"no event was found at {known}: it is unknown, or was pruned after its retention{hint}"
