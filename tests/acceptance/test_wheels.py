@@ -120,6 +120,8 @@ async def test_the_program_of_the_readme_runs_with_the_wheels_alone(
             arguments = [installed.program("python"), str(program)]
             async with running(installed, "shop-again", arguments, environment) as again:
                 await eventually(lambda: done(orders=2), timeout=90.0)
+                # The other one may have handled the order; before a program consumes, SIGTERM ends it at once.
+                await eventually(lambda: _consumes(again), timeout=90.0)
                 assert tuple(await asyncio.gather(shop.stop(), again.stop(), relay.stop())) == (0, 0, 0)
         assert await states(made.url) == (2, 2)
 
@@ -188,6 +190,10 @@ async def finished(installed: Installation, command: list[str], environment: Map
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     return output.decode()
+
+
+async def _consumes(process: ChildProcess) -> bool:
+    return "consumer started" in process.command.log.read_text()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
@@ -26,7 +27,7 @@ from event_trio.errors import ConfigurationError
 from event_trio.inbox.connections import InboxConnections
 from event_trio.signals import Signals
 from event_trio.testing import MemoryQueue
-from tests.support.consuming import Counted, consumer_with, delivery_of, effects, make_effects, rows
+from tests.support.consuming import Counted, TestedConsumer, consumer_with, delivery_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
 from tests.support.round_trips import counted_round_trips
@@ -237,12 +238,21 @@ async def test_a_connection_that_died_between_two_events_costs_no_attempt(kind: 
     async with consumer_with(database, queue, router, kept_connections=2, poll_seconds=60.0) as tested:
         queue.send(events[0])
         await tested.completed(events[0].id, "handled")
+        await _fill_pool(tested)
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tested'"
         assert await rows(database, ended)
         queue.send(events[1])
         await tested.completed(events[1].id, "handled")
         assert tested.count("unavailable") == 0
     assert len(await effects(database)) == 2
+
+
+async def _fill_pool(tested: TestedConsumer) -> None:
+    """Let the pool have several connections, all of which end with the one of the last event."""
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            session = await stack.enter_async_context(tested.sessions())
+            await session.execute(text("SELECT 1"))
 
 
 async def test_a_handler_that_times_out_takes_its_connection_with_it(database: TestDatabase) -> None:

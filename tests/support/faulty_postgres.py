@@ -1,6 +1,7 @@
 """A TCP proxy of Postgres that loses the answer to a commit, stops forwarding, or cuts dead connections late."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ class FaultyPostgres:
     commits_to_lose: int = 0
     """The number of next commits that are applied, but whose answer is lost with the connection."""
     committed_by: bytes = b"COMMIT;"
-    """What a message contains that commits (BEGIN contains READ COMMITTED): of a statement without a transaction, one
+    """A pattern in a message that commits (BEGIN contains READ COMMITTED): of a statement without a transaction, one
     of its values."""
     cuts: int = 0
     """The number of next messages on which a connection is cut, as a host does that has forgotten it."""
@@ -44,7 +45,7 @@ class FaultyPostgres:
 
     def takes_commit(self, sent: bytes) -> bool:
         """Whether this is a COMMIT whose answer is to be lost."""
-        if self.commits_to_lose == 0 or self.committed_by not in sent:
+        if self.commits_to_lose == 0 or not re.search(self.committed_by, sent):
             return False
         self.commits_to_lose -= 1
         return True

@@ -28,7 +28,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+ISOLATION = "SELECT current_setting('default_transaction_isolation')"
 ROLLBACK_SECONDS = 5.0
+MOST_ENDED = 100
+"""How many ended connections of a pool are replaced before that is an error."""
 KNOWN = "event_trio.reads_committed"
 
 
@@ -38,7 +41,8 @@ class InboxConnections:
     Between events up to `kept` of them are not given back to the engine's pool, because taking one costs more than a
     statement. The pool has to be larger, for whatever else uses the engine. `close` gives them back.
 
-    A first statement that meets a connection which died since its last use is executed once more on a new connection.
+    A first statement that meets a connection which died since its last use is executed again on another connection,
+    until that was new or alive.
     """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], *, kept: int = 0) -> None:
@@ -99,14 +103,16 @@ class InboxConnections:
     async def _first(self, statement: Callable[[PooledConnection], Awaitable[T]], *, keep: bool = False) -> T:
         """Execute the first statement on a connection; `keep` leaves the connection in use."""
         pooled = await self._take()
-        try:
-            return await self._execute(pooled, statement, keep=keep)
-        except Exception as error:
-            if pooled.is_new or not _died(pooled, error):
-                raise
-            log.info("a connection had ended", action="consumer.connection_replaced", error=describe(error))
-        await self._discard_idle()
-        return await self._execute(await self._open(), statement, keep=keep)
+        while True:
+            try:
+                return await self._execute(pooled, statement, keep=keep)
+            except Exception as error:
+                if pooled.is_new or not _died(pooled, error):
+                    raise
+                log.info("a connection had ended", action="consumer.connection_replaced", error=describe(error))
+            # The engine's pool may have more that ended, each of which is removed; a new one ends the loop.
+            await self._discard_idle()
+            pooled = await self._open()
 
     async def _execute(
         self, pooled: PooledConnection, statement: Callable[[PooledConnection], Awaitable[T]], *, keep: bool
@@ -133,27 +139,30 @@ class InboxConnections:
         return await self._open()
 
     async def _open(self) -> PooledConnection:
-        """A connection of the engine's pool that is open as far as the driver knows."""
-        while True:
+        """A connection of the engine's pool that is open as far as the driver knows.
+
+        Its first use here asks for its isolation, which also finds whether it ended while it was in the pool.
+        """
+        for attempt in range(1, MOST_ENDED + 1):
             connection = await self._connect()
             try:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 raw = await connection.get_raw_connection()
                 driver: Any = raw.driver_connection
                 if driver.is_closed():
-                    await connection.invalidate()
-                    await connection.close()
+                    await _remove(connection)
                     continue
                 is_new = KNOWN not in raw.info
                 if is_new:
-                    raw.info[KNOWN] = (
-                        await driver.fetchval("SELECT current_setting('default_transaction_isolation')")
-                        == "read committed"
-                    )
+                    raw.info[KNOWN] = await driver.fetchval(ISOLATION) == "read committed"
                 return PooledConnection(connection, driver, raw.info[KNOWN], is_new)
-            except BaseException:
-                await connection.close()
-                raise
+            except BaseException as error:
+                if not connection_lost(error) or attempt == MOST_ENDED:
+                    await connection.close()
+                    raise
+                driver.terminate()
+                await _remove(connection)
+        raise asyncpg.ConnectionDoesNotExistError(f"{MOST_ENDED} connections had ended when they were taken")
 
     async def _connect(self) -> AsyncConnection:
         token = without_transaction.set(True)
