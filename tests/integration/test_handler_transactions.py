@@ -270,7 +270,8 @@ async def test_a_handler_that_times_out_takes_its_connection_with_it(database: T
     async with consumer_with(database, queue, router, kept_connections=2, poll_seconds=60.0) as tested:
         queue.send(first)
         await asyncio.wait_for(begun.wait(), 10)
-        [(hung,)] = await rows(database, "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        open_one = "state = 'idle in transaction' AND application_name = 'tested' AND datname = current_database()"
+        [(hung,)] = await rows(database, f"SELECT pid FROM pg_stat_activity WHERE {open_one}")
         queue.send(second)
         await tested.completed(second.id, "handled")
         assert not await rows(database, "SELECT FROM pg_stat_activity WHERE pid = $1", hung)
