@@ -7,7 +7,7 @@ export PYTHONUTF8 := 1
 override PYTHON := $(or $(strip $(PYTHON)),python3)
 NEWER_PYTHON := Python 3.11 or newer is required. On Debian and Ubuntu: sudo apt install python3 python3-venv; on macOS: brew install python. If it has another name: make PYTHON=python3.11 ...
 RUN := .venv/bin/python -m
-PACKAGES := shared services infra tools benchmarks tests
+PACKAGES := shared services infra tools benchmarks comparisons tests
 # Number of test processes, each with its own servers.
 override JOBS := $(or $(strip $(JOBS)),3)
 # The longest tests first, so that the processes finish at the same time.
@@ -90,6 +90,10 @@ bench: bootstrap ## measure speed as ratios in one run, in minutes; writes docs/
 .PHONY: bench-full
 bench-full: bootstrap ## the same with more rounds, events and rates, in hours; for a machine that does nothing else
 	@$(RUN) benchmarks.suite --size full $(PARTS) $(ARGS)
+
+.PHONY: compare
+compare: bootstrap ## run the choices beside their alternatives and write docs/comparisons (PARTS="atomicity": some; LINE=...: one line; SEED=7)
+	@$(RUN) comparisons $(PARTS) $(foreach line,$(LINE),--line $(line)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: mutants
 mutants: bootstrap ## verify that the tests detect known mistakes in copies of the code (NAME=...: one of them)

@@ -10,7 +10,7 @@ from typing import Any
 import pygal
 from pygal.style import Style
 
-from benchmarks.suite.results import LatencyFound, RatioFound
+from benchmarks.suite.results import LatencyFound, NumberFound, RatioFound
 
 # pygal finds its plug-ins by an import hook of a kind that Python 3.11 warns about at every import, and 3.12 ignores.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
@@ -40,6 +40,21 @@ def ratio_plot(found: Sequence[RatioFound]) -> str:
     chart.y_labels = [
         {"value": len(found) - index, "label": f"{each.name}  {each.ratio.median:.3g}"}
         for index, each in enumerate(found)
+    ]
+    return _text(chart)
+
+
+def number_plot(found: Sequence[NumberFound], unit: str) -> str:
+    """A row for each number: its median, and the range of its runs. Numbers that are not positive have a label only."""
+    chart = _chart(MARGIN + ROW * len(found), f"{unit} (logarithmic)", [COLOURS[0]] * len(found))
+    ends = [value for each in found for value in each.values if value > 0] or [1.0]
+    for index, each in enumerate(found):
+        values = [value for value in (min(each.values), each.median, max(each.values)) if value > 0]
+        points = [(math.log10(value), len(found) - index) for value in values]
+        chart.add(each.name, points, stroke_style={"width": 3})
+    chart.x_labels = _marks(min(ends) * 0.9, max(ends) * 1.1)
+    chart.y_labels = [
+        {"value": len(found) - index, "label": f"{each.name}  {each.median:.3g}"} for index, each in enumerate(found)
     ]
     return _text(chart)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.sources import named, parse, python_files
 
-FOLDERS = ("shared", "services", "infra", "tools", "benchmarks")
+FOLDERS = ("shared", "services", "infra", "tools", "benchmarks", "comparisons")
 
 
 def test_every_class_has_a_name_of_its_own() -> None:

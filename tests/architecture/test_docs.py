@@ -11,9 +11,9 @@ import pytest
 from tests.support.documents import Page, page, pages
 from tests.support.sources import ROOT, parse
 
-FOLDERS = r"(?:shared|services|infra|tools|tests|docs|locks|\.ci)"
+FOLDERS = r"(?:shared|services|infra|tools|comparisons|tests|docs|locks|\.ci)"
 PATH = re.compile(rf"{FOLDERS}/[\w./-]*(?:::\w+)?")
-PACKAGES = ("shared", "services", "infra", "tools", "tests")
+PACKAGES = ("shared", "services", "infra", "tools", "comparisons", "tests")
 DECISION = ["Context", "Decision", "Consequences", "Revisit trigger"]
 
 every_page = pytest.mark.parametrize("found", pages(), ids=lambda found: found.name)

@@ -12,7 +12,7 @@ from tests.support.sources import ROOT, named, parse, project_files, python_file
 LONGEST = 300
 # Names that say nothing about what is inside.
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "base", "core", "lib"}
-PACKAGES = ("shared/event_trio", "services", "infra", "tools")
+PACKAGES = ("shared/event_trio", "services", "infra", "tools", "comparisons")
 
 
 def test_no_file_is_too_long_to_read() -> None:

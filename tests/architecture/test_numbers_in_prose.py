@@ -14,7 +14,7 @@ from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, num
 from tests.support.sources import ROOT
 
 REGISTER: dict[str, tuple[Entry, ...]] = {**GUIDES, **OPERATIONS, **EXPLANATIONS}
-FOLDERS = ("docs/how-to/", "docs/explanation/")
+FOLDERS = ("docs/how-to/", "docs/explanation/", "docs/comparisons/")
 PAGES = [
     found.name
     for found in pages()

@@ -25,7 +25,7 @@ PORT = re.compile(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}")
 RESERVED = frozenset(
     {
         *("postgres", "public", "template0", "template1", "test"),
-        *("benchmarks", "docs", "infra", "relay", "service", "services", "shared", "tests", "tools"),
+        *("benchmarks", "comparisons", "docs", "infra", "relay", "service", "services", "shared", "tests", "tools"),
         *("consumer", "contracts", "inbox", "main", "outbox"),
     }
 )

@@ -1,0 +1,1 @@
+"""Questions that the choice of SNS and SQS FIFO leaves open, each answered by a run."""

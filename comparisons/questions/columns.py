@@ -1,0 +1,3 @@
+"""The columns of the table of questions."""
+
+FOUND = "Seen"

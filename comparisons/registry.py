@@ -1,0 +1,8 @@
+"""The parts of the comparisons, in the order of their pages."""
+
+from __future__ import annotations
+
+from comparisons.contract import ComparisonPart
+from comparisons.questions import part as questions
+
+PARTS: dict[str, ComparisonPart] = {part.name: part for part in (questions.PART,)}
