@@ -230,6 +230,7 @@ def _confirmation(
         # A queue that cannot be read may belong to a recreated broker.
         on_trouble=publishing.identity.recheck,
         empty_queue=empty_queue,
+        counts=connections.check_queue.attributes,
     )
     sweeper = Sweeper(
         connections.pool,

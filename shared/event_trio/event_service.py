@@ -209,7 +209,8 @@ class EventService:
 
     async def _read_topology(self) -> ConsumerTopology:
         consuming = self._lifecycle.parts
-        return await consuming.deployment.describe() if consuming else ConsumerTopology()
+        deployment = consuming.deployment if consuming else None
+        return await deployment.describe() if deployment else ConsumerTopology()
 
     async def _assemble(self, stack: AsyncExitStack) -> tuple[Consuming | None, Sequence[Loop]]:
         stack.push_async_callback(self._engine.dispose)

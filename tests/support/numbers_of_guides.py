@@ -4,10 +4,10 @@ import json
 from inspect import signature
 
 from event_trio.broker.queue import BATCH
-from event_trio.consumer.build import DEAD_LETTER_WAIT_SECONDS
 from event_trio.consumer.options import ConsumerOptions
 from event_trio.consumer.pipeline.failures import UNCOUNTED_FAILURES
 from event_trio.consumer.policies import IN_PLACE_SECONDS, LATER_ATTEMPTS
+from event_trio.consumer.queue_surroundings import DEAD_LETTER_WAIT_SECONDS
 from event_trio.consumer.router import LONGEST_TIMEOUT, Router
 from event_trio.consumer.sources.dead_letter_queues import DeadLetterQueueDrain
 from event_trio.http.body_limit import DEFAULT_BYTES as LARGEST_BODY

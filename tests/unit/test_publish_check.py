@@ -100,6 +100,7 @@ async def reading(
         on_published=lambda: None,
         on_trouble=lambda: None,
         empty_queue=empty_queue,
+        counts=queue.attributes,
     )
     stopping = asyncio.Event()
     task = asyncio.create_task(check.run(stopping))

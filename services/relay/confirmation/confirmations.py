@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
-from event_trio.broker.queue import Message
+from event_trio.broker.source import Message
 from event_trio.envelope import Envelope
 from event_trio.errors import MalformedEnvelope
 

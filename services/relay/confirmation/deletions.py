@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from event_trio.backoff import Backoff
-from event_trio.broker.queue import BATCH, Message, Queue
+from event_trio.broker.source import BATCH, Message, MessageSource
 from event_trio.errors import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ RETRY = Backoff(first=0.1, factor=2, cap=2.0, jitter=0.5)
 class Deletions:
     """Tracks received messages until they are deleted, and deletes concurrently with recording, hot groups first."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: MessageSource) -> None:
         self._queue = queue
         self._received: dict[str, tuple[str, float]] = {}
         self._groups: Counter[str] = Counter()

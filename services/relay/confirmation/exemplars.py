@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from event_trio.broker.queue import Message
+from event_trio.broker.source import Message
 from event_trio.observability.spans import exemplar, traceparent_in, tracer
 
 from ..publishing.outbox_updates import Confirmation, Publication

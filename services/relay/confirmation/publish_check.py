@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 import structlog
 
 from event_trio.backoff import Backoff
-from event_trio.broker.queue import BATCH, Message, Queue
+from event_trio.broker.source import BATCH, Message, MessageSource
 from event_trio.errors import BrokerUnavailable
 from event_trio.lifecycle import pause
 from event_trio.observability.receiving import received
@@ -62,7 +62,7 @@ class PublishCheck:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: MessageSource,
         updates: OutboxUpdates,
         *,
         wait_seconds: int,
@@ -72,7 +72,9 @@ class PublishCheck:
         on_published: Callable[[], None],
         on_trouble: Callable[[], None],
         empty_queue: EmptyQueueObservations | None = None,
+        counts: Callable[[], Awaitable[dict[str, str]]] | None = None,
     ) -> None:
+        """`counts` returns the numbers of messages in the queue, where the broker tells them."""
         self._queue = queue
         self._updates = updates
         self._wait_seconds = wait_seconds
@@ -82,6 +84,7 @@ class PublishCheck:
         self._on_trouble = on_trouble
         self._record_at_once = record_at_once
         self._empty_queue = empty_queue
+        self._counts = counts
         self.trouble: str | None = "not asked yet"
         self._deletions = Deletions(queue)
         self._extra: set[asyncio.Task[None]] = set()
@@ -183,9 +186,9 @@ class PublishCheck:
             return
 
     async def _observe_empty_queue(self, began: float) -> None:
-        if self._empty_queue is None or not self._empty_queue.wanted(began):
+        if self._empty_queue is None or self._counts is None or not self._empty_queue.wanted(began):
             return
-        if is_empty(await self._queue.attributes()) and not self._deletions.in_hand:
+        if is_empty(await self._counts()) and not self._deletions.in_hand:
             self._empty_queue.observe(began)
 
     async def _confirm(self, messages: Sequence[_Received]) -> None:

@@ -1,88 +1,22 @@
-"""The outcomes of an entry and of a whole call to the broker, classified by the broker's error codes."""
+"""Classifies the error codes of the broker: the outcome of an entry, and that of a whole call."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
 
-
-class Accepted(NamedTuple):
-    """The broker accepted the event. That alone does not prove that subscribers get it."""
-
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Transient:
-    """A temporary failure; the event's group waits for another attempt."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Throttled:
-    """Throttled: the event is sent again soon, with fewer calls in flight. Not counted as an attempt."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerMisconfigured:
-    """Rejected because of access, keys, credentials or a missing resource. Not counted as an attempt."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PossiblyPoisonous:
-    """Rejected, but the broker may be the cause, as it accepted no other event since: sent again in isolation."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Permanent:
-    """The event can never be sent as it is; an operator has to decide."""
-
-    reason: str
-
-
-Outcome: TypeAlias = Accepted | Transient | Throttled | BrokerMisconfigured | PossiblyPoisonous | Permanent
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The outcome of every entry, in the order of sending."""
-
-    outcomes: tuple[Outcome, ...]
-    all_accepted: bool = field(default=False, compare=False)
-    """True if every entry was accepted; False if that is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallRejected:
-    """The whole call was rejected because of an unknown one of its entries."""
-
-    reason: str
-    by_broker: bool = True
-    """False if no request could be built, so that the broker was not involved."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerOutage:
-    """The broker, the network or the credentials do not work. No event is the cause; not counted as an attempt."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotAttempted:
-    """No call was made, because the broker was only identified now; its events are read again."""
-
-
-CallOutcome: TypeAlias = Answered | CallRejected | Throttled | BrokerOutage | NotAttempted
+from event_trio.broker.outcome import Accepted as Accepted
+from event_trio.broker.outcome import Answered as Answered
+from event_trio.broker.outcome import BrokerMisconfigured as BrokerMisconfigured
+from event_trio.broker.outcome import BrokerOutage as BrokerOutage
+from event_trio.broker.outcome import CallOutcome as CallOutcome
+from event_trio.broker.outcome import CallRejected as CallRejected
+from event_trio.broker.outcome import NotAttempted as NotAttempted
+from event_trio.broker.outcome import Outcome as Outcome
+from event_trio.broker.outcome import Permanent as Permanent
+from event_trio.broker.outcome import PossiblyPoisonous as PossiblyPoisonous
+from event_trio.broker.outcome import Throttled as Throttled
+from event_trio.broker.outcome import Transient as Transient
 
 LABELS: Mapping[type[CallOutcome], str] = {
     Answered: "answered",

@@ -12,13 +12,14 @@ import structlog
 from botocore.exceptions import ClientError, ParamValidationError
 
 from event_trio.broker.aws import BROKER_FAULTS, error_code, is_not_found, topic_arn_beside
+from event_trio.broker.publisher import OutgoingEvent
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS
 from event_trio.error_text import operator_text
 from event_trio.errors import BrokerUnavailable
 from event_trio.observability.spans import tracer
 
-from .backlog import BATCH_ENTRIES, PendingEvent
+from .backlog import BATCH_ENTRIES
 from .outcome import (
     REASON_CHARACTERS,
     Accepted,
@@ -96,7 +97,7 @@ class Publisher:
         """Identify the broker again before the next call, because it may have been recreated."""
         self._identified = False
 
-    async def publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
+    async def publish(self, events: Sequence[OutgoingEvent]) -> CallOutcome:
         """Call PublishBatch with at most ten events, within a deadline. Failures are returned as outcomes."""
         if (tracing := tracer()) is None:
             answer = await self._publish(events)
@@ -109,7 +110,7 @@ class Publisher:
             self.recheck_broker()
         return answer
 
-    async def _publish(self, events: Sequence[PendingEvent]) -> CallOutcome:
+    async def _publish(self, events: Sequence[OutgoingEvent]) -> CallOutcome:
         try:
             async with asyncio.timeout(self._call_seconds):
                 if self._must_identify():
@@ -126,7 +127,7 @@ class Publisher:
             self._missed_since = None
         return answer
 
-    async def _call(self, events: Sequence[PendingEvent], arn: str) -> CallOutcome:
+    async def _call(self, events: Sequence[OutgoingEvent], arn: str) -> CallOutcome:
         made = [False]
         _made.set(made)
         try:
@@ -242,7 +243,7 @@ def _note_request(**_: object) -> None:
         made[0] = True
 
 
-def _entry(entry_id: str, event: PendingEvent) -> PublishBatchRequestEntryTypeDef:
+def _entry(entry_id: str, event: OutgoingEvent) -> PublishBatchRequestEntryTypeDef:
     return {
         "Id": entry_id,
         "Message": event.body.decode(),

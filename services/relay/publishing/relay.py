@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import structlog
 
+from event_trio.broker.publisher import MessagePublisher
 from event_trio.clock import Clock
 from event_trio.database.connections import DATABASE_FAULTS
 from event_trio.error_text import describe, operator_text
@@ -24,7 +25,6 @@ from .call_tasks import CallTasks
 from .dispatcher import AcknowledgedEvent, CallResult, Dispatcher
 from .outcome import REASON_CHARACTERS, BrokerOutage, CallOutcome, CallRejected, NotAttempted, label_of
 from .poll_interval import FIRST_POLL_SECONDS, PollInterval
-from .publisher import Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Relay:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        publisher: Publisher,
+        publisher: MessagePublisher,
         lanes: Lanes,
         backlog: Backlog,
         *,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from event_trio.broker.publisher import OutgoingEvent
 from event_trio.observability import conventions
 from event_trio.observability.spans import Kind, Span, Tracer, traceparent_in
 from event_trio.observability.tracing import trace_id_of
@@ -31,7 +32,7 @@ class SendSpans:
     The envelope is never changed: subscribers get the context in which the event was recorded.
     """
 
-    def __init__(self, tracer: Tracer, topic: str, events: Sequence[PendingEvent], began: int) -> None:
+    def __init__(self, tracer: Tracer, topic: str, events: Sequence[OutgoingEvent], began: int) -> None:
         """`began` is when the call begins, in nanoseconds since the epoch."""
         self._tracer = tracer
         self._topic = topic

@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BrokerUnavailable
 from .aws import BROKER_FAULTS, error_code, is_not_found
+from .source import BATCH as BATCH
+from .source import SENT_AT_UNKNOWN
+from .source import Message as Message
+from .source import RejectedMessage as RejectedMessage
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.type_defs import MessageTypeDef
 
-# Codes of SQS for a receipt handle that is not valid any more, without the prefix, which differs by protocol.
-STALE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidParameterValueException", "MessageNotInflight")
 # All that a reader needs that only counts or confirms messages.
 IDS = ["MessageGroupId", "MessageDeduplicationId"]
-SENT_AT_UNKNOWN = datetime.fromtimestamp(0, UTC)
-# AWS: ReceiveMessage, DeleteMessageBatch and ChangeMessageVisibilityBatch accept at most ten entries.
-BATCH = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A received message. Its receipt handle is valid until its visibility timeout expires."""
-
-    message_id: str
-    receipt_handle: str
-    body: str
-    group: str
-    deduplication_id: str
-    sequence_number: str
-    receive_count: int
-    sent_at: datetime
-    attributes: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedMessage(Message):
-    """A message whose entry of a batch failed."""
-
-    code: str = ""
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether its receipt handle is not valid any more, so that a retry cannot succeed."""
-        return self.code.replace("#", ".").rpartition(".")[2] in STALE
 
 
 class Queue:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from ..broker.aws import Aws, ensure_usable
 from ..broker.aws_session import region_and_endpoint
 from ..broker.client_choice import client_choice
+from ..broker.source import MessageSource
 from ..database.faults import engine_faults
 from ..error_text import describe
 from ..inbox.connections import InboxConnections
@@ -35,7 +36,7 @@ CHECK_SECONDS = 10.0
 
 async def consume(
     *,
-    queue: str,
+    queue: str | MessageSource,
     router: Router,
     database: str | AsyncEngine,
     consumer: str | None = None,
@@ -50,20 +51,20 @@ async def consume(
     after_commit: Callable[[], None] | None = None,
     stopping: asyncio.Event | None = None,
 ) -> None:
-    """Consume an SQS FIFO queue until SIGTERM or SIGINT, then finish what was begun and return.
+    """Consume a queue until SIGTERM or SIGINT, then finish what was begun and return.
 
     Only the first three parameters are needed. Region, credentials and endpoint come from the standard AWS variables,
     and AWS_CLIENT chooses the client (`lean` or `stock`).
 
-    - `queue`: its name or URL.
+    - `queue`: the name or URL of an SQS FIFO queue, or the source of another broker (`event_trio.broker.source`).
     - `router`: the handlers.
     - `database`: a `postgresql://` URL, or an engine. It has the inbox tables (`event_trio.inbox.install_tables`) and
       the tables that handlers write. Connections made from a URL are READ COMMITTED and have limits to waiting for
       locks and to idle transactions; an engine of the caller's has to be made with such limits.
     - `consumer`: the name under which processed events are recorded; by default the queue's name. Events that were
       processed under another name are handled again.
-    - `dead_letter_queue`, `undelivered_queue`: queues whose messages become rows of `deferred_message` with the status
-      `dead`, so that dead letters are in one place.
+    - `dead_letter_queue`, `undelivered_queue`: queues of SQS whose messages become rows of `deferred_message` with the
+      status `dead`, so that dead letters are in one place.
     - `topic`: the SNS topic whose subscription is compared with the handlers.
     - `decoder`: how an event is read from a message; `JsonDecoder` reads a queue whose publisher uses no envelope.
     - `unknown_types`: what happens to an event whose type has no handler.
@@ -77,21 +78,24 @@ async def consume(
     tables have an older version. A database or a broker that is down is waited for.
     """
     name = checked_names(
-        queue, consumer, {"dead_letter_queue": dead_letter_queue, "undelivered_queue": undelivered_queue}
+        queue,
+        consumer,
+        {"dead_letter_queue": dead_letter_queue, "undelivered_queue": undelivered_queue, "topic": topic},
     )
     chosen, unknown = checked_options(options), checked_unknown_types(unknown_types)
     ensure_type("router", router, Router, "pass the event_trio.consumer.Router with your handlers")
     ensure_type("database", database, (str, AsyncEngine), "pass a postgresql:// URL or an AsyncEngine")
-    aws = Aws(*region_and_endpoint(queue), client_choice())
-    await ensure_usable(aws)
+    aws = Aws(*region_and_endpoint(queue), client_choice()) if isinstance(queue, str) else None
     source = Source(queue, dead_letter_queue, undelivered_queue, topic)
-    said = signals or Signals()
+    if aws is not None:
+        await ensure_usable(aws)
+    said, shown = signals or Signals(), queue if isinstance(queue, str) else queue.name
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(_engine(database, chosen))
         await _ensure_current_tables(engine)
         made = await stack.enter_async_context(
             connected(
-                Subscription(name, queue),
+                Subscription(name, shown),
                 source,
                 router,
                 chosen,
@@ -111,12 +115,12 @@ async def consume(
         stop = stopping or stack.enter_context(StopSignals()).event
         supervisor = Supervisor(made.loops, drain_seconds=chosen.drain_seconds, signals=said)
         await supervisor.start()
-        log.info("consumer started", action="consumer.started", queue=queue, consumer=name)
+        log.info("consumer started", action="consumer.started", queue=shown, consumer=name)
         try:
             await stop.wait()
         finally:
             await supervisor.stop()
-            log.info("consumer stopped", action="consumer.stopped", queue=queue, consumer=name)
+            log.info("consumer stopped", action="consumer.stopped", queue=shown, consumer=name)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from ..broker.aws import drain_for
 from ..broker.names import FIFO
+from ..broker.source import MessageSource
 from ..errors import ConfigurationError
 from ..http_client.client import network_route
 from ..setting_types import HeaderSecret
@@ -22,14 +23,24 @@ LONGEST_NAME_BYTES = 256
 """The longest name of a consumer. It is in each index entry, beside the key of an event."""
 
 
-def checked_names(queue: str, consumer: str | None, others: Mapping[str, str | None]) -> str:
+def checked_names(queue: str | MessageSource, consumer: str | None, others: Mapping[str, str | None]) -> str:
     """Return the name of the consumer; raises ConfigurationError if a queue or the name cannot be used.
 
-    `others` are the queues of dead letters, by parameter.
+    `others` are the queues of dead letters and the topic, by parameter. A source of another broker has none.
     """
-    _check_queue("queue", queue)
+    if isinstance(queue, str):
+        _check_queue("queue", queue)
+    elif not callable(getattr(queue, "receive", None)):
+        raise ConfigurationError(
+            f"queue is {_article(queue)}: give the name or the URL of an SQS queue, or an event_trio.broker.source."
+            "MessageSource"
+        )
     for parameter, other in others.items():
         if other is None:
+            continue
+        if not isinstance(queue, str):
+            raise ConfigurationError(f"{parameter} belongs to a queue of SQS; leave it out with a source")
+        if parameter == "topic":
             continue
         _check_queue(parameter, other)
         if other == queue or (("://" not in other or "://" not in queue) and _name(other) == _name(queue)):
@@ -37,7 +48,8 @@ def checked_names(queue: str, consumer: str | None, others: Mapping[str, str | N
                 f"{parameter} is the queue itself, whose messages would all become dead letters: give another queue, "
                 "or leave it out"
             )
-    name = _name(queue).removesuffix(FIFO) if consumer is None else consumer
+    known = _name(queue).removesuffix(FIFO) if isinstance(queue, str) else queue.name
+    name = known if consumer is None else consumer
     if not isinstance(name, str) or not name.strip() or "\x00" in name:
         raise ConfigurationError("consumer must be a text that is not empty: the name of the program, for instance")
     if len(name.encode(errors="replace")) > LONGEST_NAME_BYTES:

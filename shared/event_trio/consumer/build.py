@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from ..broker.aws import Aws, ensure_usable, sns, sqs
-from ..broker.names import BrokerNames, dead_letters, undelivered
+from ..broker.names import BrokerNames
 from ..broker.queue import Queue
+from ..broker.source import MessageSource
 from ..clock import SystemClock
 from ..database.connections import create_engine, limit_waits
+from ..errors import ConfigurationError
 from ..http_client.client import async_client, network_route
 from ..inbox.connections import InboxConnections
 from ..lifecycle import Loop
@@ -23,7 +24,6 @@ from ..signals import Signals
 from .database_breaker import DatabaseBreaker
 from .decoders import Decoder, cloud_events
 from .deployment import ConsumerDeployment
-from .deployment_check import DeploymentCheck
 from .isolation import Isolation
 from .maintenance import InboxMaintenance
 from .metrics import ConsumerMetrics
@@ -31,17 +31,14 @@ from .options import ConsumerOptions
 from .payloads import PayloadOptions, PayloadReader
 from .pipeline.pipeline import Pipeline
 from .policies import UnknownTypes
+from .queue_surroundings import Clients, QueueSurroundings
+from .queue_surroundings import Source as Source
 from .router import Router
 from .settings import ConsumerSettings
-from .sources.dead_letter_queues import DeadLetterQueueDrain
 from .sources.deferred import DeferredOptions, DeferredWorker
 from .sources.poller import Polling
 from .sources.worker import Consumer, Limits
 from .telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sns import SNSClient
-    from types_aiobotocore_sqs import SQSClient
 
 DEFERRED = DeferredOptions()
 OTHER_LOOPS = 6
@@ -49,8 +46,6 @@ OTHER_LOOPS = 6
 dead-letter queues, and remove unfinished attempts."""
 SPARE = 4
 """Connections that the pool keeps for them while the consumer keeps one for each handler."""
-DEAD_LETTER_WAIT_SECONDS = 1
-"""Dead-letter queues are nearly always empty, so they are read now and then, without a long poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +58,13 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The queue that a consumer reads, and the queues and the topic around it. Each queue is given by name or URL."""
-
-    queue: str
-    dead_letter_queue: str | None = None
-    """The queue to which SQS moves messages that were received too often (`maxReceiveCount`)."""
-    undelivered_queue: str | None = None
-    """The queue to which SNS sends messages that it could not deliver to `queue`."""
-    topic: str | None = None
-    """The topic whose subscription is compared with the handlers; needs `dead_letter_queue`."""
-
-    @classmethod
-    def of(cls, subscription: Subscription, names: BrokerNames) -> Source:
-        """The queues of a subscriber by this project's names."""
-        queue = names.queue(subscription.consumer, subscription.domain)
-        return cls(queue, dead_letters(queue), undelivered(queue), names.topic(subscription.domain))
-
-
-@dataclass(frozen=True, slots=True)
 class Consuming:
     """A consumer and its loops, for a supervisor."""
 
     consumer: Consumer
     loops: tuple[Loop, ...]
-    deployment: ConsumerDeployment
+    deployment: ConsumerDeployment | None
+    """What describes it, unless it reads a source of another broker."""
 
 
 def consumer_engine(settings: ConsumerSettings, *, application_name: str) -> AsyncEngine:
@@ -127,7 +104,7 @@ async def consuming(
 
     `sessions` and `connections` are those of an engine made by `consumer_engine`.
     """
-    source = Source.of(subscription, BrokerNames(settings.topology_prefix))
+    source = Source.of(subscription.consumer, subscription.domain, BrokerNames(settings.topology_prefix))
     aws = Aws(settings.aws_region, settings.aws_endpoint_url, settings.aws_client)
     options = settings.options
     using = connections or InboxConnections(sessions, kept=options.concurrency)
@@ -143,7 +120,7 @@ async def connected(
     source: Source,
     router: Router,
     options: ConsumerOptions,
-    aws: Aws,
+    aws: Aws | None,
     connections: InboxConnections,
     registry: CollectorRegistry,
     signals: Signals,
@@ -153,7 +130,7 @@ async def connected(
     unknown_types: UnknownTypes = UnknownTypes.DEAD_LETTER,
 ) -> AsyncIterator[Consuming]:
     """Build the consumer of any queue and connect it to the broker. At the end `connections` are closed."""
-    async with sqs(aws) as client, sns(aws) as topics, _payloads(options) as payloads:
+    async with _opened(source, aws) as (queue, clients), _payloads(options) as payloads:
         try:
             yield _wire(
                 subscription,
@@ -163,8 +140,8 @@ async def connected(
                 connections,
                 registry,
                 signals,
-                client,
-                topics,
+                queue,
+                clients,
                 payloads,
                 after_commit,
                 decoder,
@@ -172,6 +149,19 @@ async def connected(
             )
         finally:
             await connections.close()
+
+
+@asynccontextmanager
+async def _opened(source: Source, aws: Aws | None) -> AsyncIterator[tuple[MessageSource, Clients | None]]:
+    """What is read, with the clients of AWS unless it belongs to another broker."""
+    if not isinstance(source.queue, str):
+        yield source.queue, None
+        return
+    if aws is None:
+        raise ConfigurationError("a queue of SQS needs the configuration of AWS")
+    async with sqs(aws) as queues, sns(aws) as topics:
+        clients = Clients(queues, topics)
+        yield clients.queue(source.queue), clients
 
 
 async def ensure_startable(settings: ConsumerSettings) -> None:
@@ -189,8 +179,8 @@ def _wire(
     connections: InboxConnections,
     registry: CollectorRegistry,
     signals: Signals,
-    client: SQSClient,
-    topics: SNSClient,
+    queue: MessageSource,
+    clients: Clients | None,
     payloads: PayloadReader | None,
     after_commit: Callable[[], None],
     decoder: Decoder,
@@ -207,11 +197,11 @@ def _wire(
         signals,
         clock,
         subject_name=subscription.subject_name,
-        queue=source.queue.rpartition("/")[2],
+        queue=source.name,
     )
-    hours = options.inbox_retention_days * 24
+    name, hours = subscription.consumer, options.inbox_retention_days * 24
     pipeline = Pipeline(
-        subscription.consumer,
+        name,
         router,
         sessions,
         breaker,
@@ -224,7 +214,6 @@ def _wire(
         after_commit=after_commit,
         connections=connections,
     )
-    queue = _queue(client, source.queue)
     limits = Limits(
         concurrency=options.concurrency,
         capacity=max(300, options.concurrency),
@@ -234,54 +223,13 @@ def _wire(
     )
     isolation = Isolation()
     consumer = Consumer("consumer", queue, pipeline, breaker, metrics, clock, signals, limits, isolation)
-    name = subscription.consumer
     deferred = DeferredWorker(sessions, pipeline, breaker, signals, DEFERRED, isolation)
     maintenance = InboxMaintenance(name, sessions, metrics, signals, retention_hours=hours)
-    wait = min(options.queue_wait_seconds, DEAD_LETTER_WAIT_SECONDS)
-    loops: list[Loop] = [consumer, deferred, maintenance]
-    for loop, where, reason in (
-        ("received-too-often", source.dead_letter_queue, "received_too_often"),
-        ("undelivered", source.undelivered_queue, "undelivered"),
-    ):
-        if where is not None:
-            dead_letter_queue = _queue(client, where)
-            loops.append(
-                DeadLetterQueueDrain(
-                    loop,
-                    name,
-                    dead_letter_queue,
-                    sessions,
-                    metrics,
-                    signals,
-                    reason=reason,
-                    wait_seconds=wait,
-                    decoder=decoder,
-                )
-            )
-    if source.topic is not None and source.dead_letter_queue is not None:
-        check = DeploymentCheck(
-            topics,
-            source.topic,
-            queue,
-            _queue(client, source.dead_letter_queue),
-            router,
-            metrics,
-            signals,
-            inbox_days=options.inbox_retention_days,
-            outbox_days=options.outbox_retention_days,
-        )
-        loops.append(check)
-    dead_letters_of, undelivered_of = (
-        None if where is None else _queue(client, where)
-        for where in (source.dead_letter_queue, source.undelivered_queue)
-    )
-    deployment = ConsumerDeployment(topics, source.topic, queue, dead_letters_of, undelivered_of, router)
-    return Consuming(consumer, tuple(loops), deployment)
-
-
-def _queue(client: SQSClient, where: str) -> Queue:
-    """The queue of that name or URL."""
-    return Queue(client, where.rpartition("/")[2], url=where) if "://" in where else Queue(client, where)
+    loops: tuple[Loop, ...] = (consumer, deferred, maintenance)
+    if clients is None or not isinstance(queue, Queue):
+        return Consuming(consumer, loops, None)
+    around = QueueSurroundings.of(name, source, queue, clients, router, options, sessions, metrics, signals, decoder)
+    return Consuming(consumer, (*loops, *around.loops), around.deployment)
 
 
 @asynccontextmanager

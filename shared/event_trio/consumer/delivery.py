@@ -9,7 +9,7 @@ from typing import ClassVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from ..broker.queue import Message
+from ..broker.source import Message
 from ..error_text import describe
 from ..inbox import unfinished_attempts
 from ..inbox.claim import claim, look

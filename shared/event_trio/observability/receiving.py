@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ..broker.queue import Message
+from ..broker.source import Message
 from . import conventions
 from .spans import Kind, traceparent_in, tracer
 

@@ -4,10 +4,10 @@ A subclass gives two fixtures. With pytest-asyncio in its auto mode that is all:
 
     class TestMyQueue(QueueSuite):
         @pytest.fixture
-        def queue(self) -> Queue: ...
+        def queue(self) -> MessageSource: ...
 
         @pytest.fixture
-        def publish(self, queue: Queue) -> Publish: ...
+        def publish(self, queue: MessageSource) -> Publish: ...
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from ..broker.queue import Message, Queue
+from ..broker.source import Message, MessageSource
 from ..envelope import Envelope, sequence_text, uuid7
 
 Publish: TypeAlias = Callable[[Envelope], Awaitable[None]]
@@ -44,7 +44,9 @@ def event(group: str, number: int) -> Envelope:
     )
 
 
-async def receive(queue: Queue, count: int, *, visibility_seconds: int = LONG, seconds: float = 20.0) -> list[Message]:
+async def receive(
+    queue: MessageSource, count: int, *, visibility_seconds: int = LONG, seconds: float = 20.0
+) -> list[Message]:
     """Messages from as many receives as it takes, at least `count` of them. Raises TimeoutError."""
     found: list[Message] = []
     async with asyncio.timeout(seconds):
@@ -61,7 +63,9 @@ def numbers(messages: list[Message]) -> list[int]:
 class QueueSuite:
     """The tests. Those of a group's order use one group each, so that a shared broker does no harm."""
 
-    async def test_a_group_comes_in_the_order_in_which_it_was_sent(self, queue: Queue, publish: Publish) -> None:
+    async def test_a_group_comes_in_the_order_in_which_it_was_sent(
+        self, queue: MessageSource, publish: Publish
+    ) -> None:
         """Messages of one group are received first in, first out."""
         for number in (1, 2, 3):
             await publish(event("a", number))
@@ -69,7 +73,7 @@ class QueueSuite:
         assert numbers(messages) == [1, 2, 3]
         assert {message.group for message in messages} == {"a"}
 
-    async def test_a_message_has_what_a_consumer_reads(self, queue: Queue, publish: Publish) -> None:
+    async def test_a_message_has_what_a_consumer_reads(self, queue: MessageSource, publish: Publish) -> None:
         """The event, its ids, its attributes, and how often it was received."""
         sent = event("a", 1)
         await publish(sent)
@@ -81,7 +85,7 @@ class QueueSuite:
         assert message.attributes["type"] == sent.type
         assert message.sent_at.tzinfo is not None
 
-    async def test_behind_a_message_in_flight_its_group_waits(self, queue: Queue, publish: Publish) -> None:
+    async def test_behind_a_message_in_flight_its_group_waits(self, queue: MessageSource, publish: Publish) -> None:
         """Nothing of a group is received while an earlier message of it is invisible; other groups are."""
         await publish(event("a", 1))
         await receive(queue, 1)
@@ -90,7 +94,7 @@ class QueueSuite:
         assert numbers(await receive(queue, 1)) == [3]
         assert await queue.receive(wait_seconds=0, visibility_seconds=LONG) == []
 
-    async def test_a_deleted_message_lets_the_next_one_go(self, queue: Queue, publish: Publish) -> None:
+    async def test_a_deleted_message_lets_the_next_one_go(self, queue: MessageSource, publish: Publish) -> None:
         """After the delete the rest of the group is received, and the deleted message never again."""
         await publish(event("a", 1))
         first = await receive(queue, 1)
@@ -98,7 +102,9 @@ class QueueSuite:
         assert await queue.delete(first) == []
         assert numbers(await receive(queue, 1)) == [2]
 
-    async def test_what_is_not_deleted_in_time_comes_again_and_first(self, queue: Queue, publish: Publish) -> None:
+    async def test_what_is_not_deleted_in_time_comes_again_and_first(
+        self, queue: MessageSource, publish: Publish
+    ) -> None:
         """A message whose visibility ran out is received before those behind it, with another receipt handle."""
         await publish(event("a", 1))
         await publish(event("a", 2))
@@ -109,14 +115,16 @@ class QueueSuite:
         assert [message.message_id for message in again] == [message.message_id for message in before]
         assert again[0].receipt_handle != before[0].receipt_handle
 
-    async def test_an_extended_message_stays_in_flight(self, queue: Queue, publish: Publish) -> None:
+    async def test_an_extended_message_stays_in_flight(self, queue: MessageSource, publish: Publish) -> None:
         """After an extension the message is not received when its first visibility has run out."""
         await publish(event("a", 1))
         messages = await receive(queue, 1, visibility_seconds=2)
         assert await queue.extend(messages, LONG) == []
         assert await queue.receive(wait_seconds=3, visibility_seconds=LONG) == []
 
-    async def test_a_receive_takes_ten_at_the_most_and_fewer_where_asked(self, queue: Queue, publish: Publish) -> None:
+    async def test_a_receive_takes_ten_at_the_most_and_fewer_where_asked(
+        self, queue: MessageSource, publish: Publish
+    ) -> None:
         """`most` bounds a receive."""
         for number in range(1, 13):
             await publish(event(f"group-{number}", number))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from ...backoff import Backoff
-from ...broker.queue import BATCH, Message, Queue, RejectedMessage
+from ...broker.source import BATCH, Message, MessageSource, RejectedMessage
 from ...clock import Clock
 from ...errors import BrokerUnavailable
 from ...signals import Signals
@@ -51,7 +51,7 @@ class Acknowledgements:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: MessageSource,
         metrics: ConsumerMetrics,
         clock: Clock,
         signals: Signals,

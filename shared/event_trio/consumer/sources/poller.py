@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from ...backoff import Backoff
-from ...broker.queue import BATCH, Message, Queue
+from ...broker.source import BATCH, Message, MessageSource
 from ...errors import BrokerUnavailable
 from ...lifecycle import pause
 from ...observability.receiving import received
@@ -42,7 +42,7 @@ class Poller:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: MessageSource,
         breaker: DatabaseBreaker,
         metrics: ConsumerMetrics,
         polling: Polling,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from ...broker.queue import BATCH, Queue, RejectedMessage
+from ...broker.source import BATCH, MessageSource, RejectedMessage
 from ...clock import Clock
 from ...errors import BrokerUnavailable
 from ..delivery import QueueDelivery
@@ -28,7 +28,9 @@ class Heartbeat:
     that has been kept longer than `limit` seconds, is left to expire.
     """
 
-    def __init__(self, queue: Queue, metrics: ConsumerMetrics, clock: Clock, *, seconds: int, limit: float) -> None:
+    def __init__(
+        self, queue: MessageSource, metrics: ConsumerMetrics, clock: Clock, *, seconds: int, limit: float
+    ) -> None:
         if seconds <= 3 * SAFETY_SECONDS:
             raise ValueError(f"a visibility of {seconds} s leaves no time to extend it")
         self._queue = queue

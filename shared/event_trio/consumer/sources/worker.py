@@ -9,7 +9,7 @@ from typing import assert_never
 import structlog
 
 from ...backoff import Backoff
-from ...broker.queue import BATCH, Message, Queue
+from ...broker.source import BATCH, Message, MessageSource
 from ...clock import Clock
 from ...error_text import format_traceback
 from ...signals import Signals
@@ -78,7 +78,7 @@ class Consumer:
     def __init__(
         self,
         name: str,
-        queue: Queue,
+        queue: MessageSource,
         pipeline: Pipeline,
         breaker: DatabaseBreaker,
         metrics: ConsumerMetrics,
