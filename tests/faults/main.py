@@ -1,6 +1,7 @@
 """Injects the faults of the catalogue into the running system: `make faults`.
 
-The exit status is 0 when every promise was kept, 1 when one was broken, 2 when the suite itself failed.
+The exit status is 0 when every promise was kept, 1 when one was broken, 2 when the suite itself failed, and 3 when
+--minutes ended before every run had a result.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from event_trio.observability import logging
 from tests.faults.catalogue import modules as catalogue
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
 from tests.faults.report import PAGE, publish, table
-from tests.faults.run import Result, execute
+from tests.faults.results import Result, Round, append, latest, load
+from tests.faults.run import execute
 from tests.faults.system import System, servers, system
 
 FOLDER = Path(".run/faults")
@@ -35,16 +37,24 @@ def main() -> int:
     if unknown := [number for number in given.fault if number not in FAULTS]:
         print(f"no fault has the number {unknown[0]}: --list shows all", file=sys.stderr)
         return 2
-    rounds = chosen(given)
     folder: Path = given.folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
+    if not given.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     logging.configure("faults", level="error")
-    results, skipped = asyncio.run(run_all(rounds, folder))
-    text = table(results, skipped)
+    rounds = chosen(given)
+    until = time.monotonic() + given.minutes * 60.0
+    asyncio.run(run_all(rounds, folder, until))
+    found = load(folder)
+    text = table(found)
     print(text)
+    done = {result.round for result in found}
+    if left := sum(round_of(faults, seed) not in done for seed, faults in rounds):
+        print(f"{left} of {len(rounds)} runs are left: the same command with --resume continues", file=sys.stderr)
+        return 3
     if given.publish:
-        publish(text, seeds=given.seeds, pairs=given.pairs)
-    return 1 if any(result.violations for result in results) else 0
+        publish(found)
+    return 1 if any(result.violations for result in latest(found)) else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -55,6 +65,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds (default 1)")
     parser.add_argument("--pairs", type=int, default=0, help="run so many pairs of faults, chosen by the seed")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where histories are kept (default {FOLDER})")
+    parser.add_argument("--minutes", type=float, default=10_000.0, help="begin no run after so many minutes")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the results of the folder; run what is missing, or was broken"
+    )
     parser.add_argument("--publish", action="store_true", help=f"write the table into {PAGE}")
     parser.add_argument("--list", action="store_true", help="list the catalogue")
     return parser.parse_args()
@@ -81,48 +95,59 @@ def pairs(seed: int, count: int) -> list[list[Fault]]:
     return dice.sample(possible, min(count, len(possible)))
 
 
-async def run_all(rounds: Sequence[tuple[int, list[Fault]]], folder: Path) -> tuple[list[Result], dict[int, str]]:
-    """Run each, with progress on stderr. A system that broke a promise is replaced."""
-    results: list[Result] = []
-    skipped: dict[int, str] = {}
-    began = time.monotonic()
-    remaining = list(enumerate(rounds, start=1))
+def round_of(faults: Sequence[Fault], seed: int) -> Round:
+    """What identifies a run."""
+    return tuple(fault.number for fault in faults), seed
+
+
+async def run_all(rounds: Sequence[tuple[int, list[Fault]]], folder: Path, until: float) -> None:
+    """Run what has no result yet, with progress on stderr. A system that broke a promise is replaced."""
+    kept = {result.round for result in latest(load(folder)) if not result.violations}
+    remaining = [each for each in enumerate(rounds, start=1) if round_of(each[1][1], each[1][0]) not in kept]
+    if not remaining:
+        return
+    shutil.rmtree(folder / "servers", ignore_errors=True)
     async with servers(folder / "servers") as made:
-        while remaining:
-            async with system(made, folder / f"system-{remaining[0][0]}") as running:
-                while remaining:
+        while remaining and time.monotonic() < until:
+            place = folder / f"system-{remaining[0][0]}"
+            shutil.rmtree(place, ignore_errors=True)
+            async with system(made, place) as running:
+                while remaining and time.monotonic() < until:
                     number, (seed, faults) = remaining.pop(0)
-                    if not await run_one(running, number, len(rounds), seed, faults, folder, results, skipped, began):
+                    say(f"[{number}/{len(rounds)}] fault {_names(faults)}, seed {seed}: {_what(faults)}")
+                    result = await run_one(running, number, seed, faults, folder)
+                    append(folder, result)
+                    if result.violations:
                         break
-    return results, skipped
 
 
-async def run_one(
-    running: System, number: int, count: int, seed: int, faults: list[Fault], folder: Path,
-    results: list[Result], skipped: dict[int, str], began: float,
-) -> bool:  # fmt: skip
-    """Run one round; returns whether the system can be used again."""
-    numbers = "+".join(str(fault.number) for fault in faults)
-    what = " and ".join(fault.what for fault in faults)
-    say(f"[{number}/{count}, {time.monotonic() - began:5.0f} s] fault {numbers}, seed {seed}: {what}")
-    place = folder / f"run-{number:03}-fault-{numbers}-seed-{seed}"
+async def run_one(running: System, number: int, seed: int, faults: list[Fault], folder: Path) -> Result:
+    """Run one round, and show its result."""
+    place = folder / f"run-{number:03}-fault-{_names(faults)}-seed-{seed}"
+    shutil.rmtree(place, ignore_errors=True)
     try:
         result = await execute(running, faults, seed, number, place)
     except FaultSkipped as error:
-        skipped |= {fault.number: str(error) for fault in faults}
         say(f"    skipped: {error}")
-        return True
+        return Result(*round_of(faults, seed), "", [], None, skipped=str(error))
     except (AssertionError, TimeoutError, OSError) as error:
-        result = Result(tuple(f.number for f in faults), seed, "", [f"the run failed: {error!r}"], None, place)
-    results.append(result)
+        result = Result(*round_of(faults, seed), "", [f"the run failed: {error!r}"], None)
     if result.violations:
         command = " ".join([*(f"FAULT={fault.number}" for fault in faults), f"SEED={seed}"])
         say(f"    BROKEN, replay with: make faults {command}   histories: {place}")
         for violation in result.violations[:5]:
             say(f"    {violation}")
-        return False
-    say(f"    kept; recovered in {result.recovery_seconds or 0:.1f} s; {result.summary}")
-    return True
+    else:
+        say(f"    kept; recovered in {result.recovery_seconds or 0:.1f} s; {result.summary}")
+    return result
+
+
+def _names(faults: Sequence[Fault]) -> str:
+    return "+".join(str(fault.number) for fault in faults)
+
+
+def _what(faults: Sequence[Fault]) -> str:
+    return " and ".join(fault.what for fault in faults)
 
 
 def say(text: str) -> None:

@@ -46,15 +46,22 @@ def fault(
     unresolved: bool = False,
     reported: bool = True,
     progress: bool = False,
+    orders: bool | None = None,
+    quiet: bool = False,
     drain_seconds: float = 60.0,
     confirmed: bool = True,
 ) -> Callable[[Inject], Inject]:
-    """Register a fault. `uses` names what it takes hold of; the rest is what the fault is allowed to cause."""
+    """Register a fault. `uses` names what it takes hold of; the rest is what the fault is allowed to cause.
+
+    Requests have to succeed meanwhile, unless the fault takes hold of the order service or its connections.
+    """
+    if orders is None:
+        orders = not {"order", "order_db"}.intersection(uses)
 
     def register(inject: Inject) -> Inject:
         if number in FAULTS:
             raise ValueError(f"two faults have the number {number}")
-        expectations = Expectations(stale, unresolved, reported, progress, drain_seconds)
+        expectations = Expectations(stale, unresolved, reported, progress, orders, quiet, drain_seconds)
         FAULTS[number] = Fault(number, what, promises, inject, expectations, frozenset(uses), confirmed)
         return inject
 

@@ -7,50 +7,68 @@ import platform
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.registry import FAULTS
-from tests.faults.run import Result
+from tests.faults.results import Result, latest
 from tools.embedded import installation, localstack
 
 PAGE = Path("docs/explanation/reliability.md")
 BEGIN, END = "<!-- fault run: begin -->", "<!-- fault run: end -->"
 
 
-def table(results: Sequence[Result], skipped: Mapping[int, str]) -> str:
+def table(results: Sequence[Result]) -> str:
     """A Markdown table: fault, promises, runs, violations, and the time to recover."""
     rows: dict[tuple[int, ...], list[Result]] = defaultdict(list)
-    for result in results:
+    last = latest(results)
+    for result in last:
         rows[result.numbers].append(result)
     lines = [
         "| Fault | What | Promises | Runs | Violations | Recovery p50 (s) | Worst (s) |",
         "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(numbers, found) for numbers, found in sorted(rows.items(), key=lambda row: (len(row[0]), row[0]))),
+        "",
+        _totals(results, last),
     ]
-    for numbers, found in sorted(rows.items()):
-        what = " **and** ".join(FAULTS[number].what for number in numbers)
-        promises = " ".join(dict.fromkeys(p for number in numbers for p in FAULTS[number].promises.split()))
-        times = [result.recovery_seconds for result in found if result.recovery_seconds is not None]
-        median = f"{statistics.median(times):.1f}" if times else "-"
-        worst = f"{max(times):.1f}" if times else "-"
-        broken = sum(len(result.violations) for result in found)
-        name = " + ".join(map(str, numbers))
-        lines.append(f"| {name} | {what} | {promises} | {len(found)} | {broken} | {median} | {worst} |")
-    lines += [f"| {number} | {FAULTS[number].what} | | 0 | skipped: {why} | - | - |" for number, why in skipped.items()]
-    total = sum(len(result.violations) for result in results)
-    lines += ["", f"{len(results)} runs, {total} violations, {len(skipped)} faults skipped."]
     return "\n".join(lines) + "\n"
 
 
-def publish(text: str, *, seeds: int, pairs: int) -> None:
+def _row(numbers: tuple[int, ...], found: Sequence[Result]) -> str:
+    what = " **and** ".join(FAULTS[number].what for number in numbers)
+    promises = " ".join(sorted({promise for number in numbers for promise in FAULTS[number].promises.split()}))
+    name = " + ".join(map(str, numbers))
+    if reason := next((result.skipped for result in found if result.skipped), ""):
+        return f"| {name} | {what} | {promises} | 0 | skipped: {reason} | - | - |"
+    times = [result.recovery_seconds for result in found if result.recovery_seconds is not None]
+    median = f"{statistics.median(times):.1f}" if times else "-"
+    worst = f"{max(times):.1f}" if times else "-"
+    broken = sum(len(result.violations) for result in found)
+    return f"| {name} | {what} | {promises} | {len(found)} | {broken} | {median} | {worst} |"
+
+
+def _totals(results: Sequence[Result], last: Sequence[Result]) -> str:
+    runs = [result for result in last if not result.skipped]
+    violations = sum(len(result.violations) for result in last)
+    text = f"{len(runs)} runs, {violations} violations, {len(last) - len(runs)} faults skipped."
+    if repeated := len(results) - len(last):
+        text += f" {repeated} runs were repeated after a violation."
+    return text
+
+
+def publish(results: Sequence[Result]) -> None:
     """Write the table into the page, with the versions and the machine that it was made on."""
-    what = f"{pairs} pairs of faults" if pairs else "all faults"
+    last = latest(results)
+    singles = {result.numbers for result in last if len(result.numbers) == 1}
+    seeds = len({result.seed for result in last if len(result.numbers) == 1})
+    pairs = sum(len(result.numbers) > 1 for result in last)
+    what = f"{len(singles)} faults, {seeds} seed{'s' if seeds > 1 else ''} each" + (f", {pairs} pairs" if pairs else "")
     versions = f"Python {platform.python_version()}, Postgres {installation.find().version()}"
     made = (
-        f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}, {seeds} seed{'s' if seeds > 1 else ''}; "
+        f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; "
         f"{os.cpu_count()} cores, {versions}, LocalStack {localstack.version()}."
     )
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{text}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{table(results)}\n{END}{after}")

@@ -9,7 +9,9 @@ from tests.faults.payloads import facts_of
 from tests.faults.system import System
 from tests.support.databases import fetch
 
-COMMITTED = "SELECT convert_from(envelope, 'UTF8') AS envelope FROM outbox_event ORDER BY id"
+COMMITTED = """
+SELECT convert_from(envelope, 'UTF8') AS envelope, published_at IS NOT NULL AS published FROM outbox_event ORDER BY id
+"""
 EFFECTS = """
 SELECT event_id AS event, subject AS "group", sequence, hash, stale, extract(epoch FROM at)::float8 AS at
 FROM effect WHERE correlation LIKE $1 ORDER BY id
@@ -30,7 +32,7 @@ WHERE published_at IS NULL AND held_at IS NULL AND convert_from(envelope, 'UTF8'
 async def committed_rows(system: System, prefix: str) -> list[dict[str, Any]]:
     """The events of the run in the outbox."""
     rows = await fetch(system.orders.url, COMMITTED)
-    found = [facts_of(json.loads(row["envelope"])) for row in rows]
+    found = [{**facts_of(json.loads(row["envelope"])), "published": row["published"]} for row in rows]
     return [row for row in found if str(row["key"]).startswith(prefix)]
 
 

@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import httpx
-
 from tests.faults.checker.histories import Expectations
+from tests.faults.evidence import Evidence
+from tests.faults.proxies.broker import BrokerProxy
 from tests.faults.recording import Recorder, write_rows
 from tests.faults.registry import Fault
+from tests.faults.results import Result
 from tests.faults.rows import committed_rows, effect_rows, undrained, unresolved_rows
 from tests.faults.system import System
 from tests.faults.workload import Client
@@ -29,19 +29,6 @@ CLIENTS = 4
 PAUSE_SECONDS = 0.08
 """Pause of a client between two requests: two cores carry the whole system."""
 LONGEST_FAULT_SECONDS = 150.0
-PROBE_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the checker found in a run."""
-
-    numbers: tuple[int, ...]
-    seed: int
-    summary: str
-    violations: list[str]
-    recovery_seconds: float | None
-    folder: Path
 
 
 @dataclass
@@ -53,8 +40,8 @@ class Run:
     folder: Path
     prefix: str
     clients: list[Client] = field(default_factory=list)
-    reported: set[str] = field(default_factory=set)
-    began: float = 0.0
+    evidence: Evidence = field(default_factory=Evidence)
+    later: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
     async def lasts(self, shortest: float, longest: float | None = None) -> None:
         """Let the fault last for a time that the seed chooses."""
@@ -66,17 +53,15 @@ class Run:
 
     async def hits(self, count: int, *actions: str, timeout: float = 20.0) -> None:
         """Wait until the relays' proxy applied its fault to so many calls."""
-        await self._hits(self.system.relay_broker.hits, count, actions, timeout)
+        await self._hits(self.system.relay_broker, count, actions, timeout)
 
     async def consumer_hits(self, count: int, *actions: str, timeout: float = 20.0) -> None:
         """Wait until the consumers' proxy applied its fault to so many calls."""
-        await self._hits(self.system.sink_broker.hits, count, actions, timeout)
+        await self._hits(self.system.sink_broker, count, actions, timeout)
 
-    async def _hits(self, _: dict[str, int], count: int, actions: Sequence[str], timeout: float) -> None:
-        proxies = (self.system.relay_broker, self.system.sink_broker)
-
+    async def _hits(self, proxy: BrokerProxy, count: int, actions: Sequence[str], timeout: float) -> None:
         async def enough() -> bool:
-            return any(sum(proxy.hits.get(action, 0) for action in actions) >= count for proxy in proxies)
+            return sum(proxy.hits.get(action, 0) for action in actions) >= count
 
         await eventually(enough, timeout=timeout)
 
@@ -103,9 +88,22 @@ class Run:
         """How many requests of clients succeeded."""
         return sum(client.succeeded for client in self.clients)
 
+    @property
+    def began(self) -> float:
+        """Since when it is observed what shows the fault."""
+        return self.evidence.began
+
+    def forget(self) -> None:
+        """Look for what shows the fault from now on; what was seen until now has other causes."""
+        self.evidence.begin()
+
+    def afterwards(self, repair: Callable[[], Awaitable[object]]) -> None:
+        """Do this when nobody looks for what shows the fault any more."""
+        self.later.append(repair)
+
     def report(self, where: str) -> None:
-        """Note that something showed the fault."""
-        self.reported.add(where)
+        """Note that something showed the fault, after having seen it."""
+        self.evidence.add(where)
 
 
 async def execute(system: System, faults: Sequence[Fault], seed: int, number: int, folder: Path) -> Result:
@@ -122,10 +120,10 @@ async def execute(system: System, faults: Sequence[Fault], seed: int, number: in
         for n in range(CLIENTS)
     ]
     working = [asyncio.create_task(client.run(stop, hot=n == 0)) for n, client in enumerate(run.clients)]
-    probing = asyncio.create_task(_probe(run))
+    probing = asyncio.create_task(run.evidence.watch(system.actors))
     try:
         await run.more_effects(WARM_EFFECTS)
-        run.began = time.time()
+        run.evidence.begin()
         recorder.write("fault")
         try:
             async with asyncio.timeout(LONGEST_FAULT_SECONDS):
@@ -146,12 +144,15 @@ async def execute(system: System, faults: Sequence[Fault], seed: int, number: in
         for task in (*working, probing):
             task.cancel()
         await asyncio.gather(*working, probing, return_exceptions=True)
-    for where in sorted(run.reported | _log_lines(run)):
+    seen = run.evidence.found(system.actors, run.clients)
+    for repair in run.later:
+        await repair()
+    for where in sorted(seen):
         recorder.write("reported", where=where)
     recorder.close()
     await _dump(run)
     summary, violations = _check(folder)
-    return Result(tuple(fault.number for fault in faults), seed, summary, violations, took if drained else None, folder)
+    return Result(tuple(fault.number for fault in faults), seed, summary, violations, took if drained else None)
 
 
 def merged(faults: Sequence[Fault]) -> Expectations:
@@ -164,6 +165,8 @@ def merged(faults: Sequence[Fault]) -> Expectations:
             unresolved=first.unresolved or other.unresolved,
             reported=first.reported or other.reported,
             progress=first.progress and other.progress,
+            orders=first.orders and other.orders,
+            quiet=first.quiet and other.quiet,
             drain_seconds=first.drain_seconds + other.drain_seconds,
         )
     return first
@@ -183,37 +186,16 @@ async def _drain(run: Run, expectations: Expectations, *, confirmed: bool) -> bo
     return True
 
 
-async def _probe(run: Run) -> None:
-    """Look at the readiness of the services as a load balancer does."""
-    while True:
-        for actor in run.system.actors:
-            if actor.serves and run.began:
-                with suppress(httpx.HTTPError):
-                    async with httpx.AsyncClient(base_url=actor.url, timeout=1.0) as api:
-                        answer = await api.get("/readyz")
-                    if answer.status_code != 200 or '"degraded"' in answer.text:
-                        run.report(f"readiness of {actor.name}")
-        await asyncio.sleep(PROBE_SECONDS)
-
-
-def _log_lines(run: Run) -> set[str]:
-    """The places outside that showed something since the fault began: log lines and ended processes."""
-    found = set()
-    for actor in run.system.actors:
-        found |= {f"log of {actor.name}: {line.get('action')}" for line in actor.lines(run.began)}
-        if any(at >= run.began for at, _ in actor.ends):
-            found.add(f"exit status of {actor.name}")
-    return found
-
-
 async def _dump(run: Run) -> None:
     write_rows(run.folder / "committed.jsonl", "committed", await committed_rows(run.system, run.prefix))
     write_rows(run.folder / "effects.jsonl", "effect", await effect_rows(run.system, run.prefix))
     write_rows(run.folder / "unresolved.jsonl", "unresolved", await unresolved_rows(run.system, run.prefix))
-    lines = (json.loads(line) for line in (run.system.folder / "broker.jsonl").read_text().splitlines())
+    lines = [json.loads(line) for line in (run.system.folder / "broker.jsonl").read_text().splitlines()]
     mine = [line for line in lines if str(line["key"]).startswith(run.prefix)]
-    rows = [{name: value for name, value in line.items() if name not in ("n", "kind")} for line in mine]
-    write_rows(run.folder / "broker-1.jsonl", "accepted", rows)
+    for kind, name in (("accepted", "broker-1.jsonl"), ("returned", "returned-1.jsonl")):
+        rows = [{key: value for key, value in line.items() if key not in ("n", "kind")}
+                for line in mine if line["kind"] == kind]  # fmt: skip
+        write_rows(run.folder / name, kind, rows)
 
 
 def _check(folder: Path) -> tuple[str, list[str]]:

@@ -34,6 +34,8 @@ class Client:
         self._pause = pause
         self._count = 0
         self.succeeded = 0
+        self.rejections: list[tuple[float, int]] = []
+        """The times and statuses of responses with a server error."""
 
     async def run(self, stop: asyncio.Event, *, hot: bool) -> None:
         """Work until `stop`, then finish the operation that was begun. A hot client keeps changing one order."""
@@ -75,6 +77,8 @@ class Client:
                 self._history.write("ok", key=key, group=order["id"], sequence=order["version"])
                 self.succeeded += 1
                 return str(order["id"])
+            if answer.status_code >= 500:
+                self.rejections.append((time.time(), answer.status_code))
             if answer.status_code >= 500 or (answer.status_code in (409, 429) and _is_in_progress(answer)):
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

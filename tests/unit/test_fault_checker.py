@@ -34,13 +34,17 @@ def name(group: str, sequence: int) -> str:
 def correct() -> History:
     """A run in which nothing went wrong."""
     return History(
-        operations=[Operation(f"key-{name(*place)}", "ok", *place) for place in PLACES],
-        committed=[Committed(*place, name(*place), f"#{name(*place)}", f"key-{name(*place)}") for place in PLACES],
+        operations=[Operation(f"key-{name(*place)}", "ok", *place, 10.0 + n) for n, place in enumerate(PLACES)],
+        committed=[
+            Committed(*place, name(*place), f"#{name(*place)}", f"key-{name(*place)}", published=True)
+            for place in PLACES
+        ],
         accepted=[Accepted(*place, name(*place), f"#{name(*place)}") for place in PLACES],
         effects=[
             Effect(*place, name(*place), f"#{name(*place)}", stale=False, at=10.0 + number)
             for number, place in enumerate(PLACES)
         ],
+        returned=frozenset(name(*place) for place in PLACES),
         fault_at=10.0,
         recovered_at=14.0,
         drained_at=20.0,
@@ -113,6 +117,18 @@ FALSE: dict[str, tuple[str, Falsify]] = {
         "stalled",
         lambda h: replace(h, effects=[replace(effect, at=19.0) for effect in h.effects]),
     ),
+    "no order was taken during the fault": (
+        "refused",
+        lambda h: replace(h, operations=[replace(operation, at=15.0) for operation in h.operations]),
+    ),
+    "an event counts as published and never came back": (
+        "unproven",
+        lambda h: replace(h, returned=h.returned - {"a3"}),
+    ),
+    "something was reported without a fault": (
+        "false alarm",
+        lambda h: replace(h, expectations=Expectations(reported=False, quiet=True)),
+    ),
     "nothing showed the fault": ("silent", lambda h: replace(h, reported=())),
     "nothing was asked": (
         "empty",
@@ -169,7 +185,8 @@ def recorded(folder: Path) -> Path:
         {"kind": "ok", "key": "key-a1", "group": "a", "sequence": 1},
     )
     write(folder / "broker-1.jsonl", event)
-    write(folder / "committed.jsonl", {**event, "key": "key-a1"})
+    write(folder / "returned-1.jsonl", event)
+    write(folder / "committed.jsonl", {**event, "key": "key-a1", "published": True})
     write(folder / "effects.jsonl", {**event, "stale": False})
     write(folder / "unresolved.jsonl")
     write(

@@ -5,6 +5,7 @@ import json
 from uuid import uuid4
 
 from event_trio.broker.aws import sns, sqs
+from infra.drift import differences
 from tests.faults.catalogue.network import CALLS, strike
 from tests.faults.proxies import broker_faults as faults
 from tests.faults.proxies.broker import Forward, entries_of
@@ -44,6 +45,7 @@ async def never_accepted(run: Run) -> None:
     run.system.relay_broker.set_fault(answer, "PublishBatch")
     await run.more_effects(10)
     await _until_held(run)
+    run.report("held groups of the operations API")
     run.system.relay_broker.clear()
     await _release_all(run)
 
@@ -109,8 +111,10 @@ async def filter_changed(run: Run) -> None:
             AttributeValue=json.dumps({"type": [{"anything-but": ["order.released"]}]}),
         )  # fmt: skip
         await run.more_effects(10)
+        system = run.system
+        for found in await differences(system.aws, prefix=system.names.prefix, templates=system.servers.templates):
+            run.report(f"comparison with the templates: {found}")
         await topics.set_subscription_attributes(SubscriptionArn=arn, AttributeName="FilterPolicy", AttributeValue="{}")
-    run.report("drift of the topology, compared every 30 s")
     await replay(run)
 
 
@@ -119,6 +123,7 @@ async def credentials(run: Run) -> None:
     expired = faults.rejecting("403 Forbidden", "ExpiredToken")
     run.system.sink_broker.set_fault(expired, "ReceiveMessage", "DeleteMessageBatch")
     await strike(run, expired, *CALLS, count=6, share=1.0)
+    await run.consumer_hits(2, "ReceiveMessage", "DeleteMessageBatch")
     await run.lasts(1.5)
 
 

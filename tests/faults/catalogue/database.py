@@ -1,17 +1,21 @@
 """Faults of the databases."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import asyncpg
 
-from tests.faults.registry import FaultSkipped, fault
+from tests.faults.registry import fault
 from tests.faults.run import Run
-from tests.support.databases import fetch
+from tests.faults.small_disk import SmallDisk
+from tests.support.databases import execute, fetch
+
+DISK_MEGABYTES = 64
 
 
-@fault(17, "Postgres restarts at once", "P2 P5", "alone")
+@fault(17, "Postgres restarts at once", "P2 P5", "alone", orders=False)
 async def restarted(run: Run) -> None:
     server = run.system.servers.postgres
     for _ in range(2):
@@ -60,10 +64,41 @@ async def connections_ended(run: Run) -> None:
             await run.lasts(0.4)
     finally:
         await connection.close()
-    run.report("responses 503 of the order service")
 
 
-@fault(46, "disk full on the database", "P2 P7", "alone")
+@fault(46, "disk full below the tables of the orders", "P2 P7", "alone", orders=False)
 async def disk_full(run: Run) -> None:
-    # A small file system needs a mount, which this process may not make in most places.
-    raise FaultSkipped("it needs a small file system of its own below the tables; not automated yet")
+    system = run.system
+    users = [system.order, *system.relays]
+    disk = SmallDisk.mount(DISK_MEGABYTES)
+
+    async def move(*statements: str) -> None:
+        """Move the tables while nobody is connected, as the statement demands."""
+        await asyncio.gather(*(actor.stop() for actor in users))
+        for statement in statements:
+            await execute(system.servers.postgres.admin_url, statement)
+        await asyncio.gather(*(actor.start() for actor in users))
+
+    async def move_back() -> None:
+        await move(f'ALTER DATABASE "{system.orders.name}" SET TABLESPACE pg_default', "DROP TABLESPACE small")
+        disk.unmount()
+
+    async def rejected() -> bool:
+        disk.fill()  # Postgres may have given something back
+        return sum(at >= run.began for client in run.clients for at, _ in client.rejections) >= 8
+
+    try:
+        await move(
+            f"CREATE TABLESPACE small LOCATION '{disk.tables}'",
+            f'ALTER DATABASE "{system.orders.name}" SET TABLESPACE small',
+        )
+        await run.more_effects(3)
+        run.forget()  # the restarts showed, too
+        await run.until(rejected, timeout=60.0)
+        await run.lasts(2.0)
+        disk.free()
+        await run.more_operations(8)
+    except BaseException:
+        disk.unmount()
+        raise
+    run.afterwards(move_back)

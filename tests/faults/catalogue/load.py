@@ -3,11 +3,13 @@
 import asyncio
 import random
 
-from tests.faults.registry import FaultSkipped, fault
+from tests.faults.registry import fault
 from tests.faults.run import Run
+from tests.faults.samples import Sampler
 from tests.faults.workload import Client
 
 BACKLOG = 150
+SAMPLES, SAMPLE_SECONDS = 60, 0.5
 
 
 @fault(30, "a backlog behind relays that are away (its growth to a million rows: make test-scale)", "P8", "relays")
@@ -18,9 +20,19 @@ async def backlog(run: Run) -> None:
     await run.more_effects(BACKLOG)
 
 
-@fault(47, "memory and descriptors", "P8", "alone")
-async def soak(run: Run) -> None:
-    raise FaultSkipped("make soak measures it")
+@fault(47, "memory, descriptors and connections under load and lost connections (for longer: make soak)", "P8",
+       "alone", reported=False, progress=True)  # fmt: skip
+async def nothing_grows(run: Run) -> None:
+    sampler = Sampler(run.system)
+    for number in range(SAMPLES):
+        await sampler.sample()
+        if number % 5 == 0:
+            run.system.relay_broker.cut_connections()
+            run.system.relay_database.close_connections()
+            run.system.sink_database.close_connections()
+        await asyncio.sleep(SAMPLE_SECONDS)
+    growing = [f"{each.name} by {each.growth:.1f} around {each.median:.1f}" for each in sampler.growing()]
+    assert not growing, f"grew: {', '.join(growing)}"
 
 
 @fault(52, "a hot group with most of the load", "P5", reported=False, progress=True)

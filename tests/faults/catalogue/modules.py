@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-MODULES = ("order", "relay", "network", "broker", "database", "consumer", "load", "upgrade")
+MODULES = ("control", "order", "relay", "network", "broker", "database", "consumer", "load", "upgrade")
 
 
 def load() -> None:

@@ -35,13 +35,14 @@ async def no_names(run: Run) -> None:
     await asyncio.gather(
         *(relay.restart({"FAULT_NO_DNS": str(flag)}, launcher=True) for relay in run.system.relays)
     )  # fmt: skip
+    run.afterwards(lambda: asyncio.gather(*(relay.restart() for relay in run.system.relays)))
     await run.more_effects(3)
+    run.forget()  # the restarts showed, too
     flag.touch()
     run.system.relay_broker.cut_connections()
     await run.lasts(3.0)
     flag.unlink()
     await run.more_effects(3)
-    await asyncio.gather(*(relay.restart() for relay in run.system.relays))
 
 
 @fault(13, "TCP reset in mid-request", "P3 P4", "relay_broker")

@@ -17,6 +17,15 @@ from tests.faults.run import Run
 from tests.faults.workload import ORDER
 
 ROUNDS = 2
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+HOT_ORDER = """
+SELECT id, version FROM orders WHERE id IN (SELECT order_id FROM order_history WHERE type = 'order.held')
+ORDER BY updated_at DESC
+"""
+BLOCKED = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'relation')
+               AND pid IN (SELECT pid FROM pg_stat_activity WHERE usename = 'order_api'))
+"""
 
 
 @fault(1, "API killed before commit", "P1", "order")
@@ -43,22 +52,26 @@ async def commit_reply_lost(run: Run) -> None:
     async def lost() -> bool:
         return proxy.lost >= 12
 
-    before, proxy.lost = proxy.lost, 0
+    proxy.lost = 0
     await run.until(lost)
-    run.report(f"responses 503 of the order service ({before + proxy.lost} answers lost)")
 
 
 @fault(18, "connection pool exhausted, and leaked by cancelled requests", "P5", "order_db", "roles")
 async def connections_exhausted(run: Run) -> None:
+    history = Recorder(run.folder / "client-abandoning.jsonl")
     async with httpx.AsyncClient(base_url=run.system.order.url) as api:
 
-        async def abandon() -> None:
+        async def abandon(number: int) -> None:
+            key = f"{run.prefix}abandoned{number}"
+            history.write("invoke", key=key)
             with contextlib.suppress(httpx.HTTPError):
-                await api.post("/v1/orders", json=ORDER, timeout=run.dice.uniform(0.001, 0.02),
-                               headers={"X-Correlation-ID": "abandoned"})  # fmt: skip
+                await api.post("/v1/orders", json=ORDER, timeout=run.dice.uniform(0.005, 0.1),
+                               headers={"Idempotency-Key": key, "X-Correlation-ID": key})  # fmt: skip
+            history.write("info", key=key)
 
-        for _ in range(5):
-            await asyncio.gather(*(abandon() for _ in range(10)))
+        for turn in range(5):
+            await asyncio.gather(*(abandon(10 * turn + number) for number in range(10)))
+    history.close()
     await _as_superuser(run, "ALTER ROLE order_api CONNECTION LIMIT 0")
     try:
         await _as_superuser(run, _terminate("order_api"))
@@ -67,24 +80,50 @@ async def connections_exhausted(run: Run) -> None:
         await _as_superuser(run, "ALTER ROLE order_api CONNECTION LIMIT -1")
 
 
-@fault(19, "deadlocks, cancelled statements, serialization failures", "P1 P4", "order_db")
+@fault(19, "deadlocks with the order service as their victim, and cancelled statements", "P1 P4", "order_db")
 async def deadlocks(run: Run) -> None:
-    for _ in range(3):
-        connection = await asyncpg.connect(run.system.orders.url)
-        try:
-            with contextlib.suppress(asyncpg.PostgresError):
-                async with connection.transaction():
-                    await connection.execute("SET LOCAL deadlock_timeout = '100ms'")
-                    await connection.execute("LOCK TABLE outbox_event IN SHARE ROW EXCLUSIVE MODE")
-                    await run.lasts(0.2)
-                    await connection.execute("LOCK TABLE orders IN SHARE ROW EXCLUSIVE MODE")
-                    await run.lasts(0.2)
+    connection = await asyncpg.connect(run.system.orders.url)
+    try:
+        await connection.execute("SET deadlock_timeout = '60s'")  # so that the service notices first
+        before = await connection.fetchval(DEADLOCKS)
+        for _ in range(2):
+            await _provoke_deadlock(run, connection)
+
+        async def counted() -> bool:
+            return bool(await connection.fetchval(DEADLOCKS) > before)
+
+        await run.until(counted)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE outbox_event IN SHARE ROW EXCLUSIVE MODE")
+            await run.until(lambda: _blocked(connection))
             await connection.execute(
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'order_api' AND state = 'active'"
             )
-        finally:
-            await connection.close()
-    run.report("responses 503 of the order service")
+    finally:
+        await connection.close()
+
+
+async def _blocked(connection: asyncpg.Connection) -> bool:
+    """Whether a statement of the order service waits for a lock."""
+    await connection.execute("SELECT pg_stat_clear_snapshot()")  # a transaction keeps what it saw of other sessions
+    return bool(await connection.fetchval(BLOCKED))
+
+
+async def _provoke_deadlock(run: Run, connection: asyncpg.Connection) -> None:
+    """Take the place of the next event of the order that changes most, and then the lock that its change holds."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        order = await connection.fetchrow(HOT_ORDER)
+        await connection.execute(
+            "INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)"
+            " VALUES ($1, '/services/order', $2, $3, 'x', '{}')",
+            uuid7(), str(order["id"]), order["version"] + 2,
+        )  # fmt: skip
+        await run.until(lambda: _blocked(connection))
+        await connection.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", order["id"])
+    finally:
+        await transaction.rollback()
 
 
 @fault(21, "a lower id commits later", "P2 P3", reported=False, progress=True)

@@ -59,9 +59,9 @@ async def killed_before_record(run: Run) -> None:
     async def died() -> bool:
         return any(at >= run.began for relay in run.system.relays for at, _ in relay.ends)
 
+    run.afterwards(lambda: asyncio.gather(*(relay.restart() for relay in run.system.relays)))
     await run.until(died)
     await run.more_effects(5)
-    await asyncio.gather(*(relay.restart() for relay in run.system.relays))
 
 
 @fault(7, "relay killed in the recording transaction", "P2 P4", "relays", "relay_db")

@@ -7,6 +7,7 @@ Every line has `kind`, `n` (a counter of its file that only grows) and `at` (wal
 - `client-*.jsonl`: `invoke`, then `ok`, `fail` (the request had no effect) or `info` (the outcome is unknown), each
   with the `key` of the operation; `ok` has `group` and `sequence` of the event that the answer reports.
 - `broker-*.jsonl`: `accepted`, for each entry in the order in which the broker accepted them.
+- `returned-*.jsonl`: `returned`, for each event in a message of the publish check that the broker handed out.
 - `committed.jsonl`, `effects.jsonl`, `unresolved.jsonl`: the rows of the databases after the run, in the order of their
   ids.
 - `run.jsonl`: `fault` and `recovered` (begin and end of the fault), `drained`, `reported` (a place that showed the
@@ -37,6 +38,8 @@ class Operation:
     """`ok`, `fail` or `info`."""
     group: str | None = None
     sequence: int | None = None
+    at: float = 0.0
+    """When the client learned the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Committed:
     hash: str
     key: str | None = None
     """The operation that it came from."""
+    published: bool = False
+    """Whether the publisher counts it as published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,10 @@ class Expectations:
     """Whether something has to report the fault."""
     progress: bool = True
     """Whether effects have to appear while the fault lasts."""
+    orders: bool = True
+    """Whether requests of clients have to succeed while the fault lasts."""
+    quiet: bool = False
+    """Whether nothing may be reported: a run without a fault."""
     drain_seconds: float = 60.0
     """The longest time from the end of the fault until everything is processed."""
 
@@ -106,6 +115,8 @@ class History:
     accepted: list[Accepted]
     effects: list[Effect]
     unresolved: list[Unresolved] = field(default_factory=list)
+    returned: frozenset[str] = frozenset()
+    """The events that came back through the publish check."""
     expectations: Expectations = field(default_factory=Expectations)
     fault_at: float | None = None
     recovered_at: float | None = None
@@ -124,6 +135,7 @@ def read(folder: Path) -> History:
         accepted=[row for path in sorted(folder.glob("broker-*.jsonl")) for row in _rows(Accepted, _lines(path))],
         effects=_rows(Effect, _lines(folder / "effects.jsonl")),
         unresolved=_rows(Unresolved, _lines(folder / "unresolved.jsonl")),
+        returned=frozenset(line["event"] for path in folder.glob("returned-*.jsonl") for line in _lines(path)),
         expectations=_row(Expectations, given),
         fault_at=moments.get("fault"),
         recovered_at=moments.get("recovered"),
@@ -145,7 +157,7 @@ def _operations(folder: Path) -> Iterator[Operation]:
             if line["key"] not in open_keys:
                 raise InvalidHistory(f"{path}: line {line['n']} ends an operation that was not invoked")
             open_keys.discard(line["key"])
-            yield Operation(line["key"], line["kind"], line.get("group"), line.get("sequence"))
+            yield Operation(line["key"], line["kind"], line.get("group"), line.get("sequence"), line["at"])
         for key in sorted(open_keys):  # the client ended first: nobody knows what became of it
             yield Operation(key, "info")
 

@@ -22,6 +22,9 @@ class Violation:
         return f"{self.kind}: {self.what}"
 
 
+LONG_ENOUGH_SECONDS = 2.0
+"""In a shorter fault, no request may have ended by chance."""
+
 _Row = TypeVar("_Row", Accepted, Committed, Effect)
 Rule: TypeAlias = Callable[[History], Iterable[Violation]]
 
@@ -130,10 +133,33 @@ def stalled(history: History) -> Iterator[Violation]:
         )
 
 
+def refused(history: History) -> Iterator[Violation]:
+    """While the fault lasted, requests of clients succeeded."""
+    if not history.expectations.orders or history.fault_at is None or history.recovered_at is None:
+        return
+    lasted = history.recovered_at - history.fault_at
+    succeeded = any(
+        operation.outcome == "ok" and history.fault_at <= operation.at <= history.recovered_at
+        for operation in history.operations
+    )
+    if lasted >= LONG_ENOUGH_SECONDS and not succeeded:
+        yield Violation("refused", f"no request succeeded in {lasted:.1f} s of the fault")
+
+
+def unproven(history: History) -> Iterator[Violation]:
+    """An event counts as published only if it came back through the publish check."""
+    for event in history.committed:
+        if event.published and event.event not in history.returned:
+            yield Violation("unproven", f"{_place(event)} counts as published and never came back")
+
+
 def silent(history: History) -> Iterator[Violation]:
     """A metric, a log line, the readiness or the API showed the fault."""
     if history.expectations.reported and not history.reported:
         yield Violation("silent", "no log line, metric, readiness or API response showed the fault")
+    if history.expectations.quiet:
+        for where in history.reported:
+            yield Violation("false alarm", f"{where} showed a fault, and there was none")
 
 
 def empty(history: History) -> Iterator[Violation]:
@@ -145,7 +171,8 @@ def empty(history: History) -> Iterator[Violation]:
 
 
 RULES: tuple[Rule, ...] = (
-    lost, unexpected, duplicate, reordered, sent_out_of_order, changed, stuck, stalled, silent, empty,
+    lost, unexpected, duplicate, reordered, sent_out_of_order, changed, stuck, stalled, refused, unproven, silent,
+    empty,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""An HTTP proxy of the broker. It records what the broker accepted, and applies the fault that is set."""
+"""An HTTP proxy of the broker. It records what the broker accepted and gave back, and applies the fault that is set."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BrokerProxy:
         return (await self.forward(request)).to_bytes()
 
     async def forward(self, request: Message) -> Message:
-        """Send a request to the broker, and record the entries that it accepts."""
+        """Send a request to the broker, and record the entries that it accepts or gives back on the publish check."""
         address = urlsplit(self.upstream)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
@@ -77,6 +77,9 @@ class BrokerProxy:
                 await writer.wait_closed()
         if request.action == "PublishBatch" and self.recorder is not None:
             self._record(request, response)
+        if request.action == "ReceiveMessage" and b"publish-check" in request.body and self.recorder is not None:
+            for message in json.loads(response.body or b"{}").get("Messages") or []:
+                self.recorder.write("returned", **facts_of(json.loads(message["Body"])))
         return response
 
     def _record(self, request: Message, response: Message) -> None:

@@ -1,0 +1,99 @@
+"""What shows a fault to somebody outside: log lines, readiness, metrics, responses and exit statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.faults.actors import Actor
+from tests.faults.workload import Client
+
+PROBE_SECONDS = 0.5
+COUNTERS = {
+    "outbox_republished_total": None,
+    "outbox_publish_check_foreign_total": None,
+    "service_loop_failures_total": None,
+    "outbox_publish_calls_total": {"rejected", "throttled", "outage"},
+}
+"""Counters of failures, and the values of `outcome` that count as one; None if all do."""
+GAUGES = (
+    "outbox_broker_outage", "outbox_broker_circuit_state", "outbox_publish_check_broken", "outbox_broker_unaccepted",
+    "outbox_waiting_groups", "outbox_held_groups",
+)  # fmt: skip
+"""Gauges that are zero while nothing is wrong."""
+
+
+@dataclass
+class Evidence:
+    """What was observed since a fault began."""
+
+    began: float = 0.0
+    _seen: set[str] = field(default_factory=set)
+    _counted: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Observe from now on."""
+        self.began = time.time()
+        self._seen.clear()
+
+    def add(self, where: str) -> None:
+        """Note a place that showed the fault."""
+        self._seen.add(where)
+
+    async def watch(self, actors: Sequence[Actor]) -> None:
+        """Look at the readiness and the metrics of the services again and again, as monitoring does."""
+        async with httpx.AsyncClient(timeout=1.0) as api:
+            while True:
+                for actor in actors:
+                    if actor.serves:
+                        with suppress(httpx.HTTPError):
+                            await self._look_at(actor, api)
+                await asyncio.sleep(PROBE_SECONDS)
+
+    async def _look_at(self, actor: Actor, api: httpx.AsyncClient) -> None:
+        readiness = await api.get(f"{actor.url}/readyz")
+        metrics = await api.get(f"{actor.url}/metrics")
+        found = set(self._metrics(f"{actor.name}, start {actor.starts}", metrics.text))
+        if readiness.status_code != 200 or '"degraded"' in readiness.text:
+            found.add("readiness")
+        if self.began:
+            self._seen |= {f"{what} of {actor.name}" for what in found}
+
+    def _metrics(self, process: str, text: str) -> Iterator[str]:
+        """The metrics that show something; a counter does when it has grown since the last time."""
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name in GAUGES and sample.value > 0:
+                    yield f"metric {sample.name}"
+                if sample.name not in COUNTERS:
+                    continue
+                outcomes = COUNTERS[sample.name]
+                if outcomes is not None and sample.labels.get("outcome") not in outcomes:
+                    continue
+                key = (process, f"{sample.name}{sorted(sample.labels.items())}")
+                before, self._counted[key] = self._counted.get(key, 0.0), sample.value
+                if sample.value > before:
+                    yield f"metric {sample.name}"
+
+    def found(self, actors: Iterable[Actor], clients: Iterable[Client]) -> set[str]:
+        """The places that showed something."""
+        return self._seen | set(self._responses(clients)) | set(self._processes(actors))
+
+    def _responses(self, clients: Iterable[Client]) -> Iterator[str]:
+        for client in clients:
+            for at, status in client.rejections:
+                if at >= self.began:
+                    yield f"response {status} of the order service"
+
+    def _processes(self, actors: Iterable[Actor]) -> Iterator[str]:
+        for actor in actors:
+            for line in actor.lines(self.began):
+                yield f"log of {actor.name}: {line.get('action')}"
+            if any(at >= self.began for at, _ in actor.ends):
+                yield f"exit status of {actor.name}"
