@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tools.cli import dead_letters, deferred, events, outbox, outbox_changes, status, tail, token, topology
+from tools.cli import dead_letters, deferred, events, outbox, outbox_changes, status, tail, token, topology, unknown
 from tools.cli.doctor import command as doctor
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ outbox.app.add_typer(outbox_changes.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="event")
+tail.app.command()(unknown.unknown)
 app.add_typer(tail.app, name="events")
 app.add_typer(topology.app, name="topology")
 app.add_typer(deferred.app, name="deferred")
