@@ -36,7 +36,7 @@ servers: bootstrap ## run a Postgres and a LocalStack for the tests until Ctrl-C
 .PHONY: up
 up: ## run the whole system in containers (RELAYS=3: number of order relays; MAIL=1: with a mail viewer; OBSERVABILITY=1: with dashboards and traces)
 	@docker compose version >/dev/null 2>&1 || { echo "Docker with the compose plugin is required; make demo runs without it."; exit 1; }
-	$(if $(RELAYS),ORDER_RELAY_PORT=0) $(if $(MAIL),SENDER=smtp) $(if $(OBSERVABILITY),OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4318) \
+	$(if $(RELAYS),ORDER_RELAY_PORT=0) $(if $(MAIL),SENDER=smtp) $(if $(OBSERVABILITY),OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4318 TRACE_URL=http://127.0.0.1:16686/trace/{trace_id}) \
 	docker compose $(if $(MAIL),--profile mail) $(if $(OBSERVABILITY),--profile observability) up --build --detach --wait $(if $(RELAYS),--scale order-relay=$(RELAYS))
 
 .PHONY: down
@@ -133,6 +133,10 @@ topology-check: bootstrap ## compare the running topology with its templates (AR
 .PHONY: lock
 lock: bootstrap ## write the locks from their inputs (UPGRADE=1: with newer versions)
 	@$(RUN) tools.locks $(if $(filter 1,$(UPGRADE)),--upgrade)
+
+.PHONY: vendor
+vendor: bootstrap ## copy the console's libraries for browsers from their npm packages
+	@$(RUN) tools.vendor
 
 .PHONY: dist
 dist: bootstrap ## build the wheels and source archives of the library and the relay into dist/

@@ -17,10 +17,16 @@ EXTRAS = {
     "service": ("outbox", "consumer", "http", "observability", "tracing", "migrations"),
     "notification": ("outbox", "consumer", "http", "observability", "tracing", "migrations"),
     "relay": ("outbox", "broker", "http", "observability", "tracing"),
+    "console": ("http", "observability", "tracing"),
     "topology": ("outbox", "broker", "settings"),
 }
 """The extras of the library that each image uses. A service without a lock of its own has that of `service`."""
-GROUPS = {"service": ("service",), "notification": ("notification",), "topology": ("topology",)}
+GROUPS = {
+    "service": ("service",),
+    "notification": ("notification",),
+    "console": ("console",),
+    "topology": ("topology",),
+}
 
 
 def image_inputs(image: str) -> list[str]:

@@ -15,12 +15,12 @@ from .http.server import serve
 from .lifecycle import Loop, Supervisor
 from .observability import logging, spans
 from .observability.runtime_metrics import LoopMetrics
-from .settings import ServiceSettings, fail, load
+from .settings import ProcessSettings, fail, load
 from .signals import Signals
 
 log = structlog.get_logger(__name__)
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=ProcessSettings)
 P = TypeVar("P")
 
 Assemble: TypeAlias = Callable[[AsyncExitStack], Awaitable[tuple[P, Sequence[Loop]]]]
@@ -55,7 +55,7 @@ def run(
         _stop_tracing()
 
 
-def _start_tracing(name: str, settings: ServiceSettings) -> None:
+def _start_tracing(name: str, settings: ProcessSettings) -> None:
     """Trace if there is a receiver. Otherwise OpenTelemetry is not imported, which would cost time and memory."""
     if settings.otel_exporter_otlp_endpoint is None:
         return

@@ -32,8 +32,8 @@ class EnvironmentSettings(BaseSettings):
         return {name: value for name, value in trimmed.items() if value != ""}
 
 
-class ServiceSettings(EnvironmentSettings):
-    """The settings of every service. Each field is an environment variable, in capitals."""
+class ProcessSettings(EnvironmentSettings):
+    """The settings of every process that serves HTTP. Each field is an environment variable, in capitals."""
 
     environment: Literal["production", "local"] = Field(
         "production", description="`local` allows a service without authentication on any address."
@@ -46,22 +46,6 @@ class ServiceSettings(EnvironmentSettings):
     )
     http_host: types.Host = Field("127.0.0.1", description="The address that the service listens on.")
     http_port: int = Field(8000, ge=0, le=65535, description="The port that the service listens on.")
-    database_password: SecretStr | None = Field(
-        None, description="The role's password, not URL-encoded; otherwise DATABASE_URL contains it, URL-encoded."
-    )
-    database_url: SecretStr = Field(
-        description="`postgresql://role:password@host:port/database` of the service's own role. Supported parameters: "
-        "`sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `host`."
-    )
-    aws_region: types.Region = Field("us-east-1", description="The region of topics and queues.")
-    aws_endpoint_url: types.HttpUrl | None = Field(None, description="The URL of LocalStack; unset on AWS.")
-    aws_client: ClientChoice = Field(
-        "lean",
-        description="The client for the calls that carry messages: `lean` costs less CPU; `stock` is the AWS SDK's.",
-    )
-    topology_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Prefix of the names of topics, queues and stacks."
-    )
     auth_jwks: str | None = Field(None, description="Path or URL of the JWK set with which bearer tokens are verified.")
     auth_issuer: str | None = Field(None, description="The required issuer of tokens; needed with `AUTH_JWKS`.")
     auth_audience: str | None = Field(None, description="The required audience of tokens; needed with `AUTH_JWKS`.")
@@ -70,14 +54,6 @@ class ServiceSettings(EnvironmentSettings):
         ge=0,
         le=1_000_000,
         description="Requests per minute that each caller may send to one process; 0 disables the limit.",
-    )
-    idempotency_hours: float = Field(
-        24.0, gt=0, le=8760, description="How long the response to a request is stored under its `Idempotency-Key`."
-    )
-    cloudwatch_metrics: bool = Field(
-        False,
-        description="Whether a publisher logs the metrics of its outbox once a minute in the embedded metric format of "
-        "CloudWatch (requires `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` use them.",
     )
     otel_exporter_otlp_endpoint: types.HttpUrl | None = Field(
         None,
@@ -96,11 +72,6 @@ class ServiceSettings(EnvironmentSettings):
         10.0, ge=0.01, le=300, description="How long a stopping service may take to finish its work."
     )
 
-    @field_validator("database_url")
-    @classmethod
-    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        return whole_database_url(value, info.data.get("database_password"))
-
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
@@ -110,6 +81,40 @@ class ServiceSettings(EnvironmentSettings):
             return ipaddress.ip_address(self.http_host).is_loopback
         except ValueError:
             return False
+
+
+class ServiceSettings(ProcessSettings):
+    """The settings of every service. Each field is an environment variable, in capitals."""
+
+    database_password: SecretStr | None = Field(
+        None, description="The role's password, not URL-encoded; otherwise DATABASE_URL contains it, URL-encoded."
+    )
+    database_url: SecretStr = Field(
+        description="`postgresql://role:password@host:port/database` of the service's own role. Supported parameters: "
+        "`sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `host`."
+    )
+    aws_region: types.Region = Field("us-east-1", description="The region of topics and queues.")
+    aws_endpoint_url: types.HttpUrl | None = Field(None, description="The URL of LocalStack; unset on AWS.")
+    aws_client: ClientChoice = Field(
+        "lean",
+        description="The client for the calls that carry messages: `lean` costs less CPU; `stock` is the AWS SDK's.",
+    )
+    topology_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9-]{0,30}$", description="Prefix of the names of topics, queues and stacks."
+    )
+    idempotency_hours: float = Field(
+        24.0, gt=0, le=8760, description="How long the response to a request is stored under its `Idempotency-Key`."
+    )
+    cloudwatch_metrics: bool = Field(
+        False,
+        description="Whether a publisher logs the metrics of its outbox once a minute in the embedded metric format of "
+        "CloudWatch (requires `LOG_FORMAT=json`); the alarms `no-relay` and `events-wait` use them.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        return whole_database_url(value, info.data.get("database_password"))
 
 
 S = TypeVar("S", bound=BaseSettings)

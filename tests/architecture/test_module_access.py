@@ -86,6 +86,7 @@ EXECUTORS = {
 UNRELATED = {
     ("services/notification/senders/*.py", "send_message"),
     ("services/notification/*.py", "get_template"),
+    ("services/console/web/*.py", "get_template"),
     ("services/relay/publishing/*.py", "publish"),
 }
 

@@ -24,6 +24,9 @@ OPERATIONS = (
     *("/v1/processed-messages", "/v1/outbox", "/v1/events", "/v1/recorded-events", "/v1/inbox", "/v1/topology"),
     "/v1/process",
 )
+# What readers see, too, and what of it has payloads.
+STATES = OPERATIONS
+PAYLOADS = ("/v1/dead-letters/{event_id}", "/v1/deferred-messages/{event_id}")
 
 
 def application(name: str, **given: Any) -> FastAPI:
@@ -64,6 +67,16 @@ async def test_without_a_role_all_is_refused_and_to_a_customer_every_operation(n
                 answer = await api.request(method, path, headers=who[caller])
                 assert answer.status_code == status, (caller, method, path)
                 assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_reader_changes_nothing_and_sees_neither_payloads_nor_customers(name: str, tmp_path: Path) -> None:
+    issuer, auth = authenticated(tmp_path)
+    app, who = application(name, **auth), callers(issuer)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as api:
+        refused = {(method, path) for method, path in guarded(app) if method != "GET" or not path.startswith(STATES)}
+        for method, path in refused | {("GET", path) for path in PAYLOADS} & guarded(app):
+            assert (await api.request(method, path, headers=who["reader"])).status_code == 403, (method, path)
 
 
 def test_a_route_that_forgot_to_ask_is_found() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.order.main import build
-from tests.support.access import OPERATORS, READERS, Callers, authenticated, callers, guarded, own
+from tests.support.access import INSPECTORS, OPERATORS, READERS, Callers, authenticated, callers, guarded, own
 from tests.support.databases import TestDatabase, fetch
 from tests.support.order_service import ORDER, order_service, place, settings
 
@@ -37,11 +37,11 @@ MATRIX: list[tuple[str, str, dict[str, str] | None, dict[str, int]]] = [
     ("GET", "/v1/orders/{id}/events", None, READERS),
     ("GET", "/v1/orders/{id}/events/1", None, READERS),
     ("GET", "/v1/orders/{id}/reports", None, READERS),
-    ("GET", "/v1/processed-messages", None, OPERATORS),
-    ("GET", "/v1/recorded-events", None, OPERATORS),
-    ("GET", "/v1/inbox", None, OPERATORS),
-    ("GET", "/v1/topology", None, OPERATORS),
-    ("GET", "/v1/process", None, {**OPERATORS, "service": 403}),
+    ("GET", "/v1/processed-messages", None, INSPECTORS),
+    ("GET", "/v1/recorded-events", None, INSPECTORS),
+    ("GET", "/v1/inbox", None, INSPECTORS),
+    ("GET", "/v1/topology", None, INSPECTORS),
+    ("GET", "/v1/process", None, {**INSPECTORS, "service": 403}),
     ("POST", "/v1/orders/{id}/cancel", REASON, READERS),
     ("POST", "/v1/orders/{id}/confirm", None, OPERATORS),
     ("POST", "/v1/orders/{id}/ship", None, {**OPERATORS, "operator": 409, "service": 409}),

@@ -19,8 +19,13 @@ CATALOG = {"/asyncapi.json", "/schemas/{type}/{version}"}
 """What a service that publishes or consumes describes, as open as its OpenAPI document."""
 
 # What every caller may read, if it is theirs or they see all; and what is for those who see all.
-READERS = {"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other": 404, "operator": 200, "service": 200}
+READERS = {
+    **{"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other": 404},
+    **{"operator": 200, "service": 200, "reader": 403},
+}
 OPERATORS = {**READERS, "owner": 403, "other": 403}
+INSPECTORS = {**OPERATORS, "reader": 200}
+"""What readers see too: the state of outboxes and inboxes, without payloads."""
 
 # Where every consumer's operations are.
 OF_CONSUMERS = (
@@ -56,6 +61,7 @@ def callers(issuer: Issuer) -> Callers:
         "other": issuer.bearer("customer-2", "customer"),
         "operator": issuer.bearer("olga", "operator"),
         "service": issuer.bearer("notification", "service"),
+        "reader": issuer.bearer("rita", "reader"),
         "forged": Issuer().bearer("olga", "operator"),
     }
 

@@ -10,8 +10,9 @@ from pydantic_settings import BaseSettings
 
 from event_trio.database.url import parse
 from event_trio.http.authorization import authenticator
-from event_trio.settings import ServiceSettings
+from event_trio.settings import ProcessSettings, ServiceSettings
 from infra.localstack.settings import TopologySettings
+from services.console.settings import ConsoleSettings
 from services.relay.settings import RelaySettings
 from tests.support.images import ROOT, compose, images
 
@@ -60,8 +61,9 @@ def from_image(name: str) -> dict[str, str]:
 
 
 def test_it_contains_every_process() -> None:
-    mains = {path.parent.name for path in ROOT.glob("services/*/main.py")} - {"relay"}
+    mains = {path.parent.name for path in ROOT.glob("services/*/main.py")} - {"relay", "console"}
     assert set(DOMAINS) == mains <= set(SERVICES)
+    assert "console" in SERVICES
     assert {f"{domain}-relay" for domain in ("order", "notification")} <= set(RELAYS)
     assert {name: SERVICES[name]["image"] for name in THIRD_PARTY} == THIRD_PARTY
 
@@ -74,7 +76,8 @@ def test_ports_are_on_the_loopback_only(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "port"), [("order", 8000), ("notification", 8001), ("order-relay", 8002), ("notification-relay", 8003)]
+    ("name", "port"),
+    [("order", 8000), ("notification", 8001), ("order-relay", 8002), ("notification-relay", 8003), ("console", 8010)],
 )
 def test_services_listen_on_their_published_ports(name: str, port: int) -> None:
     (mapping,) = SERVICES[name]["ports"]
@@ -87,10 +90,18 @@ def test_settings_are_known_and_valid(name: str, monkeypatch: pytest.MonkeyPatch
     given = {key.lower(): value for key, value in SERVICES[name]["environment"].items()}
     assert set(given) <= set(SETTINGS[name].model_fields)
     settings = load(name, monkeypatch)
-    if isinstance(settings, ServiceSettings):
+    if isinstance(settings, ProcessSettings):
         assert settings.environment == "local"
         assert not settings.listens_on_loopback
         authenticator(settings)  # requires tokens in production
+
+
+def test_the_console_knows_every_service_and_relay() -> None:
+    processes = ConsoleSettings(event_trio_services=environment("console")["EVENT_TRIO_SERVICES"]).processes
+    ports = {name: str(environment(name)["HTTP_PORT"]) for name in (*DOMAINS, *RELAYS)}
+    assert {process.name: process.url for process in processes} == {
+        name: f"http://{name}:{port}" for name, port in ports.items()
+    }
 
 
 def test_roles_connect_with_the_passwords_that_the_migrations_set(monkeypatch: pytest.MonkeyPatch) -> None:

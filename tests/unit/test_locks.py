@@ -15,12 +15,13 @@ PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
 OURS = {"event-trio", "event-trio-relay", "event-trio-workspace"}
 # What only a terminal, the scaffold or the tests use; and what only one service does.
 NOT_IN_IMAGES = {"rich", "typer", "pytest", "hatchling"}
-ONLY = {"jinja2": {"notification"}, "aiosmtplib": {"notification"}, "sqlmodel": {"service", "notification"}}
+ONLY = {"jinja2": {"notification", "console"}, "aiosmtplib": {"notification"}, "sqlmodel": {"service", "notification"}}
 # The programs of each image.
 PROGRAMS = {
     "service": ("services.order.main", "services.order.migrate"),
     "notification": ("services.notification.main", "services.notification.migrate"),
     "relay": ("services.relay.main",),
+    "console": ("services.console.main",),
     "topology": ("infra.localstack.watch",),
 }
 # Imports a program in a process in which only the named modules can be found beside Python's own.

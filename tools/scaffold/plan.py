@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 from collections.abc import Sequence
@@ -140,5 +141,6 @@ def _classname(event: str) -> str:
 
 
 def _free_port(root: Path) -> int:
-    taken = PORT.findall((root / "docker-compose.yml").read_text(encoding="utf-8"))
-    return max((int(port) for port in taken if int(port) < 9000), default=7999) + 1
+    """The first port after which the next one is free, too, for the relay."""
+    taken = {int(port) for port in PORT.findall((root / "docker-compose.yml").read_text(encoding="utf-8"))}
+    return next(port for port in itertools.count(8000) if not taken & {port, port + 1})

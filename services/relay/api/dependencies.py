@@ -61,6 +61,7 @@ GroupsOf = Annotated[MessageGroups, Depends(_groups)]
 TopologyOf = Annotated[RelayTopology, Depends(_topology)]
 BrokerAcceptanceOf = Annotated[BrokerAcceptance, Depends(_broker_acceptance)]
 OperationsOf = Annotated[Operations, Depends(_operations)]
+Reader = Annotated[Principal, Depends(RequireRole(Role.READER, Role.OPERATOR))]
 Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]
 
 # AWS: API_Publish, MessageGroupId: printable ASCII without a space; a slash is one of its characters.

@@ -18,8 +18,8 @@ from .dependencies import (
     GroupsOf,
     Limit,
     NumberCursor,
-    Operator,
     OverviewOf,
+    Reader,
     Subject,
     SubjectFilter,
     TopologyOf,
@@ -34,20 +34,20 @@ FIND = problems(NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 
 
 @router.get("", summary="Read the outbox's state", responses=READ)
-async def read_outbox(caller: Operator, overview: OverviewOf) -> StatusView:
+async def read_outbox(caller: Reader, overview: OverviewOf) -> StatusView:
     """The backlog, held groups, and whether the outbox is paused or a replay is in progress."""
     return await overview.status()
 
 
 @router.get("/lanes", summary="List lanes and relays", responses=READ)
-async def list_lanes(caller: Operator, overview: OverviewOf) -> LanesView:
+async def list_lanes(caller: Reader, overview: OverviewOf) -> LanesView:
     """Every lane with its owner, and every relay of this outbox."""
     relays, lanes = await overview.lanes()
     return LanesView(relays=relays, lanes=lanes)
 
 
 @router.get("/topology", summary="Describe the topic and the publish check", responses=READ)
-async def read_outbox_topology(caller: Operator, topology: TopologyOf) -> RelayTopologyView:
+async def read_outbox_topology(caller: Reader, topology: TopologyOf) -> RelayTopologyView:
     """As they exist in the broker now, with every subscription of the topic."""
     topic, check = await topology.describe()
     return RelayTopologyView(topic=TopicView.model_validate(topic), publish_check=QueueView.model_validate(check))
@@ -55,7 +55,7 @@ async def read_outbox_topology(caller: Operator, topology: TopologyOf) -> RelayT
 
 @router.get("/held-groups", summary="List held groups, by subject", responses=LIST)
 async def list_held_groups(
-    caller: Operator,
+    caller: Reader,
     groups: GroupsOf,
     limit: Limit = 20,
     cursor: Annotated[str, Query(pattern=SUBJECT, description="`next_cursor` of the page before.")] = "",
@@ -68,7 +68,7 @@ async def list_held_groups(
 
 
 @router.get("/groups/{subject:path}", summary="Read a group", responses=FIND)
-async def read_group(subject: Subject, caller: Operator, groups: GroupsOf, limit: Limit = 20) -> GroupView:
+async def read_group(subject: Subject, caller: Reader, groups: GroupsOf, limit: Limit = 20) -> GroupView:
     """The unpublished events of a group; none if all are published. 404 if the outbox has no event of the group."""
     found = await groups.group(subject, lane_of(subject), limit=limit)
     if found is None:
@@ -77,7 +77,7 @@ async def read_group(subject: Subject, caller: Operator, groups: GroupsOf, limit
 
 
 @router.get("/events/{event_id}", summary="Read an event", responses=FIND)
-async def read_event(event_id: UUID, caller: Operator, groups: GroupsOf) -> OutboxEventView:
+async def read_event(event_id: UUID, caller: Reader, groups: GroupsOf) -> OutboxEventView:
     """Times, attempts and reasons, and the operations on it. Includes discarded events, not pruned ones."""
     found = await groups.event(event_id)
     if found is None:
@@ -86,9 +86,7 @@ async def read_event(event_id: UUID, caller: Operator, groups: GroupsOf) -> Outb
 
 
 @router.get("/replays/{id}", summary="Read a replay", responses=FIND)
-async def read_replay(
-    id: Annotated[int, Path(ge=1, le=2**63 - 1)], caller: Operator, overview: OverviewOf
-) -> ReplayView:
+async def read_replay(id: Annotated[int, Path(ge=1, le=2**63 - 1)], caller: Reader, overview: OverviewOf) -> ReplayView:
     """The progress of a replay."""
     found = await overview.replay(id)
     if found is None:
@@ -98,7 +96,7 @@ async def read_replay(
 
 @router.get("/audit", summary="List changes, newest first", responses=LIST)
 async def list_audit(
-    caller: Operator,
+    caller: Reader,
     overview: OverviewOf,
     subject: SubjectFilter = None,
     event_id: UUID | None = None,

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ..errors import ConfigurationError
-from ..settings import ServiceSettings
+from ..settings import ProcessSettings
 from .problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, HttpProblem
 from .rate_limit import TOO_MANY, RateLimit, TooManyRequests
 from .tokens import KeysUnavailable, Principal, Role, TokenRejected
@@ -64,7 +64,7 @@ class RateLimitedAuthenticator:
         return principal
 
 
-def authenticator(settings: ServiceSettings) -> Authenticator:
+def authenticator(settings: ProcessSettings) -> Authenticator:
     """The authenticator that the settings describe, with its rate limit.
 
     Raises ConfigurationError when authentication would be off on an address that other machines can reach, and when
@@ -81,7 +81,7 @@ def requires_tokens(known: Authenticator) -> bool:
     return not isinstance(known.known if isinstance(known, RateLimitedAuthenticator) else known, NoAuthenticator)
 
 
-def _authenticator(settings: ServiceSettings) -> Authenticator:
+def _authenticator(settings: ProcessSettings) -> Authenticator:
     if settings.auth_jwks is not None:
         if not settings.auth_issuer or not settings.auth_audience:
             raise ConfigurationError(

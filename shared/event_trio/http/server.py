@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ..lifecycle import pause
-from ..settings import ServiceSettings
+from ..settings import ProcessSettings
 
 STARTUP_FAILED = 3
 
@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(app: FastAPI, settings: ServiceSettings) -> None:
+def serve(app: FastAPI, settings: ProcessSettings) -> None:
     """Listen until SIGINT or SIGTERM; open requests get the drain time to finish."""
     server = _Server(
         uvicorn.Config(

@@ -9,9 +9,13 @@ from ..errors import EventTrioError
 
 
 class Role(StrEnum):
-    """The roles of callers."""
+    """The roles of callers.
+
+    A reader sees the state of outboxes and inboxes, without payloads, and changes nothing.
+    """
 
     CUSTOMER = "customer"
+    READER = "reader"
     OPERATOR = "operator"
     SERVICE = "service"
 

@@ -35,5 +35,5 @@ EventId = Annotated[str, Path(max_length=200, pattern=PRINTABLE)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description=PREVIOUS_CURSOR)]
 
-Reader = Annotated[Principal, Depends(RequireRole(Role.OPERATOR, Role.SERVICE))]
+Reader = Annotated[Principal, Depends(RequireRole(Role.READER, Role.OPERATOR, Role.SERVICE))]
 Operator = Annotated[Principal, Depends(RequireRole(Role.OPERATOR))]

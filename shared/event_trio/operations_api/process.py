@@ -11,9 +11,12 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from ..clock import Clock
-from .parameters import Operator
+from ..http.authorization import RequireRole
+from ..http.tokens import Principal, Role
 
 router = APIRouter(prefix="/v1", tags=["process"])
+
+Person = Annotated[Principal, Depends(RequireRole(Role.READER, Role.OPERATOR))]
 
 DISTRIBUTION = "event-trio"
 UNKNOWN = "unknown"
@@ -59,7 +62,7 @@ ProcessFactsDep = Annotated[ProcessFacts, Depends(_facts)]
 
 
 @router.get("/process", summary="Read what this process is")
-async def read_process(caller: Operator, facts: ProcessFactsDep) -> ProcessView:
+async def read_process(caller: Person, facts: ProcessFactsDep) -> ProcessView:
     """Its version, its clock and its names; no part of it is secret, and nothing is looked up."""
     known = {name: getattr(facts, name) for name in ProcessView.model_fields if hasattr(facts, name)}
     return ProcessView(**known, version=_version(), time=facts.clock.now())

@@ -1,0 +1,113 @@
+"""Reads and changes the system as one person, whose token every call carries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
+
+from event_trio.observability.request_context import current_context
+
+from .processes import ApiProcess, Processes
+from .replies import ApiReply, Body
+from .transport import ApiTransport
+
+FRESH_SECONDS = 0.9
+"""An answer is given to all pages of a person for so long: tabs that refresh at the same moment share it."""
+MOST_KEPT = 2000
+
+Call: TypeAlias = tuple[ApiProcess, str, Mapping[str, Any]]
+Key: TypeAlias = tuple[str, str, str, str]
+
+
+class Reads:
+    """The current reads: the same path of a process is read once at a time, and at most once a second for a person."""
+
+    def __init__(self, transport: ApiTransport, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._transport = transport
+        self._monotonic = monotonic
+        self._running: dict[Key, asyncio.Task[ApiReply]] = {}
+        self._kept: dict[Key, tuple[float, ApiReply]] = {}
+
+    async def read(
+        self, token: str, call: Call, headers: Mapping[str, str], *, fresh_seconds: float = FRESH_SECONDS
+    ) -> ApiReply:
+        """An answer that is at most `fresh_seconds` old."""
+        process, path, params = call
+        given = {name: value for name, value in params.items() if value is not None}
+        key = (token, process.name, path, urlencode(sorted(given.items()), doseq=True))
+        at, reply = self._kept.get(key, (0.0, None))
+        if reply is not None and self._monotonic() - at < fresh_seconds:
+            return reply
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._transport.read(process, path, given, headers))
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._finish(key, done))
+        # A person who closes the page does not cancel the read of another tab.
+        return await asyncio.shield(task)
+
+    def forget(self, token: str) -> None:
+        """Read everything again for a person, who has just changed something."""
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] != token}
+
+    def _finish(self, key: Key, done: asyncio.Task[ApiReply]) -> None:
+        self._running.pop(key, None)
+        if not done.cancelled() and done.exception() is None:
+            self._kept.pop(key, None)
+            self._kept[key] = (self._monotonic(), done.result())
+            while len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+
+
+class SystemClient:
+    """All services and relays, as the person with this token may see and change them."""
+
+    def __init__(self, processes: Processes, reads: Reads, transport: ApiTransport, token: str | None) -> None:
+        self.processes = processes
+        self._reads = reads
+        self._transport = transport
+        self._token = token or ""
+
+    async def get(
+        self,
+        process: ApiProcess,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        fresh_seconds: float = FRESH_SECONDS,
+    ) -> ApiReply:
+        """Read a path of one process. Never raises: see `ApiReply.failure`."""
+        call = (process, path, params or {})
+        return await self._reads.read(self._token, call, self._headers(), fresh_seconds=fresh_seconds)
+
+    async def ask(
+        self,
+        processes: Iterable[ApiProcess],
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        fresh_seconds: float = FRESH_SECONDS,
+    ) -> list[ApiReply]:
+        """Read the same path of several processes at the same time; the replies are in the order of the processes."""
+        reads = (self.get(process, path, params, fresh_seconds=fresh_seconds) for process in processes)
+        return list(await asyncio.gather(*reads))
+
+    async def change(self, process: ApiProcess, path: str, body: Body, *, key: str) -> ApiReply:
+        """Post a change once. A lost answer is asked for again, once, with the same Idempotency-Key `key`."""
+        headers = {**self._headers(), "Idempotency-Key": key}
+        try:
+            reply = await self._transport.change(process, path, body, headers)
+            if reply.failure is not None and reply.failure.is_lost:
+                reply = await self._transport.change(process, path, body, headers)
+            return reply
+        finally:
+            self._reads.forget(self._token)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"X-Correlation-ID": current_context().correlation_id}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        return headers

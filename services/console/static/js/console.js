@@ -1,0 +1,106 @@
+// What pages do in a browser with scripts. Every page can be read without them.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  root.classList.add("scripted");
+
+  // Times: the next pages come in the reader's zone; those of this page are converted here.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax${secure}`;
+
+  const inZone = (at, milliseconds) => {
+    const text = at.toLocaleString("sv-SE", { timeZone: zone, hour12: false });
+    return milliseconds ? `${text}.${String(at.getMilliseconds()).padStart(3, "0")}` : text;
+  };
+  const convertTimes = (within) => {
+    if (root.dataset.zone === zone) return;
+    for (const element of within.querySelectorAll("time[datetime]")) {
+      const at = new Date(element.dateTime);
+      if (!Number.isNaN(at.getTime())) element.textContent = inZone(at, "milliseconds" in element.dataset);
+    }
+  };
+
+  // Refreshing: pages with an element of the class `live`, only while somebody may look at them.
+  const seconds = Number(document.body.dataset.refresh || 0);
+  const pulse = document.getElementById("pulse");
+  let paused = false;
+  let timer = 0;
+  const show = (state) => {
+    if (!pulse) return;
+    pulse.dataset.state = state;
+    pulse.textContent = pulse.dataset[`text${state[0].toUpperCase()}${state.slice(1)}`];
+  };
+  const refresh = () => {
+    if (!paused && document.visibilityState === "visible") htmx.trigger(document.body, "refresh");
+  };
+  const schedule = () => {
+    clearInterval(timer);
+    timer = 0;
+    if (!paused && seconds && document.visibilityState === "visible" && document.querySelector(".live")) {
+      timer = setInterval(refresh, seconds * 1000);
+    }
+  };
+  document.addEventListener("visibilitychange", () => {
+    schedule();
+    refresh();
+  });
+  document.getElementById("pause")?.addEventListener("click", (event) => {
+    paused = !paused;
+    event.currentTarget.setAttribute("aria-pressed", String(paused));
+    show(paused ? "paused" : "on");
+    schedule();
+    refresh();
+  });
+
+  // What a person opened stays open while the page refreshes.
+  if (window.Idiomorph) {
+    Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
+  }
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    convertTimes(event.target);
+    document.dispatchEvent(new CustomEvent("console:refreshed"));
+    if (!paused) show("on");
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.body.addEventListener(name, () => show("lost"));
+  }
+
+  // Small conveniences
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.dataset.copied = "";
+    setTimeout(() => delete button.dataset.copied, 1500);
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const search = document.getElementById("search");
+      if (search) {
+        event.preventDefault();
+        search.focus();
+      }
+    }
+  });
+  // A form is sent once, however often its button is pressed.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent !== undefined) event.preventDefault();
+    form.dataset.sent = "";
+    for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
+  });
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-disabled");
+    }
+  });
+
+  convertTimes(document);
+  schedule();
+  show(seconds && document.querySelector(".live") ? "on" : "off");
+})();

@@ -1,0 +1,1 @@
+"""The frame of every page: sessions, forms, rendering, languages and times."""

@@ -1,0 +1,168 @@
+"""A page being made for a person: what it may know, and its rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from event_trio.http.tokens import Principal, Role
+from event_trio.observability.request_context import current_context
+
+from ..api_clients.replies import ApiReply
+from ..api_clients.system import SystemClient
+from .confirmation import ChangeConfirmation
+from .errors import SignInRequired
+from .forms import new_key
+from .frame import Frame
+from .sessions import ConsoleSession
+from .times import Moment, duration, moment
+
+YEAR = 31_536_000
+
+
+class Page:
+    """A page for one request. Nobody has signed in on a page without a principal."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        request: Request,
+        *,
+        session: ConsoleSession | None = None,
+        principal: Principal | None = None,
+        new_session: str | None = None,
+    ) -> None:
+        self._frame = frame
+        self._request = request
+        self._session = session
+        self._principal = principal
+        self._new_session = new_session
+        self.preferences = frame.preferences(request)
+        self.t = self.preferences.texts
+        self.is_local = frame.is_local
+        self.sections = frame.sections if principal else ()
+        self.refresh_seconds = frame.refresh_seconds
+
+    @property
+    def person(self) -> str | None:
+        """The name of the person in the token; None if nobody signed in."""
+        return self._principal.subject if self._principal else None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the person may change something."""
+        return self._principal is not None and self._principal.has(Role.OPERATOR)
+
+    @property
+    def session(self) -> ConsoleSession:
+        """The session. Raises SignInRequired on a page for which nobody signed in."""
+        if self._session is None:
+            raise SignInRequired
+        return self._session
+
+    @property
+    def csrf_token(self) -> str:
+        """The token that the forms of this session contain."""
+        return self._session.csrf_token if self._session else ""
+
+    @property
+    def system(self) -> SystemClient:
+        """The services and relays, as this person may use them. Raises SignInRequired."""
+        return self._frame.system(self.session)
+
+    @property
+    def address(self) -> str:
+        """The path and query of this page."""
+        url = self._request.url
+        return url.path + (f"?{url.query}" if url.query else "")
+
+    @property
+    def correlation_id(self) -> str:
+        """The id of this request in the logs of the console and of the services that it called."""
+        return current_context().correlation_id
+
+    def static(self, name: str) -> str:
+        """The address of a static file."""
+        return self._frame.assets.url(name)
+
+    def moment(self, value: object, *, milliseconds: bool = False) -> Moment | None:
+        """A time in the reader's zone."""
+        return moment(value, self.preferences.zone, milliseconds=milliseconds)
+
+    def duration(self, seconds: float | None) -> str:
+        """A duration, such as "3.2 s"."""
+        return duration(seconds)
+
+    def trace_address(self, trace_id: str | None) -> str | None:
+        """The address of a trace, if there is a program that shows traces."""
+        known = self._frame.trace_url
+        return known.replace("{trace_id}", quote(trace_id, safe="")) if known and trace_id else None
+
+    def new_key(self) -> str:
+        """An Idempotency-Key for a form."""
+        return new_key()
+
+    def render(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        """The page. A refresh of a part gets only the block with the name of the element that is refreshed."""
+        found = self._frame.environment.get_template(template)
+        given = {"page": self, "t": self.t, "ui": self._frame.components, **context}
+        # A part leaves notices to the next whole page, which a person looks at.
+        part = self._request.headers.get("hx-target", "") if "hx-request" in self._request.headers else ""
+        if part in found.blocks:
+            values = found.new_context({**given, "notices": ()})
+            text = "".join(found.blocks[part](values))
+        else:
+            text = found.render(given, notices=self._session.take_notices() if self._session else ())
+        return self._with_session(HTMLResponse(text, status))
+
+    def confirm(self, confirmation: ChangeConfirmation) -> Response:
+        """The page on which the person confirms a change."""
+        return self.render("confirm.html", section=confirmation.section, confirmation=confirmation)
+
+    def redirect(self, to: str) -> Response:
+        """Another page of the console; a browser then asks for it with GET."""
+        return self._with_session(RedirectResponse(to, 303))
+
+    def after(self, reply: ApiReply, to: str, done: str, **values: object) -> Response:
+        """The page after a change, with a notice: the text `done`, or why the change was not made."""
+        if reply.failure is None:
+            self.session.notify("ok", done, **values)
+        else:
+            failure = reply.failure
+            key = "frame.change.unknown" if failure.may_have_changed else f"frame.change.{failure.kind.value}"
+            self.session.notify("bad", key, process=reply.process.name, detail=failure.detail)
+        return self.redirect(to)
+
+    def set_cookie(self, response: Response, name: str, value: str, *, seconds: int | None = YEAR) -> None:
+        """Keep a value in the browser, which scripts cannot read; without `seconds` until it is closed."""
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            secure=self._frame.cookies_are_secure,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def _with_session(self, response: Response) -> Response:
+        if self._new_session is not None:
+            self.set_cookie(response, self._frame.session_cookie, self._new_session, seconds=None)
+        return response
+
+
+def local_path(given: str | None, otherwise: str = "/") -> str:
+    """A path of the console to which a page leads back; never another site."""
+    if not given or not given.startswith("/") or given.startswith("//") or "\\" in given or not given.isprintable():
+        return otherwise
+    return given
+
+
+def query(path: str, values: Mapping[str, object]) -> str:
+    """A path with the values that are not empty, encoded as its query."""
+    pairs = [f"{name}={quote(str(value), safe='')}" for name, value in values.items() if value not in (None, "")]
+    return path + ("?" + "&".join(pairs) if pairs else "")
