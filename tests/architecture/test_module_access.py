@@ -82,12 +82,15 @@ EXECUTORS = {
     *("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "scalar", "scalars", "stream"),
     *("stream_scalars", "exec_driver_sql", "copy_records_to_table", "copy_to_table", "cursor", "add_listener"),
 }
+OTHERS, MESSAGING = ("jetstream", "rabbitmq"), ("publish", "subscribe", "unsubscribe")
 # Methods of the same names that belong to something else: a mail client, templates, the relay's publisher.
 UNRELATED = {
     ("services/notification/senders/*.py", "send_message"),
     ("services/notification/*.py", "get_template"),
     ("services/console/web/*.py", "get_template"),
     ("services/relay/publishing/*.py", "publish"),
+    *((f"shared/event_trio/broker/{other}/*.py", name) for other in OTHERS for name in MESSAGING),
+    ("shared/event_trio/testing/publisher_suite.py", "publish"),
 }
 
 

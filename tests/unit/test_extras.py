@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = {"pyjwt": "jwt", "uuid-utils": "uuid_utils"}
+MODULES = {"nats-py": "nats", "pyjwt": "jwt", "uuid-utils": "uuid_utils"}
 
 # The packages that the library's own modules import at their top level. Other packages import more where it is there.
 IMPORTED = """
@@ -39,6 +39,8 @@ def modules(requirements: list[str]) -> set[str]:
         ("event_trio.inbox", "asyncpg", "consumer"),
         ("event_trio.outbox", "asyncpg", "outbox"),
         ("event_trio.testing", "aioboto3", "testing"),
+        ("event_trio.broker.jetstream", "nats", "nats"),
+        ("event_trio.broker.rabbitmq", "aio_pika", "rabbitmq"),
     ],
 )
 def test_a_missing_extra_is_named(package: str, missing: str, extra: str) -> None:
@@ -54,6 +56,8 @@ def test_a_missing_extra_is_named(package: str, missing: str, extra: str) -> Non
         ("outbox", "outbox"),
         ("consumer", "consumer"),
         ("testing", "testing"),
+        ("broker.jetstream", "nats"),
+        ("broker.rabbitmq", "rabbitmq"),
         ("observability.logging", "observability"),
         ("observability.metrics", "observability"),
         ("observability.tracing", "observability"),

@@ -8,6 +8,8 @@ import pytest
 
 PUBLIC = {
     "event_trio": ["__version__"],
+    "event_trio.broker.jetstream": ["JetStreamPublisher", "JetStreamSource", "connected", "create_topic", "subscribe"],
+    "event_trio.broker.rabbitmq": ["RabbitPublisher", "RabbitSource", "create_topic", "subscribe"],
     "event_trio.consumer": [
         *("Consumer", "ConsumerOptions", "DeadLetter", "DecodedMessage", "Decoder", "Event", "EventPayload"),
         "DependencyUnavailable",
@@ -21,7 +23,10 @@ PUBLIC = {
         *("MessageBlocked", "MessageBusy", "Selection", "Status", "install_tables"),
     ],
     "event_trio.migrations": ["install_idempotency_tables", "install_inbox_tables", "install_outbox_tables"],
-    "event_trio.testing": ["FakeClock", "MemoryQueue", "Publish", "QueueSuite", "Topology", "create_topology"],
+    "event_trio.testing": [
+        *("FakeClock", "MemoryQueue", "Publish", "QueueSuite", "Topology", "create_topology"),
+        *("BrokerControl", "OpenSource", "PublisherSuite", "SUBSCRIBERS"),
+    ],
     "event_trio.outbox": [
         *("EventPayload", "EventRejected", "EventRow", "OutboxNotifier", "OutboxWriter", "install_tables")
     ],
@@ -32,6 +37,8 @@ WITHOUT = {
     "event_trio": (*HEAVY, "sqlalchemy", "asyncpg", "pydantic"),
     "event_trio.outbox": (*HEAVY, "pydantic_settings"),
     "event_trio.inbox": (*HEAVY, "pydantic_settings"),
+    "event_trio.broker.jetstream": (*HEAVY, "sqlalchemy", "asyncpg", "aio_pika"),
+    "event_trio.broker.rabbitmq": (*HEAVY, "sqlalchemy", "asyncpg", "nats"),
     "event_trio.consumer": ("alembic", "fastapi", "starlette", "uvicorn", "jwt", "jinja2", "pytest"),
     "event_trio.testing": ("alembic", "fastapi", "prometheus_client", "pytest", "sqlalchemy"),
     "event_trio.migrations": ("aioboto3", "fastapi", "httpx", "prometheus_client"),

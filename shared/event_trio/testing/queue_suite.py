@@ -1,4 +1,4 @@
-"""What a consumer relies on in a queue, as tests that any implementation must pass.
+"""What a consumer relies on in a source of messages, as tests that any implementation must pass.
 
 A subclass gives two fixtures. With pytest-asyncio in its auto mode that is all:
 
@@ -8,6 +8,8 @@ A subclass gives two fixtures. With pytest-asyncio in its auto mode that is all:
 
         @pytest.fixture
         def publish(self, queue: MessageSource) -> Publish: ...
+
+The suite of the broker to which a relay sends is `PublisherSuite`.
 """
 
 from __future__ import annotations
@@ -60,6 +62,17 @@ def numbers(messages: list[Message]) -> list[int]:
     return [Envelope.parse(message.body).sequence_number for message in messages]
 
 
+async def drain(queue: MessageSource, count: int, *, seconds: float = 20.0) -> list[Message]:
+    """At least `count` messages, each of them deleted before what follows it is received. Raises TimeoutError."""
+    found: list[Message] = []
+    async with asyncio.timeout(seconds):
+        while len(found) < count:
+            received = await queue.receive(wait_seconds=1, visibility_seconds=LONG)
+            assert await queue.delete(received) == []
+            found += received
+    return found
+
+
 class QueueSuite:
     """The tests. Those of a group's order use one group each, so that a shared broker does no harm."""
 
@@ -69,18 +82,20 @@ class QueueSuite:
         """Messages of one group are received first in, first out."""
         for number in (1, 2, 3):
             await publish(event("a", number))
-        messages = await receive(queue, 3)
+        messages = await drain(queue, 3)
         assert numbers(messages) == [1, 2, 3]
         assert {message.group for message in messages} == {"a"}
 
     async def test_a_message_has_what_a_consumer_reads(self, queue: MessageSource, publish: Publish) -> None:
-        """The event, its ids, its attributes, and how often it was received."""
-        sent = event("a", 1)
+        """The event, its ids, its attributes, and how often it was received. Texts may be of any script."""
+        sent = event("그룹-ä", 1)
         await publish(sent)
         (message,) = await receive(queue, 1)
         assert Envelope.parse(message.body) == sent
+        assert message.group == sent.partitionkey
         assert message.message_id
         assert message.receipt_handle
+        assert message.deduplication_id == str(sent.id)
         assert message.receive_count == 1
         assert message.attributes["type"] == sent.type
         assert message.sent_at.tzinfo is not None
@@ -100,7 +115,8 @@ class QueueSuite:
         first = await receive(queue, 1)
         await publish(event("a", 2))
         assert await queue.delete(first) == []
-        assert numbers(await receive(queue, 1)) == [2]
+        assert numbers(await drain(queue, 1)) == [2]
+        assert await queue.receive(wait_seconds=1, visibility_seconds=LONG) == []
 
     async def test_what_is_not_deleted_in_time_comes_again_and_first(
         self, queue: MessageSource, publish: Publish
@@ -108,10 +124,10 @@ class QueueSuite:
         """A message whose visibility ran out is received before those behind it, with another receipt handle."""
         await publish(event("a", 1))
         await publish(event("a", 2))
-        before = await receive(queue, 2, visibility_seconds=SHORT)
-        again = await receive(queue, 2)
-        assert numbers(again) == [1, 2]
-        assert [message.receive_count for message in again] == [2, 2]
+        before = await receive(queue, 1, visibility_seconds=SHORT)
+        again = await receive(queue, len(before))
+        assert numbers(again) == numbers(before) == [1, 2][: len(before)]
+        assert [message.receive_count for message in again] == [2] * len(before)
         assert [message.message_id for message in again] == [message.message_id for message in before]
         assert again[0].receipt_handle != before[0].receipt_handle
 
@@ -130,3 +146,9 @@ class QueueSuite:
             await publish(event(f"group-{number}", number))
         assert len(await queue.receive(wait_seconds=5, visibility_seconds=LONG, most=2)) <= 2
         assert len(await queue.receive(wait_seconds=5, visibility_seconds=LONG)) <= 10
+
+    async def test_a_receive_ends_when_there_is_nothing(self, queue: MessageSource) -> None:
+        """A receive of an empty source returns nothing, after `wait_seconds`; and its address is known."""
+        assert await queue.url()
+        async with asyncio.timeout(10):
+            assert await queue.receive(wait_seconds=1, visibility_seconds=LONG) == []

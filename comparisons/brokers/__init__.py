@@ -1,0 +1,1 @@
+"""Brokers beside SNS and SQS: the same events, in each the same questions."""

@@ -1,0 +1,1 @@
+"""Starts each broker from a package, by itself, on the loopback."""
