@@ -32,6 +32,8 @@ from .idempotency.response_store import ResponseStore
 from .idempotency.schema import TABLE
 from .idempotency.transactions import session_transactions
 from .inbox.connections import InboxConnections
+from .inbox.redrive_loop import RedriveLoop
+from .inbox.redrives import Redrives
 from .lifecycle import Loop
 from .observability.metrics import new_registry
 from .observability.runtime_metrics import DatabaseMetrics, LoopMetrics
@@ -99,8 +101,10 @@ class EventService:
         self._responses = ResponseStore(
             TABLE, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(self.registry)
         )
+        self._redrives = Redrives(self.sessions, name)
         self._loops: list[Loop] = [
-            KeyPruner(self._responses, session_transactions(self.sessions), signals=self.signals)
+            KeyPruner(self._responses, session_transactions(self.sessions), signals=self.signals),
+            RedriveLoop(self._redrives, signals=self.signals),
         ]
         self._checks: list[HealthCheck] = [*database_checks(self._engine, migrations)]
         self._lifecycle = Lifecycle(
@@ -184,7 +188,7 @@ class EventService:
             state={
                 **(state or {}),
                 "messaging": messaging,
-                **operations_routes.consumer_state(self.sessions, self._name, self._responses),
+                **operations_routes.consumer_state(self.sessions, self._name, self._responses, self._redrives),
                 **operations_routes.publisher_state(self.sessions if self._domain is not None else None),
                 "process": self._facts(),
                 "read_topology": self._read_topology,

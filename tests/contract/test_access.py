@@ -22,7 +22,7 @@ NAMES = ("order", "notification", "relay")
 OPERATIONS = (
     *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states"),
     *("/v1/processed-messages", "/v1/outbox", "/v1/events", "/v1/recorded-events", "/v1/inbox", "/v1/topology"),
-    "/v1/process",
+    *("/v1/process", "/v1/failures", "/v1/redrives"),
 )
 # What readers see, too, and what of it has payloads.
 STATES = OPERATIONS

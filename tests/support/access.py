@@ -30,7 +30,7 @@ INSPECTORS = {**OPERATORS, "reader": 200}
 # Where every consumer's operations are.
 OF_CONSUMERS = (
     *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states"),
-    "/v1/events/",
+    *("/v1/events/", "/v1/failures", "/v1/redrives"),
 )
 
 Callers = Mapping[str, Mapping[str, str]]

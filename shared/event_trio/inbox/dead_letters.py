@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Float, cast, func, select, update
+from sqlalchemy import Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
 from ..idempotency.guard import NO_GUARD, IdempotencyGuard
-from .deferred import in_seconds
 from .discarding import discarding
+from .redriving import make_due
 from .resolution import Resolution, Task
 from .selection import DEAD, MOST, By, Rows, Selection
 from .states import Status
@@ -70,23 +70,7 @@ class DeadLetters:
         async def redrive(session: AsyncSession, rows: Rows, before: int) -> Rows:
             if not began:
                 began.append((await session.execute(select(func.clock_timestamp()))).scalar_one())
-            table = deferred_message.c
-            place = func.row_number().over(order_by=table.id).label("place")
-            chosen = select(table.id, place, table.attempts).where(table.id.in_([row.id for row in rows])).cte("chosen")
-            at = in_seconds(cast(chosen.c.place - 1 + before, Float) * gap, since=began[0])
-            turned = await session.execute(
-                update(deferred_message)
-                .where(table.id == chosen.c.id, table.status == Status.DEAD)
-                .values(
-                    status=Status.WAITING,
-                    due_at=func.greatest(func.clock_timestamp(), at),
-                    attempts=0,
-                    starts=0,
-                    taken_until=None,
-                )
-                .returning(table.id, table.event_id, table.message_group, table.type, chosen.c.attempts)
-            )
-            return turned.all()
+            return await make_due(session, [row.id for row in rows], gap=gap, since=began[0], before=before)
 
         task = Task("redrive", redrive, locks=False)
         return await self._letters.change(task, selection, by, limit=limit, once=once)

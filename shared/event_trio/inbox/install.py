@@ -27,6 +27,7 @@ TABLES = TableSet(
         Version.with_relation(schema.STATEMENTS_V2, "operator_action"),
         Version.with_relation(schema.STATEMENTS_V3, "processed_message_latest"),
         Version(schema.STATEMENTS_V4, BLOCKED),
+        Version.with_relation(schema.STATEMENTS_V5, "redrive"),
     ),
 )
 
@@ -53,4 +54,4 @@ def grants(role: str | None) -> Grants:
     if role is None:
         return ()
     role = quoted(role)
-    return (schema.grants(role), schema.grants_v2(role), schema.grants_v3(role))
+    return (schema.grants(role), schema.grants_v2(role), schema.grants_v3(role), (), schema.grants_v5(role))

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ..errors import EventTrioError
 from ..idempotency.guard import IdempotencyGuard
 from ..idempotency.transactions import session_fetch
+from .audit import record_actions
 from .claim import try_lock_groups
 from .selection import By, Rows, Selection
 from .states import Status
@@ -165,19 +166,4 @@ class _Steps:
         return done
 
     async def _trace(self, session: AsyncSession, rows: Rows) -> None:
-        await session.execute(
-            insert(operator_action),
-            [
-                {
-                    "consumer": self._consumer,
-                    "event_id": row.event_id,
-                    "message_group": row.message_group,
-                    "type": row.type,
-                    "action": self._task.action,
-                    "reason": self._by.reason,
-                    "actor": self._by.actor,
-                    "attempts": row.attempts,
-                }
-                for row in rows
-            ],
-        )
+        await record_actions(session, self._consumer, self._task.action, rows, self._by)

@@ -147,6 +147,45 @@ STATEMENTS_V4: tuple[str, ...] = (
     """,
 )
 
+STATEMENTS_V5: tuple[str, ...] = (
+    # Messages that failed alike have the same fingerprint: words with digits (ids, times, amounts) are left out of the
+    # error, but for a code at the start of a parenthesis, such as an SQLSTATE.
+    r"""
+    ALTER TABLE deferred_message ADD COLUMN fingerprint text GENERATED ALWAYS AS (
+        left(md5(
+            coalesce(type, '') || ' ' || reason || ' '
+            || regexp_replace(left(coalesce(error, ''), 500), '(?<![(\w])[\w.-]*\d[\w.-]*', '#', 'g')
+        ), 16)
+    ) STORED
+    """,
+    "CREATE INDEX deferred_message_fingerprint ON deferred_message (consumer, fingerprint, id)",
+    # A redrive of any number of dead letters, carried out in steps; it outlives its process.
+    """
+    CREATE TABLE redrive (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        consumer text NOT NULL,
+        selection jsonb NOT NULL,
+        per_second double precision CHECK (per_second > 0),
+        requested_by text NOT NULL,
+        reason text NOT NULL,
+        requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        chosen integer NOT NULL,
+        until_id bigint NOT NULL,
+        after_id bigint NOT NULL DEFAULT 0,
+        redriven integer NOT NULL DEFAULT 0,
+        next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        finished_at timestamptz,
+        stopped_at timestamptz,
+        stopped_by text,
+        stopped_reason text
+    )
+    """,
+    "CREATE INDEX redrive_unfinished ON redrive (consumer, next_at) WHERE finished_at IS NULL",
+    # Which redrive took the message last: those that it left tell how far it is.
+    "ALTER TABLE deferred_message ADD COLUMN redrive_id bigint",
+    "CREATE INDEX deferred_message_redrive ON deferred_message (redrive_id) WHERE redrive_id IS NOT NULL",
+)
+
 
 def grants(role: str) -> tuple[str, ...]:
     """The statements that let the role of a service consume."""
@@ -168,3 +207,9 @@ def grants_v2(role: str) -> tuple[str, ...]:
 def grants_v3(role: str) -> tuple[str, ...]:
     """The grants of the third version: none."""
     return ()
+
+
+def grants_v5(role: str) -> tuple[str, ...]:
+    """The grants of the fifth version: redrives are requested, carried out and stopped."""
+    columns = "after_id, redriven, next_at, finished_at, stopped_at, stopped_by, stopped_reason"
+    return (f"GRANT SELECT, INSERT, UPDATE ({columns}) ON redrive TO {role}",)

@@ -36,12 +36,14 @@ class Selection:
     until: datetime | None = None
     """Only those deferred before then."""
     status: Status | None = None
+    fingerprint: str | None = None
+    """Only those that failed alike."""
 
     def of(self, consumer: str, statuses: Sequence[Status] = DEAD) -> list[ColumnElement[bool]]:
         """As conditions on the rows of a consumer that are in one of the statuses."""
         table = deferred_message.c
         wanted = {table.event_id: self.event_id, table.type: self.type, table.message_group: self.group}
-        wanted |= {table.reason: self.reason, table.status: self.status}
+        wanted |= {table.reason: self.reason, table.status: self.status, table.fingerprint: self.fingerprint}
         given = [column == value for column, value in wanted.items() if value is not None]
         if self.after is not None:
             given.append(table.id > self.after)

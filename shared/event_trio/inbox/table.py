@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKeyConstraint,
     Integer,
     LargeBinary,
@@ -57,6 +58,8 @@ deferred_message = Table(
     Column("blocks", Boolean, nullable=False),
     Column("taken_until", DateTime(timezone=True)),
     Column("starts", Integer, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("redrive_id", BigInteger),
     ForeignKeyConstraint(["consumer", "event_id"], ["processed_message.consumer", "processed_message.event_id"]),
 )
 
@@ -82,4 +85,25 @@ started_message = Table(
     Column("event_id", Text, primary_key=True),
     Column("starts", Integer, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False),
+)
+
+redrive = Table(
+    "redrive",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("consumer", Text, nullable=False),
+    Column("selection", JSONB, nullable=False),
+    Column("per_second", Float),
+    Column("requested_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("chosen", Integer, nullable=False),
+    Column("until_id", BigInteger, nullable=False),
+    Column("after_id", BigInteger, nullable=False),
+    Column("redriven", Integer, nullable=False),
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("stopped_at", DateTime(timezone=True)),
+    Column("stopped_by", Text),
+    Column("stopped_reason", Text),
 )

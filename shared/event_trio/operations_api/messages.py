@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -39,6 +40,7 @@ class MessageView(BaseModel):
     reason: str = Field(
         description="A stable name of the reason.", examples=["unreadable", "unknown_type", "rejected", "failed"]
     )
+    fingerprint: str = Field(description="The same for messages that failed alike.")
     error: str | None = Field(description="The last error.")
     attempts: int = Field(description="Failed attempts of the handler.")
     blocks: bool = Field(description="Whether later events of its group wait until it is resolved.")
@@ -65,40 +67,59 @@ class MessageDetails(BaseModel):
 View = TypeVar("View", bound=MessageView)
 
 
-class MessageChangeRequest(RequestBody):
+class MessageSelectionRequest(RequestBody):
     """Which messages to change, and why: one by its event id, those that match a filter, or `all`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"type": "order.placed", "failure": "failed", "reason": "the carrier is back"}]}
-    )
 
     event_id: BodyText | None = None
     type: BodyText | None = None
     group: BodyText | None = None
     failure: BodyText | None = Field(None, description="Only messages with this `reason`.")
+    fingerprint: BodyText | None = Field(None, description="Only messages that failed alike.")
     since: Timestamp | None = Field(None, description=SINCE)
     until: Timestamp | None = Field(None, description=UNTIL)
     all: bool = Field(False, description="Required when no other field restricts the selection.")
     reason: BodyText = Field(description="Why; recorded with each message.")
+    dry_run: bool = Field(False, description="Only tell which messages would be changed.")
+
+    @model_validator(mode="after")
+    def _restricts(self) -> Self:
+        criteria = (self.event_id, self.type, self.group, self.failure, self.fingerprint, self.since, self.until)
+        if not self.all and not any(criteria):
+            raise ValueError(
+                "give at least one of event_id, type, group, failure, fingerprint, since and until, or all"
+            )
+        return self
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(
+            self.event_id,
+            self.type,
+            self.group,
+            self.failure,
+            since=self.since,
+            until=self.until,
+            fingerprint=self.fingerprint,
+        )
+
+
+class MessageChangeRequest(MessageSelectionRequest):
+    """Which messages to change at once, and why: one by its event id, those that match a filter, or `all`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"type": "order.placed", "failure": "failed", "reason": "the carrier is back"}]}
+    )
+
     limit: Integer = Field(
         MOST, ge=1, le=MOST, description="At most this many, oldest first, in transactions of at most 50."
     )
     cursor: Annotated[int, Field(ge=1, le=LARGEST_EXACT_INTEGER), BeforeValidator(whole)] | None = Field(
         None, description="`next_cursor` of the previous call, so that messages that fail again are not repeated."
     )
-    dry_run: bool = Field(False, description="Only list the messages that would be changed.")
-
-    @model_validator(mode="after")
-    def _restricts(self) -> MessageChangeRequest:
-        if not self.all and not any((self.event_id, self.type, self.group, self.failure, self.since, self.until)):
-            raise ValueError("give at least one of event_id, type, group, failure, since and until, or all")
-        return self
 
     @property
     def selection(self) -> Selection:
-        return Selection(
-            self.event_id, self.type, self.group, self.failure, self.cursor, since=self.since, until=self.until
-        )
+        return replace(super().selection, after=self.cursor)
 
 
 class ChangedMessageView(BaseModel):
@@ -122,10 +143,11 @@ async def _selection(
     type: Text | None = None,
     group: Text | None = None,
     reason: Text | None = None,
+    fingerprint: Annotated[Text | None, Query(description="Only messages that failed alike.")] = None,
     since: Annotated[Timestamp | None, Query(description=SINCE)] = None,
     until: Annotated[Timestamp | None, Query(description=UNTIL)] = None,
 ) -> Selection:
-    return Selection(event_id, type, group, reason, since=since, until=until)
+    return Selection(event_id, type, group, reason, since=since, until=until, fingerprint=fingerprint)
 
 
 SelectionDep = Annotated[Selection, Depends(_selection)]

@@ -8,23 +8,27 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from ..idempotency.response_store import ResponseStore
 from ..inbox.dead_letters import DeadLetters
 from ..inbox.deferred_messages import DeferredMessages
+from ..inbox.failures import Failures
 from ..inbox.operator_actions import OperatorActions
 from ..inbox.reader import ProcessedMessages
+from ..inbox.redrives import Redrives
 from ..outbox.reader import RecordedEvents
 from . import (
     dead_letters,
     deferred_messages,
     events,
+    failures,
     operator_actions,
     process,
     processed_messages,
     recorded_events,
+    redrives,
     topology,
 )
 
 ROUTERS = (
     *(events.router, processed_messages.router, dead_letters.router, deferred_messages.router),
-    *(operator_actions.router, process.router, topology.router),
+    *(failures.router, redrives.router, operator_actions.router, process.router, topology.router),
 )
 
 
@@ -39,11 +43,16 @@ def publisher_state(sessions: async_sessionmaker[AsyncSession] | None) -> dict[s
 
 
 def consumer_state(
-    sessions: async_sessionmaker[AsyncSession], consumer: str, responses: ResponseStore
+    sessions: async_sessionmaker[AsyncSession], consumer: str, responses: ResponseStore, redriving: Redrives
 ) -> dict[str, object]:
-    """What `ROUTERS` look up on `app.state`. `responses` makes their changes idempotent."""
+    """What `ROUTERS` look up on `app.state`.
+
+    `responses` makes their changes idempotent, and `redriving` is what a loop of the service carries out.
+    """
     return {
         "dead_letters": DeadLetters(sessions, consumer),
+        "failures": Failures(sessions, consumer),
+        "redrives": redriving,
         "deferred_messages": DeferredMessages(sessions, consumer),
         "operator_actions": OperatorActions(sessions, consumer),
         "processed_messages": ProcessedMessages(sessions, consumer),
