@@ -27,7 +27,6 @@ STEP = 50
 BEHIND_SECONDS = 1.0
 """A redrive with a rate makes up for so much lost time at once."""
 TIMES = ("since", "until")
-TEXTS = ("event_id", "type", "group", "reason", "fingerprint")
 
 
 class RedriveNotFound(EventTrioError):
@@ -165,12 +164,13 @@ class Redrives:
             if row is None:
                 return None
             if row.next_at > row.now:
-                return float((row.next_at - row.now).total_seconds())
+                early: timedelta = row.next_at - row.now
+                return early.total_seconds()
             return await self._take(session, row)
 
     async def _take(self, session: AsyncSession, row: Any) -> float:
         """Make messages due; returns the seconds until the next step."""
-        start = max(row.next_at, row.now - timedelta(seconds=BEHIND_SECONDS))
+        start: datetime = max(row.next_at, row.now - timedelta(seconds=BEHIND_SECONDS))
         gap = 0.0 if row.per_second is None else 1.0 / row.per_second
         room = STEP if not gap else min(STEP, 1 + int((row.now - start).total_seconds() / gap))
         table = deferred_message.c
@@ -198,7 +198,8 @@ class Redrives:
                 finished_at=func.clock_timestamp() if is_last else None,
             )
         )
-        return max(0.0, (following - row.now).total_seconds())
+        rest: timedelta = following - row.now
+        return max(0.0, rest.total_seconds())
 
     async def _choose(self, session: AsyncSession, selection: Selection) -> Chosen:
         table = deferred_message.c
@@ -227,6 +228,13 @@ def _to_json(selection: Selection) -> dict[str, str]:
 
 
 def _of_json(found: Mapping[str, str]) -> Selection:
-    times = {name: datetime.fromisoformat(value) for name, value in found.items() if name in TIMES}
-    texts = {name: value for name, value in found.items() if name in TEXTS}
-    return Selection(**texts, **times)
+    times = {name: datetime.fromisoformat(found[name]) for name in TIMES if name in found}
+    return Selection(
+        found.get("event_id"),
+        found.get("type"),
+        found.get("group"),
+        found.get("reason"),
+        since=times.get("since"),
+        until=times.get("until"),
+        fingerprint=found.get("fingerprint"),
+    )
