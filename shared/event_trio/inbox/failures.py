@@ -18,7 +18,7 @@ LOOKED_AT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class FailurePage:
+class FailureGroups:
     """Groups, the one with the newest message first."""
 
     failures: Sequence[Any]
@@ -26,7 +26,7 @@ class FailurePage:
     """How many messages were grouped; there may be more if it is `LOOKED_AT`."""
 
 
-class Failures:
+class MessageFailures:
     """The failures of one consumer."""
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
@@ -35,7 +35,7 @@ class Failures:
 
     async def page(
         self, statuses: Sequence[Status] = DEAD, *, fingerprint: str | None = None, before: int | None, limit: int
-    ) -> FailurePage:
+    ) -> FailureGroups:
         """Up to `limit` groups among the newest messages with these statuses, each with its newest message.
 
         `before` is the id of the newest message of the last group already seen.
@@ -68,4 +68,4 @@ class Failures:
         )
         async with self._sessions() as session:
             found = (await session.execute(query)).all()
-        return FailurePage(found, found[0].looked_at if found else 0)
+        return FailureGroups(found, found[0].looked_at if found else 0)

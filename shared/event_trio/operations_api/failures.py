@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..inbox.failures import LOOKED_AT, Failures
+from ..inbox.failures import LOOKED_AT, MessageFailures
 from ..inbox.selection import DEAD, PENDING
 from .parameters import LIST, NEXT, Cursor, Limit, Reader, Text
 from .processed_messages import MessageCountView
@@ -16,11 +16,11 @@ from .processed_messages import MessageCountView
 router = APIRouter(prefix="/v1/failures", tags=["messages"])
 
 
-async def _failures(request: Request) -> Failures:
-    return cast(Failures, request.app.state.failures)
+async def _failures(request: Request) -> MessageFailures:
+    return cast(MessageFailures, request.app.state.failures)
 
 
-FailuresDep = Annotated[Failures, Depends(_failures)]
+FailuresDep = Annotated[MessageFailures, Depends(_failures)]
 
 
 class FailureView(BaseModel):

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from ..idempotency.response_store import ResponseStore
 from ..inbox.dead_letters import DeadLetters
 from ..inbox.deferred_messages import DeferredMessages
-from ..inbox.failures import Failures
+from ..inbox.failures import MessageFailures
 from ..inbox.operator_actions import OperatorActions
 from ..inbox.reader import ProcessedMessages
 from ..inbox.redrives import Redrives
@@ -51,7 +51,7 @@ def consumer_state(
     """
     return {
         "dead_letters": DeadLetters(sessions, consumer),
-        "failures": Failures(sessions, consumer),
+        "failures": MessageFailures(sessions, consumer),
         "redrives": redriving,
         "deferred_messages": DeferredMessages(sessions, consumer),
         "operator_actions": OperatorActions(sessions, consumer),
