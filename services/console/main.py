@@ -20,12 +20,15 @@ from event_trio.service import Lifecycle
 from event_trio.service import run as run_service
 from event_trio.signals import Signals
 
+from .api_clients.catalog import CatalogMemory
 from .api_clients.metrics import CallMetrics
 from .api_clients.processes import Processes
+from .api_clients.samples import MetricSampler
 from .api_clients.system import Reads
 from .api_clients.transport import ApiTransport
 from .application import create_console
 from .pages import overview, sign_in
+from .pages.state import PageState
 from .settings import ConsoleSettings
 from .web.assets import Assets
 from .web.frame import Frame
@@ -60,6 +63,7 @@ def build(settings: ConsoleSettings, *, http: httpx.AsyncClient | None = None) -
     transport = ApiTransport(
         client, CallMetrics(registry), read_seconds=settings.call_seconds, change_seconds=settings.change_seconds
     )
+    sampler = MetricSampler(processes, transport)
     templates, secure = environment(), settings.cookies_are_secure
     frame = Frame(
         environment=templates,
@@ -85,7 +89,7 @@ def build(settings: ConsoleSettings, *, http: httpx.AsyncClient | None = None) -
 
     async def create_parts(stack: AsyncExitStack) -> tuple[ConsoleParts, Sequence[Loop]]:
         stack.push_async_callback(client.aclose)
-        return ConsoleParts(client), ()
+        return ConsoleParts(client), (sampler,)
 
     lifecycle = Lifecycle(
         create_parts, drain_seconds=settings.drain_seconds, signals=signals, metrics=LoopMetrics(registry)
@@ -94,7 +98,9 @@ def build(settings: ConsoleSettings, *, http: httpx.AsyncClient | None = None) -
     async def loops() -> str | None:
         return lifecycle.unhealthy_loops()
 
-    return create_console(settings, frame, ROUTERS, registry, [HealthCheck("loops", loops)], lifecycle)
+    app = create_console(settings, frame, ROUTERS, registry, [HealthCheck("loops", loops)], lifecycle)
+    app.state.pages = PageState(CatalogMemory(), sampler)
+    return app
 
 
 async def _ensure_startable(settings: ConsoleSettings) -> None:

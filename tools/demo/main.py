@@ -98,6 +98,7 @@ async def demo(display: Display, options: DemoOptions) -> int:
     services = declared_services.load()
     ports = Ports.from_environment(services)
     started = time.monotonic()
+    display.line(f"The console: {ports.console.url}", "bold")
     display.title("Starting the system" + (" with the data of the previous run" if options.keep else ""))
     async with (
         run_system(options.folder, services, ports, display.step, keep=options.keep) as system,
@@ -132,6 +133,7 @@ async def _run_scenario(scenario: Scenario, display: Display, options: DemoOptio
 def _show_addresses(display: Display, ports: Ports, databases: Sequence[str], folder: Path) -> None:
     display.title("Addresses")
     width = max(len(port.purpose) for port in ports.programs) + 4
+    display.line(f"  {ports.console.purpose:<{width}}{ports.console.url}")
     for port in ports.programs:
         display.line(f"  {port.purpose:<{width}}{port.url}/docs")
     metrics = " ".join(f"{port.url}/metrics" for port in ports.programs)

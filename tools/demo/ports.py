@@ -31,6 +31,7 @@ class Ports:
 
     services: dict[str, Port]
     relays: dict[str, Port]
+    console: Port
     postgres: Port
     localstack: Port
 
@@ -48,6 +49,7 @@ class Ports:
         return cls(
             services=services,
             relays=relays,
+            console=_port(8010, "the console", "DEMO_CONSOLE_PORT"),
             postgres=_port(15432, "Postgres", "DEMO_POSTGRES_PORT"),
             localstack=_port(14566, "LocalStack", "DEMO_LOCALSTACK_PORT"),
         )
@@ -58,9 +60,15 @@ class Ports:
         return (*self.services.values(), *self.relays.values())
 
     @property
+    def processes(self) -> dict[str, str]:
+        """The URLs of services and relays by their names, as the console and `event-trio` know them."""
+        relays = {f"{name}-relay": port.url for name, port in self.relays.items()}
+        return {**{name: port.url for name, port in self.services.items()}, **relays}
+
+    @property
     def all(self) -> tuple[Port, ...]:
         """All ports."""
-        return (*self.programs, self.postgres, self.localstack)
+        return (*self.programs, self.console, self.postgres, self.localstack)
 
     def ensure_free(self) -> None:
         """Raises PortInUse when another program listens on one of them."""

@@ -54,6 +54,7 @@ class System:
     """The running processes."""
 
     services: tuple[ServiceProgram, ...]
+    console: ServiceProgram
     watcher: Program
     postgres: EmbeddedPostgres
     localstack: EmbeddedLocalStack
@@ -61,12 +62,12 @@ class System:
     @property
     def programs(self) -> tuple[Program, ...]:
         """The processes of the project."""
-        return (*self.services, self.watcher)
+        return (*self.services, self.console, self.watcher)
 
     async def ready(self) -> None:
         """Wait until all services are ready. Raises DemoFailed when one is not, or when a process ended."""
         watching = asyncio.create_task(self.watch())
-        waiting = asyncio.create_task(run_together(*(service.ready() for service in self.services)))
+        waiting = asyncio.create_task(run_together(*(service.ready() for service in (*self.services, self.console))))
         try:
             done, _ = await asyncio.wait([watching, waiting], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -117,6 +118,7 @@ async def run_system(
     services = tuple(
         program for service in declared for program in _programs(service, logs, ports, localstack.endpoint_url)
     )
+    console = ServiceProgram("console", "services.console.main", logs, _console(ports), ports.console)
     watcher = Program("topology", "infra.localstack.watch", logs, {"AWS_ENDPOINT_URL": localstack.endpoint_url})
 
     async def prepare_databases(servers: AsyncExitStack) -> None:
@@ -132,9 +134,11 @@ async def run_system(
             await servers.enter_async_context(localstack)
         await watcher.start()
 
-    system = System(services, watcher, postgres, localstack)
+    system = System(services, console, watcher, postgres, localstack)
     async with AsyncExitStack() as servers:
         try:
+            # It needs nothing, and shows how the others start.
+            await console.start()
             await run_together(prepare_databases(servers), prepare_broker(servers))
             with step("topics, queues and services"):
                 await system.ready()
@@ -184,6 +188,11 @@ def _programs(service: DeclaredService, logs: Path, ports: Ports, endpoint_url: 
             "TOPIC": service.publishes,
         }
         yield ServiceProgram(f"{service.name}-relay", "services.relay.main", logs, relay, ports.relays[service.name])
+
+
+def _console(ports: Ports) -> dict[str, str]:
+    """The settings of the console: every service and relay of this demo."""
+    return {"EVENT_TRIO_SERVICES": ",".join(f"{name}={url}" for name, url in ports.processes.items())}
 
 
 async def _migrate(admin_url: str, service: DeclaredService, logs: Path) -> None:

@@ -1,18 +1,41 @@
-"""The overview: the state of every service and relay."""
+"""The overview: the live flow, and what needs a person."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
 from starlette.responses import Response
 
+from ..views.attention import attention
+from ..views.flow_drawing import draw
+from ..views.flow_state import FlowStates
+from ..views.links import PageLinks
+from ..views.observation import observe
+from ..views.totals import chart, totals
 from ..web.dependencies import ReaderPage
+from .state import PageState, page_state
 
 router = APIRouter(include_in_schema=False)
 
+StateDep = Annotated[PageState, Depends(page_state)]
+
 
 @router.get("/")
-async def show_overview(page: ReaderPage) -> Response:
-    """Whether each service and relay is ready."""
-    processes = page.system.processes
-    replies = await page.system.ask(processes, "/readyz")
-    return page.render("overview.html", section="overview", processes=replies)
+async def show_overview(page: ReaderPage, state: StateDep, request: Request) -> Response:
+    """Everything that flows, and everything that is stuck, from one read of each service and relay."""
+    system = page.system
+    seen = await observe(system)
+    flow, _ = await state.catalog.read(system)
+    links = PageLinks([section.name for section in page.sections])
+    return page.render(
+        "overview.html",
+        section="overview",
+        seen=seen,
+        items=attention(seen, links),
+        links=links,
+        drawing=draw(flow, FlowStates(seen, state.sampler, links)),
+        totals=totals(seen, state.sampler),
+        chart=chart([state.sampler.samples(process.name) for process in system.processes]),
+    )

@@ -1,0 +1,137 @@
+"""Samples the metrics of all processes, which need no token, for rates and charts that do not depend on open pages."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from event_trio.lifecycle import pause
+
+from .processes import ApiProcess, Processes
+from .transport import ApiTransport
+
+SAMPLE_SECONDS = 5.0
+KEPT = 180
+"""A quarter of an hour of samples."""
+INSTANCE_SECONDS = 60.0
+"""An instance behind a load balancer counts until it has not been sampled for so long."""
+STARTED = "process_start_time_seconds"
+COUNTERS = {
+    "outbox_events_total": "sent",
+    "outbox_published_total": "published",
+    "consumer_events_total": "handled",
+    "consumer_delivery_latency_seconds_sum": "latency_sum",
+    "consumer_delivery_latency_seconds_count": "latency_count",
+}
+"""The metrics that are sampled, and the rates that are made of them."""
+OUTCOMES = {"outbox_events_total": frozenset({"accepted"})}
+
+
+@dataclass(frozen=True, slots=True)
+class RateSample:
+    """Rates of one process at a time, in events a second by the names in `COUNTERS`."""
+
+    at: float
+    rates: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class _Instance:
+    """An instance of a process by its start time: its counters when it was sampled, and the rates until then."""
+
+    at: float
+    counters: Mapping[str, float]
+    rates: Mapping[str, float]
+
+
+class MetricSampler:
+    """Reads `/metrics` of every process at an interval, and keeps the rates of a quarter of an hour. It is a loop."""
+
+    name = "metric-sampler"
+
+    def __init__(
+        self,
+        processes: Processes,
+        transport: ApiTransport,
+        *,
+        interval: float = SAMPLE_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._processes = tuple(processes)
+        self._transport = transport
+        self._interval = interval
+        self._clock = clock
+        self._instances: dict[str, dict[float, _Instance]] = {process.name: {} for process in self._processes}
+        self._samples: dict[str, deque[RateSample]] = {process.name: deque(maxlen=KEPT) for process in self._processes}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Sample until asked to stop."""
+        while not await pause(stopping, self._interval):
+            await self.sample()
+
+    async def sample(self) -> None:
+        """Take one sample of every process. A process that does not answer has a gap."""
+        await asyncio.gather(*(self._sample(process) for process in self._processes))
+
+    def samples(self, process: str) -> tuple[RateSample, ...]:
+        """The samples of a process, the oldest first."""
+        return tuple(self._samples.get(process, ()))
+
+    def rate(self, process: str, name: str) -> float | None:
+        """The current rate; None until two samples were taken, or while the process does not answer."""
+        samples = self._samples.get(process)
+        if not samples or self._clock() - samples[-1].at > 3 * self._interval:
+            return None
+        return samples[-1].rates.get(name, 0.0)
+
+    async def _sample(self, process: ApiProcess) -> None:
+        text = await self._transport.text(process, "/metrics")
+        if text is None:
+            return
+        started, counters = read_counters(text)
+        now, instances = self._clock(), self._instances[process.name]
+        before = instances.get(started)
+        rates: Mapping[str, float] = {}
+        if before is not None and now > before.at:
+            seconds = now - before.at
+            rates = {
+                name: max(0.0, value - before.counters.get(name, 0.0)) / seconds for name, value in counters.items()
+            }
+        instances[started] = _Instance(now, counters, rates)
+        for key in [key for key, known in instances.items() if now - known.at > INSTANCE_SECONDS]:
+            del instances[key]
+        if before is not None:
+            self._samples[process.name].append(RateSample(now, _sum(instances)))
+
+
+def read_counters(text: str) -> tuple[float, dict[str, float]]:
+    """The start time of the process, and the sums of the sampled counters."""
+    wanted = (STARTED, *COUNTERS)
+    lines = [line for line in text.splitlines() if line.startswith(wanted)]
+    started = 0.0
+    counters: dict[str, float] = {}
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+        for sample in family.samples:
+            if sample.name == STARTED:
+                started = sample.value
+            elif (name := COUNTERS.get(sample.name)) is not None and _counts(sample.name, sample.labels):
+                counters[name] = counters.get(name, 0.0) + sample.value
+    return started, counters
+
+
+def _counts(name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a series is of those that are counted: of the events sent, those that the broker accepted."""
+    return name not in OUTCOMES or labels.get("outcome") in OUTCOMES[name]
+
+
+def _sum(instances: Mapping[float, _Instance]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for instance in instances.values():
+        for name, rate in instance.rates.items():
+            total[name] = total.get(name, 0.0) + rate
+    return total

@@ -1,0 +1,108 @@
+"""Places services, outboxes, topics, queues and subscribers in columns, and joins them by edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from event_trio.catalog.flow import Flow, FlowQueue, FlowService
+
+from .flow_state import ElementState, FlowStates
+
+WIDTH, HEIGHT = 188, 76
+COLUMN, ROW = 268, 100
+MARGIN = 8
+SERVICE, OUTBOX, TOPIC, QUEUE, SUBSCRIBER = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowNode:
+    """A box: its kind is the class of its style and the text `flow.<kind>`."""
+
+    kind: str
+    title: str
+    x: float
+    y: float
+    state: ElementState
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEdge:
+    """An arrow between two boxes: the path of an SVG, and where its label is."""
+
+    path: str
+    x: float
+    y: float
+    state: ElementState
+    source: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowDrawing:
+    """The drawing, and its size."""
+
+    width: int
+    height: int
+    nodes: tuple[FlowNode, ...] = ()
+    edges: tuple[FlowEdge, ...] = ()
+
+
+@dataclass(slots=True)
+class _PlacedFlow:
+    nodes: list[FlowNode] = field(default_factory=list)
+    edges: list[FlowEdge] = field(default_factory=list)
+
+    def node(self, kind: str, title: str, column: int, row: float, state: ElementState) -> FlowNode:
+        placed = FlowNode(kind, title, MARGIN + column * COLUMN, MARGIN + row * ROW, state)
+        self.nodes.append(placed)
+        return placed
+
+    def edge(self, start: FlowNode, end: FlowNode, state: ElementState) -> None:
+        self.edges.append(_edge(start, end, state))
+
+
+def draw(flow: Flow, states: FlowStates) -> FlowDrawing:
+    """The drawing of a flow: a row for each queue, and each topic in the middle of its queues."""
+    placed, row = _PlacedFlow(), 0.0
+    for service in flow.services:
+        if service.topic is None:
+            continue
+        queues = [queue for queue in flow.queues if queue.topic == service.topic and queue.handlers]
+        height = max(1, len(queues))
+        topic = _publisher(placed, service, row + (height - 1) / 2, states)
+        for number, queue in enumerate(queues):
+            _subscriber(placed, topic, queue, row + number, states)
+        row += height
+    width = MARGIN * 2 + COLUMN * SUBSCRIBER + WIDTH
+    return FlowDrawing(
+        width, round(MARGIN * 2 + max(1.0, row) * ROW - (ROW - HEIGHT)), tuple(placed.nodes), tuple(placed.edges)
+    )
+
+
+def _publisher(placed: _PlacedFlow, service: FlowService, row: float, states: FlowStates) -> FlowNode:
+    owner = placed.node("service", service.name, SERVICE, row, states.service(service.name))
+    outbox = placed.node("outbox", service.name, OUTBOX, row, states.outbox(service.name))
+    topic = placed.node("topic", _short(service.topic or ""), TOPIC, row, states.topic(service.name))
+    placed.edge(owner, outbox, ElementState(outbox.state.level if outbox.state.level == "unknown" else "ok"))
+    placed.edge(outbox, topic, states.sending(service.name))
+    return topic
+
+
+def _subscriber(placed: _PlacedFlow, topic: FlowNode, queue: FlowQueue, row: float, states: FlowStates) -> None:
+    node = placed.node("queue", _short(queue.name), QUEUE, row, states.queue(queue.process))
+    subscriber = placed.node("subscriber", queue.process, SUBSCRIBER, row, states.subscriber(queue.process))
+    placed.edge(topic, node, states.subscription(queue))
+    placed.edge(node, subscriber, states.handling(queue.process))
+
+
+def _edge(start: FlowNode, end: FlowNode, state: ElementState) -> FlowEdge:
+    x1, y1 = start.x + WIDTH, start.y + HEIGHT / 2
+    x2, y2 = end.x, end.y + HEIGHT / 2
+    bend = (x2 - x1) / 2
+    path = f"M{x1:g} {y1:g}C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2 - 7:g} {y2:g}"
+    return FlowEdge(path, (x1 + x2) / 2, (y1 + y2) / 2, state, start.title, end.title)
+
+
+def _short(name: str) -> str:
+    """The name without the suffix that all topics and queues have."""
+    return name.removesuffix(".fifo")
