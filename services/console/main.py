@@ -27,7 +27,18 @@ from .api_clients.samples import MetricSampler
 from .api_clients.system import Reads
 from .api_clients.transport import ApiTransport
 from .application import create_console
-from .pages import overview, sign_in
+from .pages import (
+    failures,
+    message,
+    outbox,
+    outbox_changes,
+    overview,
+    redrives,
+    replays,
+    resolutions,
+    sign_in,
+    tail,
+)
 from .pages.state import PageState
 from .settings import ConsoleSettings
 from .web.assets import Assets
@@ -36,12 +47,23 @@ from .web.languages import Languages
 from .web.rendering import components, environment
 from .web.sections import NavigationEntry
 from .web.sessions import SessionStore
+from .web.streams import Streams
 
 SIGN_INS_PER_MINUTE = 20
 SESSION_COOKIE = "console_session"
-SECTIONS = (NavigationEntry("overview", "/"),)
+SECTIONS = (
+    NavigationEntry("overview", "/"),
+    NavigationEntry("dead_letters", "/dead-letters"),
+    NavigationEntry("outbox", "/outbox"),
+    NavigationEntry("tail", "/tail"),
+)
 """The navigation, in its order."""
-ROUTERS = (sign_in.router, overview.router)
+ROUTERS = (
+    *(sign_in.router, overview.router),
+    *(failures.router, message.router, redrives.router, resolutions.router),
+    *(outbox.router, outbox_changes.router, replays.router),
+    tail.router,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,7 @@ def build(settings: ConsoleSettings, *, http: httpx.AsyncClient | None = None) -
         sessions=SessionStore(
             longest_seconds=settings.session_hours * 3600, idle_seconds=settings.session_idle_minutes * 60
         ),
+        streams=Streams(),
         sections=SECTIONS,
         processes=processes,
         reads=Reads(transport),

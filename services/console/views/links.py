@@ -20,11 +20,11 @@ class PageLinks:
 
     def deferred(self, service: str) -> str | None:
         """The deferred messages of a service."""
-        return self._page("deferred", "/deferred", service=service)
+        return self._page("dead_letters", "/dead-letters", status="pending", service=service)
 
     def outbox(self, relay: str) -> str | None:
         """The outbox of a relay."""
-        return self._page("outbox", "/outbox", relay=relay)
+        return self._page("outbox", f"/outbox/{relay}")
 
     def relay(self, name: str) -> str | None:
         """A relay or a consumer."""

@@ -21,6 +21,7 @@ from .errors import PageError, SignInRequired
 from .languages import Languages, Texts
 from .sections import NavigationEntry
 from .sessions import ConsoleSession, SessionStore
+from .streams import Streams
 from .times import zone
 
 LANGUAGE_COOKIE, THEME_COOKIE, ZONE_COOKIE = "language", "theme", "zone"
@@ -49,6 +50,7 @@ class Frame:
     languages: Languages
     assets: Assets
     sessions: SessionStore
+    streams: Streams
     sections: tuple[NavigationEntry, ...]
     processes: Processes
     reads: Reads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ from event_trio.observability.request_context import current_context
 from ..api_clients.replies import ApiReply
 from ..api_clients.system import SystemClient
 from .confirmation import ChangeConfirmation
-from .errors import SignInRequired
+from .errors import PageError, SignInRequired
 from .forms import new_key
 from .frame import Frame
 from .sessions import ConsoleSession
@@ -81,6 +81,11 @@ class Page:
         return url.path + (f"?{url.query}" if url.query else "")
 
     @property
+    def path(self) -> str:
+        """The path of this page, without its query."""
+        return self._request.url.path
+
+    @property
     def correlation_id(self) -> str:
         """The id of this request in the logs of the console and of the services that it called."""
         return current_context().correlation_id
@@ -118,6 +123,27 @@ class Page:
         else:
             text = found.render(given, notices=self._session.take_notices() if self._session else ())
         return self._with_session(HTMLResponse(text, status))
+
+    def part(self, template: str, block: str, **context: Any) -> str:
+        """A block of a page, for a stream."""
+        found = self._frame.environment.get_template(template)
+        values = found.new_context({"page": self, "t": self.t, "ui": self._frame.components, "notices": (), **context})
+        return "".join(found.blocks[block](values))
+
+    def stream(self, parts: AsyncIterator[tuple[str, str]]) -> Response:
+        """Parts of a page with their ids, sent as they are made, until they end or the session does."""
+        name = self._request.cookies.get(self._frame.session_cookie)
+
+        async def is_valid() -> bool:
+            if not self._frame.sessions.is_open(name):
+                return False
+            try:
+                await self._frame.principal(self.session)
+            except (PageError, SignInRequired):
+                return False
+            return True
+
+        return self._frame.streams.respond(self.csrf_token, parts, is_valid=is_valid)
 
     def confirm(self, confirmation: ChangeConfirmation) -> Response:
         """The page on which the person confirms a change."""
@@ -164,5 +190,6 @@ def local_path(given: str | None, otherwise: str = "/") -> str:
 
 def query(path: str, values: Mapping[str, object]) -> str:
     """A path with the values that are not empty, encoded as its query."""
-    pairs = [f"{name}={quote(str(value), safe='')}" for name, value in values.items() if value not in (None, "")]
+    given = {name: str(value) for name, value in values.items() if value is not None and str(value)}
+    pairs = [f"{name}={quote(value, safe='')}" for name, value in given.items()]
     return path + ("?" + "&".join(pairs) if pairs else "")

@@ -77,6 +77,12 @@ class SessionStore:
         self._sessions.move_to_end(key)
         return session
 
+    def is_open(self, name: str | None) -> bool:
+        """Whether the session of that name has not ended. Unlike `find`, it is no use of the session."""
+        session = self._sessions.get(_hashed(name)) if name else None
+        now = self._monotonic()
+        return session is not None and now - session.began_at <= self._longest and now - session.used_at <= self._idle
+
     def end(self, name: str | None) -> None:
         """End a session; harmless if it has ended."""
         if name:

@@ -1,0 +1,119 @@
+"""Which dead letters or deferred messages a page shows and a change takes, as the query of an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+
+from ..api_clients.processes import ApiProcess
+from ..web.errors import invalid, not_found
+from ..web.page import Page
+from ..web.times import parse
+
+Status = Literal["dead", "pending"]
+Text = Annotated[str, Query(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Rate = Literal["", "1", "10", "100"]
+
+PATHS: Mapping[str, str] = {"dead": "/v1/dead-letters", "pending": "/v1/deferred-messages"}
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """ReplayCriteria of messages; an empty one does not restrict. `since` and `until` are ISO 8601 times."""
+
+    status: Status = "dead"
+    event_id: str = ""
+    fingerprint: str = ""
+    type: str = ""
+    group: str = ""
+    failure: str = ""
+    """The reason for which the message failed."""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def criteria(self) -> dict[str, str]:
+        """The criteria that restrict, without the status."""
+        given = {field.name: str(getattr(self, field.name)) for field in fields(self) if field.name != "status"}
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The query that leads to the same messages."""
+        return {**({"status": self.status} if self.status != "dead" else {}), **self.criteria}
+
+    @property
+    def path(self) -> str:
+        """The path of these messages at their service."""
+        return PATHS[self.status]
+
+    def parameters(self) -> dict[str, str]:
+        """The parameters of a list of these messages."""
+        given = self.criteria
+        return {"reason" if name == "failure" else name: value for name, value in given.items()}
+
+    def selection(self) -> dict[str, object]:
+        """The selection in the body of a change. Without criteria, all messages are meant."""
+        return dict(self.criteria) or {"all": True}
+
+    def without(self, *names: str) -> MessageFilter:
+        """The same without these criteria."""
+        return replace(self, **dict.fromkeys(names, ""))  # type: ignore[arg-type]
+
+
+async def message_filter(
+    status: Status = "dead",
+    event_id: Text = "",
+    fingerprint: Text = "",
+    type: Text = "",
+    group: Text = "",
+    failure: Text = "",
+    since: Text = "",
+    until: Text = "",
+) -> MessageFilter:
+    """The filter of an address. Raises PageError for a time that is none."""
+    return MessageFilter(
+        status,
+        event_id.strip(),
+        fingerprint.strip(),
+        type.strip(),
+        group.strip(),
+        failure.strip(),
+        _time(since),
+        _time(until),
+    )
+
+
+FilterDep = Annotated[MessageFilter, Depends(message_filter)]
+
+
+def filter_of(values: Mapping[str, str]) -> MessageFilter:
+    """The filter of a confirmed form. Raises PageError for values that no page sends."""
+    status = values.get("status") or "dead"
+    if status not in PATHS:
+        raise invalid()
+    known = {field.name: values.get(field.name, "")[:300] for field in fields(MessageFilter) if field.name != "status"}
+    found = MessageFilter("dead" if status == "dead" else "pending", **known)
+    return replace(found, since=_time(found.since), until=_time(found.until))
+
+
+def service_of(page: Page, name: str) -> ApiProcess:
+    """The service of that name. Raises PageError if there is none."""
+    found = page.system.processes.find(name)
+    if found is None or found.is_relay:
+        raise not_found()
+    return found
+
+
+def _time(text: str) -> str:
+    if not text.strip():
+        return ""
+    # A plus sign in a query stands for a space.
+    found: datetime | None = parse(text.strip().replace(" ", "+") if "T" in text else text.strip())
+    if found is None:
+        raise invalid()
+    return found.isoformat()
