@@ -65,6 +65,7 @@ def create_console(
         ],
     )
     app.state.frame = frame
+    app.state.on_exit = frame.streams.close
     for router in routers:
         app.include_router(router)
     app.include_router(health_routes(checks, service=TITLE))

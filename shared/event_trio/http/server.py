@@ -30,8 +30,9 @@ TICK = 10
 class _Server(uvicorn.Server):
     """A uvicorn server that does not raise the signal again after the shutdown, and does not poll for it."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], object]) -> None:
         super().__init__(config)
+        self._on_exit = on_exit
         self._exit_requested: Callable[[], object] = _nothing
 
     async def main_loop(self) -> None:
@@ -42,6 +43,7 @@ class _Server(uvicorn.Server):
         while not await self.on_tick(counter):
             counter += TICK
             await pause(requested, TICK_SECONDS)
+        self._on_exit()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Request the exit."""
@@ -66,7 +68,10 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, settings: ProcessSettings) -> None:
-    """Listen until SIGINT or SIGTERM; open requests get the drain time to finish."""
+    """Listen until SIGINT or SIGTERM; open requests get the drain time to finish.
+
+    `app.state.on_exit`, if it exists, is called before that, and ends the requests that would not end by themselves.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -76,7 +81,8 @@ def serve(app: FastAPI, settings: ProcessSettings) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
-        )
+        ),
+        getattr(app.state, "on_exit", _nothing),
     )
     server.run()
     if not server.started:
