@@ -84,7 +84,7 @@ async def show_redrive(page: ReaderPage, service: str, id: RedriveId) -> Respons
 async def follow_redrive(page: ReaderPage, service: str, id: RedriveId) -> Response:
     """The same as it changes, until all of its messages have an outcome."""
     process = service_of(page, service)
-    return page.stream(_progress(page, process, id))
+    return page.follow(_progress(page, process, id))
 
 
 @router.get("/dead-letters/{service}/redrives/{id}/stop")

@@ -123,7 +123,7 @@ async def show_replay(page: ReaderPage, relay: str, id: ReplayId) -> Response:
 async def follow_replay(page: ReaderPage, relay: str, id: ReplayId) -> Response:
     """The same as it changes, until it is finished."""
     process = relay_of(page, relay)
-    return page.stream(_progress(page, process, id))
+    return page.follow(_progress(page, process, id))
 
 
 @router.get("/outbox/{relay}/replays/{id}/cancel")

@@ -49,7 +49,7 @@ async def follow_tail(
     chosen = _filter(page, service, subject, type)
     # Steps are read again from a while before, because some are committed late: the page knows those that it shows.
     began = (parse(after.replace(" ", "+")) or now()) - OVERLAP
-    return page.stream(_rows(page, Tail(page.system, chosen, since=max(began, now() - RECENT))))
+    return page.follow(_rows(page, Tail(page.system, chosen, since=max(began, now() - RECENT))))
 
 
 async def _rows(page: Page, tail: Tail) -> AsyncIterator[tuple[str, str]]:

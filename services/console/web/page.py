@@ -130,7 +130,7 @@ class Page:
         values = found.new_context({"page": self, "t": self.t, "ui": self._frame.components, "notices": (), **context})
         return "".join(found.blocks[block](values))
 
-    def stream(self, parts: AsyncIterator[tuple[str, str]]) -> Response:
+    def follow(self, parts: AsyncIterator[tuple[str, str]]) -> Response:
         """Parts of a page with their ids, sent as they are made, until they end or the session does."""
         name = self._request.cookies.get(self._frame.session_cookie)
 
