@@ -28,12 +28,16 @@ from .api_clients.system import Reads
 from .api_clients.transport import ApiTransport
 from .application import create_console
 from .pages import (
+    catalog,
     failures,
+    find,
+    journey,
     message,
     outbox,
     outbox_changes,
     overview,
     redrives,
+    relays,
     replays,
     resolutions,
     sign_in,
@@ -53,13 +57,16 @@ SIGN_INS_PER_MINUTE = 20
 SESSION_COOKIE = "console_session"
 SECTIONS = (
     NavigationEntry("overview", "/"),
+    NavigationEntry("find", "/find"),
     NavigationEntry("dead_letters", "/dead-letters"),
     NavigationEntry("outbox", "/outbox"),
+    NavigationEntry("relays", "/relays"),
+    NavigationEntry("catalog", "/catalog"),
     NavigationEntry("tail", "/tail"),
 )
 """The navigation, in its order."""
 ROUTERS = (
-    *(sign_in.router, overview.router),
+    *(sign_in.router, overview.router, find.router, journey.router, relays.router, catalog.router),
     *(failures.router, message.router, redrives.router, resolutions.router),
     *(outbox.router, outbox_changes.router, replays.router),
     tail.router,

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from event_trio.catalog.journey import EventRecord, Leg, legs, tree
 from tools.cli.events import _search
 from tools.cli.journey.drawing import as_object, draw, milliseconds
-from tools.cli.journey.model import EventRecord, Leg, legs, tree
 from tools.cli.output import Output
 
 NEVER = ("first_sent_at", "sent_at", "first_published_at", "published_at", "held_at", "held_reason", "held_behind")

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.console.api_clients import catalog
 from services.console.api_clients.metrics import CallMetrics
 from services.console.api_clients.processes import ApiProcess, Processes
-from services.console.api_clients.samples import MetricSampler, read_counters
+from services.console.api_clients.samples import MetricSampler, read_metrics
 from services.console.api_clients.transport import ApiTransport
 from services.console.views import observation
 from tests.support.console import console
@@ -131,6 +131,7 @@ outbox_events_total{{type="order.placed",outcome="throttled"}} 99
 outbox_published_total{{type="order.placed"}} {sent}
 outbox_published_created{{type="order.placed"}} 1.7e9
 outbox_pending_events 3
+outbox_calls_in_flight 2
 """
 
 
@@ -159,5 +160,5 @@ async def test_rates_are_those_of_each_instance_behind_one_address() -> None:
 
 
 def test_only_accepted_events_count_as_sent() -> None:
-    started, counters = read_counters(METRICS.format(started=7, sent=3))
-    assert (started, counters) == (7.0, {"sent": 3.0, "published": 3.0})
+    started, counters, gauges = read_metrics(METRICS.format(started=7, sent=3))
+    assert (started, counters, gauges) == (7.0, {"sent": 3.0, "published": 3.0}, {"calls": 2.0})

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from event_trio.catalog.journey import tree
 from tools.cli import times
 from tools.cli.errors import CommandFailed
 from tools.cli.formats import plural
 from tools.cli.journey.collecting import Collector, Search
 from tools.cli.journey.drawing import as_object, draw
-from tools.cli.journey.model import tree
 from tools.cli.options import AsJson, Since, Token
 from tools.cli.processes import failures_of, open_processes
 from tools.cli.session import reporting_errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -29,6 +30,15 @@ COUNTERS = {
     "consumer_delivery_latency_seconds_count": "latency_count",
 }
 """The metrics that are sampled, and the rates that are made of them."""
+GAUGES = {
+    "outbox_calls_in_flight": "calls",
+    "outbox_calls_in_flight_limit": "calls_limit",
+    "outbox_broker_circuit_state": "circuit",
+    "consumer_circuit_state": "circuit",
+    "consumer_messages": "in_memory",
+    "outbox_live_relays": "live_relays",
+}
+"""The gauges that are kept of the last sample: sums, except of circuits, of which the worst counts."""
 OUTCOMES = {"outbox_events_total": frozenset({"accepted"})}
 
 
@@ -67,6 +77,7 @@ class MetricSampler:
         self._interval = interval
         self._clock = clock
         self._instances: dict[str, dict[float, _Instance]] = {process.name: {} for process in self._processes}
+        self._gauges: dict[str, tuple[float, Mapping[str, float]]] = {}
         self._samples: dict[str, deque[RateSample]] = {process.name: deque(maxlen=KEPT) for process in self._processes}
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -89,12 +100,18 @@ class MetricSampler:
             return None
         return samples[-1].rates.get(name, 0.0)
 
+    def gauges(self, process: str) -> Mapping[str, float]:
+        """The gauges of one instance of a process by the names in `GAUGES`; empty while it does not answer."""
+        at, found = self._gauges.get(process, (0.0, {}))
+        return found if self._clock() - at <= 3 * self._interval else {}
+
     async def _sample(self, process: ApiProcess) -> None:
         text = await self._transport.text(process, "/metrics")
         if text is None:
             return
-        started, counters = read_counters(text)
+        started, counters, gauges = read_metrics(text)
         now, instances = self._clock(), self._instances[process.name]
+        self._gauges[process.name] = (now, gauges)
         before = instances.get(started)
         rates: Mapping[str, float] = {}
         if before is not None and now > before.at:
@@ -109,19 +126,23 @@ class MetricSampler:
             self._samples[process.name].append(RateSample(now, _sum(instances)))
 
 
-def read_counters(text: str) -> tuple[float, dict[str, float]]:
-    """The start time of the process, and the sums of the sampled counters."""
-    wanted = (STARTED, *COUNTERS)
+def read_metrics(text: str) -> tuple[float, dict[str, float], dict[str, float]]:
+    """The start time of the process, the sums of the sampled counters, and the gauges."""
+    wanted = (STARTED, *COUNTERS, *GAUGES)
     lines = [line for line in text.splitlines() if line.startswith(wanted)]
     started = 0.0
     counters: dict[str, float] = {}
+    gauges: dict[str, float] = {}
     for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         for sample in family.samples:
             if sample.name == STARTED:
                 started = sample.value
             elif (name := COUNTERS.get(sample.name)) is not None and _counts(sample.name, sample.labels):
                 counters[name] = counters.get(name, 0.0) + sample.value
-    return started, counters
+            elif (name := GAUGES.get(sample.name)) is not None and not math.isnan(sample.value):
+                known = gauges.get(name, 0.0)
+                gauges[name] = max(known, sample.value) if name == "circuit" else known + sample.value
+    return started, counters, gauges
 
 
 def _counts(name: str, labels: Mapping[str, str]) -> bool:

@@ -102,6 +102,10 @@ class Page:
         """A duration, such as "3.2 s"."""
         return duration(seconds)
 
+    def difference(self, milliseconds: float) -> str:
+        """A duration with its sign. One below zero means that the answer of a call came after what it caused."""
+        return f"{'−' if milliseconds < 0 else '+'}{duration(abs(milliseconds) / 1000)}"
+
     def trace_address(self, trace_id: str | None) -> str | None:
         """The address of a trace, if there is a program that shows traces."""
         known = self._frame.trace_url

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from event_trio.catalog.journey import EventRecord
 from tools.cli.client import segment
-from tools.cli.journey.model import EventRecord
 from tools.cli.processes import Process, answering, together
 
 MOST_EVENTS = 500

@@ -9,8 +9,8 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
+from event_trio.catalog.journey import EventNode, Leg
 from tools.cli.formats import printable
-from tools.cli.journey.model import EventNode, Leg
 
 # What waits for a person or for something else to happen.
 ATTENTION = {"dead letter", "held", "deferred", "not sent yet", "not confirmed yet"}

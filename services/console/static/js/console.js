@@ -10,6 +10,9 @@
   const secure = location.protocol === "https:" ? "; secure" : "";
   document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax${secure}`;
 
+  const shownZone = document.getElementById("zone");
+  if (shownZone) shownZone.textContent = zone;
+
   const inZone = (at, milliseconds) => {
     const text = at.toLocaleString("sv-SE", { timeZone: zone, hour12: false });
     return milliseconds ? `${text}.${String(at.getMilliseconds()).padStart(3, "0")}` : text;

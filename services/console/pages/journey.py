@@ -1,0 +1,30 @@
+"""The journey of one order, or of another subject: all its events over all services."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.responses import Response
+
+from ..views.journey import BAR, journey
+from ..web.dependencies import ReaderPage
+from .state import PageState, page_state
+
+router = APIRouter(include_in_schema=False)
+
+SUBJECT = r"^[\x21-\x7e]{1,128}$"
+Subject = Annotated[str, Path(pattern=SUBJECT)]
+
+
+@router.get("/journey/{subject:path}")
+async def show_journey(
+    subject: Subject,
+    page: ReaderPage,
+    state: Annotated[PageState, Depends(page_state)],
+    event: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """The events of a subject as timelines; `event` is shown open."""
+    flow, _ = await state.catalog.read(page.system)
+    found = await journey(page.system, subject, flow)
+    return page.render("journey.html", section="find", journey=found, event=event, bar=BAR)
