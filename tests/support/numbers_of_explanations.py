@@ -23,7 +23,8 @@ from services.relay.publishing import dispatcher as dispatcher
 from services.relay.publishing import limiter, publisher, rejection_monitor
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS
 from services.relay.publishing.outbox_reader import NARROW_WINDOW
-from services.relay.publishing.relay import FILL_ABOVE, FILL_SECONDS, RECORD_SECONDS
+from services.relay.publishing.batch_filling import FILL_ABOVE, FILL_SECONDS, LONGEST_WAIT_SECONDS, SLOW_SECONDS
+from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
 from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, cost, default
 
@@ -103,6 +104,8 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("takes 2 events of each group", NARROW_WINDOW),
         Code("while more than 25 % of the calls", FILL_ABOVE * 100),
         Code("are in flight, and at most 50 milliseconds", FILL_SECONDS),
+        Code("take 20 milliseconds or longer", SLOW_SECONDS),
+        Code("no longer than 250 milliseconds", LONGEST_WAIT_SECONDS),
         Aws("drops them for at least five minutes", "Amazon SNS Developer Guide, message deduplication"),
         Code("Every five seconds a group that never rests", FRESH_SECONDS),
         Code("(2 to 50 milliseconds)", LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),

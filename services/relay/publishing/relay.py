@@ -19,6 +19,7 @@ from ..leases.lanes import Lanes
 from ..metrics import RelayMetrics
 from .alarm import Alarm
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
+from .batch_filling import BatchFilling
 from .batch_writer import BatchWriter
 from .broker_state import BrokerState, CallAttempt
 from .call_tasks import CallTasks
@@ -34,10 +35,6 @@ LOW_WATER = 400
 # that is not recorded when the process dies is sent once more, under the same deduplication id.
 RECORD_SECONDS = 0.5
 RECORD_MOST = 500
-# While more than this share of the calls is in flight, a batch that is not full waits for events that the next answers
-# make ready, for at most so long after an answer. With fewer calls in flight, a single event is sent at once.
-FILL_ABOVE = 0.25
-FILL_SECONDS = 0.05
 # The longest pause between two reads; it is as long as the first of them took.
 LONGEST_READ_PAUSE_SECONDS = 0.05
 # Handing over the lanes must not delay the end of the process; lanes not handed over are free when the lease expires.
@@ -83,7 +80,8 @@ class Relay:
         self._dispatcher.reset()
         self._must_read = True
         self._reading: asyncio.Task[None] | None = None
-        self._may_read_at = self._answered_at = 0.0
+        self._may_read_at = 0.0
+        self._filling = BatchFilling(self._calls_in_flight)
         self._broken: BaseException | None = None
         self._poll = PollInterval(self._idle_seconds)
         self._alarm = Alarm(self._woken.set)
@@ -210,11 +208,12 @@ class Relay:
             self._must_read = self._must_read or self._backlog.waiting < before - len(batch)
             if not batch:
                 return
+            # Others are ready and stayed behind a batch that is not full: they are sent in isolation, or are too large.
+            self._filling.began(now, joinable=len(batch) == BATCH_ENTRIES or not self._backlog.ready)
             self._calls.start(self._publish(batch, self._broker.begin(now)))
 
     def _should_wait_for_fuller_batch(self, now: float) -> bool:
-        many_calls = len(self._calls) > max(1, int(self._calls_in_flight * FILL_ABOVE))
-        return self._backlog.ready < BATCH_ENTRIES and many_calls and now < self._answered_at + FILL_SECONDS
+        return self._backlog.ready < BATCH_ENTRIES and self._filling.waits(len(self._calls), now)
 
     def _recording_is_urgent(self) -> bool:
         return not self._calls or self._backlog.blocked
@@ -227,7 +226,7 @@ class Relay:
         if self._must_read or self._backlog.needs_read:
             times.append(self._may_read_at)
         if self._backlog.ready and self._calls:
-            times.append(self._answered_at + FILL_SECONDS)
+            times.append(self._filling.wait_ends_at)
         self._alarm.set(min((time for time in times if time > now), default=now + FIRST_POLL_SECONDS), now)
         await self._woken.wait()
         self._woken.clear()
@@ -259,6 +258,7 @@ class Relay:
         self._must_read = self._must_read or isinstance(answer, BrokerOutage | NotAttempted)
         self._metrics.calls.labels(outcome=label_of(answer)).inc()
         self._metrics.call_seconds.observe(now - attempt.began)
+        self._filling.answered(now - attempt.began)
         self._metrics.batch_size.observe(len(batch))
         return result
 
@@ -290,7 +290,7 @@ class Relay:
             self._woken.set()
 
     def _on_call_done(self) -> None:
-        self._answered_at = self._clock.monotonic()
+        self._filling.ended(self._clock.monotonic())
         if self._recording_is_urgent():
             self._recorder.nudge()
         self._woken.set()

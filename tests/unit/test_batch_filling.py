@@ -1,0 +1,48 @@
+"""How long a batch that is not full waits."""
+
+from services.relay.publishing.batch_filling import FILL_SECONDS, LONGEST_WAIT_SECONDS, PATIENCE, BatchFilling
+
+MOST = 16
+FEW = 4
+
+
+def filling(call_seconds: float) -> BatchFilling:
+    made = BatchFilling(MOST)
+    for _ in range(40):
+        made.answered(call_seconds)
+    return made
+
+
+def test_an_event_that_finds_no_call_in_flight_never_waits() -> None:
+    for seconds in (0.001, 0.03, 3.0):
+        made = filling(seconds)
+        made.began(10.0, joinable=True)
+        made.ended(10.0)
+        assert not made.waits(0, 10.0)
+
+
+def test_with_a_quick_broker_it_waits_while_many_calls_are_in_flight() -> None:
+    made = filling(0.01)
+    made.ended(10.0)
+    assert not made.waits(FEW, 10.0)
+    assert made.waits(FEW + 1, 10.0)
+    assert not made.waits(FEW + 1, 10.0 + FILL_SECONDS)
+
+
+def test_with_a_slow_broker_it_waits_for_the_call_in_flight_unless_that_takes_unusually_long() -> None:
+    made = filling(0.1)
+    made.began(10.0, joinable=True)
+    assert made.waits(1, 10.1)
+    assert not made.waits(1, 10.0 + 0.1 * PATIENCE + 0.001)
+
+
+def test_a_broker_that_does_not_answer_costs_a_bounded_wait() -> None:
+    made = filling(10.0)
+    made.began(10.0, joinable=True)
+    assert made.wait_ends_at == 10.0 + LONGEST_WAIT_SECONDS
+
+
+def test_after_a_batch_that_others_could_not_join_nothing_waits() -> None:
+    made = filling(0.1)
+    made.began(10.0, joinable=False)
+    assert not made.waits(1, 10.01)
