@@ -7,21 +7,20 @@ import logging
 import os
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from benchmarks.suite.events import OrderMeasured
 from event_trio.consumer import ConsumerOptions, DeadLetter, Event, Router, consume
 
 
-async def ignore(_: AsyncSession, __: Event[OrderMeasured], ___: None) -> None:
-    """Do nothing with an event."""
+def nothing(_: Event[OrderMeasured], __: None) -> None:
+    """What is written with the inbox row of an event."""
 
 
 def main() -> None:
     """Consume $QUEUE into the inbox of $DATABASE_URL until SIGTERM. Log lines below warnings are dropped."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     router = Router()
-    router.handle(OrderMeasured, ignore, policy=DeadLetter())
+    router.handle(OrderMeasured, writes=nothing, policy=DeadLetter())
     options = ConsumerOptions(concurrency=int(os.environ.get("CONCURRENCY", "16")), queue_wait_seconds=1)
     asyncio.run(consume(queue=os.environ["QUEUE"], router=router, database=os.environ["DATABASE_URL"], options=options))
 

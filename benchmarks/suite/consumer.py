@@ -26,6 +26,7 @@ LOOPS = 4
 """Receive loops of the bare candidates."""
 CONCURRENCY = 16
 WARM_UP = 0.1
+NOT_HANDLED = "SELECT count(*) FROM processed_message WHERE outcome <> 'handled'"
 
 
 MakeMessages = Callable[[int, str], Awaitable[Sequence[dict[str, Any]]]]
@@ -130,12 +131,15 @@ async def measure(bench: Bench) -> Section:
         series = await interleaved(
             "consumer", candidates, rounds=sizes.rounds, most_seconds=sizes.most_seconds, show="deleted/s"
         )
+        for name, running in runs.running.items():
+            if others := await databases.fetch_value(running.url, NOT_HANDLED):
+                section.problems.append(f"{name}: {others} events were not handled")
     placed, confirmed = await handled_round_trips(bench)
     section.problems += runs.problems
     section.conditions += [
         f"{sizes.messages} events in {sizes.groups} groups, {runs.body_bytes:.0f} bytes each, in a queue that is "
-        f"filled at once; stub broker at {sizes.latency_ms:g} ms; the handler does nothing; {CONCURRENCY} groups at a "
-        "time.",
+        f"filled at once; stub broker at {sizes.latency_ms:g} ms; the handler does nothing, with `writes` and no "
+        f"session; {CONCURRENCY} groups at a time.",
         f"The bare loops: {LOOPS} at a time, the stock client, batches of 10. One inserts a row for each message on "
         f"{CONCURRENCY} connections.",
         f"The reference is the consumer of revision {REVISION}. The consumers keep running between the runs.",
