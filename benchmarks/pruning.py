@@ -23,7 +23,7 @@ import typer
 
 from benchmarks.memory_broker import MemoryBroker
 from benchmarks.ratios import compare
-from event_trio.outbox.schema import STATEMENTS_V1, STATEMENTS_V2, STATEMENTS_V3, STATEMENTS_V4
+from event_trio.outbox.install import TABLES
 from services.relay.main import build
 from services.relay.settings import RelaySettings
 from tools.embedded.postgres import EmbeddedPostgres
@@ -144,7 +144,7 @@ async def _left(url: str) -> int:
 
 async def _make_seed(admin_url: str, load: Load) -> None:
     await _execute(admin_url, f"CREATE DATABASE {SEED}")
-    for statement in (*STATEMENTS_V1, *STATEMENTS_V2, *STATEMENTS_V3, *STATEMENTS_V4):
+    for statement in (each for made in TABLES.versions for each in made.statements):
         await _execute(_url(admin_url, SEED), statement)
     await fill(_url(admin_url, SEED), load)
 

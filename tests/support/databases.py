@@ -5,12 +5,14 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
 from event_trio.outbox import schema as outbox
+from event_trio.outbox.install import TABLES as OUTBOX
 
 Migrate = Callable[[str], Awaitable[None]]
 
@@ -90,9 +92,8 @@ async def migrate_outbox(url: str) -> None:
         *outbox.grants_v3(writer=OUTBOX_WRITER, relay=OUTBOX_RELAY),
         *outbox.grants_v4(relay=OUTBOX_RELAY),
     )
-    await execute(
-        url, *outbox.STATEMENTS_V1, *outbox.STATEMENTS_V2, *outbox.STATEMENTS_V3, *outbox.STATEMENTS_V4, *grants
-    )
+    versions = (version.statements for version in OUTBOX.versions)
+    await execute(url, *chain.from_iterable(versions), *grants)
 
 
 async def execute(url: str, *statements: str) -> None:

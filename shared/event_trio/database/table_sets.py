@@ -53,6 +53,12 @@ class Version:
         columns = f"SELECT FROM pg_attribute WHERE attrelid = to_regclass('{table}')"
         return cls(statements, f"EXISTS ({columns} AND attname = '{name}' AND NOT attisdropped)")
 
+    @classmethod
+    def with_parameter(cls, statements: tuple[str, ...], table: str, parameter: str) -> Version:
+        """A version that sets a storage parameter, given as `name=value`, which later versions keep."""
+        tables = f"SELECT FROM pg_class WHERE oid = to_regclass('{table}')"
+        return cls(statements, f"EXISTS ({tables} AND '{parameter}' = ANY (reloptions))")
+
 
 @dataclass(frozen=True, slots=True)
 class TableSet:

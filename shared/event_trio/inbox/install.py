@@ -28,6 +28,7 @@ TABLES = TableSet(
         Version.with_relation(schema.STATEMENTS_V3, "processed_message_latest"),
         Version(schema.STATEMENTS_V4, BLOCKED),
         Version.with_relation(schema.STATEMENTS_V5, "redrive"),
+        Version.with_parameter(schema.STATEMENTS_V6, "processed_message", "autovacuum_analyze_scale_factor=0.05"),
     ),
 )
 

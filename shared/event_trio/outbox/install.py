@@ -19,6 +19,7 @@ TABLES = TableSet(
         Version.with_relation(schema.STATEMENTS_V2, "outbox_idempotency_key"),
         Version.with_relation(schema.STATEMENTS_V3, "outbox_hold"),
         Version.with_column(schema.STATEMENTS_V4, "outbox_event", "held_behind"),
+        Version.with_parameter(schema.STATEMENTS_V5, "outbox_event", "autovacuum_analyze_scale_factor=0.05"),
     ),
 )
 
