@@ -1,6 +1,6 @@
 """How long a batch that is not full waits."""
 
-from services.relay.publishing.batch_filling import FILL_SECONDS, LONGEST_WAIT_SECONDS, PATIENCE, BatchFilling
+from services.relay.publishing.batch_filling import FILL_SECONDS, LONGEST_WAIT_SECONDS, WAIT_FACTOR, BatchFilling
 
 MOST = 16
 FEW = 4
@@ -33,7 +33,7 @@ def test_with_a_slow_broker_it_waits_for_the_call_in_flight_unless_that_takes_un
     made = filling(0.1)
     made.began(10.0, joinable=True)
     assert made.waits(1, 10.1)
-    assert not made.waits(1, 10.0 + 0.1 * PATIENCE + 0.001)
+    assert not made.waits(1, 10.0 + 0.1 * WAIT_FACTOR + 0.001)
 
 
 def test_a_broker_that_does_not_answer_costs_a_bounded_wait() -> None:

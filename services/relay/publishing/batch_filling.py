@@ -9,7 +9,7 @@ FILL_ABOVE = 0.25
 FILL_SECONDS = 0.05
 # A slow broker: while a call is in flight, a batch waits for its answer, unless that takes half as long again as usual;
 # and for no more than this.
-PATIENCE = 1.5
+WAIT_FACTOR = 1.5
 LONGEST_WAIT_SECONDS = 0.25
 # The weight of the newest call in the average of the call times.
 WEIGHT = 0.2
@@ -37,7 +37,7 @@ class BatchFilling:
     def wait_ends_at(self) -> float:
         """When a batch waits no longer, whatever is in flight."""
         if self._slow:
-            return self._began_at + min(self._call_seconds * PATIENCE, LONGEST_WAIT_SECONDS)
+            return self._began_at + min(self._call_seconds * WAIT_FACTOR, LONGEST_WAIT_SECONDS)
         return self._answered_at + FILL_SECONDS
 
     def began(self, now: float, *, joinable: bool) -> None:
