@@ -1,4 +1,4 @@
-"""Upkeep of large tables costs in proportion to what changed."""
+"""The maintenance of large tables costs in proportion to what changed."""
 
 from tests.support.databases import TestDatabase, fetch
 
