@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -78,15 +76,12 @@ async def _run(chosen: Sequence[tuple[ComparisonPart, list[Line]]], seed: int, o
     if all(len(lines) == len(part.lines()) for part, lines in chosen):
         typer.echo(f"this takes about {sum(part.minutes for part, _ in chosen):.0f} minutes")
     for part, lines in chosen:
-        folder = Path(tempfile.mkdtemp(prefix="event-trio-comparison-"))
         try:
-            async with ComparisonEnvironment(folder, seed) as environment:
+            async with ComparisonEnvironment.temporary(seed) as environment:
                 async for key, stored in run(part, lines, environment, command):
                     store(output, part.name, {key: stored})
         except LinesFailed as error:
             failed.append(f"{part.name}: {error}")
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     if failed:
         raise LinesFailed("; ".join(failed))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -28,6 +30,14 @@ class ComparisonEnvironment:
         self._stack = AsyncExitStack()
         self._servers: dict[str, EmbeddedPostgres] = {}
         self._localstack_url = localstack_url
+
+    @classmethod
+    @asynccontextmanager
+    async def temporary(cls, seed: int = 1) -> AsyncIterator[Self]:
+        """One with a folder that is removed at the end."""
+        with tempfile.TemporaryDirectory(prefix="event-trio-comparison-") as folder:
+            async with cls(Path(folder), seed) as environment:
+                yield environment
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,6 +63,12 @@ class ComparisonEnvironment:
         if name not in self._servers:
             self._servers[name] = await self.enter(EmbeddedPostgres(settings=settings))
         return self._servers[name]
+
+    async def restartable_postgres(self, settings: Mapping[str, str] | None = None) -> EmbeddedPostgres:
+        """A Postgres server whose data survives its end. Raises EmbeddedServerFailed."""
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="event-trio-comparison-data-"))
+        os.chmod(folder, 0o755)  # noqa: S103 - the server may run as another user
+        return await self.enter(EmbeddedPostgres(Path(folder) / "postgres", settings=settings))
 
     async def localstack(self) -> str:
         """The endpoint URL of a LocalStack. Raises EmbeddedServerFailed."""

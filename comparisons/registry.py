@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from comparisons.atomicity import part as atomicity
 from comparisons.contract import ComparisonPart
 from comparisons.questions import part as questions
 
-PARTS: dict[str, ComparisonPart] = {part.name: part for part in (questions.PART,)}
+PARTS: dict[str, ComparisonPart] = {part.name: part for part in (atomicity.PART, questions.PART)}

@@ -11,7 +11,7 @@ from comparisons.environment import ComparisonEnvironment
 from comparisons.registry import PARTS
 from comparisons.stored import read
 from tests.architecture.test_faults import NAMED, exists
-from tests.support.documents import COMMENT, FENCE
+from tests.support.documents import prose
 from tests.support.prose_numbers import WRITTEN
 from tests.support.sources import ROOT
 
@@ -100,9 +100,9 @@ def claims(text: str) -> Iterator[str]:
     The text before the first section says what the page is for. A paragraph that ends with a colon introduces a list,
     and a quotation is what others say.
     """
-    prose = COMMENT.sub("", FENCE.sub("", WRITTEN.sub("", text)))
+    made = prose(WRITTEN.sub("", text))
     section = ""
-    for block in re.split(r"\n\s*\n|\n(?=[-*|#] ?)", prose):
+    for block in re.split(r"\n\s*\n|\n(?=[-*|#] ?)", made):
         heading = re.match(r"(#+) (.+)", block.strip())
         if heading:
             section = heading[2] if len(heading[1]) == 2 else section

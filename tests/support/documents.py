@@ -38,7 +38,7 @@ class Page:
     @cached_property
     def prose(self) -> str:
         """The text without fenced blocks, comments and lists of former names."""
-        return RENAMED.sub("", COMMENT.sub("", FENCE.sub("", self.text)))
+        return prose(self.text)
 
     @property
     def blocks(self) -> list[Block]:
@@ -63,6 +63,11 @@ class Page:
     def anchors(self) -> set[str]:
         """The anchors of headings: in lower case, without punctuation, with hyphens for spaces."""
         return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for _, text in self.headings}
+
+
+def prose(text: str) -> str:
+    """A text without fenced blocks, comments and lists of former names."""
+    return RENAMED.sub("", COMMENT.sub("", FENCE.sub("", text)))
 
 
 def pages() -> list[Page]:

@@ -10,7 +10,7 @@ from benchmarks.baseline import baseline
 from infra.manifest import TEMPLATES
 from tests.support.alerts import COMPARISON, alerts
 from tests.support.cloudformation import Resolved
-from tests.support.documents import Page
+from tests.support.documents import Page, prose
 
 WRITTEN = re.compile(r"<!-- (fault run|compare [a-z0-9-]+): begin -->.*?<!-- \1: end -->", re.DOTALL)
 TO_TEN = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -127,7 +127,7 @@ def numbers(text: str) -> Iterator[Number]:
 
 def of_page(page: Page) -> str:
     """The plain prose of a page, without tables that a command writes between marks."""
-    return plain(WRITTEN.sub("", page.prose))
+    return plain(prose(WRITTEN.sub("", page.text)))
 
 
 def default(settings: type[BaseModel], name: str) -> float:
