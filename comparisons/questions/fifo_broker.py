@@ -43,9 +43,14 @@ class FifoBroker:
 
     async def queue(self, name: str, **attributes: str) -> str:
         """Create a FIFO queue with these attributes; returns its URL."""
-        given = {"FifoQueue": "true", "ReceiveMessageWaitTimeSeconds": "0", **attributes}
-        created = await self.queues.create_queue(QueueName=f"{self.prefix}{name}.fifo", Attributes=given)
+        created = await self.queues.create_queue(
+            QueueName=f"{self.prefix}{name}.fifo", Attributes={"FifoQueue": "true", **attributes}
+        )
         return str(created["QueueUrl"])
+
+    async def standard_queue(self, name: str) -> str:
+        """Create a queue that is not FIFO; returns its URL."""
+        return str((await self.queues.create_queue(QueueName=f"{self.prefix}{name}"))["QueueUrl"])
 
     async def arn(self, queue: str) -> str:
         """The ARN of a queue."""
@@ -89,12 +94,16 @@ class FifoBroker:
         return [
             FifoMessage(
                 found["Body"],
-                found["Attributes"]["MessageGroupId"],
+                found["Attributes"].get("MessageGroupId", ""),
                 found["ReceiptHandle"],
                 int(found["Attributes"]["ApproximateReceiveCount"]),
             )
             for found in answer.get("Messages", ())
         ]
+
+    async def release(self, queue: str, message: FifoMessage) -> None:
+        """Hand a message back, so that it can be received again at once."""
+        await self.queues.change_message_visibility(QueueUrl=queue, ReceiptHandle=message.receipt, VisibilityTimeout=0)
 
     async def delete(self, queue: str, message: FifoMessage) -> None:
         """Delete a message that was received."""
