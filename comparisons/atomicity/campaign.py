@@ -149,10 +149,14 @@ class Campaign:
             for each in requests
         ]
         money = {each.customer: supply.money for each in requests}
+        await self.connect()
+        return await check(self.connections, expected, {STOCK: {requests[0].item: supply.stock}, PAYMENT: money})
+
+    async def connect(self) -> None:
+        """Connect the checker where it is not."""
         for name, url in self.world.urls.items():
             if name not in self.connections or self.connections[name].is_closed():
                 self.connections[name] = await asyncpg.connect(url)
-        return await check(self.connections, expected, {STOCK: {requests[0].item: supply.stock}, PAYMENT: money})
 
     async def accepted(self, purchases: Sequence[Purchase]) -> int:
         """How many of these purchases are accepted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from comparisons.atomicity import fault_lines, speed_lines
+from comparisons.atomicity import fault_lines, saga_over_broker, speed_lines
 from comparisons.atomicity.columns import COLUMNS
 from comparisons.atomicity.faults import CallFault
 from comparisons.contract import ComparisonPart, ComparisonTable, Line
@@ -99,6 +99,12 @@ PART = ComparisonPart(
                     "The same, a message or call takes 5 ms",
                     (f"{TESTS}::test_every_way_can_be_measured",),
                     partial(speed_lines.latency, delay=0.005),
+                ),
+                Line(
+                    "latency-broker",
+                    "The same for the sagas as this system runs them: a relay for each service, and LocalStack",
+                    ("stress/test_comparison_atomicity_broker.py::test_a_saga_over_relay_and_broker_is_whole",),
+                    saga_over_broker.latency,
                 ),
                 Line(
                     "contention",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from comparisons.atomicity.world import ORDERS, PAYMENT, STOCK
 from event_trio.contracts.payload import EventPayload
 
 
@@ -11,6 +12,8 @@ class PurchaseEvent(EventPayload):
     """What every event of a purchase says."""
 
     type: ClassVar[str] = "purchase.event"
+    publisher: ClassVar[str] = ORDERS
+    """The service that publishes it."""
     purchase: str
     item: str
     quantity: int
@@ -28,30 +31,35 @@ class StockTaken(PurchaseEvent):
     """The stock was taken."""
 
     type: ClassVar[str] = "stock.taken"
+    publisher: ClassVar[str] = STOCK
 
 
 class StockRefused(PurchaseEvent):
     """There was not enough stock."""
 
     type: ClassVar[str] = "stock.refused"
+    publisher: ClassVar[str] = STOCK
 
 
 class PaymentTaken(PurchaseEvent):
     """The payment was taken."""
 
     type: ClassVar[str] = "payment.taken"
+    publisher: ClassVar[str] = PAYMENT
 
 
 class PaymentRefused(PurchaseEvent):
     """There was not enough money."""
 
     type: ClassVar[str] = "payment.refused"
+    publisher: ClassVar[str] = PAYMENT
 
 
 class StockReturned(PurchaseEvent):
     """The stock was given back."""
 
     type: ClassVar[str] = "stock.returned"
+    publisher: ClassVar[str] = STOCK
 
 
 class PaymentWanted(PurchaseEvent):

@@ -62,12 +62,17 @@ class SagaService:
         event = Envelope.parse(envelope)
         payload = EVENTS[event.type].model_validate(event.data)
         async with self.pool.acquire() as connection, connection.transaction():
-            if await self.claim(connection, event) and (caused := await self.handlers[event.type](connection, payload)):
-                await self.emit(connection, caused)
+            if await self.claim(connection, event):
+                await self.react(connection, payload)
         self.handled(event.type, event.subject)
 
     def handled(self, type: str, purchase: str) -> None:
         """Called when an event of this type was handled, and the transaction is committed."""
+
+    async def react(self, connection: AsyncpgConnection, event: PurchaseEvent) -> None:
+        """Write the effect of an event that is claimed, and the event that it causes."""
+        if caused := await self.handlers[event.type](connection, event):
+            await self.emit(connection, caused)
 
     async def claim(self, connection: AsyncpgConnection, event: Envelope) -> bool:
         """Insert the inbox row: whether the event is new."""
