@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from comparisons import page
@@ -44,6 +46,8 @@ def main(
         + (f' LINE="{" ".join(line)}"' if line else "")
         + (f" SEED={seed}" if seed != 1 else "")
     )
+    # Lines run consumers of the library in this process, whose log would hide the progress.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     try:
         if not page_only:
             asyncio.run(_run(chosen, seed, output, command))

@@ -55,7 +55,7 @@ class Tally:
 
     def __str__(self) -> str:
         broken = ", ".join(f"{count} {kind}" for kind, count in sorted(self.broken.items()))
-        return f"{self.runs} runs, {broken or 'none broken'}"
+        return f"{self.runs} {'run' if self.runs == 1 else 'runs'}, {broken or 'none broken'}"
 
 
 Meanwhile = Callable[[Purchase], Awaitable[Sequence[tuple[Purchase, bool | None]]]]

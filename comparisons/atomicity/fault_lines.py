@@ -74,7 +74,7 @@ async def others(environment: ComparisonEnvironment) -> LineResult:
         expected = 0 if way is TwoPhaseCommit else OTHERS
         text = f"{accepted} of {OTHERS}, after {seconds * 1000:,.0f} ms; afterwards {_short(found.tally)}"
         wrong = accepted != expected or (way is not Uncoordinated and bool(found.tally.broken))
-        cells[way.name] = Cell(text, f"{expected} of {OTHERS}, and nothing broken" if wrong else "")
+        cells[way.name] = Cell(text, f"{expected} of {OTHERS}, and none broken" if wrong else "")
     return LineResult(cells, versions=await version(environment))
 
 
@@ -107,9 +107,9 @@ async def expired(environment: ComparisonEnvironment) -> LineResult:
         async with databases(environment, tried) as world, campaign(tried, world, environment.random("x")) as found:
             bought = await buy_after_expiry(found)
         text = f"the other purchase was {'accepted' if bought else 'rejected'}; afterwards {_short(found.tally)}"
-        expected = {Broken.UNRESOLVED: 1, Broken.NOT_ATOMIC: 1} if way is TryConfirmCancel else {}
+        expected = {Broken.UNRESOLVED: 1} if way is TryConfirmCancel else {}
         wrong = way is not Uncoordinated and (dict(found.tally.broken) != expected or bought != bool(expected))
-        cells[way.name] = Cell(text, f"{dict(expected) or 'nothing broken'}" if wrong else "")
+        cells[way.name] = Cell(text, ("1 for a person" if expected else "none broken") if wrong else "")
     return LineResult(cells, versions=await version(environment))
 
 

@@ -7,12 +7,12 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from benchmarks.suite.processes import CREDENTIALS, service
+from benchmarks.suite.processes import CREDENTIALS, Measured, service
 from benchmarks.suite.results import LatencyFound
 from comparisons.atomicity.columns import COLUMNS
 from comparisons.atomicity.measuring import PLENTY, POLL_SECONDS
@@ -114,25 +114,28 @@ async def running(
                                 stopping=stopping,
                             )
                         )
-                for name, notifier in notifiers.items():
+                for notifier in notifiers.values():
                     tasks.create_task(notifier.run(stopping))
-                    await stack.enter_async_context(
-                        service(
-                            "services.relay.main",
-                            {
-                                "DATABASE_URL": world.urls[name],
-                                "AWS_ENDPOINT_URL": endpoint,
-                                "TOPIC": name,
-                                "TOPOLOGY_PREFIX": prefix,
-                                "LOG_FORMAT": "json",
-                            },
-                            environment.folder,
-                            name=f"{name}-{prefix}relay",
-                        )
-                    )
+                relays = [_relay(environment, world, name, endpoint, prefix) for name in world.urls]
+                await asyncio.gather(*(stack.enter_async_context(relay) for relay in relays))
                 yield RunningSaga(saga, notifiers[ORDERS])
             finally:
                 stopping.set()
+
+
+def _relay(
+    environment: ComparisonEnvironment, world: World, name: str, endpoint: str, prefix: str
+) -> AbstractAsyncContextManager[Measured]:
+    """The relay of a service."""
+    settings = {
+        "DATABASE_URL": world.urls[name],
+        "AWS_ENDPOINT_URL": endpoint,
+        "TOPIC": name,
+        "TOPOLOGY_PREFIX": prefix,
+        "PUBLISH_CHECK_WAIT_SECONDS": "1",
+        "LOG_FORMAT": "json",
+    }
+    return service("services.relay.main", settings, environment.folder, name=f"{name}-{prefix}relay")
 
 
 def _routers(subscriber: SagaService) -> dict[str, Router]:

@@ -95,8 +95,9 @@ async def world(urls: Mapping[str, str]) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as stack:
         pools: dict[str, AsyncpgPool] = {}
         for name, url in urls.items():
+            # No connection is kept ready: where a server is killed, the pool would try to restore it all the time.
             pool = asyncpg.create_pool(
-                url, min_size=1, max_size=CONNECTIONS, server_settings={"lock_timeout": str(LOCK_MS)}
+                url, min_size=0, max_size=CONNECTIONS, server_settings={"lock_timeout": str(LOCK_MS)}
             )
             pools[name] = await stack.enter_async_context(pool)
             await pools[name].execute(ORDERS_TABLES if name == ORDERS else PARTICIPANT_TABLES)

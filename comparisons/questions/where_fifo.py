@@ -24,7 +24,7 @@ async def run(environment: ComparisonEnvironment) -> LineResult:
         for name, queue in queues.items():
             first = await broker.receive(queue, most=1)
             # A second consumer asks while the first one has not finished.
-            others = [message for _ in range(MESSAGES) for message in await broker.receive(queue)]
+            others = [message for _ in range(2) for message in await broker.receive(queue)]
             beside[name] = len(others)
             for message in (*first, *others):
                 await broker.delete(queue, message)
