@@ -13,7 +13,7 @@ TESTS = "integration/test_comparison_atomicity.py"
 
 PART = ComparisonPart(
     "atomicity",
-    minutes=3,
+    minutes=5,
     tables=(
         ComparisonTable(
             "faults",
@@ -105,6 +105,7 @@ PART = ComparisonPart(
                     "The same for the sagas as this system runs them: a relay for each service, and LocalStack",
                     ("stress/test_comparison_atomicity_broker.py::test_a_saga_over_relay_and_broker_is_whole",),
                     saga_over_broker.latency,
+                    most_seconds=240,
                 ),
                 Line(
                     "contention",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from comparisons.atomicity.saga_service import AsyncpgConnection
 
 REGION = "us-east-1"
-PURCHASES = 40
+PURCHASES = 25
 RESULT_SECONDS = 30.0
 OPTIONS = ConsumerOptions(queue_wait_seconds=1, drain_seconds=5.0)
 

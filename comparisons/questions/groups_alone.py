@@ -14,10 +14,10 @@ from comparisons.environment import ComparisonEnvironment
 from comparisons.questions.columns import FOUND
 from comparisons.questions.fifo_broker import FifoBroker, fifo_broker, versions
 
-GROUPS, CHANGES = 10, 3
+GROUPS, CHANGES = 15, 4
 CRASHES = 0.1
 """The share of changes after whose commit the process ends before it sends."""
-LONGEST_PAUSE = 1.5
+LONGEST_PAUSE = 2.5
 """The longest time from a commit to its sending, where the changes of an order are 1 apart."""
 TABLES = """
 CREATE TABLE change (
