@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import UUID
 
-from event_trio.broker.aws import topic_arn
-from event_trio.broker.names import BrokerNames
 from event_trio.clock import SystemClock
 from event_trio.database.connections import Pool
 from event_trio.envelope import uuid7
@@ -22,6 +20,7 @@ from event_trio.signals import Signals
 
 from .api.dependencies import OperatorServices
 from .api.readiness import HealthState
+from .broker_parts import BrokerParts, IdentifyingPublisher, broker_parts
 from .confirmation.broker_identity import BrokerIdentity
 from .confirmation.control_monitor import ControlMonitor
 from .confirmation.empty_queue import EmptyQueueObservations
@@ -42,17 +41,13 @@ from .operators.broker_acceptance import BrokerAcceptance
 from .operators.message_groups import MessageGroups
 from .operators.operations import Operations
 from .operators.overview import Overview
-from .operators.topology import RelayTopology
 from .publishing.backlog import Backlog, NextEventAfter
 from .publishing.dispatcher import Dispatcher
 from .publishing.outbox_reader import OutboxReader, find_outbox
 from .publishing.outbox_updates import OutboxUpdates
-from .publishing.publisher import Publisher
 from .publishing.relay import Relay
 from .settings import RelaySettings
 
-# How long sending waits for the check queue where a recreated broker gets everything again.
-CHECK_WAIT_SECONDS = 10.0
 # The relay that owns this lane sweeps and does the jobs that need only one relay.
 JOB_LANE = 0
 
@@ -68,7 +63,7 @@ class Parts:
 @dataclass(frozen=True, slots=True)
 class _Publishing:
     relay: Relay
-    publisher: Publisher
+    publisher: IdentifyingPublisher
     identity: BrokerIdentity
     lanes: Lanes
     listener: OutboxListener
@@ -93,7 +88,7 @@ async def assemble(
 ) -> tuple[Parts, list[Loop]]:
     """Create the parts of a relay and its loops; `stack` closes what this opens."""
     connections = await connect(settings, stack)
-    pool = connections.pool
+    pool, broker = connections.pool, broker_parts(settings, connections.broker)
     for name, watched in (
         ("relay", pool),
         ("relay-lease", connections.lease_pool),
@@ -112,8 +107,8 @@ async def assemble(
         for job in shared_jobs:
             job.wake()
 
-    publishing = _publishing(settings, connections, metrics, signals, on_lanes_notification)
-    confirmation = _confirmation(settings, connections, publishing, metrics, signals, thresholds)
+    publishing = _publishing(settings, connections, broker, metrics, signals, on_lanes_notification)
+    confirmation = _confirmation(settings, connections, broker, publishing, metrics, signals, thresholds)
     # Whatever state the loop is in when the relay ends, its lanes are handed over before the connections close.
     stack.push_async_callback(publishing.relay.leave)
     own_jobs: list[Job] = [
@@ -129,37 +124,28 @@ async def assemble(
         *(StepLoop(job) for job in own_jobs),
         KeyPruner(responses, pool_transactions(pool), signals=signals),
     ]
-    operators = _operators(settings, connections)
+    operators = _operators(settings, connections, broker)
     return Parts(_readiness(pool, publishing, confirmation, operators.overview), operators), loops
 
 
 def _publishing(
     settings: RelaySettings,
     connections: Connections,
+    broker: BrokerParts,
     metrics: RelayMetrics,
     signals: Signals,
     on_lanes_notification: Callable[[], None],
 ) -> _Publishing:
     clock, relay_id, pool = SystemClock(), uuid7(), connections.pool
-    topic = BrokerNames(settings.topology_prefix).topic(settings.topic)
     identity = BrokerIdentity(
         pool,
-        connections.check_queue,
+        broker.created,
         relay_id=relay_id,
         automatic=settings.replays_by_itself,
         on_new=lambda: publisher.recheck_broker(),
         signals=signals,
     )
-    publisher = Publisher(
-        connections.sns,
-        connections.check_queue,
-        topic,
-        call_seconds=settings.call_seconds,
-        identify=identity.identify,
-        find_arn=lambda: topic_arn(connections.aws, topic, call_seconds=settings.call_seconds / 2),
-        # Elsewhere nothing is replayed automatically, so there is no order to keep with new events.
-        check_wait_seconds=CHECK_WAIT_SECONDS if settings.replays_by_itself else 0.0,
-    )
+    publisher = broker.publisher(identity.identify)
     backlog = Backlog(settings.next_event_after, batch_bytes=settings.message_bytes)
     lanes = Lanes(
         connections.lease_pool,
@@ -212,6 +198,7 @@ def _listener(
 def _confirmation(
     settings: RelaySettings,
     connections: Connections,
+    broker: BrokerParts,
     publishing: _Publishing,
     metrics: RelayMetrics,
     signals: Signals,
@@ -220,7 +207,7 @@ def _confirmation(
     relay, groups_wait = publishing.relay, settings.next_event_after is NextEventAfter.CONFIRMED
     empty_queue = EmptyQueueObservations(thresholds.in_queue_after)
     publish_check = PublishCheck(
-        connections.check_queue,
+        broker.publish_check,
         publishing.updates,
         wait_seconds=settings.publish_check_wait_seconds,
         record_at_once=groups_wait,
@@ -230,7 +217,7 @@ def _confirmation(
         # A queue that cannot be read may belong to a recreated broker.
         on_trouble=publishing.identity.recheck,
         empty_queue=empty_queue,
-        counts=connections.check_queue.attributes,
+        counts=broker.counts,
     )
     sweeper = Sweeper(
         connections.pool,
@@ -245,18 +232,14 @@ def _confirmation(
     return _ConfirmationParts(publish_check, sweeper, ControlMonitor(connections.pool, metrics))
 
 
-def _operators(settings: RelaySettings, connections: Connections) -> OperatorServices:
-    pool, topic = connections.operator_pool, BrokerNames(settings.topology_prefix).topic(settings.topic)
+def _operators(settings: RelaySettings, connections: Connections, broker: BrokerParts) -> OperatorServices:
+    pool = connections.operator_pool
     return OperatorServices(
         overview=Overview(pool, lease_seconds=settings.lease_seconds),
         groups=MessageGroups(pool),
         operations=Operations(pool, call_seconds=settings.call_seconds),
         broker_acceptance=BrokerAcceptance(pool),
-        topology=RelayTopology(
-            connections.sns,
-            connections.check_queue,
-            find_arn=lambda: topic_arn(connections.aws, topic, call_seconds=settings.call_seconds / 2),
-        ),
+        topology=broker.topology,
     )
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from event_trio.broker.aws import Aws, sns, sqs
-from event_trio.broker.names import BrokerNames
+from event_trio.broker.opened import OpenedBroker, find_broker
 from event_trio.broker.queue import Queue
 from event_trio.database.connections import Pool, create_pool
 
-from .settings import RelaySettings
+from .settings import AWS, RelaySettings
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
@@ -28,15 +28,22 @@ SPARE_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
+class AwsClients:
+    """SNS and SQS."""
+
+    aws: Aws
+    sns: SNSClient
+    check_queue: Queue
+
+
+@dataclass(frozen=True, slots=True)
 class Connections:
     """The pools and clients of one relay."""
 
     pool: Pool
     lease_pool: Pool
     operator_pool: Pool
-    aws: Aws
-    sns: SNSClient
-    check_queue: Queue
+    broker: AwsClients | OpenedBroker
 
 
 async def connect(settings: RelaySettings, stack: AsyncExitStack) -> Connections:
@@ -46,18 +53,24 @@ async def connect(settings: RelaySettings, stack: AsyncExitStack) -> Connections
         url = settings.database_url.get_secret_value()
         return await stack.enter_async_context(create_pool(url, application_name=application_name, max_size=size))
 
+    return Connections(
+        pool=await open_pool("relay", CONNECTIONS),
+        lease_pool=await open_pool("relay-lease", LEASE_CONNECTIONS),
+        operator_pool=await open_pool("relay-operators", OPERATOR_CONNECTIONS),
+        broker=await _open_broker(settings, stack),
+    )
+
+
+async def _open_broker(settings: RelaySettings, stack: AsyncExitStack) -> AwsClients | OpenedBroker:
+    if settings.broker != AWS:
+        url = settings.broker_url.get_secret_value() if settings.broker_url else ""
+        opened = find_broker(settings.broker)(url, settings.topic_name, call_seconds=settings.call_seconds)
+        return await stack.enter_async_context(opened)
     aws = Aws(settings.aws_region, settings.aws_endpoint_url, settings.aws_client)
     http_connections = settings.batches_in_flight + SPARE_CONNECTIONS
     sns_client = sns(aws, call_seconds=settings.call_seconds, connections=http_connections)
     sqs_client = await stack.enter_async_context(
         sqs(aws, call_seconds=settings.call_seconds, connections=CHECK_CONNECTIONS)
     )
-    check_queue = BrokerNames(settings.topology_prefix).publish_check(settings.topic)
-    return Connections(
-        pool=await open_pool("relay", CONNECTIONS),
-        lease_pool=await open_pool("relay-lease", LEASE_CONNECTIONS),
-        operator_pool=await open_pool("relay-operators", OPERATOR_CONNECTIONS),
-        aws=aws,
-        sns=await stack.enter_async_context(sns_client),
-        check_queue=Queue(sqs_client, check_queue, ids_only=True),
-    )
+    check_queue = settings.names.publish_check(settings.topic)
+    return AwsClients(aws, await stack.enter_async_context(sns_client), Queue(sqs_client, check_queue, ids_only=True))

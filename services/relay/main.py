@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from fastapi import FastAPI
 
 from event_trio.broker.aws import Aws, ensure_usable
-from event_trio.broker.names import BrokerNames
+from event_trio.broker.opened import find_broker
 from event_trio.clock import SystemClock
 from event_trio.errors import ConfigurationError
 from event_trio.http.application import create_app
@@ -29,7 +29,7 @@ from .api.readiness import checks
 from .assembly import Parts, assemble
 from .confirmation.sweeper import SweepThresholds
 from .metrics import RelayMetrics
-from .settings import RelaySettings
+from .settings import AWS, RelaySettings
 
 
 def build(
@@ -54,16 +54,16 @@ def build(
         return await assemble(settings, metrics, database_metrics, signals, sweeps, responses, stack)
 
     known = authenticator(settings)
-    names, clock = BrokerNames(settings.topology_prefix), SystemClock()
+    clock = SystemClock()
     facts = process.ProcessFacts(
         name=f"{settings.topic} relay",
         kind="relay",
         clock=clock,
         started_at=clock.now(),
-        topology_prefix=names.prefix,
+        topology_prefix=settings.names.prefix,
         aws_region=settings.aws_region,
         aws_endpoint_url=settings.aws_endpoint_url,
-        publishes=names.topic(settings.topic),
+        publishes=settings.topic_name,
         consumes=None,
         authentication=requires_tokens(known),
     )
@@ -88,6 +88,9 @@ def build(
 
 
 async def _ensure_startable(settings: RelaySettings) -> None:
+    if settings.broker != AWS:
+        find_broker(settings.broker)
+        return
     await ensure_usable(Aws(settings.aws_region, settings.aws_endpoint_url))
 
 

@@ -7,10 +7,13 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from event_trio.broker.aws import drain_for
+from event_trio.broker.names import BrokerNames
 from event_trio.outbox.settings import PublisherSettings
 from event_trio.settings import ServiceSettings, whole_database_url
 
 from .publishing.backlog import NextEventAfter
+
+AWS = "aws"
 
 
 class RelaySettings(ServiceSettings, PublisherSettings):
@@ -21,6 +24,13 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         pattern=r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$",
         description="The topic of its events, such as `order-events`.",
     )
+    broker: str = Field(
+        "aws",
+        pattern=r"^[A-Za-z_][\w.]*$",
+        description="`aws` (SNS and SQS), or the Python module of another broker, which has the function "
+        "`open_broker`: `event_trio.broker.jetstream`, `event_trio.broker.rabbitmq`, or your own.",
+    )
+    broker_url: SecretStr | None = Field(None, description="The URL of that other broker.")
     next_event_after: NextEventAfter = Field(
         NextEventAfter.ACKNOWLEDGED,
         description="When the next event of a group is sent: after the one before is acknowledged, or after it "
@@ -72,6 +82,12 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         return whole_database_url(value, info.data.get("database_password")) if value else None
 
     @model_validator(mode="after")
+    def _has_the_url_of_its_broker(self) -> RelaySettings:
+        if self.broker != AWS and self.broker_url is None:
+            raise ValueError(f"BROKER_URL is required with BROKER={self.broker}")
+        return self
+
+    @model_validator(mode="after")
     def _drains_in_time(self) -> RelaySettings:
         least = drain_for(self.publish_check_wait_seconds)
         if self.drain_seconds < least:
@@ -89,4 +105,15 @@ class RelaySettings(ServiceSettings, PublisherSettings):
     @property
     def replays_by_itself(self) -> bool:
         """Whether everything is replayed automatically to a recreated broker."""
-        return self.new_broker == "replay" or (self.new_broker == "auto" and self.aws_endpoint_url is not None)
+        local = self.broker == AWS and self.aws_endpoint_url is not None
+        return self.new_broker == "replay" or (self.new_broker == "auto" and local)
+
+    @property
+    def topic_name(self) -> str:
+        """The name of the topic in its broker."""
+        return self.names.topic(self.topic) if self.broker == AWS else f"{self.topology_prefix}{self.topic}"
+
+    @property
+    def names(self) -> BrokerNames:
+        """The names in SNS and SQS."""
+        return BrokerNames(self.topology_prefix)

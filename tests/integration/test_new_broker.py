@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -41,7 +41,7 @@ async def relay_pool(outbox_database: TestDatabase) -> AsyncIterator[Pool]:
 def identity(made: Pool, *, automatic: bool) -> BrokerIdentity:
     """That of one relay's process."""
     return BrokerIdentity(
-        made, cast(Queue, None), relay_id=uuid4(), automatic=automatic, on_new=lambda: None, signals=Signals()
+        made, cast(Any, None), relay_id=uuid4(), automatic=automatic, on_new=lambda: None, signals=Signals()
     )
 
 

@@ -15,7 +15,7 @@ from event_trio.outbox.limits import ATTRIBUTES, DEFAULT_BYTES
 from event_trio.outbox.notifier import LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from event_trio.outbox.schema import LANES
 from services.notification.settings import NotificationSettings
-from services.relay.assembly import CHECK_WAIT_SECONDS
+from services.relay.broker_parts import CHECK_WAIT_SECONDS
 from services.relay.confirmation import publish_check, sweeper
 from services.relay.jobs import event_pruner, gauge, replay_requests, replays
 from services.relay.leases import listener

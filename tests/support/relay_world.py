@@ -3,13 +3,12 @@
 from collections import defaultdict
 from contextlib import suppress
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import asyncpg
 from prometheus_client import CollectorRegistry
 
-from event_trio.broker.queue import Queue
 from event_trio.database.connections import Connection, Pool
 from event_trio.outbox.schema import LANES
 from event_trio.signals import Signals
@@ -288,9 +287,9 @@ class World:
             clock=self.clock,
             metrics=_metrics(),
         )
-        queue = cast(Queue, None)
+        created = cast(Any, None)
         identity = BrokerIdentity(
-            self.pool, queue, relay_id=relay_id, automatic=True, on_new=lambda: None, signals=Signals()
+            self.pool, created, relay_id=relay_id, automatic=True, on_new=lambda: None, signals=Signals()
         )
         return Relay(number, relay_id, dispatcher, updates, lanes, identity)
 

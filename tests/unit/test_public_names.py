@@ -8,8 +8,15 @@ import pytest
 
 PUBLIC = {
     "event_trio": ["__version__"],
-    "event_trio.broker.jetstream": ["JetStreamPublisher", "JetStreamSource", "connected", "create_topic", "subscribe"],
-    "event_trio.broker.rabbitmq": ["RabbitPublisher", "RabbitSource", "create_topic", "subscribe"],
+    "event_trio.broker.jetstream": [
+        "JetStreamPublisher",
+        "JetStreamSource",
+        "connected",
+        "create_topic",
+        "open_broker",
+        "subscribe",
+    ],
+    "event_trio.broker.rabbitmq": ["RabbitPublisher", "RabbitSource", "create_topic", "open_broker", "subscribe"],
     "event_trio.consumer": [
         *("Consumer", "ConsumerOptions", "DeadLetter", "DecodedMessage", "Decoder", "Event", "EventPayload"),
         "DependencyUnavailable",

@@ -14,7 +14,7 @@ from ..operators.broker_acceptance import BrokerAcceptance
 from ..operators.message_groups import MessageGroups
 from ..operators.operations import Operations
 from ..operators.overview import Overview
-from ..operators.topology import RelayTopology
+from ..operators.topology import DescribedTopology
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class OperatorServices:
     groups: MessageGroups
     operations: Operations
     broker_acceptance: BrokerAcceptance
-    topology: RelayTopology
+    topology: DescribedTopology
 
 
 async def _services(request: Request) -> OperatorServices:
@@ -52,13 +52,13 @@ async def _broker_acceptance(services: Services) -> BrokerAcceptance:
     return services.broker_acceptance
 
 
-async def _topology(services: Services) -> RelayTopology:
+async def _topology(services: Services) -> DescribedTopology:
     return services.topology
 
 
 OverviewOf = Annotated[Overview, Depends(_overview)]
 GroupsOf = Annotated[MessageGroups, Depends(_groups)]
-TopologyOf = Annotated[RelayTopology, Depends(_topology)]
+TopologyOf = Annotated[DescribedTopology, Depends(_topology)]
 BrokerAcceptanceOf = Annotated[BrokerAcceptance, Depends(_broker_acceptance)]
 OperationsOf = Annotated[Operations, Depends(_operations)]
 Reader = Annotated[Principal, Depends(RequireRole(Role.READER, Role.OPERATOR))]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import asyncpg
 import structlog
 
 from event_trio.backoff import Backoff
-from event_trio.broker.queue import Queue
 from event_trio.database.connections import DATABASE_FAULTS, Connection, Pool, transaction
 from event_trio.errors import BrokerUnavailable
 from event_trio.lifecycle import Waker, pause
@@ -55,15 +54,16 @@ class BrokerIdentity:
     def __init__(
         self,
         pool: Pool,
-        queue: Queue,
+        created: Callable[[], Awaitable[str | None]],
         *,
         relay_id: UUID,
         automatic: bool,
         on_new: Callable[[], None],
         signals: Signals,
     ) -> None:
+        """`created` returns when the publish check was created, or None if that is not known."""
         self._pool = pool
-        self._queue = queue
+        self._created = created
         self._relay_id = relay_id
         self._automatic = automatic
         self._on_new = on_new
@@ -89,7 +89,8 @@ class BrokerIdentity:
             # Cleared before the request, so that a later recheck is not lost.
             self._must_check = False
             try:
-                if not await self.identify((await self._queue.attributes())["CreatedTimestamp"]):
+                created = await self._created()
+                if created is not None and not await self.identify(created):
                     self._on_new()
             except FAULTS:
                 # The publish check logs the same failure.

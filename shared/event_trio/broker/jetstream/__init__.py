@@ -11,7 +11,8 @@ from ...extras import requires
 with requires("nats"):
     from .connection import connected
     from .publisher import JetStreamPublisher
+    from .relaying import open_broker
     from .source import JetStreamSource
     from .topology import create_topic, subscribe
 
-__all__ = ["JetStreamPublisher", "JetStreamSource", "connected", "create_topic", "subscribe"]
+__all__ = ["JetStreamPublisher", "JetStreamSource", "connected", "create_topic", "open_broker", "subscribe"]

@@ -40,6 +40,8 @@ class JetStreamPublisher:
 
     async def check(self) -> str | None:
         """Return why the stream cannot be used, or None."""
+        if not self._client.is_connected:
+            return "not connected to NATS"
         try:
             await self._stream.stream_info(self._topic)
         except NotFoundError:

@@ -64,6 +64,8 @@ class JetStreamSource:
 
     async def url(self) -> str:
         """Its stream; raises BrokerUnavailable if the stream or the durable consumer does not exist."""
+        if not self._client.is_connected:
+            raise BrokerUnavailable("not connected to NATS")
         try:
             info = await self._stream.consumer_info(self._topic, self._durables[0])
         except NotFoundError as error:
@@ -118,7 +120,7 @@ class JetStreamSource:
         await asyncio.sleep(GATHER_SECONDS)
 
     def _take(self, most: int) -> Iterable[Msg]:
-        fresh_since = asyncio.get_running_loop().time() - max(0.0, self._wait - LEFT_SECONDS)
+        fresh_since = asyncio.get_running_loop().time() - max(0.0, self._wait - min(LEFT_SECONDS, self._wait / 4))
         while self._arrived and most > 0:
             message, at = self._arrived.popleft()
             if at >= fresh_since:

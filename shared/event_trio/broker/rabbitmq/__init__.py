@@ -10,7 +10,8 @@ from ...extras import requires
 
 with requires("rabbitmq"):
     from .publisher import RabbitPublisher
+    from .relaying import open_broker
     from .source import RabbitSource
     from .topology import create_topic, subscribe
 
-__all__ = ["RabbitPublisher", "RabbitSource", "create_topic", "subscribe"]
+__all__ = ["RabbitPublisher", "RabbitSource", "create_topic", "open_broker", "subscribe"]

@@ -8,6 +8,8 @@ FAULTS: tuple[type[BaseException], ...] = (AMQPError, OSError, TimeoutError, Run
 GROUP_HEADER = "event-group"
 ATTRIBUTE_HEADER = "event-attribute-"
 UNTYPED = "untyped"
+CLOSE_SECONDS = 1.0
+"""How long the end of a connection is waited for: a broker that is gone does not confirm it."""
 
 
 def queue_name(topic: str, subscriber: str, partition: int) -> str:

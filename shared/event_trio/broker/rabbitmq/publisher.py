@@ -14,7 +14,7 @@ from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryEr
 from ..outcome import Accepted, Answered, BrokerOutage, CallOutcome, CallRejected, Outcome, Transient
 from ..partitions import PARTITIONS, partition_of
 from ..publisher import OutgoingEvent
-from .naming import ATTRIBUTE_HEADER, FAULTS, GROUP_HEADER, routing_key, text_of
+from .naming import ATTRIBUTE_HEADER, CLOSE_SECONDS, FAULTS, GROUP_HEADER, routing_key, text_of
 
 
 class RabbitPublisher:
@@ -86,7 +86,7 @@ class RabbitPublisher:
 
     async def _opened(self) -> AbstractExchange:
         async with self._connecting:
-            if self._exchange is None or self._connection is None or self._connection.is_closed:
+            if self._exchange is None or self._connection is None or not self._connection.connected.is_set():
                 self._connection = await aio_pika.connect(self._url, timeout=self._call_seconds)
                 channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
                 self._exchange = await channel.get_exchange(self._topic, ensure=True)
@@ -96,4 +96,5 @@ class RabbitPublisher:
         connection, self._connection, self._exchange = self._connection, None, None
         if connection is not None:
             with suppress(*FAULTS):
-                await connection.close()
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await connection.close()

@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import Self
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from ...errors import BrokerUnavailable
 from ..partitions import PARTITIONS
 from ..source import BATCH, SENT_AT_UNKNOWN, Message
 from ..visibility_buffer import VisibilityBuffer
-from .naming import ATTRIBUTE_HEADER, FAULTS, GROUP_HEADER, queue_name, text_of
+from .naming import ATTRIBUTE_HEADER, CLOSE_SECONDS, FAULTS, GROUP_HEADER, queue_name, text_of
 
 DELIVERIES_HEADER = "x-delivery-count"
 PREFETCH = 50
@@ -89,15 +89,15 @@ class RabbitSource:
 
     async def _consume(self) -> None:
         async with self._connecting:
-            if self._connection is not None and not self._connection.is_closed:
+            if self._connection is not None:
                 return
             await self._lose()
             try:
                 async with asyncio.timeout(self._call_seconds):
-                    self._connection = await aio_pika.connect(self._url)
-                    self._connection.close_callbacks.add(lambda *_: self._buffer.clear())
+                    self._connection = connection = await aio_pika.connect(self._url)
+                    connection.close_callbacks.add(lambda *_: self._closed(connection))
                     for name in self._queues:
-                        await self._consume_queue(await self._connection.channel(), name)
+                        await self._consume_queue(connection, name)
             except ChannelNotFoundEntity as error:
                 await self._lose()
                 raise BrokerUnavailable(f"a queue of {self.name} does not exist; create the topology") from error
@@ -105,12 +105,20 @@ class RabbitSource:
                 await self._lose()
                 raise BrokerUnavailable(f"cannot receive from {self.name}: {text_of(error)}") from error
 
-    async def _consume_queue(self, channel: AbstractChannel, name: str) -> None:
+    def _closed(self, connection: AbstractConnection) -> None:
+        """Forget its messages. The end of a connection can be reported after the next one is open."""
+        if connection is self._connection:
+            self._connection = None
+            self._buffer.clear()
+
+    async def _consume_queue(self, connection: AbstractConnection, name: str) -> None:
+        channel = await connection.channel()
+        channel.close_callbacks.add(lambda *_: self._closed(connection))
         await channel.set_qos(prefetch_count=self._prefetch)
         queue = await channel.get_queue(name, ensure=True)
-        await queue.consume(partial(self._on_message, self._connection))
+        await queue.consume(partial(self._on_message, connection))
 
-    async def _on_message(self, connection: AbstractConnection | None, raw: AbstractIncomingMessage) -> None:
+    async def _on_message(self, connection: AbstractConnection, raw: AbstractIncomingMessage) -> None:
         if connection is self._connection:
             self._buffer.add(_message(raw, next(self._numbers)), raw)
 
@@ -119,7 +127,8 @@ class RabbitSource:
         self._buffer.clear()
         if connection is not None:
             with suppress(*FAULTS):
-                await connection.close()
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await connection.close()
 
 
 def _message(raw: AbstractIncomingMessage, number: int) -> Message:
