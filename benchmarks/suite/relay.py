@@ -49,9 +49,11 @@ class RelayRuns:
         async with service("services.relay.main", environment, self._folder, name=RELAY) as measured:
             await self._record(url, max(10, round(sizes.events * WARM_UP)), f"{run}warm-up", measured)
             await self._stub.reset()
-            cpu, commits = measured.cpu_seconds(), await databases.commits(url)
+            server, commits = await databases.server_cpu_seconds(self._bench.admin_url), await databases.commits(url)
+            cpu, stub_cpu = measured.cpu_seconds(), (await self._stub.report())["cpu_seconds"]
             report = await self._record(url, sizes.events, f"{run}measured", measured)
             cpu, commits = measured.cpu_seconds() - cpu, await databases.commits(url) - commits
+            server = await databases.server_cpu_seconds(self._bench.admin_url) - server
         self.problems += problems(report, TOPIC, who=RELAY)
         topic, check, calls = report["topics"][TOPIC], report["queues"][CHECK], report["calls"]
         self.body_bytes = topic["body_bytes"] / topic["published"]
@@ -60,6 +62,8 @@ class RelayRuns:
             "accepted/s": sizes.events / (topic["last_published_at"] - topic["first_published_at"]),
             "confirmed/s": sizes.events / (check["last_deleted_at"] - topic["first_published_at"]),
             "CPU ms": cpu / sizes.events * 1000,
+            "Postgres CPU ms": server / sizes.events * 1000,
+            "broker CPU ms": (report["cpu_seconds"] - stub_cpu) / sizes.events * 1000,
             "SNS calls": calls["PublishBatch"] / sizes.events,
             "SQS calls": queue_calls / sizes.events,
             "transactions": commits / sizes.events,
@@ -160,6 +164,8 @@ async def measure(bench: Bench) -> Section:
         NumberFound("bare loop", "events/s", series.values(BARE, "accepted/s")),
         NumberFound("lean bare loop", "events/s", series.values(LEAN, "accepted/s")),
         NumberFound("relay CPU, with confirmation", "ms/event", series.values(RELAY, "CPU ms"), "relay-cpu"),
+        NumberFound("Postgres CPU meanwhile", "ms/event", series.values(RELAY, "Postgres CPU ms")),
+        NumberFound("stub broker CPU meanwhile", "ms/event", series.values(RELAY, "broker CPU ms")),
         NumberFound("bare loop CPU", "ms/event", series.values(BARE, "CPU ms")),
         NumberFound("lean bare loop CPU", "ms/event", series.values(LEAN, "CPU ms")),
         NumberFound("stub broker CPU, to accept", "ms/event", series.values(BARE, "stub CPU ms")),

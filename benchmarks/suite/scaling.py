@@ -16,6 +16,7 @@ from benchmarks.suite import databases
 from benchmarks.suite.bench import POLL_SECONDS, Bench, deleted, problems, reported
 from benchmarks.suite.consumer import consumer_environment
 from benchmarks.suite.events import OrderMeasured, make_events
+from benchmarks.suite.inbox_check import inbox_problems
 from benchmarks.suite.interleaving import Measures, Run, Series, interleaved
 from benchmarks.suite.processes import Measured, process, service
 from benchmarks.suite.relay import relay_environment
@@ -77,8 +78,7 @@ class FleetRuns:
         await self._stub.fill(fleet.queue, messages)
         report = await self._done(fleet, sizes.messages)
         queue = report["queues"][fleet.queue]
-        if queue["deleted_before_earlier"]:
-            self.problems.append(f"{fleet.name}: {queue}")
+        self.problems += await inbox_problems(fleet.url, fleet.name)
         return _measures(fleet, report, queue["first_received_at"], cpu, sizes.messages)
 
     async def _done(self, fleet: Fleet, count: int) -> dict[str, Any]:

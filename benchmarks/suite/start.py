@@ -10,6 +10,7 @@ from statistics import median
 from benchmarks.stub_broker.process import stub_broker
 from benchmarks.suite import databases
 from benchmarks.suite.bench import Bench
+from benchmarks.suite.imports import import_milliseconds
 from benchmarks.suite.interleaving import Measures, Run, interleaved
 from benchmarks.suite.processes import service
 from benchmarks.suite.relay import CHECK, TOPIC, relay_environment
@@ -17,6 +18,9 @@ from benchmarks.suite.results import NumberFound, Section
 
 SERVICES = ("order", "relay", "notification")
 MOST_ROUNDS = 3
+IMPORTS_OF = "order"
+"""The service whose imports are listed; the others import about the same."""
+MOST_PACKAGES = 10
 REST_SHARE = 0.25
 """The time at rest, as a share of a step of the open loops."""
 
@@ -50,6 +54,7 @@ async def measure(bench: Bench) -> Section:
     section.conditions += [
         "Each service alone, with an empty database and empty queues; compiled modules are in place after the first "
         "round.",
+        "Imports are measured once, by `python -X importtime`, which adds to them; each is without what it imports.",
         f"At rest is the {rest:g} s after it was ready. Memory is resident memory at the end.",
     ]
     for name in SERVICES:
@@ -59,12 +64,20 @@ async def measure(bench: Bench) -> Section:
             NumberFound(f"{name}, CPU at rest", "ms/s", series.values(name, "rest CPU ms/s")),
             NumberFound(f"{name}, memory", "MB", series.values(name, "memory MB")),
         ]
+    imported = await import_milliseconds(f"services.{IMPORTS_OF}.main")
+    total = imported.total()
+    most = imported.most_common(MOST_PACKAGES)
+    section.numbers += [
+        NumberFound(f"{IMPORTS_OF}, imports of {package}", "ms", [milliseconds]) for package, milliseconds in most
+    ]
+    rest_of_them = total - sum(milliseconds for _, milliseconds in most)
+    section.numbers.append(NumberFound(f"{IMPORTS_OF}, imports of all other packages", "ms", [rest_of_them]))
     for measure_name, unit, name, goal in (
         ("start CPU s", "s", "CPU to ready, the slowest service", "start"),
         ("memory MB", "MB", "memory at rest, the largest service", "rest-memory"),
     ):
-        most = max(median(series.values(each, measure_name)) for each in SERVICES)
-        section.numbers.append(NumberFound(name, unit, [most], goal))
+        largest = max(median(series.values(each, measure_name)) for each in SERVICES)
+        section.numbers.append(NumberFound(name, unit, [largest], goal))
     return section
 
 
