@@ -1,20 +1,25 @@
-"""What shows a fault to somebody outside: log lines, readiness, metrics, responses and exit statuses."""
+"""What shows a fault to somebody outside: log lines, readiness, metrics, responses and exit statuses.
+
+None of it may show what customers wrote.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.actors import Actor
-from tests.faults.workload import Client
+from tests.faults.workload import CANARY, Client
 
 PROBE_SECONDS = 0.5
+ANSWER_SECONDS = 2.0
+"""How long a process may take to answer; one that is suspended does not."""
 COUNTERS = {
     "outbox_republished_total": None,
     "outbox_publish_check_foreign_total": None,
@@ -34,36 +39,48 @@ class Evidence:
     """What was observed since a fault began."""
 
     began: float = 0.0
-    _seen: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    """The places that showed it while it was watched."""
+    disclosed: set[str] = field(default_factory=set)
+    """The places that showed what a customer wrote."""
     _counted: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Observe from now on."""
         self.began = time.time()
-        self._seen.clear()
+        self.seen.clear()
 
     def add(self, where: str) -> None:
         """Note a place that showed the fault."""
-        self._seen.add(where)
+        self.seen.add(where)
 
     async def watch(self, actors: Sequence[Actor]) -> None:
         """Look at the readiness and the metrics of the services again and again, as monitoring does."""
-        async with httpx.AsyncClient(timeout=1.0) as api:
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as api:
             while True:
                 for actor in actors:
                     if actor.serves:
-                        with suppress(httpx.HTTPError):
-                            await self._look_at(actor, api)
+                        await self._look_at(actor, api)
                 await asyncio.sleep(PROBE_SECONDS)
 
     async def _look_at(self, actor: Actor, api: httpx.AsyncClient) -> None:
-        readiness = await api.get(f"{actor.url}/readyz")
-        metrics = await api.get(f"{actor.url}/metrics")
+        try:
+            readiness = await api.get(f"{actor.url}/readyz")
+            metrics = await api.get(f"{actor.url}/metrics")
+        except httpx.TimeoutException:
+            if self.began:
+                self.seen.add(f"no answer of {actor.name}")
+            return
+        except httpx.HTTPError:
+            return  # it is being restarted; if it ended by itself, its exit status shows it
+        self.disclosed |= {
+            f"{answer.url.path} of {actor.name}" for answer in (readiness, metrics) if CANARY in answer.text
+        }
         found = set(self._metrics(f"{actor.name}, start {actor.starts}", metrics.text))
         if readiness.status_code != 200 or '"degraded"' in readiness.text:
             found.add("readiness")
         if self.began:
-            self._seen |= {f"{what} of {actor.name}" for what in found}
+            self.seen |= {f"{what} of {actor.name}" for what in found}
 
     def _metrics(self, process: str, text: str) -> Iterator[str]:
         """The metrics that show something; a counter does when it has grown since the last time."""
@@ -83,7 +100,13 @@ class Evidence:
 
     def found(self, actors: Iterable[Actor], clients: Iterable[Client]) -> set[str]:
         """The places that showed something."""
-        return self._seen | set(self._responses(clients)) | set(self._processes(actors))
+        return self.seen | set(self._responses(clients)) | set(self._processes(actors))
+
+    def look_for_canary(self, folder: Path) -> None:
+        """Look for what customers wrote in the logs that processes wrote since the fault began."""
+        for path in folder.glob("*.log"):
+            if path.stat().st_mtime >= self.began and CANARY.encode() in path.read_bytes():
+                self.disclosed.add(path.name)
 
     def _responses(self, clients: Iterable[Client]) -> Iterator[str]:
         for client in clients:

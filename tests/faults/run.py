@@ -147,8 +147,11 @@ async def execute(system: System, faults: Sequence[Fault], seed: int, number: in
     seen = run.evidence.found(system.actors, run.clients)
     for repair in run.later:
         await repair()
+    run.evidence.look_for_canary(system.folder)
     for where in sorted(seen):
         recorder.write("reported", where=where)
+    for where in sorted(run.evidence.disclosed):
+        recorder.write("disclosed", where=where)
     recorder.close()
     await _dump(run)
     summary, violations = _check(folder)

@@ -13,9 +13,11 @@ from tests.faults.recording import Recorder
 
 GIVE_UP_SECONDS = 45.0
 RETRY_SECONDS = 0.1
+CANARY = "xylophone"
+"""A part of what customers write, which no log line, metric or readiness page may have."""
 ORDER = {
     "customer_id": "customer-1",
-    "recipient": "ada@example.com",
+    "recipient": f"{CANARY}@example.com",
     "locale": "ko",
     "currency": "EUR",
     "lines": [{"sku": "TEA-1", "quantity": 2, "unit_price": "12.50"}],
@@ -48,7 +50,7 @@ class Client:
                     if stop.is_set():
                         break
                     await asyncio.sleep(self._pause * self._dice.uniform(0.5, 1.5))
-                    body = {"reason": "checking"} if action == "hold" else None
+                    body = {"reason": f"for {CANARY}"} if action == "hold" else None
                     if await self._operate(api, f"/v1/orders/{order}/{action}", 200, body) is None:
                         break  # the state of the order is not known
         self._history.close()

@@ -129,6 +129,7 @@ FALSE: dict[str, tuple[str, Falsify]] = {
         "false alarm",
         lambda h: replace(h, expectations=Expectations(reported=False, quiet=True)),
     ),
+    "a log shows what a customer wrote": ("disclosed", lambda h: replace(h, disclosed=("order-1.log",))),
     "nothing showed the fault": ("silent", lambda h: replace(h, reported=())),
     "nothing was asked": (
         "empty",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from tests.faults.proxies.http import Message
 from tests.faults.registry import fault
 from tests.faults.rows import unresolved_rows
 from tests.faults.run import Run
+from tests.faults.system import SINK
 from tests.support.databases import fetch
 
 SLOW = 90.0
@@ -166,26 +168,26 @@ async def forgotten(run: Run) -> None:
     await _send(run, {**_envelope(run, "order.cancelled", 1), "time": long_ago})
 
 
-@fault(51, "foreign and tampered messages in the queue", "P1", "foreign", unresolved=True, progress=True)
+@fault(51, "foreign and tampered messages in each queue", "P1", "foreign", "check", unresolved=True, progress=True)
 async def foreign(run: Run) -> None:
     good = _envelope(run, "order.placed", 1)
-    await _send(run, "garbage", "{}", "[1]", {**good, "sequence": "x"}, {**good, "id": "not-a-uuid"})
+    wrong = ["garbage", "{}", "[1]", {**good, "sequence": "x"}, {**good, "id": "not-a-uuid"}]
+    for queue in (SINK, f"{SINK}-dlq", f"{SINK}-undelivered"):
+        await _send(run, *wrong, queue=queue)
+    # On the publish check an event that nobody recorded confirms nothing, and the rest is counted and deleted.
+    await _put(run, "order-events-publish-check", [*wrong, good])
+
+    async def counted() -> bool:
+        return any("outbox_publish_check_foreign_total" in where for where in run.evidence.seen)
+
+    await run.until(counted)
 
 
-async def _send(run: Run, *bodies: object) -> None:
-    """Put messages straight into the consumers' queue, and wait until each is a dead letter."""
+async def _send(run: Run, *bodies: object, queue: str = SINK) -> None:
+    """Put messages straight into a queue of the consumers, and wait until each is a dead letter."""
     (row,) = await fetch(run.system.sink.url, DEAD)
     wanted = row[0] + len(bodies)
-    async with sqs(run.system.aws) as queues:
-        name = f"{run.system.names.prefix}sink-order-events.fifo"
-        url = (await queues.get_queue_url(QueueName=name))["QueueUrl"]
-        for body in bodies:
-            await queues.send_message(
-                QueueUrl=url,
-                MessageBody=body if isinstance(body, str) else json.dumps(body),
-                MessageGroupId=str(uuid4()),
-                MessageDeduplicationId=str(uuid4()),
-            )
+    await _put(run, queue, bodies)
 
     async def all_dead() -> bool:
         (row,) = await fetch(run.system.sink.url, DEAD)
@@ -193,6 +195,18 @@ async def _send(run: Run, *bodies: object) -> None:
 
     await run.until(all_dead)
     run.report("dead letters")
+
+
+async def _put(run: Run, queue: str, bodies: Iterable[object]) -> None:
+    async with sqs(run.system.aws) as queues:
+        url = (await queues.get_queue_url(QueueName=f"{run.system.names.prefix}{queue}.fifo"))["QueueUrl"]
+        for body in bodies:
+            await queues.send_message(
+                QueueUrl=url,
+                MessageBody=body if isinstance(body, str) else json.dumps(body),
+                MessageGroupId=str(uuid4()),
+                MessageDeduplicationId=str(uuid4()),
+            )
 
 
 def _envelope(run: Run, kind: str, version: int) -> dict[str, object]:

@@ -11,7 +11,7 @@ Every line has `kind`, `n` (a counter of its file that only grows) and `at` (wal
 - `committed.jsonl`, `effects.jsonl`, `unresolved.jsonl`: the rows of the databases after the run, in the order of their
   ids.
 - `run.jsonl`: `fault` and `recovered` (begin and end of the fault), `drained`, `reported` (a place that showed the
-  fault), and at most one `expectations`.
+  fault), `disclosed` (a place that showed what a customer wrote), and at most one `expectations`.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ class History:
     recovered_at: float | None = None
     drained_at: float | None = None
     reported: tuple[str, ...] = ()
+    disclosed: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> History:
@@ -141,6 +142,7 @@ def read(folder: Path) -> History:
         recovered_at=moments.get("recovered"),
         drained_at=moments.get("drained"),
         reported=tuple(line["where"] for line in run if line["kind"] == "reported"),
+        disclosed=tuple(line["where"] for line in run if line["kind"] == "disclosed"),
     )
 
 

@@ -162,6 +162,12 @@ def silent(history: History) -> Iterator[Violation]:
             yield Violation("false alarm", f"{where} showed a fault, and there was none")
 
 
+def disclosed(history: History) -> Iterator[Violation]:
+    """No log, metric or readiness page shows what customers write."""
+    for where in history.disclosed:
+        yield Violation("disclosed", f"{where} shows what a customer wrote")
+
+
 def empty(history: History) -> Iterator[Violation]:
     """A run without operations or effects shows nothing."""
     if not any(operation.outcome == "ok" for operation in history.operations):
@@ -172,7 +178,7 @@ def empty(history: History) -> Iterator[Violation]:
 
 RULES: tuple[Rule, ...] = (
     lost, unexpected, duplicate, reordered, sent_out_of_order, changed, stuck, stalled, refused, unproven, silent,
-    empty,
+    disclosed, empty,
 )  # fmt: skip
 
 

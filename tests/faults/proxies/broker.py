@@ -79,7 +79,8 @@ class BrokerProxy:
             self._record(request, response)
         if request.action == "ReceiveMessage" and b"publish-check" in request.body and self.recorder is not None:
             for message in json.loads(response.body or b"{}").get("Messages") or []:
-                self.recorder.write("returned", **facts_of(json.loads(message["Body"])))
+                with suppress(ValueError, LookupError, TypeError):  # a foreign message
+                    self.recorder.write("returned", **facts_of(json.loads(message["Body"])))
         return response
 
     def _record(self, request: Message, response: Message) -> None:
