@@ -44,7 +44,6 @@ async def long_transaction(run: Run) -> None:
     "P5 P7",
     "relay_db",
     "sink_db",
-    reported=False,
     drain_seconds=120.0,
 )
 async def half_open(run: Run) -> None:

@@ -79,7 +79,7 @@ async def suspended(run: Run) -> None:
         await run.more_effects(3)
 
 
-@fault(27, "lease holder suspended inside the broker call", "P3 P4", "relays", "relay_broker", reported=False)
+@fault(27, "lease holder suspended inside the broker call", "P3 P4", "relays", "relay_broker")
 async def suspended_in_call(run: Run) -> None:
     async def answer(request: Message, forward: Forward) -> bytes | None:
         for relay in run.system.relays:
