@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +59,8 @@ class Result:
     verdict: Verdict
     seconds: float
     detail: str
+    test: str = ""
+    """The test that failed."""
 
 
 def mutants(names: Sequence[str] = ()) -> list[Mutant]:
@@ -78,11 +82,21 @@ def run_mutant(mutant: Mutant, environment: dict[str, str]) -> Result:
             return Result(mutant, Verdict.BROKEN, 0.0, f"the patch does not apply: {_last_line(patched.stderr)}")
         test = _run([sys.executable, "-m", "pytest", "-x", "-q", "--no-header", mutant.test], copy, environment)
     seconds = time.monotonic() - began
-    if test.returncode == FAILED:
-        return Result(mutant, Verdict.DETECTED, seconds, _finding(test.stdout))
-    if test.returncode == PASSED:
-        return Result(mutant, Verdict.SURVIVED, seconds, "no test failed")
-    return Result(mutant, Verdict.BROKEN, seconds, _last_line(test.stdout + test.stderr))
+    verdict, detail, failed = judge(test.returncode, test.stdout, test.stderr)
+    return Result(mutant, verdict, seconds, detail, failed)
+
+
+def judge(status: int, output: str, errors: str = "") -> tuple[Verdict, str, str]:
+    """The verdict, its explanation and the test that failed, from a run of pytest.
+
+    A test that could not begin (ERROR) detected nothing.
+    """
+    failed = re.search(r"^FAILED (\S+)", output, re.MULTILINE)
+    if status == FAILED and failed is not None:
+        return Verdict.DETECTED, _finding(output), failed[1]
+    if status == PASSED:
+        return Verdict.SURVIVED, "no test failed", ""
+    return Verdict.BROKEN, _last_line(output + errors), ""
 
 
 def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) -> None:  # noqa: B008
@@ -91,25 +105,37 @@ def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) ->
         raise typer.BadParameter("git is required to apply the patches, and is not installed")
     console = Console(stderr=True)
     results = asyncio.run(_run_all(mutants(names or []), console))
-    table = Table("mutant", "verdict", "seconds", "detail", title="mutants")
+    table = Table("mutant", "verdict", "seconds", "test", "detail", title="mutants")
     for result in results:
         colour = "green" if result.verdict is Verdict.DETECTED else "bold red"
         table.add_row(
-            result.mutant.name, f"[{colour}]{result.verdict}[/]", f"{result.seconds:.0f}", result.detail[:100]
+            result.mutant.name,
+            f"[{colour}]{result.verdict}[/]",
+            f"{result.seconds:.0f}",
+            result.test,
+            result.detail[:100],
         )
-    Console(width=180).print(table)
+    Console(width=240).print(table)
+    detected = sum(result.verdict is Verdict.DETECTED for result in results)
+    console.print(f"{detected} of {len(results)} mutants were detected")
     if any(result.verdict is not Verdict.DETECTED for result in results):
         raise typer.Exit(1)
 
 
 async def _run_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
     results = []
-    async with EmbeddedPostgres() as postgres:
-        environment = {"TEST_DATABASE_URL": postgres.admin_url, "EXPECT_FAILURE": "1", **os.environ}
+    async with EmbeddedPostgres() as postgres, EmbeddedLocalStack() as localstack:
+        environment = {
+            "TEST_DATABASE_URL": postgres.admin_url,
+            "TEST_AWS_ENDPOINT_URL": localstack.endpoint_url,
+            "EXPECT_FAILURE": "1",
+            **os.environ,
+        }
         for number, mutant in enumerate(chosen, 1):
             console.print(f"{number}/{len(chosen)} {mutant.name}: {mutant.mistake}")
             results.append(await asyncio.to_thread(run_mutant, mutant, environment))
-            console.print(f"    {results[-1].verdict} after {results[-1].seconds:.0f} s")
+            found = results[-1]
+            console.print(f"    {found.verdict} after {found.seconds:.0f} s {found.test or found.detail}")
     return results
 
 

@@ -91,6 +91,18 @@ def test_the_delay_grows_with_each_failure_and_restarts_after_a_success() -> Non
     assert backlog.backing_off == 0
 
 
+def test_groups_that_fail_together_are_not_tried_again_together() -> None:
+    numbers = iter([0.0, 0.5])
+    backlog = Backlog(random=lambda: next(numbers))
+    bad = [event("a", 1), event("b", 1)]
+    backlog.load(bad, NOW)
+    backlog.take(always, NOW)
+    for each in bad:
+        backlog.failed(each, NOW, Backoff(first=1.0, factor=2.0, cap=8.0, jitter=0.5))
+    assert backlog.next_retry_at(NOW) == NOW + 0.75
+    assert backlog.next_retry_at(NOW + 0.8) == NOW + 1.0
+
+
 def test_an_isolated_event_is_sent_in_a_batch_of_one() -> None:
     backlog = Backlog()
     backlog.load([event("a", 1), event("b", 2), event("c", 3)], NOW)
