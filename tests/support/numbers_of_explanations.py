@@ -84,7 +84,6 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
                  "test_readiness_uses_few_calls_and_reports_a_read_only_database"),
         Code("At most fifty messages in one transaction", STEP),
         Code("After thirty times", UNCOUNTED_FAILURES),
-        Code("The next wait for five seconds", database.CONNECT_SECONDS),
     ),
     "docs/explanation/message-groups.md": (
         Code("A publish of ten entries", BATCH_ENTRIES),
