@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -80,6 +81,27 @@ async def die_over_it(database: TestDatabase) -> None:
             dying.kill()
             await dying.wait()
     await execute(database.url, "UPDATE deferred_message SET taken_until = now() - interval '1 second'")
+
+
+async def test_a_message_over_which_two_processes_ended_runs_in_isolation(database: TestDatabase) -> None:
+    await defer(database, [event for subject in ("suspect", "a", "b", "c") for event in events_of(subject, 2)])
+    await execute(database.url, "UPDATE deferred_message SET starts = 2 WHERE subject = 'suspect' AND sequence = 1")
+    others, beside = asyncio.Event(), list[str]()
+
+    async def act(event: Event[Counted]) -> None:
+        if event.subject == "suspect" and event.envelope.sequence_number == 1:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await others.wait()
+                    beside.append("another message ran meanwhile")
+            return
+        others.set()
+        others.clear()
+
+    async with consumer_of(database, MemoryQueue(), act=act, policy=HOURLY):
+        await eventually(lambda: waits(database, 0), timeout=20)
+    assert len(await effects(database)) == 8
+    assert beside == []
 
 
 async def test_a_slow_handler_holds_up_no_other_group(database: TestDatabase) -> None:
