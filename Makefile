@@ -95,6 +95,10 @@ bench-full: bootstrap ## the same with more rounds, events and rates, in hours; 
 compare: bootstrap ## run the choices beside their alternatives and write docs/comparisons (PARTS="atomicity": some; LINE=...: one line; SEED=7)
 	@$(RUN) comparisons $(PARTS) $(foreach line,$(LINE),--line $(line)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: model
+model: bootstrap ## search for schedules that break a promise, with other random choices each time (MINUTES=60, for each variant)
+	@MODEL_MINUTES=$(or $(MINUTES),60) $(RUN) pytest -n 2 tests/stress/test_relay_model.py tests/stress/test_inbox_model.py $(ARGS)
+
 .PHONY: mutants
 mutants: bootstrap ## verify that the tests detect known mistakes in copies of the code (NAME=...: one of them)
 	@$(RUN) tools.mutants $(NAME)

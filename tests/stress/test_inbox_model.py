@@ -9,9 +9,8 @@ from collections import Counter
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trio.consumer.policies import DeadLetter, FailurePolicy, Rest, Retry, Unit
@@ -19,6 +18,8 @@ from event_trio.database.connections import create_engine
 from tests.support.consuming import make_effects
 from tests.support.databases import TestDatabase
 from tests.support.inbox_world import World
+from tests.support.model_search import LIMIT_SECONDS
+from tests.support.model_search import search as look_for_failures
 
 EXAMPLES = 40
 STEPS = 40
@@ -154,7 +155,7 @@ class InboxMachine(RuleBasedStateMachine):
         assert not lost, f"{len(lost)} lost"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(LIMIT_SECONDS)
 @pytest.mark.parametrize(
     ("policy", "waits"),
     [
@@ -179,20 +180,8 @@ def search(database: TestDatabase, policy: FailurePolicy, waits: bool) -> None:
         sessions, owner = (async_sessionmaker(engine, expire_on_commit=False) for engine in engines)
         parts = {"runner": runner, "sessions": sessions, "owner": owner, "policy": policy, "waits": waits}
         try:
-            run_state_machine_as_test(
-                type("Machine", (InboxMachine,), parts),
-                settings=settings(
-                    max_examples=EXAMPLES,
-                    stateful_step_count=STEPS,
-                    deadline=None,
-                    derandomize=True,
-                    database=None,
-                    # Unshrunk: what fails is found in seconds, and shrinking it on a database takes many minutes.
-                    phases=(Phase.generate,),
-                    report_multiple_bugs=False,
-                    suppress_health_check=list(HealthCheck),
-                ),
-            )
+            # Unshrunk: what fails is found in seconds, and shrinking it on a database takes many minutes.
+            look_for_failures(type("Machine", (InboxMachine,), parts), examples=EXAMPLES, steps=STEPS, shrink=False)
         finally:
             for engine in engines:
                 runner.run(engine.dispose())

@@ -1,22 +1,23 @@
 """Whatever writers, relays and broker do, and whenever they die: nothing is lost, and each group is accepted in order.
 
 A broker may be replaced by one with nothing in it, a hot group may come back slowly, and what is called lost must be.
-Searches the space of schedules with Hypothesis over the real reader, updates, backlog, dispatcher and sweeper on a real
-Postgres. `make mutants` plants known mistakes into a copy of the code and expects this very search to find each.
+Searches the space of schedules with Hypothesis over the real reader, updates, backlog, dispatcher, sweeper, replays and
+operations on a real Postgres. `make mutants` plants known mistakes into a copy of the code and expects this very search
+to find each. `make model` searches for longer.
 """
 
 import asyncio
-import os
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from event_trio.database.connections import Pool, create_pool
 from services.relay.publishing.backlog import NextEventAfter
+from tests.support import replaying_model
 from tests.support.databases import OUTBOX_RELAY, TestDatabase
+from tests.support.model_search import LIMIT_SECONDS, search
 from tests.support.relay_world import World
 
 EXAMPLES = 60
@@ -163,6 +164,21 @@ class RelayMachine(RuleBasedStateMachine):
     def replay(self) -> None:
         self.run(self.world.do_replays())
 
+    @rule(relay=RELAY, group=GROUPS, everything=st.booleans(), steps=st.integers(0, 3), cancelled=st.booleans())
+    def an_operator_replays(self, relay: int, group: str, everything: bool, steps: int, cancelled: bool) -> None:
+        """Several events of a group were sent; a part of them is marked to be sent again when new ones are recorded."""
+        world = self.world
+        for _ in range(2):
+            self.run(world.write(group, late=False))
+            self.carry(relay, [], False, [], True)
+        job = self.run(replaying_model.request(world.operations, None if everything else group))
+        self.run(replaying_model.step(world.pool, steps))
+        self.run(world.write(group, late=False))
+        self.carry(relay, [], False, [], True)
+        if cancelled and job is not None:
+            self.run(replaying_model.cancel(world.operations, job))
+        self.carry(relay, [], False, [], True)
+
     @rule(relay=RELAY)
     def crash(self, relay: int) -> None:
         self.run(self.world.crash(self.world.relays[relay]))
@@ -237,7 +253,7 @@ class RelayMachine(RuleBasedStateMachine):
             self.run(self.world.close())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(LIMIT_SECONDS)
 @pytest.mark.parametrize("release", list(NextEventAfter))
 def test_nothing_is_lost_and_groups_stay_in_order(outbox_database: TestDatabase, release: NextEventAfter) -> None:
     with asyncio.Runner() as runner:
@@ -246,19 +262,7 @@ def test_nothing_is_lost_and_groups_stay_in_order(outbox_database: TestDatabase,
         runner.run(_enter(pool, owners))
         parts = {"runner": runner, "pool": pool, "owners": owners, "release": release}
         try:
-            run_state_machine_as_test(
-                type("Machine", (RelayMachine,), parts),
-                settings=settings(
-                    max_examples=EXAMPLES,
-                    stateful_step_count=STEPS,
-                    deadline=None,
-                    derandomize=True,
-                    database=None,
-                    # A failure is worth being made small, but not when it is expected.
-                    phases=(Phase.generate,) if os.environ.get("EXPECT_FAILURE") else (Phase.generate, Phase.shrink),
-                    suppress_health_check=list(HealthCheck),
-                ),
-            )
+            search(type("Machine", (RelayMachine,), parts), examples=EXAMPLES, steps=STEPS, shrink=True)
         finally:
             pool.terminate()
             owners.terminate()

@@ -37,7 +37,7 @@ class World:
     def __init__(self, pool: Pool, owners: Pool, release: NextEventAfter) -> None:
         self.pool = pool
         self._owners = owners
-        self._operations = Operations(pool, call_seconds=CALL_SECONDS)
+        self.operations = Operations(pool, call_seconds=CALL_SECONDS)
         self.release = release
         self.clock = ModelClock()
         self.broker = Broker()
@@ -190,7 +190,7 @@ class World:
 
     async def be_patient(self) -> None:
         """Wait for as long as a discard requires."""
-        await self.wait(self._operations.settling_seconds + 0.1)
+        await self.wait(self.operations.settling_seconds + 0.1)
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, for relays and in the database; no call in progress can reach the broker any more."""
@@ -211,14 +211,14 @@ class World:
     async def hold(self, group: str) -> None:
         """Hold a group, if it is not held."""
         with suppress(NotInOutbox, OperationRefused):
-            await self._operations.hold(group, DECISION)
+            await self.operations.hold(group, DECISION)
 
     async def discard_head(self, group: str) -> None:
         """Discard the first held event of a group, if that is allowed by now."""
         head = await self._held_head(group)
         if head is not None:
             with suppress(OperationRefused):
-                await self._operations.discard(head["event_id"], DECISION)
+                await self.operations.discard(head["event_id"], DECISION)
                 self.discarded[group].add(head["sequence"])
         await self._do_releases()
 
@@ -226,7 +226,7 @@ class World:
         """Release all groups."""
         for group in list(self.written):
             with suppress(NotInOutbox, OperationRefused):
-                await self._operations.release(group, DECISION)
+                await self.operations.release(group, DECISION)
         await self._do_releases()
 
     async def _do_releases(self) -> None:
