@@ -1,4 +1,4 @@
-"""Each failure in the tables of the faults page names a test, and every named test exists."""
+"""Each failure in the tables of the faults page names a test or an injected fault, and every named one exists."""
 
 import ast
 import re
@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.catalogue import modules as catalogue
+from tests.faults.registry import FAULTS
 from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "explanation" / "faults.md"
 NAMED = re.compile(r"`([a-z]+/test_\w+\.py)::(\w+)`")
+INJECTED = re.compile(r"`make faults FAULT=(\d+)`")
 
 
 @cache
@@ -35,7 +38,12 @@ def test_every_failure_has_a_test_or_is_listed_as_untested() -> None:
     shown, _, _ = PAGE.read_text().partition("## Not tested")
     rows = [line for line in shown.splitlines() if line.startswith("| ") and not line.startswith("| Failure ")]
     assert len(rows) > 40
-    assert [row for row in rows if not NAMED.search(row)] == []
+    assert [row for row in rows if not NAMED.search(row) and not INJECTED.search(row)] == []
+
+
+def test_every_injected_fault_exists() -> None:
+    catalogue.load()
+    assert {int(number) for number in INJECTED.findall(PAGE.read_text())} <= FAULTS.keys()
 
 
 @pytest.mark.parametrize(
