@@ -84,12 +84,12 @@ async def die_over_it(database: TestDatabase) -> None:
 
 
 async def test_a_message_over_which_two_processes_ended_runs_in_isolation(database: TestDatabase) -> None:
-    await defer(database, [event for subject in ("suspect", "a", "b", "c") for event in events_of(subject, 2)])
-    await execute(database.url, "UPDATE deferred_message SET starts = 2 WHERE subject = 'suspect' AND sequence = 1")
+    await defer(database, [event for subject in ("poisonous", "a", "b", "c") for event in events_of(subject, 2)])
+    await execute(database.url, "UPDATE deferred_message SET starts = 2 WHERE subject = 'poisonous' AND sequence = 1")
     others, beside = asyncio.Event(), list[str]()
 
     async def act(event: Event[Counted]) -> None:
-        if event.subject == "suspect" and event.envelope.sequence_number == 1:
+        if event.subject == "poisonous" and event.envelope.sequence_number == 1:
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await others.wait()
