@@ -18,6 +18,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 SUBSTITUTION = re.compile(r"\$\{(\w+):-([^}]*)\}")
 READMES = {"README.md": "handles {events}", "README.ko.md": "{events} 이벤트를 처리합니다"}
 """The pages with a table of the folders, and the text for a new service."""
+CONSOLE = "\n      EVENT_TRIO_SERVICES: >-"
+"""Before the processes that the console calls."""
 INDEPENDENT = 'modules = ["services.order", "services.relay", "services.notification"'
 
 
@@ -135,7 +137,7 @@ def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, 
     examples = example.read_text(encoding="utf-8")
     new = dict(SUBSTITUTION.findall(containers)).items()
     return {
-        compose: _before(compose, "volumes:\n", containers),
+        compose: _before(compose, "volumes:\n", containers, _with_console(compose, plan)),
         example: examples + "\n" + "".join(f"#{key}={value}\n" for key, value in new if f"#{key}=" not in examples),
         databases: databases.read_text(encoding="utf-8") + f"CREATE DATABASE {plan.name};\n",
         project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + contracts,
@@ -152,8 +154,17 @@ def _with_table_row(path: Path, plan: Plan) -> str:
     return f"{before}{_expected(path, found)}{last}{end}{row}\n{rest}"
 
 
-def _before(path: Path, anchor: str, text: str) -> str:
-    before, found, after = path.read_text(encoding="utf-8").rpartition(f"\n{anchor}")
+def _with_console(path: Path, plan: Plan) -> str:
+    """The containers, with the service and its relay among the processes that the console calls."""
+    before, found, after = path.read_text(encoding="utf-8").partition(CONSOLE)
+    last, blank, rest = after.partition("\n      #")
+    ports = {plan.name: plan.port, **({f"{plan.name}-relay": plan.port + 1} if plan.published else {})}
+    added = "".join(f"\n        {name}=http://{name}:{port}" for name, port in ports.items())
+    return f"{before}{_expected(path, found)}{last}{added}{_expected(path, blank)}{rest}"
+
+
+def _before(path: Path, anchor: str, text: str, content: str) -> str:
+    before, found, after = content.rpartition(f"\n{anchor}")
     return f"{before}\n{text}{_expected(path, found)[1:]}{after}"
 
 
