@@ -32,7 +32,7 @@ async def run(
 
     A line for which something is missing on this machine is skipped with the reason. Raises LinesFailed at the end.
     """
-    failed: list[str] = []
+    failed, revision = list[str](), current()  # before results are written, which change the working tree
     for number, line in enumerate(lines, 1):
         typer.echo(f"{part.name} {number}/{len(lines)}: {line.key}: {line.question}")
         began = time.monotonic()
@@ -51,7 +51,7 @@ async def run(
         typer.echo(f"  {time.monotonic() - began:.1f} s")
         if any(cell.unexpected for cell in result.cells.values()):
             failed.append(line.key)
-        yield line.key, StoredLine(_conditions(environment.seed, command, result.versions), result)
+        yield line.key, StoredLine(_conditions(environment.seed, command, revision, result.versions), result)
     if failed:
         raise LinesFailed(f"failed: {', '.join(failed)}")
 
@@ -73,10 +73,10 @@ def _check(part: ComparisonPart, line: Line, result: LineResult) -> None:
         raise ValueError(f"{line.key} found {sorted(result.cells)}, and its table has {sorted(columns)}")
 
 
-def _conditions(seed: int, command: str, versions: Mapping[str, str]) -> LineConditions:
+def _conditions(seed: int, command: str, revision: str, versions: Mapping[str, str]) -> LineConditions:
     machine = (
         f"{datetime.now(UTC):%Y-%m-%d}, {sys.platform} {platform.machine()}, {os.cpu_count()} cores, "
         "all servers on the loopback"
     )
     ours = {"event-trio": version("event-trio"), "Python": platform.python_version()}
-    return LineConditions(command, current(), seed, machine, tuple((ours | dict(versions)).items()))
+    return LineConditions(command, revision, seed, machine, tuple((ours | dict(versions)).items()))
