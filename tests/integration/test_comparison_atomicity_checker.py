@@ -34,6 +34,17 @@ class CommitWithoutPrepare(TwoPhaseCommit):
     participant: ClassVar[type[PreparingParticipant]] = _CommitsAtOnce
 
 
+class DecisionAfterCommit(TwoPhaseCommit):
+    """Commits at the participants, and records the decision afterwards."""
+
+    async def decide(self, purchase: str, *, accepted: bool) -> bool:
+        return accepted
+
+    async def place(self, purchase: Purchase, faults: Faults) -> bool | None:
+        answer = await super().place(purchase, faults)
+        return await super().decide(purchase.id, accepted=bool(answer))
+
+
 class RecoveryWithoutLog(TwoPhaseCommit):
     """Rolls back whatever it finds, without reading the decision."""
 
@@ -104,6 +115,7 @@ Injection = Callable[[Campaign], Awaitable[None]]
     ("way", "inject", "broken"),
     [
         (CommitWithoutPrepare, Campaign.without_fault, Broken.NOT_ATOMIC),
+        (DecisionAfterCommit, Campaign.killed, Broken.NOT_ATOMIC),
         (RecoveryWithoutLog, Campaign.killed, Broken.NOT_ATOMIC),
         (ConfirmTwice, lambda campaign: campaign.called(CallFault.TWICE), Broken.REPEATED),
         (CancelBeforeTryIgnored, lambda campaign: campaign.called(CallFault.SLOW), Broken.STUCK),
