@@ -59,7 +59,7 @@ async def run(environment: ComparisonEnvironment) -> LineResult:
     text = (
         f"sent (the broker accepted it) {_ms(sent)} after it was recorded, published (it came back) after "
         f"{_ms(published)}. Without the check's subscription: sent after {_ms(sent_only)}, published: "
-        f"{'never' if never is None else _ms(never)}"
+        f"{f'not within {UNPUBLISHED_SECONDS:.0f} s' if never is None else _ms(never)}"
     )
     return LineResult({FOUND: Cell(text, "" if proper else "published only with the check")}, versions=versions())
 
