@@ -64,6 +64,9 @@ def test_an_empty_variable_that_is_needed_is_missing(
     settings: type[BaseSettings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     needed = [name.upper() for name, field in settings.model_fields.items() if field.is_required()]
+    if not needed:
+        assert load(settings)
+        return
     said = error_of(settings, capsys, **dict.fromkeys(needed, " "))
     assert [name for name in needed if f"{name} is not set" not in said] == []
 

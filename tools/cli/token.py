@@ -23,6 +23,7 @@ class RoleName(StrEnum):
     """The roles that a token can grant."""
 
     CUSTOMER = "customer"
+    READER = "reader"
     OPERATOR = "operator"
     SERVICE = "service"
 
