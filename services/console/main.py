@@ -29,6 +29,7 @@ from .api_clients.transport import ApiTransport
 from .application import create_console
 from .pages import (
     catalog,
+    event,
     failures,
     find,
     journey,
@@ -66,7 +67,7 @@ SECTIONS = (
 )
 """The navigation, in its order."""
 ROUTERS = (
-    *(sign_in.router, overview.router, find.router, journey.router, relays.router, catalog.router),
+    *(sign_in.router, overview.router, find.router, journey.router, event.router, relays.router, catalog.router),
     *(failures.router, message.router, redrives.router, resolutions.router),
     *(outbox.router, outbox_changes.router, replays.router),
     tail.router,

@@ -189,7 +189,9 @@ class EventService:
                 **(state or {}),
                 "messaging": messaging,
                 **operations_routes.consumer_state(self.sessions, self._name, self._responses, self._redrives),
-                **operations_routes.publisher_state(self.sessions if self._domain is not None else None),
+                **operations_routes.publisher_state(
+                    self.sessions if self._domain is not None else None, self._name, self._events
+                ),
                 "process": self._facts(),
                 "read_topology": self._read_topology,
             },

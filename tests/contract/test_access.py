@@ -26,7 +26,10 @@ OPERATIONS = (
 )
 # What readers see, too, and what of it has payloads.
 STATES = OPERATIONS
-PAYLOADS = ("/v1/dead-letters/{event_id}", "/v1/deferred-messages/{event_id}")
+PAYLOADS = (
+    *("/v1/dead-letters/{event_id}", "/v1/deferred-messages/{event_id}"),
+    "/v1/events/{event_id}/envelope",
+)
 
 
 def application(name: str, **given: Any) -> FastAPI:

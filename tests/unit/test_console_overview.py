@@ -20,7 +20,8 @@ from tests.support.waiting import eventually
 
 GROUP = {"subject": "order-7", "reason": "InvalidParameter: no", "behind": count(2)}
 PAUSE = {"at": "2026-11-26T08:00:00Z", "by": "olga", "reason": "maintenance"}
-REPLAY = {"progress": 0.25, "requested_by": "olga", "reason": "lost queue"}
+OVERDUE = {"message_group": "order-8", "event_id": "e-8", "behind": None}
+REPLAY = {"id": 7, "progress": 0.25, "requested_by": "olga", "reason": "lost queue"}
 
 
 async def overview(**changed: Any) -> str:
@@ -94,8 +95,8 @@ async def test_the_flow_keeps_its_shape_while_a_service_is_away(monkeypatch: pyt
          ["the check broker fails", "AccessDenied", "edge bad"]),
         ({"notification/v1/inbox": inbox(dead=count(10_000, at_least=True))},
          ["10000 dead letters wait", "10,000+ dead letters", "node subscriber warn"]),
-        ({"notification/v1/inbox": inbox(overdue=count(1), first_overdue={"message_group": "order-8"})},
-         ["one deferred message is due", "order-8", "node subscriber bad"]),
+        ({"notification/v1/inbox": inbox(overdue=count(1), first_overdue=OVERDUE)},
+         ["one deferred message is due", "order-8", "node subscriber bad", "status=pending&amp;event_id=e-8"]),
         ({"notification/v1/topology": {**topology("notification"), "queue": queue("q", exists=False)}},
          ["node queue bad", "does not exist"]),
         ({"notification/v1/topology": httpx.Response(403, json={"title": "no"})}, ["node queue unknown"]),

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
+from ..views.event_links import event_links
 from ..views.journey import BAR, journey
 from ..web.dependencies import ReaderPage
-from .state import PageState, page_state
+from .state import PageState, links_of, page_state
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,4 +28,12 @@ async def show_journey(
     """The events of a subject as timelines; `event` is shown open."""
     flow, _ = await state.catalog.read(page.system)
     found = await journey(page.system, subject, flow)
-    return page.render("journey.html", section="find", journey=found, event=event, bar=BAR)
+    links = links_of(page)
+    return page.render(
+        "journey.html",
+        section="find",
+        journey=found,
+        event=event,
+        bar=BAR,
+        event_links={each.record.event_id: event_links(each.record, subject, links) for each in found.events},
+    )

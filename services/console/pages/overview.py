@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..views.attention import attention
 from ..views.flow_drawing import draw
 from ..views.flow_state import FlowStates
-from ..views.links import PageLinks
 from ..views.observation import observe
 from ..views.totals import chart, totals
 from ..web.dependencies import ReaderPage
-from .state import PageState, page_state
+from .state import PageState, links_of, page_state
 
 router = APIRouter(include_in_schema=False)
 
@@ -23,12 +21,12 @@ StateDep = Annotated[PageState, Depends(page_state)]
 
 
 @router.get("/")
-async def show_overview(page: ReaderPage, state: StateDep, request: Request) -> Response:
+async def show_overview(page: ReaderPage, state: StateDep) -> Response:
     """Everything that flows, and everything that is stuck, from one read of each service and relay."""
     system = page.system
     seen = await observe(system)
     flow, _ = await state.catalog.read(system)
-    links = PageLinks([section.name for section in page.sections])
+    links = links_of(page)
     return page.render(
         "overview.html",
         section="overview",

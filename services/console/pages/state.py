@@ -9,6 +9,8 @@ from starlette.requests import Request
 
 from ..api_clients.catalog import CatalogMemory
 from ..api_clients.samples import MetricSampler
+from ..views.links import PageLinks
+from ..web.page import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,11 @@ class PageState:
 
     catalog: CatalogMemory
     sampler: MetricSampler
+
+
+def links_of(page: Page) -> PageLinks:
+    """The addresses of the pages that this person may open."""
+    return PageLinks([section.name for section in page.sections], page.is_operator)
 
 
 async def page_state(request: Request) -> PageState:

@@ -47,22 +47,26 @@ def _of_relay(relay: ObservedProcess, links: PageLinks) -> Iterable[AttentionIte
     if state.get("relays") == 0:
         yield AttentionItem("no_relay", "bad", name, href=links.relay(name))
     if pause := state.get("paused"):
-        yield AttentionItem("paused", "warn", name, {"by": pause["by"]}, page, str(pause["reason"]))
+        yield AttentionItem("paused", "warn", name, {"by": pause["by"]}, links.resume(name), str(pause["reason"]))
     if counted(state.get("held_groups")):
-        yield _held(relay, page)
+        yield _held(relay, links)
     late = state.get("oldest_pending_seconds") or 0
     if late > LATE_SECONDS and not pause and not state.get("replay"):
         yield AttentionItem("late", "bad", name, {"seconds": late, "count": counted(state.get("pending"))}, page)
     if replay := state.get("replay"):
         values = {"percent": round(100 * replay["progress"]), "by": replay["requested_by"]}
-        yield AttentionItem("replay", "info", name, values, page, str(replay["reason"]))
+        address = links.replay(name, replay["id"])
+        yield AttentionItem("replay", "info", name, values, address, str(replay["reason"]))
 
 
-def _held(relay: ObservedProcess, page: str | None) -> AttentionItem:
+def _held(relay: ObservedProcess, links: PageLinks) -> AttentionItem:
     groups: list[Any] = list(relay.held.body.get("items", ())) if relay.held else []
     values = {"count": counted(relay.state.body.get("held_groups"))}
     detail = f"{groups[0]['subject']}: {groups[0]['reason']}" if groups else ""
-    return AttentionItem("held", "bad", relay.process.name, values, page, detail)
+    name = relay.process.name
+    # The only one is opened itself.
+    page = links.group(name, str(groups[0]["subject"])) if len(groups) == 1 else links.outbox(name)
+    return AttentionItem("held", "bad", name, values, page, detail)
 
 
 def _of_service(service: ObservedProcess, links: PageLinks) -> Iterable[AttentionItem]:
@@ -74,7 +78,10 @@ def _of_service(service: ObservedProcess, links: PageLinks) -> Iterable[Attentio
     if counted(state.get("overdue")):
         first = state.get("first_overdue") or {}
         values = {"count": counted(state["overdue"])}
-        yield AttentionItem("overdue", "bad", name, values, links.deferred(name), str(first.get("message_group") or ""))
+        # What waits for an earlier message cannot run before that is resolved.
+        waits, event = first.get("behind"), str(first.get("event_id") or "")
+        page = links.run_now(name, event) if event and not waits else links.deferred(name)
+        yield AttentionItem("overdue", "bad", name, values, page, str(first.get("message_group") or ""))
     if counted(state.get("dead")):
         values = {"count": counted(state["dead"]), "at_least": state["dead"].get("at_least", False)}
         yield AttentionItem("dead", "warn", name, values, links.dead_letters(name))

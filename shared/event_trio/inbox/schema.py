@@ -184,6 +184,12 @@ STATEMENTS_V5: tuple[str, ...] = (
     # Which redrive took the message last: those that it left tell how far it is.
     "ALTER TABLE deferred_message ADD COLUMN redrive_id bigint",
     "CREATE INDEX deferred_message_redrive ON deferred_message (redrive_id) WHERE redrive_id IS NOT NULL",
+    # Operators also see the personal data of an event.
+    "ALTER TABLE operator_action DROP CONSTRAINT operator_action_action_check",
+    """
+    ALTER TABLE operator_action ADD CONSTRAINT operator_action_action_check
+    CHECK (action IN ('redrive', 'discard', 'run_now', 'reveal'))
+    """,
 )
 
 STATEMENTS_V6: tuple[str, ...] = (

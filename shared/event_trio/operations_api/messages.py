@@ -50,7 +50,7 @@ class MessageView(BaseModel):
 class ActionView(BaseModel):
     """An operator's action on the message."""
 
-    action: Literal["redrive", "discard", "run_now"]
+    action: Literal["redrive", "discard", "run_now", "reveal"]
     reason: str
     actor: str
     done_at: datetime

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from ..contracts.payload import EventPayload
 from ..idempotency.response_store import ResponseStore
 from ..inbox.dead_letters import DeadLetters
 from ..inbox.deferred_messages import DeferredMessages
@@ -12,10 +15,12 @@ from ..inbox.failures import MessageFailures
 from ..inbox.operator_actions import OperatorActions
 from ..inbox.reader import ProcessedMessages
 from ..inbox.redrives import Redrives
+from ..inbox.revealing import Revealing
 from ..outbox.reader import RecordedEvents
 from . import (
     dead_letters,
     deferred_messages,
+    envelopes,
     events,
     failures,
     operator_actions,
@@ -34,12 +39,20 @@ ROUTERS = (
 
 def routers(*, publishes: bool) -> tuple[APIRouter, ...]:
     """The routes of a service that consumes, and with `publishes` also those about its outbox."""
-    return (*ROUTERS, recorded_events.router) if publishes else ROUTERS
+    return (*ROUTERS, recorded_events.router, envelopes.router) if publishes else ROUTERS
 
 
-def publisher_state(sessions: async_sessionmaker[AsyncSession] | None) -> dict[str, object]:
+def publisher_state(
+    sessions: async_sessionmaker[AsyncSession] | None, service: str, published: Iterable[type[EventPayload]]
+) -> dict[str, object]:
     """What the routes about the outbox look up on `app.state`; `sessions` is None without an outbox."""
-    return {"recorded_events": None if sessions is None else RecordedEvents(sessions)}
+    if sessions is None:
+        return {"recorded_events": None}
+    return {
+        "recorded_events": RecordedEvents(sessions),
+        "personal_fields": envelopes.personal_fields(published),
+        "revealing": Revealing(sessions, service),
+    }
 
 
 def consumer_state(

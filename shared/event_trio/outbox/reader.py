@@ -150,6 +150,14 @@ class RecordedEvents:
             row = (await session.execute(select(outbox_event).where(outbox_event.c.event_id == event_id))).first()
         return _event(row) if row is not None else None
 
+    async def envelope(self, event_id: UUID) -> dict[str, Any] | None:
+        """The envelope with its payload; None if the outbox does not contain the event."""
+        found = select(outbox_event.c.envelope).where(outbox_event.c.event_id == event_id)
+        async with self._sessions() as session:
+            body = (await session.execute(found)).scalar()
+        parsed = None if body is None else json.loads(body)
+        return parsed if isinstance(parsed, dict) else None
+
     async def is_discarded(self, event_id: UUID) -> bool:
         """Whether an operator of the outbox deleted the event."""
         audit = outbox_audit.c

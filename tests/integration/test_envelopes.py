@@ -1,0 +1,58 @@
+"""The envelope of an event is masked until an operator gives a reason, which the audit keeps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from event_trio.contracts.orders import ORDER_EVENTS
+from event_trio.operations_api.envelopes import masked_fields, personal_fields
+from tests.support.access import authenticated, callers
+from tests.support.databases import TestDatabase, fetch
+from tests.support.order_service import order_service, place
+
+
+async def test_personal_data_is_masked_until_it_is_asked_for(orders_database: TestDatabase, tmp_path: Path) -> None:
+    issuer, auth = authenticated(tmp_path)
+    who = callers(issuer)
+    async with order_service(orders_database, **auth) as api:
+        order = await place(api, who["operator"])
+        events: Any = (await api.get(f"/v1/orders/{order['id']}/events", headers=who["operator"])).json()
+        path = f"/v1/events/{events['items'][0]['id']}/envelope"
+
+        masked = (await api.get(path, headers=who["operator"])).json()
+        assert masked["masked"] == ["recipient"]
+        assert order["recipient"] not in str(masked)
+        assert masked["envelope"]["type"] == "order.placed"
+        assert masked["envelope"]["data"]["order_id"] == order["id"]
+
+        for caller in ("reader", "service", "owner", "nobody"):
+            assert (await api.get(path, headers=who[caller])).status_code in (401, 403)
+            answer = await api.post(f"{path}/reveal", json={"reason": "x"}, headers=who[caller])
+            assert answer.status_code in (401, 403)
+        assert (await api.post(f"{path}/reveal", json={}, headers=who["operator"])).status_code == 422
+        assert await fetch(orders_database.url, "SELECT 1 FROM operator_action") == []
+
+        reason = {"reason": "the customer asked what we sent"}
+        revealed = (await api.post(f"{path}/reveal", json=reason, headers=who["operator"])).json()
+        assert revealed["envelope"]["data"]["recipient"] == order["recipient"]
+        actions: Any = (await api.get("/v1/operator-actions", headers=who["operator"])).json()
+        (action,) = actions["items"]
+        assert (action["action"], action["actor"], action["reason"]) == ("reveal", "olga", reason["reason"])
+        assert action["message_group"] == order["id"]
+
+
+async def test_an_event_that_is_not_in_the_outbox_is_not_found(orders_database: TestDatabase) -> None:
+    path = "/v1/events/019aacb4-e9a8-70d1-8f35-0c9f2b7d4e10/envelope"
+    async with order_service(orders_database) as api:
+        assert (await api.get(path)).status_code == 404
+        assert (await api.post(f"{path}/reveal", json={"reason": "x"})).status_code == 404
+        assert (await api.get("/v1/events/not-an-id/envelope")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("type", "masked"), [("order.placed", ["recipient"]), ("order.held", []), ("unknown.type", ["a", "recipient"])]
+)
+def test_of_an_unknown_type_everything_is_masked(type: str, masked: list[str]) -> None:
+    envelope = {"type": type, "data": {"a": 1, "recipient": "ada@example.com"}}
+    assert masked_fields(envelope, personal_fields(ORDER_EVENTS)) == masked
