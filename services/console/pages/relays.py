@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from ..views.observation import observe
-from ..views.process_cards import LANES_IN_ROW, cards
+from ..views.process_cards import LANE, LANES_IN_ROW, cards
 from ..web.dependencies import ReaderPage
 from .state import PageState, page_state
 
@@ -30,5 +30,6 @@ async def show_relays(page: ReaderPage, state: Annotated[PageState, Depends(page
         seen=seen,
         cards=cards(seen, facts, state.sampler),
         versions={str(each["version"]) for each in facts.values() if each.get("version")},
+        lane=LANE,
         lanes_in_row=LANES_IN_ROW,
     )

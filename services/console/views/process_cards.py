@@ -12,6 +12,8 @@ from .observation import ObservedProcess, ObservedSystem, counted
 
 CIRCUITS = ("closed", "half_open", "open")
 LANES_IN_ROW = 32
+LANE = 12
+SQUARE = "h10v10h-10z"
 TONES = 6
 """So many relays have a colour of their own."""
 
@@ -36,14 +38,13 @@ class RelayInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneCell:
-    """A lane in the drawing: its place, and the colour of its owner."""
+class LanesOfRelay:
+    """The lanes of one relay in the drawing, as the path of an SVG. `owner` is empty for lanes without a live relay."""
 
-    lane: int
-    x: int
-    y: int
-    tone: str
     owner: str
+    tone: str
+    path: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class ProcessCard:
     gauges: Mapping[str, float]
     rates: Mapping[str, float | None]
     instances: tuple[RelayInstance, ...] = ()
-    lanes: tuple[LaneCell, ...] = ()
+    lanes: tuple[LanesOfRelay, ...] = ()
+    lane_rows: int = 0
     publisher_sees: Mapping[str, float] | None = None
     """Of a relay that does not answer: what its publisher knows about the relays of the outbox."""
 
@@ -105,7 +107,8 @@ def _card(each: ObservedProcess, facts: Body, sampler: MetricSampler) -> Process
     instances = tuple(_instance(number, relay) for number, relay in enumerate(body.get("relays", ())))
     lanes = _lanes(body.get("lanes", ()), {instance.id: instance for instance in instances})
     publisher = sampler.gauges(each.process.service) if each.is_away else None
-    return ProcessCard(each, facts, gauges, rates, instances, lanes, publisher)
+    rows = -(-len(body.get("lanes", ())) // LANES_IN_ROW)
+    return ProcessCard(each, facts, gauges, rates, instances, lanes, rows, publisher)
 
 
 def _instance(number: int, relay: Mapping[str, Any]) -> RelayInstance:
@@ -113,11 +116,14 @@ def _instance(number: int, relay: Mapping[str, Any]) -> RelayInstance:
     return RelayInstance(number, str(relay["relay_id"]), **{name: relay[name] for name in names})
 
 
-def _lanes(lanes: Sequence[Mapping[str, Any]], owners: Mapping[str, RelayInstance]) -> tuple[LaneCell, ...]:
-    cells = []
+def _lanes(lanes: Sequence[Mapping[str, Any]], owners: Mapping[str, RelayInstance]) -> tuple[LanesOfRelay, ...]:
+    squares: dict[str, list[str]] = {}
     for place, lane in enumerate(lanes):
-        owner = owners.get(str(lane["owner"])) if lane["owner"] and lane["owner_alive"] else None
-        tone = owner.tone if owner else "tone-none"
+        owner = str(lane["owner"]) if lane["owner"] and lane["owner_alive"] else ""
         row, column = divmod(place, LANES_IN_ROW)
-        cells.append(LaneCell(lane["lane"], column, row, tone, owner.id if owner else ""))
-    return tuple(cells)
+        known = owner if owner in owners else ""
+        squares.setdefault(known, []).append(f"M{column * LANE + 1} {row * LANE + 1}{SQUARE}")
+    return tuple(
+        LanesOfRelay(owner, owners[owner].tone if owner else "tone-none", "".join(paths), len(paths))
+        for owner, paths in squares.items()
+    )
