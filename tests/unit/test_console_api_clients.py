@@ -76,6 +76,23 @@ async def test_those_who_ask_at_the_same_time_share_an_answer() -> None:
     assert len(scripted.calls) == 3
 
 
+async def test_no_page_waits_for_what_changes_slowly() -> None:
+    clock, numbers = Clock(), iter(range(10))
+    system, _ = reading(ScriptedSystem({"order/v1/topology": lambda request: {"number": next(numbers)}}), clock)
+
+    async def read() -> int:
+        found = await system.get(ORDER, "/v1/topology", fresh_seconds=15)
+        for _ in range(50):
+            await asyncio.sleep(0)  # what was begun finishes
+        return int(found.body["number"])
+
+    assert [await read(), await read()] == [0, 0]
+    clock.now += 16
+    assert [await read(), await read()] == [0, 1]
+    clock.now += 200
+    assert await read() == 2
+
+
 async def test_a_change_is_seen_at_once() -> None:
     scripted = ScriptedSystem({"order/v1/inbox": {"dead": 1}, "order/v1/x": {"done": True}})
     system, _ = reading(scripted)

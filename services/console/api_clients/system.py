@@ -16,6 +16,10 @@ from .transport import ApiTransport
 
 FRESH_SECONDS = 0.9
 """An answer is given to all pages of a person for so long: tabs that refresh at the same moment share it."""
+SLOW_SECONDS = 10.0
+"""What may be as old as this is given at once, even if it is older, and is read again for the next page: a description
+of queues costs the service several calls of the broker, for which no page waits."""
+STALE_SECONDS = 120.0
 MOST_KEPT = 2000
 
 Call: TypeAlias = tuple[ApiProcess, str, Mapping[str, Any]]
@@ -34,18 +38,21 @@ class Reads:
     async def read(
         self, token: str, call: Call, headers: Mapping[str, str], *, fresh_seconds: float = FRESH_SECONDS
     ) -> ApiReply:
-        """An answer that is at most `fresh_seconds` old."""
+        """An answer that is at most `fresh_seconds` old; what may be old is at most `STALE_SECONDS` old."""
         process, path, params = call
         given = {name: value for name, value in params.items() if value is not None}
         key = (token, process.name, path, urlencode(sorted(given.items()), doseq=True))
         at, reply = self._kept.get(key, (0.0, None))
-        if reply is not None and self._monotonic() - at < fresh_seconds:
+        age = self._monotonic() - at
+        if reply is not None and age < fresh_seconds:
             return reply
         task = self._running.get(key)
         if task is None:
             task = asyncio.create_task(self._transport.read(process, path, given, headers))
             self._running[key] = task
             task.add_done_callback(lambda done: self._finish(key, done))
+        if reply is not None and reply.ok and fresh_seconds >= SLOW_SECONDS and age < STALE_SECONDS:
+            return reply
         # A person who closes the page does not cancel the read of another tab.
         return await asyncio.shield(task)
 
