@@ -26,6 +26,7 @@ GROUPS = {
     "notification": ("notification",),
     "console": ("console",),
     "topology": ("topology",),
+    "relay": ("wal",),
 }
 
 

@@ -45,7 +45,7 @@ def build(settings: NotificationSettings, *, signals: Signals | None = None, sen
         pool_size=settings.database_pool_size,
         signals=signals,
     )
-    service.use_outbox(TOPIC, NOTIFICATION_EVENTS, schemas_url=settings.schemas_url)
+    service.use_outbox(TOPIC, NOTIFICATION_EVENTS, schemas_url=settings.schemas_url, notify=settings.notify_relay)
     writer = OutboxWriter(SOURCE, schemas=settings.schemas_url, most_bytes=settings.message_bytes)
     notifier = CustomerNotifier(
         service.consumer_sessions,

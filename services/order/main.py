@@ -52,7 +52,7 @@ def build(settings: OrderSettings, *, signals: Signals | None = None, clock: Clo
         SOURCE, schemas=settings.schemas_url, references=references, most_bytes=settings.message_bytes
     )
     metrics = OrderMetrics(service.registry)
-    notify = service.use_outbox(TOPIC, ORDER_EVENTS, schemas_url=settings.schemas_url)
+    notify = service.use_outbox(TOPIC, ORDER_EVENTS, schemas_url=settings.schemas_url, notify=settings.notify_relay)
     use_cases = Orders(service.sessions, service.connections, writer, notify=notify, clock=clock, metrics=metrics)
     if settings.consuming:
         compensator = Compensator(writer, Compensation(settings.compensation), clock=clock, metrics=metrics)

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from event_trio import __version__
 
+from . import slot_command
 from .main import run
 from .settings import RelaySettings
 
@@ -18,7 +19,7 @@ until SIGTERM, waits for what is down, and serves its operations API, metrics an
 
 
 def command() -> None:
-    """Serve until asked to stop; the settings are environment variables."""
+    """Serve until asked to stop, or create or drop the slot; the settings are environment variables."""
     parser = argparse.ArgumentParser(
         prog="event-trio-relay",
         description=DESCRIPTION,
@@ -26,8 +27,17 @@ def command() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.parse_args()
-    run()
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="")
+    create_slot = commands.add_parser("create-slot", help="create the replication slot for SOURCE=wal")
+    create_slot.add_argument("--failover", action="store_true", help="let standbys copy it (Postgres 17 and newer)")
+    commands.add_parser("drop-slot", help="drop the replication slot, and the log that is kept for it")
+    given = parser.parse_args()
+    if given.command == "create-slot":
+        slot_command.create(failover=given.failover)
+    elif given.command == "drop-slot":
+        slot_command.drop()
+    else:
+        run()
 
 
 def _settings() -> str:

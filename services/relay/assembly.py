@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from event_trio.clock import SystemClock
@@ -46,7 +47,11 @@ from .publishing.dispatcher import Dispatcher
 from .publishing.outbox_reader import OutboxReader, find_outbox
 from .publishing.outbox_updates import OutboxUpdates
 from .publishing.relay import Relay
-from .settings import RelaySettings
+from .settings import OutboxSource, RelaySettings
+from .wal.source_state import SourceStatus
+
+if TYPE_CHECKING:
+    from .source_assembly import SourceParts
 
 # The relay that owns this lane sweeps and does the jobs that need only one relay.
 JOB_LANE = 0
@@ -68,6 +73,10 @@ class _Publishing:
     lanes: Lanes
     listener: OutboxListener
     updates: OutboxUpdates
+    wal: SourceParts | None
+
+    def source(self) -> SourceStatus | None:
+        return self.wal.source.status if self.wal is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,8 @@ async def assemble(
 
     def on_lanes_notification() -> None:
         publishing.lanes.wake()
+        if publishing.wal is not None:
+            publishing.wal.source.wake()
         for job in shared_jobs:
             job.wake()
 
@@ -119,12 +130,13 @@ async def assemble(
     ]
     loops: list[Loop] = [
         *(publishing.lanes, publishing.relay, publishing.identity, publishing.listener),
+        *((publishing.wal.source, publishing.wal.notifier) if publishing.wal is not None else ()),
         *(confirmation.publish_check, confirmation.sweeper),
         *shared_jobs,
         *(StepLoop(job) for job in own_jobs),
         KeyPruner(responses, pool_transactions(pool), signals=signals),
     ]
-    operators = _operators(settings, connections, broker)
+    operators = _operators(settings, connections, broker, publishing)
     return Parts(_readiness(pool, publishing, confirmation, operators.overview), operators), loops
 
 
@@ -173,12 +185,19 @@ def _publishing(
         calls_in_flight=settings.batches_in_flight,
         idle_seconds=settings.poll_idle_seconds,
         is_listening=lambda: listener.trouble is None,
+        is_announced=lambda: wal is not None and wal.source.current and listener.trouble is None,
         clock=clock,
         metrics=metrics,
         signals=signals,
     )
-    listener = _listener(settings, relay_id, pool, relay, on_lanes_notification, signals)
-    return _Publishing(relay, publisher, identity, lanes, listener, updates)
+    listener = _listener(settings, relay_id, pool, relay, lanes, on_lanes_notification, signals)
+    wal: SourceParts | None = None
+    if settings.source is OutboxSource.WAL:
+        # The only part that needs psycopg.
+        from .source_assembly import create_source
+
+        wal = create_source(settings, pool, relay_id, lanes, relay, metrics, signals)
+    return _Publishing(relay, publisher, identity, lanes, listener, updates, wal)
 
 
 def _listener(
@@ -186,13 +205,12 @@ def _listener(
     relay_id: UUID,
     pool: Pool,
     relay: Relay,
-    on_lanes_notification: Callable[[], None],
+    lanes: Lanes,
+    on_lanes: Callable[[], None],
     signals: Signals,
 ) -> OutboxListener:
-    url = settings.listener_database_url or settings.database_url
-    return OutboxListener(
-        url.get_secret_value(), relay_id, pool, on_event=relay.wake, on_lanes=on_lanes_notification, signals=signals
-    )
+    url = (settings.listener_database_url or settings.database_url).get_secret_value()
+    return OutboxListener(url, relay_id, pool, on_event=relay.wake, on_lanes=on_lanes, owns=lanes.owns, signals=signals)
 
 
 def _confirmation(
@@ -232,7 +250,9 @@ def _confirmation(
     return _ConfirmationParts(publish_check, sweeper, ControlMonitor(connections.pool, metrics))
 
 
-def _operators(settings: RelaySettings, connections: Connections, broker: BrokerParts) -> OperatorServices:
+def _operators(
+    settings: RelaySettings, connections: Connections, broker: BrokerParts, publishing: _Publishing
+) -> OperatorServices:
     pool = connections.operator_pool
     return OperatorServices(
         overview=Overview(pool, lease_seconds=settings.lease_seconds),
@@ -240,6 +260,8 @@ def _operators(settings: RelaySettings, connections: Connections, broker: Broker
         operations=Operations(pool, call_seconds=settings.call_seconds),
         broker_acceptance=BrokerAcceptance(pool),
         topology=broker.topology,
+        source=publishing.source,
+        slot=settings.slot,
     )
 
 
@@ -256,4 +278,5 @@ def _readiness(
         paused=overview.paused,
         identity=lambda: control.broker or publishing.identity.trouble,
         listener=lambda: publishing.listener.trouble,
+        source=lambda: (found.trouble or found.pressure) if (found := publishing.source()) else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 
 from fastapi import FastAPI
 
@@ -29,7 +30,7 @@ from .api.readiness import checks
 from .assembly import Parts, assemble
 from .confirmation.sweeper import SweepThresholds
 from .metrics import RelayMetrics
-from .settings import AWS, RelaySettings
+from .settings import AWS, OutboxSource, RelaySettings
 
 
 def build(
@@ -45,6 +46,7 @@ def build(
             f"({settings.lease_seconds:g}), because a call that could outlast the lease is not begun; "
             "decrease CALL_SECONDS or increase LEASE_SECONDS"
         )
+    _ensure_source_can_be_read(settings)
     registry, signals = new_registry(), signals or Signals(kept=0)
     metrics, database_metrics = RelayMetrics(registry), DatabaseMetrics(registry)
     responses = ResponseStore(KEYS, hours=settings.idempotency_hours, metrics=IdempotencyMetrics(registry))
@@ -85,6 +87,11 @@ def build(
             "process": facts,
         },
     )
+
+
+def _ensure_source_can_be_read(settings: RelaySettings) -> None:
+    if settings.source is OutboxSource.WAL and find_spec("psycopg") is None:
+        raise ConfigurationError('SOURCE=wal needs psycopg: pip install "event-trio-relay[wal]", or use SOURCE=table')
 
 
 async def _ensure_startable(settings: RelaySettings) -> None:

@@ -97,6 +97,25 @@ class RelayMetrics:
             "The limit of calls in flight; below BATCHES_IN_FLIGHT while the broker throttles.",
             registry=registry,
         )
+        self.wal_state = Gauge(
+            "outbox_wal_state",
+            "1 for the state of the write-ahead log as a source (SOURCE=wal), 0 for the others.",
+            ["state"],
+            registry=registry,
+        )
+        self.wal_kept = Gauge(
+            "outbox_wal_kept_bytes",
+            "Write-ahead log that the server keeps for the replication slot.",
+            registry=registry,
+        )
+        self.wal_unconfirmed = Gauge(
+            "outbox_wal_unconfirmed_bytes",
+            "Write-ahead log behind the confirmed position of the replication slot.",
+            registry=registry,
+        )
+        self.wal_changes = Counter(
+            "outbox_wal_changes", "Changes of events that this relay has read in the log.", registry=registry
+        )
         self.reads = Counter("outbox_reads", "Reads of the outbox.", registry=registry)
         self.calls = Counter("outbox_publish_calls", "PublishBatch calls.", ["outcome"], registry=registry)
         self.entries = Counter(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from event_trio.broker.aws import drain_for
 from event_trio.broker.names import BrokerNames
+from event_trio.database.url import parse
 from event_trio.outbox.settings import PublisherSettings
 from event_trio.settings import ServiceSettings, whole_database_url
 
@@ -16,7 +19,39 @@ from .publishing.backlog import NextEventAfter
 AWS = "aws"
 
 
-class RelaySettings(ServiceSettings, PublisherSettings):
+class OutboxSource(StrEnum):
+    """Where a relay learns that there are events to send."""
+
+    TABLE = "table"
+    WAL = "wal"
+
+
+class SlotSettings(BaseModel):
+    """Which replication slot, and the role that may read it."""
+
+    wal_database_url: SecretStr | None = Field(
+        None,
+        description="A URL, of a role with REPLICATION and without a pooler, for the write-ahead log (SOURCE=wal); "
+        "DATABASE_URL if unset. DATABASE_PASSWORD applies only to DATABASE_URL.",
+    )
+    wal_slot: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9_]{1,63}$",
+        description="The replication slot (SOURCE=wal); `outbox_` and the name of the database if unset.",
+    )
+
+    @field_validator("wal_database_url")
+    @classmethod
+    def _can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
+        return whole_database_url(value, None) if value else None
+
+    def slot_of(self, database_url: SecretStr) -> str:
+        """The name of the slot; by default it is derived from the database, because names are those of the server."""
+        database = parse(database_url.get_secret_value()).database
+        return self.wal_slot or f"outbox_{re.sub('[^a-z0-9_]', '_', database.lower())}"[:63]
+
+
+class RelaySettings(ServiceSettings, PublisherSettings, SlotSettings):
     """A relay publishes one outbox to one topic; any number of relays may share an outbox."""
 
     http_port: int = Field(8002, ge=0, le=65535, description="The port that the service listens on.")
@@ -31,6 +66,11 @@ class RelaySettings(ServiceSettings, PublisherSettings):
         "`open_broker`: `event_trio.broker.jetstream`, `event_trio.broker.rabbitmq`, or your own.",
     )
     broker_url: SecretStr | None = Field(None, description="The URL of that other broker.")
+    source: OutboxSource = Field(
+        OutboxSource.TABLE,
+        description="Where new events are found: by polling the table, or in the write-ahead log, which needs "
+        "`event-trio-relay[wal]`, a publication and a replication slot.",
+    )
     next_event_after: NextEventAfter = Field(
         NextEventAfter.ACKNOWLEDGED,
         description="When the next event of a group is sent: after the one before is acknowledged, or after it "
@@ -101,6 +141,11 @@ class RelaySettings(ServiceSettings, PublisherSettings):
                 "so that the relay learns the outcome of every call"
             )
         return self
+
+    @property
+    def slot(self) -> str:
+        """The replication slot of the outbox."""
+        return self.slot_of(self.database_url)
 
     @property
     def replays_by_itself(self) -> bool:

@@ -115,11 +115,12 @@ class EventService:
         )
 
     def use_outbox(
-        self, domain: str, events: Sequence[type[EventPayload]], *, schemas_url: str = SCHEMAS_URL
+        self, domain: str, events: Sequence[type[EventPayload]], *, schemas_url: str = SCHEMAS_URL, notify: bool = True
     ) -> Callable[[], None]:
         """Publish these events as those of `domain` through the outbox, and observe it.
 
-        `schemas_url` is that of the outbox writer; the service serves the schemas of the events.
+        `schemas_url` is that of the outbox writer; the service serves the schemas of the events. Without `notify`,
+        relays find events by polling or in the write-ahead log.
 
         Returns the function to call after each commit that recorded an event: it wakes the relay.
         """
@@ -133,10 +134,10 @@ class EventService:
             report=self._settings.cloudwatch_metrics,
             signals=self.signals,
         )
-        self._loops += [notifier, monitor]
+        self._loops += [notifier, monitor] if notify else [monitor]
         self._checks.append(HealthCheck("outbox", monitor.check, required=False))
-        self._after_commit = notifier.notify
-        return notifier.notify
+        self._after_commit = notifier.notify if notify else _nothing
+        return self._after_commit
 
     def consume(self, subscription: Subscription, router: Router, *, required: bool = True) -> None:
         """Consume a queue with these handlers.

@@ -41,6 +41,8 @@ SQL_MODULES = (
     "services/relay/confirmation/broker_identity.py",
     "services/relay/leases/lanes.py",
     "services/relay/leases/listener.py",
+    "services/relay/wal/slots.py",
+    "services/relay/wal/lane_notifier.py",
     "services/relay/operators/holds.py",
     "services/relay/operators/operations.py",
     "services/relay/operators/overview.py",

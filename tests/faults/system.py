@@ -20,7 +20,7 @@ from tests.faults.actors import Actor, Orchestrator
 from tests.faults.proxies.broker import BrokerProxy, broker_proxy
 from tests.faults.proxies.postgres import PostgresProxy, postgres_proxy
 from tests.faults.recording import Recorder
-from tests.support import databases
+from tests.support import databases, wal_source
 from tests.support.databases import TestDatabase
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
@@ -118,6 +118,7 @@ class System:
             "LEASE_SECONDS": "3",
             "CALL_SECONDS": "1",
             "PUBLISH_CHECK_WAIT_SECONDS": "1",
+            **wal_source.environment(common["DATABASE_URL"]),
         }
 
     def _sink(self, number: int) -> dict[str, str]:

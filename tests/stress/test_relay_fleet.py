@@ -12,6 +12,7 @@ import pytest
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from event_trio.outbox.schema import LANES
+from tests.support import wal_source
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.fleets import Fleet
 from tests.support.outbox import query, record, unpublished
@@ -37,6 +38,7 @@ async def fleet(outbox_database: TestDatabase, topology: BrokerNames, aws: Aws, 
             "CALL_SECONDS": "1",
             "PUBLISH_CHECK_WAIT_SECONDS": "1",
             "DRAIN_SECONDS": "5",
+            **wal_source.environment(outbox_database.url_for(OUTBOX_RELAY)),
         },
         tmp_path,
     )

@@ -11,8 +11,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from event_trio.outbox import publication
 from event_trio.outbox import schema as outbox
 from event_trio.outbox.install import TABLES as OUTBOX
+from tests.support import wal_source
 
 Migrate = Callable[[str], Awaitable[None]]
 
@@ -50,9 +52,14 @@ async def database(
     """Create a database, as a copy of `template` if one is given, and drop it at the end, whoever is connected."""
     name = f"{purpose}_{secrets.token_hex(6)}"
     await _create(admin_url, name, template)
+    found = TestDatabase(name, _with_database(admin_url, name))
     try:
-        yield TestDatabase(name, _with_database(admin_url, name))
+        if template and wal_source.chosen():
+            await wal_source.prepare(found.url)
+        yield found
     finally:
+        if template and wal_source.chosen():
+            await wal_source.remove(found.url)
         await execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -94,6 +101,7 @@ async def migrate_outbox(url: str) -> None:
     )
     versions = (version.statements for version in OUTBOX.versions)
     await execute(url, *chain.from_iterable(versions), *grants)
+    await execute(url, publication.CREATE)
 
 
 async def execute(url: str, *statements: str) -> None:

@@ -11,6 +11,7 @@ from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import SweepThresholds
 from services.relay.main import build
 from services.relay.settings import RelaySettings
+from tests.support import wal_source
 
 TOPIC = "order-events"
 
@@ -27,7 +28,7 @@ def settings(url: str, aws: Aws, topology: BrokerNames, **changes: Any) -> Relay
         "call_seconds": 2,
         "drain_seconds": 5,
     }
-    return RelaySettings(**{**values, **changes})
+    return RelaySettings(**{**values, **wal_source.settings(url), **changes})
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import httpx
 
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
+from tests.support import wal_source
 from tests.support.databases import TestDatabase
 from tests.support.order_service import place
 from tests.support.processes import ServiceProcess, service_process, together
@@ -40,6 +41,7 @@ class SystemEnvironment:
             # A service that stops waits for its last receive call.
             "QUEUE_WAIT_SECONDS": "1",
             "PUBLISH_CHECK_WAIT_SECONDS": "1",
+            **(wal_source.environment(database.url_for(role)) if role.endswith("_relay") else {}),
             **more,
         }
 

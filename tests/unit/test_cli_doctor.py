@@ -50,6 +50,10 @@ def relay(**given: Any) -> Observed:
     return replace(known, **given)
 
 
+def source(state: str | None, **given: Any) -> dict[str, Any]:
+    return {"source": "wal", "state": state, "detail": "why", "pressure": None, **given}
+
+
 def checks(name: str, detail: str, *, required: bool = True) -> dict[str, Any]:
     return {"database": FINE, name: {"ok": False, "required": required, "detail": detail}}
 
@@ -64,6 +68,8 @@ def codes(*seen: Observed) -> list[tuple[str, str]]:
 
 def test_a_healthy_system_has_no_problem() -> None:
     assert codes(service(), relay()) == []
+    for state in (None, "starting", "streaming", "standby"):
+        assert codes(relay(source=source(state, detail=None))) == []
     assert codes(service(topology={"queue": None})) == []  # a service that consumes nothing
 
 
@@ -95,6 +101,16 @@ def test_a_healthy_system_has_no_problem() -> None:
                        "pending": ZERO}), "outbox-paused"),
         (relay(outbox={"paused": None, "replay": None, "oldest_pending_seconds": 90.0, "pending": ZERO}),
          "outbox-late"),
+        (relay(source=source("slot_missing")), "wal-slot-missing"),
+        (relay(source=source("slot_lost"), checks=checks("source", "lost", required=False)), "wal-slot-lost"),
+        (relay(source=source("slot_taken")), "wal-slot-taken"),
+        (relay(source=source("slot_unsuitable")), "wal-unreadable"),
+        (relay(source=source("publication_missing")), "wal-publication-missing"),
+        (relay(source=source("wal_level")), "wal-unreadable"),
+        (relay(source=source("refused")), "wal-unreadable"),
+        (relay(source=source("unreachable")), "wal-unreadable"),
+        (relay(source=source("behind")), "wal-behind"),
+        (relay(source=source("streaming", pressure="the server keeps 3000 MiB")), "wal-kept"),
         (changed(relay(), topic=topic(exists=False, problem="gone")), "topic-missing"),
         (changed(relay(), publish_check=queue("check", exists=False)), "publish-check-missing"),
         (changed(relay(), publish_check=queue("check")), "policy-missing"),

@@ -136,6 +136,6 @@ async def test_the_relay_reports_an_outage_by_its_code(outage: str | None, said:
     def silent() -> str | None:
         return None
 
-    readiness = HealthState(fine, fine, lambda: outage, silent, silent, silent, fine, silent)
+    readiness = HealthState(fine, fine, lambda: outage, silent, silent, silent, fine, silent, silent)
     found = await assess(checks(lambda: readiness, silent))
     assert found.checks["broker"].detail == said

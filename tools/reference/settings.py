@@ -29,7 +29,10 @@ setting that is missing or invalid. An empty variable counts as unset. Files are
 ignored: connections to Postgres use their URL only, not the `PG*` variables.
 """
 # Settings that do not belong to a service; those of a service name their process by their module.
-STARTED_ELSEWHERE = {"TopologySettings": "python -m infra.localstack.watch"}
+STARTED_ELSEWHERE = {
+    "TopologySettings": "python -m infra.localstack.watch",
+    "SlotCommandSettings": "python -m services.relay create-slot",
+}
 COMMON = "every service and relay"
 # Variables that are read without a settings class: by tools, tests and the AWS SDK.
 OTHERS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -15,6 +16,7 @@ from ..operators.message_groups import MessageGroups
 from ..operators.operations import Operations
 from ..operators.overview import Overview
 from ..operators.topology import DescribedTopology
+from ..wal.source_state import SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class OperatorServices:
     operations: Operations
     broker_acceptance: BrokerAcceptance
     topology: DescribedTopology
+    source: Callable[[], SourceStatus | None]
+    """The state of the write-ahead log as a source; None with SOURCE=table."""
+    slot: str
 
 
 async def _services(request: Request) -> OperatorServices:

@@ -13,6 +13,7 @@ from event_trio.operations_api.topology import QueueView, TopicView
 
 from ..operators.operations import NotInOutbox, lane_of
 from ..operators.views import GroupView, OutboxEventView, ReplayView, StatusView
+from ..settings import OutboxSource
 from .dependencies import (
     SUBJECT,
     GroupsOf,
@@ -20,11 +21,12 @@ from .dependencies import (
     NumberCursor,
     OverviewOf,
     Reader,
+    Services,
     Subject,
     SubjectFilter,
     TopologyOf,
 )
-from .schemas import AuditPage, HeldGroupPage, LanesView, RelayTopologyView
+from .schemas import AuditPage, HeldGroupPage, LanesView, RelayTopologyView, SourceView
 
 router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
 
@@ -51,6 +53,23 @@ async def read_outbox_topology(caller: Reader, topology: TopologyOf) -> RelayTop
     """As they exist in the broker now, with every subscription of the topic."""
     topic, check = await topology.describe()
     return RelayTopologyView(topic=TopicView.model_validate(topic), publish_check=QueueView.model_validate(check))
+
+
+@router.get("/source", summary="Describe the source of new events", responses=READ)
+async def read_source(caller: Reader, services: Services) -> SourceView:
+    """Whether this relay reads the table or the write-ahead log, and the replication slot of the latter."""
+    status = services.source()
+    return SourceView(
+        source=OutboxSource.TABLE if status is None else OutboxSource.WAL,
+        slot=None if status is None else services.slot,
+        state=status and status.state,
+        detail=status and status.detail,
+        pressure=status and status.pressure,
+        kept_bytes=status and status.kept_bytes,
+        unconfirmed_bytes=status and status.unconfirmed_bytes,
+        safe_bytes=status and status.safe_bytes,
+        failover=status and status.failover,
+    )
 
 
 @router.get("/held-groups", summary="List held groups, by subject", responses=LIST)

@@ -24,6 +24,7 @@ class HealthState:
     lease: Callable[[], str | None]
     paused: Callable[[], Awaitable[str | None]]
     listener: Callable[[], str | None]
+    source: Callable[[], str | None]
 
 
 def checks(find: Callable[[], HealthState | None], unhealthy_loops: Callable[[], str | None]) -> Sequence[HealthCheck]:
@@ -56,6 +57,7 @@ def checks(find: Callable[[], HealthState | None], unhealthy_loops: Callable[[],
         HealthCheck("broker-identity", look(lambda found: found.identity()), required=False),
         HealthCheck("paused", ask(lambda found: found.paused()), required=False),
         HealthCheck("listener", look(lambda found: found.listener()), required=False),
+        HealthCheck("source", look(lambda found: found.source()), required=False),
     )
 
 

@@ -13,6 +13,8 @@ from event_trio.operations_api.topology import QueueView, TopicView
 
 from ..jobs.replay_requests import Criteria
 from ..operators.views import AuditEntryView, HeldGroupView, LaneView, RelayView
+from ..settings import OutboxSource
+from ..wal.source_state import SourceState
 from .dependencies import SUBJECT
 
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]
@@ -82,6 +84,24 @@ class LanesView(BaseModel):
 
     relays: list[RelayView]
     lanes: list[LaneView]
+
+
+class SourceView(BaseModel):
+    """Where this relay learns that there are events to send."""
+
+    source: OutboxSource
+    slot: str | None = Field(description="The replication slot; null with `table`.")
+    state: SourceState | None = Field(
+        description="Null with `table`. Unless it is `streaming` or `standby`, the table is polled as with `table`."
+    )
+    detail: str | None = Field(description="What keeps the relay from reading the log, if anything does.")
+    pressure: str | None = Field(description="How much log the slot keeps, if that is much or near its limit.")
+    kept_bytes: int | None = Field(description="Write-ahead log that the server keeps for the slot.")
+    unconfirmed_bytes: int | None = Field(description="The part of it behind the confirmed position.")
+    safe_bytes: int | None = Field(
+        description="How much more may be written before the server gives the slot up; null without a limit."
+    )
+    failover: bool | None = Field(description="Whether standbys get a copy of the slot; null before Postgres 17.")
 
 
 class RelayTopologyView(BaseModel):

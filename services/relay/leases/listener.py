@@ -40,14 +40,17 @@ class OutboxListener:
         *,
         on_event: Callable[[], None],
         on_lanes: Callable[[], None],
+        owns: Callable[[int], bool] = lambda _: True,
         signals: Signals,
         probe_every: float = PROBE_EVERY_SECONDS,
     ) -> None:
+        """`owns` tells whether a lane is this relay's; a notification may name the lanes that have news."""
         self._url = url
         self._pool = pool
         self._probe_channel = f"outbox_probe_{relay_id.hex}"
         self._on_event = on_event
         self._on_lanes = on_lanes
+        self._owns = owns
         self._signals = signals
         self._probe_every = probe_every
         self._answered = asyncio.Event()
@@ -80,7 +83,7 @@ class OutboxListener:
                 connection.terminate()
 
     async def _listen(self, connection: asyncpg.Connection[asyncpg.Record], stopping: asyncio.Event) -> None:
-        await connection.add_listener(CHANNEL, lambda *_: self._notify())
+        await connection.add_listener(CHANNEL, lambda *received: self._notify(str(received[3])))
         await connection.add_listener(LANES_CHANNEL, lambda *_: self._on_lanes())
         await connection.add_listener(self._probe_channel, lambda *_: self._answered.set())
         while not stopping.is_set():
@@ -96,6 +99,8 @@ class OutboxListener:
                 self._notify()
             await pause(stopping, self._probe_every)
 
-    def _notify(self) -> None:
+    def _notify(self, lanes: str = "") -> None:
+        if lanes and not any(self._owns(int(lane)) for lane in lanes.split(",") if lane.isdecimal()):
+            return
         self._signals.emit("listener.notified")
         self._on_event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,10 +12,10 @@ import structlog
 from event_trio.database.connections import Connection, Pool, transaction
 from event_trio.idempotency.guard import NO_GUARD, IdempotencyGuard
 from event_trio.outbox.notifier import CHANNEL
-from event_trio.outbox.schema import LANES
 
 from .. import audit_log
 from ..audit_log import Decision
+from ..leases.lane_hash import lane_of as lane_of
 from ..publishing.backlog import FRESH_SECONDS
 from . import audit_history, holds
 from .errors import NotInOutbox as NotInOutbox
@@ -56,11 +55,6 @@ class Discarded:
 
     subject: str
     released: bool
-
-
-def lane_of(subject: str) -> int:
-    """Return the lane of a group, as the database computes it."""
-    return hashlib.md5(subject.encode(), usedforsecurity=False).digest()[0] % LANES
 
 
 class Operations(ReplayOperations):

@@ -22,8 +22,7 @@ BATCH_ENTRIES = 10
 # Older events are read again instead of sent, because an operator may have held or discarded them since. A
 # discard waits so long, and for the deadline of a call. A group is read from its head as often.
 FRESH_SECONDS = 5.0
-# How many groups whose calls did not succeed are remembered.
-MOST_DEPRIORITIZED = 1000
+MOST_DEPRIORITIZED = 1000  # groups whose calls did not succeed
 
 
 class Backlog:
@@ -87,11 +86,12 @@ class Backlog:
             "waiting": self._waiting,
         }
 
-    def begin_read(self, now: float) -> ReadScope:
-        """Return what a read that begins now must leave out. Its events are given to `load` with this scope."""
-        self.needs_read = False
+    def begin_read(self, now: float, only: Iterable[str] | None = None) -> ReadScope:
+        """Return what a read (of `only` some groups) must leave out. Its events are given to `load` with this scope."""
+        self.needs_read = self.needs_read and only is not None
         excluded, positions = self._backoff.waiting(now), dict[str, Position]()
-        for subject, group in self._groups.items():
+        groups = self._groups if only is None else {s: self._groups[s] for s in only if s in self._groups}
+        for subject, group in groups.items():
             if now - group.head_read_at > FRESH_SECONDS and group.stop_continuing():
                 self._blocked.add(subject)
             position = group.position()

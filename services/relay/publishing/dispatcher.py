@@ -15,8 +15,9 @@ from event_trio.clock import Clock
 from event_trio.database.connections import DATABASE_FAULTS
 
 from ..metrics import RelayMetrics
+from .announcements import Announcements
 from .backlog import Backlog, PendingEvent
-from .outbox_reader import OutboxPage, OutboxReader
+from .outbox_reader import MOST_GROUPS, OutboxPage, OutboxReader
 from .outbox_updates import Acknowledgement, Failure, OutboxUpdates
 from .outcome import (
     Accepted,
@@ -100,12 +101,37 @@ class Dispatcher:
         self._backlog = backlog
         self._clock = clock
         self._metrics = metrics
+        self._announcements = Announcements()
 
-    async def read(self) -> OutboxPage:
-        """Read heads of groups into the backlog. Raises what the database raises."""
-        now = self._clock.monotonic()
-        scope = self._backlog.begin_read(now)
-        reading = await self._reader.read(self._lanes.owned(), excluded=scope.excluded, positions=scope.positions)
+    @property
+    def announced(self) -> bool:
+        """Whether groups were announced that were not read since."""
+        return len(self._announcements) > 0
+
+    def announce(self, subjects: Iterable[str]) -> bool:
+        """Remember that these groups changed; False if they are too many, and everything must be read."""
+        return self._announcements.add(subjects)
+
+    async def read(self, *, everything: bool = True) -> OutboxPage:
+        """Read heads of groups into the backlog: of all groups, or of those that were announced.
+
+        Raises what the database raises; then everything must be read.
+        """
+        now, lanes = self._clock.monotonic(), self._lanes.owned()
+        announced = self._announcements.take(None if everything else MOST_GROUPS)
+        scope = self._backlog.begin_read(now, None if everything else announced)
+        try:
+            if everything:
+                reading = await self._reader.read(lanes, excluded=scope.excluded, positions=scope.positions)
+            else:
+                reading = await self._reader.read_groups(
+                    announced, lanes, excluded=scope.excluded, positions=scope.positions
+                )
+        except BaseException:
+            self._announcements.clear()
+            raise
+        if everything and not reading.whole:
+            self._announcements.add(announced)
         self._metrics.reads.inc()
         usable = set(self._lanes.owned())
         ours = [event for event in reading.events if event.lane in usable]

@@ -15,6 +15,7 @@ from event_trio.error_text import describe
 from event_trio.outbox.limits import DEFAULT_BYTES
 
 from ..group_sql import MAY_BE_READ, NO_FULL_REPLAY, first_held_from
+from ..leases.lane_hash import lane_of
 from .event_rows import EventRows
 from .pending_event import PendingEvent
 from .pending_group import NextEventAfter, Position
@@ -29,6 +30,8 @@ EVENTS = 1000
 # While the outbox has more events than a read returns, fewer are read of each group: a batch holds one event of a
 # group, so many groups are needed to keep many calls in flight.
 NARROW_WINDOW = 2
+# So many groups are read by name in one statement.
+MOST_GROUPS = 500
 
 NO_OUTBOX = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
@@ -96,6 +99,13 @@ READ_CONFIRMED_HEADS = READ_HEADS.replace(
 ).replace("SELECT e.id, e.event_id,", "SELECT CASE WHEN e.sent_at IS NULL THEN e.id END AS id, e.event_id,")
 
 
+def by_name(statement: str) -> str:
+    """Return the statement that reads the same events of groups known by name: parameter 2 is the subjects, 3 is 0."""
+    search = statement[statement.index("    WITH RECURSIVE hop(") : statement.index(") AS groups\n")]
+    named = "    SELECT lanes.lane, lanes.after AS subject, lanes.turn AS ordinal\n"
+    return statement.replace(search, named).replace("each group, lane by lane", "each named group")
+
+
 # No rows are read: a missing table or column, or a missing privilege, fails the statement.
 FIND_OUTBOX = f"""
 -- find_outbox: fails without the tables or the privileges; returns whether the database is read-only
@@ -116,6 +126,8 @@ class OutboxPage:
     """Whether every lane was read to its end, so that another read would find nothing."""
     window: int = WINDOW
     """A group with so many events probably has more."""
+    whole: bool = False
+    """Whether this one read looked at every lane to its end."""
 
 
 NO_POSITIONS: Mapping[str, Position] = {}
@@ -130,6 +142,7 @@ class OutboxReader:
         self._most_bytes = most_bytes
         self._most_events = min(EVENTS, EVENTS * DEFAULT_BYTES // most_bytes)
         self._statement = self.statement(next_event_after)
+        self._statement_by_name = by_name(self._statement)
         self._rows = EventRows(most_bytes)
         self._widest = 1 if next_event_after is NextEventAfter.CONFIRMED else WINDOW
         self._window = self._widest
@@ -152,7 +165,7 @@ class OutboxReader:
         order = self._turn(lanes)
         if not order:
             return OutboxPage((), exhausted=True)
-        self._begin_round(order)
+        begins = self._begin_round(order)
         window, in_memory = self._window, {**dict.fromkeys(excluded), **positions}
         async with single_statement(self._pool) as connection:
             rows = await connection.fetch(
@@ -169,14 +182,45 @@ class OutboxReader:
         self._remember(rows, order, cut=cut)
         self._window = min(self._widest, NARROW_WINDOW if cut else 2 * window)
         events = tuple(self._rows.parse(row) for row in rows if row["id"] is not None)
-        return OutboxPage(events, exhausted=not self._unseen, window=window)
+        exhausted = not self._unseen
+        return OutboxPage(events, exhausted=exhausted, window=window, whole=begins and exhausted)
 
-    def _begin_round(self, order: Sequence[int]) -> None:
+    async def read_groups(
+        self,
+        subjects: Iterable[str],
+        lanes: Iterable[int],
+        *,
+        excluded: Sequence[str],
+        positions: Mapping[str, Position] = NO_POSITIONS,
+    ) -> OutboxPage:
+        """Read the next events of these groups, at most `MOST_GROUPS`, as far as they are in these lanes."""
+        ours, usable = [(lane_of(subject), subject) for subject in subjects], set(lanes)
+        named = [(lane, subject) for lane, subject in ours if lane in usable]
+        if not named:
+            return OutboxPage((), exhausted=True)
+        window = max(1, min(self._widest, self._most_events // len(named)))
+        async with single_statement(self._pool) as connection:
+            rows = await connection.fetch(
+                self._statement_by_name,
+                [lane for lane, _ in named],
+                [subject for _, subject in named],
+                0,
+                json.dumps({**dict.fromkeys(excluded), **positions}),
+                window,
+                self._most_events,
+                self._most_bytes,
+            )
+        events = tuple(self._rows.parse(row) for row in rows if row["id"] is not None)
+        return OutboxPage(events, exhausted=len(rows) < self._most_events, window=window)
+
+    def _begin_round(self, order: Sequence[int]) -> bool:
         """Begin a round, which reads every lane once in as many reads as needed, if the last one is complete."""
         self._unseen &= set(order)
-        if not self._unseen:
+        begins = not self._unseen
+        if begins:
             self._after.clear()
             self._unseen = set(order)
+        return begins
 
     def _turn(self, lanes: Iterable[int]) -> list[int]:
         ordered = sorted(lanes)

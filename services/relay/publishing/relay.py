@@ -24,6 +24,7 @@ from .batch_writer import BatchWriter
 from .broker_state import BrokerState, CallAttempt
 from .call_tasks import CallTasks
 from .dispatcher import AcknowledgedEvent, CallResult, Dispatcher
+from .loop_failures import raise_failure
 from .outcome import REASON_CHARACTERS, BrokerOutage, CallOutcome, CallRejected, NotAttempted, label_of
 from .poll_interval import FIRST_POLL_SECONDS, PollInterval
 
@@ -56,6 +57,7 @@ class Relay:
         calls_in_flight: int = 8,
         idle_seconds: float = 1.0,
         is_listening: Callable[[], bool],
+        is_announced: Callable[[], bool] = lambda: False,
         clock: Clock,
         metrics: RelayMetrics,
         signals: Signals,
@@ -68,6 +70,7 @@ class Relay:
         self._calls_in_flight = calls_in_flight
         self._idle_seconds = idle_seconds
         self._is_listening = is_listening
+        self._is_announced = is_announced
         self._clock = clock
         self._metrics = metrics
         self._signals = signals
@@ -83,7 +86,7 @@ class Relay:
         self._may_read_at = 0.0
         self._filling = BatchFilling(self._calls_in_flight)
         self._broken: BaseException | None = None
-        self._poll = PollInterval(self._idle_seconds)
+        self._poll = PollInterval(self._idle_seconds, self._is_announced)
         self._alarm = Alarm(self._woken.set)
         self._calls = CallTasks(self._on_call_done)
         self._metrics.in_flight.set_function(self._calls.__len__)
@@ -107,6 +110,11 @@ class Relay:
         self._poll.shorten()
         self._woken.set()
 
+    def announce(self, subjects: Sequence[str]) -> None:
+        """Read these groups now, because they changed."""
+        self._must_read = not self._dispatcher.announce(subjects) or self._must_read
+        self._woken.set()
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until asked to stop, then finish the calls in flight and hand over the lanes.
 
@@ -123,7 +131,7 @@ class Relay:
                     self._start_reading()
                 self._send()
                 await self._rest()
-                self._raise_failure(recorder)
+                raise_failure(recorder, self._reading, self._broken or self._calls.error)
             await self._drain(recorder)
         finally:
             self._alarm.cancel()
@@ -148,21 +156,15 @@ class Relay:
         drained = asyncio.create_task(self._recorder.drained())
         await asyncio.wait({drained, recorder}, return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
-        self._raise_failure(recorder)
+        raise_failure(recorder, self._reading, self._broken or self._calls.error)
 
-    def _raise_failure(self, recorder: asyncio.Task[None]) -> None:
-        if recorder.cancelled():
-            raise EventTrioError("the recording of acknowledgements was cancelled")
-        failure = recorder.exception() if recorder.done() else self._broken or self._calls.error
-        if failure is None and self._reading is not None and self._reading.done() and not self._reading.cancelled():
-            failure = self._reading.exception()
-        if failure is not None:
-            raise failure
+    def _should_read_everything(self, now: float) -> bool:
+        return self._must_read or self._backlog.needs_read or now >= self._poll.next_at
 
     def _should_read(self) -> bool:
         now = self._clock.monotonic()
         return (
-            (self._must_read or self._backlog.needs_read or now >= self._poll.next_at)
+            (self._should_read_everything(now) or self._dispatcher.announced)
             and (self._reading is None or self._reading.done())
             and now >= self._may_read_at
             and self._backlog.waiting < LOW_WATER
@@ -172,14 +174,15 @@ class Relay:
 
     def _start_reading(self) -> None:
         """Read beside the calls in flight, whose answers must not wait for it."""
+        everything = self._should_read_everything(self._clock.monotonic())
         self._must_read = False
-        self._reading = asyncio.create_task(self._read())
+        self._reading = asyncio.create_task(self._read(everything=everything))
         self._reading.add_done_callback(lambda _: self._woken.set())
 
-    async def _read(self) -> None:
+    async def _read(self, *, everything: bool) -> None:
         began = self._clock.monotonic()
         try:
-            page = await self._dispatcher.read()
+            page = await self._dispatcher.read(everything=everything)
         except DATABASE_FAULTS as error:
             log.warning("cannot read the outbox", action="relay.read_failed", error=describe(error))
             self._poll.failed(self._clock.monotonic())
@@ -189,10 +192,7 @@ class Relay:
         self._must_read = self._must_read or not page.exhausted
         if self._backlog.blocked:
             self._recorder.nudge()
-        if page.events:
-            self._poll.found_events(self._clock.monotonic(), listening=self._is_listening())
-        else:
-            self._poll.found_nothing(self._clock.monotonic())
+        self._poll.found(len(page.events), self._clock.monotonic(), listening=self._is_listening())
         self._signals.emit("relay.read", events=len(page.events))
 
     def _send(self) -> None:
@@ -223,7 +223,7 @@ class Relay:
         retry_at = self._backlog.next_retry_at(now)
         resume_at = self._backlog.next_resume_at(now)
         times = [self._poll.next_at, *self._broker.wake_times(), retry_at or 0.0, resume_at or 0.0]
-        if self._must_read or self._backlog.needs_read:
+        if self._must_read or self._backlog.needs_read or self._dispatcher.announced:
             times.append(self._may_read_at)
         if self._backlog.ready and self._calls:
             times.append(self._filling.wait_ends_at)

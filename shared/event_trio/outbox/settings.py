@@ -30,6 +30,12 @@ class OutboxSettings(PublisherSettings):
         "of events without data. If unset, `dataschema` is an identifier at which nothing is served.",
     )
 
+    notify_relay: bool = Field(
+        True,
+        description="Whether the service sends a NOTIFY after commits, so that relays read at once. Relays with "
+        "`SOURCE=wal` need it only while they cannot read the log.",
+    )
+
     @property
     def schemas_url(self) -> str:
         """With what `dataschema` begins; the service serves its schemas there if it has a `public_url`."""

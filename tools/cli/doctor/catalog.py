@@ -53,6 +53,7 @@ DEPLOY, DIFFERENCES = (
     "make topology-check",
 )
 MIGRATE = ".venv/bin/python -m services.{service}.migrate"
+CREATE_SLOT = ".venv/bin/python -m services.relay create-slot"
 ERROR: Severity = "error"
 WARNING: Severity = "warning"
 
@@ -144,6 +145,46 @@ KINDS: Mapping[str, ProblemDescription] = {
         WARNING,
         "events are sent more than a minute after they were recorded",
         "see whether it is paused, held or behind",
+        "./event-trio outbox status --service {process}",
+    ),
+    "wal-slot-missing": ProblemDescription(
+        WARNING,
+        "the relays poll the table as with SOURCE=table; nothing is lost, and events are found later",
+        "create the replication slot, with the role in WAL_DATABASE_URL and the settings of {process}",
+        CREATE_SLOT,
+    ),
+    "wal-slot-lost": ProblemDescription(
+        WARNING,
+        "the server gave the slot up, and a lost slot does not return; the relays poll the table, and nothing is lost",
+        "see in {process}'s log why the slot was not read, raise max_slot_wal_keep_size, then drop and create the slot",
+        ".venv/bin/python -m services.relay drop-slot",
+    ),
+    "wal-slot-taken": ProblemDescription(
+        WARNING,
+        "something that is no relay reads the slot and moves its position; the relays poll the table",
+        "end the other reader, or give the relays a slot of their own (WAL_SLOT); {process} continues by itself",
+    ),
+    "wal-publication-missing": ProblemDescription(
+        WARNING,
+        "a slot without its publication shows no events; the relays poll the table",
+        "run the migrations, which create the publication; then drop the slot and create it again",
+        MIGRATE,
+    ),
+    "wal-unreadable": ProblemDescription(
+        WARNING,
+        "no relay can read the write-ahead log, so all of them poll the table",
+        "set wal_level = logical, check WAL_DATABASE_URL and its role, or set SOURCE=table for {process}",
+    ),
+    "wal-behind": ProblemDescription(
+        WARNING,
+        "the log is read late, so the table is polled too; a large transaction or a broker outage is the usual cause",
+        "see whether events wait, and end or divide large transactions",
+        "./event-trio outbox status --service {process}",
+    ),
+    "wal-kept": ProblemDescription(
+        WARNING,
+        "the server keeps log for the slot: its disk fills, or it gives the slot up at max_slot_wal_keep_size",
+        "see whether events wait; else end transactions that are open for long, or drop the slot",
         "./event-trio outbox status --service {process}",
     ),
     "broker-outage": ProblemDescription(

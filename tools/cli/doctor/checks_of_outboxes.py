@@ -10,6 +10,15 @@ from tools.cli.doctor.observation import Observed
 from tools.cli.formats import bounded_plural, duration, plural
 from tools.cli.outbox_views import LATE_SECONDS, ranges
 
+READING = frozenset({"starting", "streaming", "standby"})
+SOURCE_PROBLEMS = {
+    "slot_missing": "wal-slot-missing",
+    "slot_lost": "wal-slot-lost",
+    "slot_taken": "wal-slot-taken",
+    "publication_missing": "wal-publication-missing",
+    "behind": "wal-behind",
+}
+
 
 def judge_outbox(seen: Observed) -> Iterable[FoundProblem]:
     """The problems of the outbox of a relay."""
@@ -23,6 +32,8 @@ def judge_outbox(seen: Observed) -> Iterable[FoundProblem]:
         yield problem("group-held", seen.name, what, group=group["subject"])
     if seen.outbox is not None:
         yield from _state(seen, seen.outbox)
+    if seen.source is not None and seen.source["state"] is not None:
+        yield from _source(seen, seen.source)
     yield from _checks(seen)
 
 
@@ -33,6 +44,16 @@ def _state(seen: Observed, state: Mapping[str, Any]) -> Iterable[FoundProblem]:
     if age > LATE_SECONDS and not (paused or state["replay"]):
         pending = plural(state["pending"]["value"], "event")
         yield problem("outbox-late", seen.name, f"{pending} wait to be sent, the oldest for {duration(age)}")
+
+
+def _source(seen: Observed, source: Mapping[str, Any]) -> Iterable[FoundProblem]:
+    """What keeps a relay from reading the write-ahead log, and what the log costs."""
+    state = source["state"]
+    if state not in READING:
+        code = SOURCE_PROBLEMS.get(state, "wal-unreadable")
+        yield problem(code, seen.name, source["detail"] or state, service=seen.service)
+    if source["pressure"]:
+        yield problem("wal-kept", seen.name, source["pressure"])
 
 
 def _checks(seen: Observed) -> Iterable[FoundProblem]:

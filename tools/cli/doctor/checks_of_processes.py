@@ -13,7 +13,7 @@ SKEW_SECONDS = 2.0
 # Checks with a problem of their own, which is found where it can be explained.
 DATABASE = "the database cannot be reached"
 UNKNOWN = "unknown while"
-KNOWN_ELSEWHERE = frozenset({"paused", "broker-identity", "queue", "topic", "publish-check", "outbox"})
+KNOWN_ELSEWHERE = frozenset({"paused", "broker-identity", "queue", "topic", "publish-check", "outbox", "source"})
 
 
 def judge_process(seen: Observed) -> Iterable[FoundProblem]:

@@ -10,7 +10,12 @@ from typing import Any
 
 from tools.cli.processes import Process, together
 
-RELAY_PATHS = {"outbox": "/v1/outbox", "lanes": "/v1/outbox/lanes", "topology": "/v1/outbox/topology"}
+RELAY_PATHS = {
+    "outbox": "/v1/outbox",
+    "lanes": "/v1/outbox/lanes",
+    "source": "/v1/outbox/source",
+    "topology": "/v1/outbox/topology",
+}
 SERVICE_PATHS = {"inbox": "/v1/inbox", "topology": "/v1/topology"}
 PLAIN = re.compile(r"[A-Za-z0-9._:/-]+")
 GROUPS = 10
@@ -33,6 +38,8 @@ class Observed:
     database_skew_seconds: float | None = None
     outbox: Mapping[str, Any] | None = None
     lanes: Mapping[str, Any] | None = None
+    source: Mapping[str, Any] | None = None
+    """Where a relay finds new events."""
     held: tuple[Mapping[str, Any], ...] = ()
     inbox: Mapping[str, Any] | None = None
     topology: Mapping[str, Any] | None = None
