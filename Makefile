@@ -71,6 +71,16 @@ test-acceptance: bootstrap ## run the tests of the whole system
 test-stress: bootstrap ## run the long tests: model checks, relays killed under load, costs compared with the baseline, Schemathesis
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
+# The tests that run relays of the outbox with real servers. Those of the source itself run with make test.
+WAL_TESTS := acceptance/test_broker_outage acceptance/test_first_order acceptance/test_saga acceptance/test_silent_relay acceptance/test_trio acceptance/test_zero_payload \
+	integration/test_database_faults integration/test_malformed_rows integration/test_new_broker integration/test_publish_check integration/test_readiness integration/test_relay \
+	integration/test_relay_broker_faults integration/test_relay_clocks integration/test_relay_connections integration/test_relay_recovery integration/test_cli_outbox \
+	integration/test_relay_wal integration/test_wal_source integration/test_wal_slots stress/test_relay_fleet
+
+.PHONY: test-wal
+test-wal: bootstrap ## run the tests of relays with SOURCE=wal
+	@TEST_SOURCE=wal $(RUN) pytest --numprocesses $(JOBS) --dist loadfile $(WAL_TESTS:%=tests/%.py) $(ARGS)
+
 .PHONY: faults
 faults: bootstrap ## inject the catalogue of faults into the running system (FAULT=26 SEED=7: one; SEEDS=20; PAIRS=30; ARGS=--list)
 	@$(RUN) tests.faults.main $(FAULT:%=--fault %) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PAIRS),--pairs $(PAIRS)) $(ARGS)

@@ -1,4 +1,4 @@
-"""A slot at its limit (max_slot_wal_keep_size): it is told, given up by the server, and replaced; nothing is lost."""
+"""A slot at its limit (max_slot_wal_keep_size): it is reported, lost and replaced; no event is lost."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,7 +33,7 @@ async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         await wal_source.remove(found.url)
 
 
-async def test_a_full_slot_is_told_then_lost_then_replaced(database: TestDatabase) -> None:
+async def test_a_full_slot_is_reported_then_lost_then_replaced(database: TestDatabase) -> None:
     slot = wal_source.slot_of(database.url)
     async with reading(database) as (found, made):
         await made.becomes(SourceState.STREAMING, found)
@@ -49,17 +49,17 @@ async def test_a_full_slot_is_told_then_lost_then_replaced(database: TestDatabas
         await _write_segments(database, 4)
         await query(database.url, "CHECKPOINT")
         await made.becomes(SourceState.SLOT_LOST, found)
-        assert made.told[-1] == "read everything"
+        assert made.calls[-1] == "read everything"
         assert "given the replication slot" in str(found.status.trouble)
         await record(database.url_for(OUTBOX_WRITER), [("meanwhile", 1)])
 
         await slots.drop(wal_source.reader_url(database.url), slot)
         await made.becomes(SourceState.SLOT_MISSING, found)
-        told = len(made.told)
+        calls = len(made.calls)
         await slots.create(wal_source.reader_url(database.url), slot)
         await made.becomes(SourceState.STREAMING, found)
         # The new slot shows nothing of what was committed before it; the table does.
-        assert made.told[told:] == ["read everything"]
+        assert made.calls[calls:] == ["read everything"]
         assert "meanwhile" not in made.announced
 
 

@@ -3,19 +3,17 @@
 from collections.abc import AsyncIterator
 
 import asyncpg
-import psycopg
 import pytest
 
 from event_trio.envelope import uuid7
-from event_trio.outbox.publication import DROP
 from services.relay.leases.lane_hash import lane_of
-from services.relay.wal import slots, source, stream
+from services.relay.wal import source, stream
 from services.relay.wal.source_state import SourceState
 from tests.support import wal_source
-from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
-from tests.support.outbox import fill, query, record
+from tests.support.databases import OUTBOX_WRITER, TestDatabase
+from tests.support.outbox import query, record
 from tests.support.waiting import eventually
-from tests.support.wal_reading import Reading, beat, confirmed, end_of_log, reading
+from tests.support.wal_reading import beat, confirmed, end_of_log, insert, reading, two_looks
 
 SENT = "UPDATE outbox_event SET sent_at = clock_timestamp(), broker_message_id = 'm' WHERE subject = $1"
 
@@ -45,11 +43,11 @@ async def test_commits_are_announced_in_their_order_and_what_is_rolled_back_neve
         # The first event gets its id first, and is committed last; one in between is rolled back.
         late = writer.transaction()
         await late.start()
-        await _insert(writer, "early-id")
+        await insert(writer, "early-id")
         other = await asyncpg.connect(database.url)
         never = other.transaction()
         await never.start()
-        await _insert(other, "rolled-back")
+        await insert(other, "rolled-back")
         await never.rollback()
         await other.close()
         await record(database.url_for(OUTBOX_WRITER), [("second", 1)])
@@ -78,7 +76,7 @@ async def test_the_position_is_confirmed_only_past_what_is_recorded_as_sent(data
             return await confirmed(database) >= before
 
         await eventually(up_to_the_first)
-        await _two_looks(made)
+        await two_looks(made)
         assert await confirmed(database) < behind_first
         await query(database.url, SENT, "a")
 
@@ -93,7 +91,7 @@ async def test_a_relay_that_dies_leaves_the_unsent_events_in_the_log(database: T
         await made.becomes(SourceState.STREAMING, found)
         await record(database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
         await query(database.url, SENT, "b")
-        await _two_looks(made)
+        await two_looks(made)
     async with reading(database) as (found, made):
 
         async def announced_again() -> bool:
@@ -110,7 +108,7 @@ async def test_events_passed_by_another_reader_of_the_slot_are_read_in_the_table
     async with reading(database) as (found, made):
         await made.becomes(SourceState.STREAMING, found)
         assert made.announced == []
-        assert made.told == ["read everything"]
+        assert made.calls == ["read everything"]
 
 
 async def test_an_event_that_was_deleted_does_not_hold_the_position(database: TestDatabase) -> None:
@@ -171,10 +169,10 @@ async def test_groups_of_other_relays_are_passed_on_by_their_lanes(database: Tes
         made.lanes.discard(lane_of("a"))
         await record(database.url_for(OUTBOX_WRITER), [("a", 1), ("b", 1)])
 
-        async def told() -> bool:
+        async def both_were_called() -> bool:
             return bool(made.announced and made.passed_on)
 
-        await eventually(told)
+        await eventually(both_were_called)
         assert lane_of("a") != lane_of("b")
         assert made.announced == ["b"]
         assert made.passed_on == [{lane_of("a")}]
@@ -200,104 +198,4 @@ async def test_a_relay_without_a_lease_loses_the_slot_to_one_with_a_lease(databa
             # A relay that comes back finds the slot taken, and its own table as before.
             await beat(database, silent)
             await hung.becomes(SourceState.STANDBY, first)
-            assert hung.told.count("read everything") == 2
-
-
-async def test_a_slot_that_is_missing_or_unsuitable_is_named_and_used_once_it_is_right(database: TestDatabase) -> None:
-    slot = wal_source.slot_of(database.url)
-    await wal_source.remove(database.url)
-    async with reading(database) as (found, made):
-        await made.becomes(SourceState.SLOT_MISSING, found)
-        assert slot in str(found.status.trouble)
-        await query(database.url, "SELECT pg_create_physical_replication_slot($1)", slot)
-        await made.becomes(SourceState.SLOT_UNSUITABLE, found)
-        await wal_source.remove(database.url)
-        await slots.create(wal_source.reader_url(database.url), slot)
-        await made.becomes(SourceState.STREAMING, found)
-
-
-async def test_a_missing_publication_ends_the_reading_and_its_return_continues_it(database: TestDatabase) -> None:
-    async with reading(database) as (found, made):
-        await made.becomes(SourceState.STREAMING, found)
-        await query(database.url, DROP)
-        await made.becomes(SourceState.PUBLICATION_MISSING, found)
-        assert made.told[-1] == "read everything"
-        await query(
-            database.url, "CREATE PUBLICATION outbox FOR TABLE outbox_event (id) WITH (publish = 'insert, update')"
-        )
-        await _two_looks(made)
-        assert found.status.state is SourceState.PUBLICATION_MISSING
-
-
-async def test_a_slot_in_use_by_something_else_is_named(database: TestDatabase) -> None:
-    slot = wal_source.slot_of(database.url)
-    url = wal_source.reader_url(database.url)
-    thief = await psycopg.AsyncConnection.connect(
-        url, replication="database", application_name="thief", autocommit=True
-    )
-    try:
-        thief.pgconn.send_query(
-            f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names 'outbox')".encode()
-        )
-        thief.pgconn.flush()
-        async with reading(database) as (found, made):
-            await made.becomes(SourceState.SLOT_TAKEN, found)
-            assert "thief" in str(found.status.trouble)
-            await thief.close()
-            await made.becomes(SourceState.STREAMING, found)
-    finally:
-        await thief.close()
-
-
-async def test_a_role_without_replication_is_refused(database: TestDatabase) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await slots.create(database.url_for(OUTBOX_RELAY), "outbox_refused")
-
-
-async def test_a_slot_cannot_begin_while_a_transaction_is_open_and_the_error_names_it(database: TestDatabase) -> None:
-    blocking = await asyncpg.connect(database.url)
-    try:
-        async with blocking.transaction():
-            await _insert(blocking, "open")
-            with pytest.raises(slots.TransactionsOpen) as caught:
-                await slots.create(wal_source.reader_url(database.url), "outbox_waiting", seconds=0.3)
-            assert caught.value.pids == [blocking.get_server_pid()]
-    finally:
-        await blocking.close()
-    found = await query(database.url, "SELECT FROM pg_replication_slots WHERE slot_name = 'outbox_waiting'")
-    assert found == []
-
-
-async def test_what_replication_allows_is_more_than_its_tables(database: TestDatabase) -> None:
-    """The role reads rows of a table on which it has no right, because a slot asks for none."""
-    url, slot = wal_source.reader_url(database.url), wal_source.slot_of(database.url)
-    await fill(database.url, 1)
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await query(url, "SELECT FROM outbox_event")
-    peeked = await query(
-        url,
-        "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', "
-        "'publication_names', 'outbox')",
-        slot,
-    )
-    assert any(b"s-1" in row["data"] for row in peeked)
-
-
-async def _insert(connection: "asyncpg.Connection[asyncpg.Record]", subject: str) -> None:
-    await connection.execute(
-        """
-        INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)
-        VALUES (gen_random_uuid(), '/tests', $1, 1, '{}', '{}')
-        """,
-        subject,
-    )
-
-
-async def _two_looks(made: Reading) -> None:
-    """Wait until the source has looked at its slot twice more."""
-    before = len(made.signals.seen("wal.looked"))
-
-    async def looked() -> bool:
-        return len(made.signals.seen("wal.looked")) >= before + 2
-
-    await eventually(looked)
+            assert hung.calls.count("read everything") == 2

@@ -24,8 +24,10 @@ from services.relay.publishing import limiter, publisher, rejection_monitor
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS
 from services.relay.publishing.batch_filling import FILL_ABOVE, FILL_SECONDS, LONGEST_WAIT_SECONDS, SLOW_SECONDS
 from services.relay.publishing.outbox_reader import NARROW_WINDOW
+from services.relay.publishing.poll_interval import WHILE_ANNOUNCED_SECONDS
 from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
+from services.relay.wal import stream
 from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, cost, default
 
 PACE = DeferredOptions()
@@ -90,6 +92,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Example("two orders' events", "any two"),
     ),
     "docs/explanation/outbox-and-relay.md": (
+        Code("at most every 2 to 50 milliseconds, and these", LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),
+        Code("Reading pauses at 50,000 unsent events", stream.MOST_UNSENT),
+        Code("it still polls every ten seconds", WHILE_ANNOUNCED_SECONDS),
         Measured("behind 75,000 of them",
                  "integration/test_outbox_scale.py::test_unconfirmed_events_do_not_slow_reads"),
         Code("divide the 64 lanes", LANES),

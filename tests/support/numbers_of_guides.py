@@ -19,6 +19,7 @@ from services.notification.settings import NotificationSettings
 from services.order.schemas import PlaceOrder
 from services.order.settings import OrderSettings
 from services.relay.settings import RelaySettings
+from services.relay.wal import slots
 from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, attribute, cost, default
 from tests.support.sources import ROOT
 from tools.demo.scenario import ORDERS, ORDERS_PER_SECOND
@@ -99,6 +100,10 @@ GUIDES: dict[str, tuple[Entry, ...]] = {
         Code("its queue every 20 seconds (`QUEUE_WAIT_SECONDS`; the order service every 5 seconds)",
              default(NotificationSettings, "queue_wait_seconds"), default(OrderSettings, "queue_wait_seconds")),
         Code("each of its two dead-letter queues every 11 seconds or so", DRAIN_EVERY),
+    ),
+    "docs/how-to/read-the-write-ahead-log.md": (
+        Example("ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'", "a limit as it may be"),
+        Code("and after 30 seconds names", slots.CREATE_SECONDS),
     ),
     "docs/how-to/run-the-demo.md": (Code("places 200 orders at 20 a second", ORDERS, ORDERS_PER_SECOND),),
     "docs/how-to/use-it-in-your-project.md": (

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import asyncpg
 from prometheus_client import CollectorRegistry
 
 from event_trio.envelope import uuid7
@@ -21,7 +22,7 @@ from tests.support.waiting import eventually
 
 @dataclass
 class Reading:
-    """A source that runs, and what it has told."""
+    """A source that runs, and what it has called."""
 
     relay_id: UUID
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -29,11 +30,11 @@ class Reading:
     lanes: set[int] = field(default_factory=lambda: set(range(64)))
     announced: list[str] = field(default_factory=list)
     passed_on: list[set[int]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     """The states and the reads of everything, in their order."""
 
     def read_everything(self) -> None:
-        self.told.append("read everything")
+        self.calls.append("read everything")
 
     async def becomes(self, state: SourceState, source: WalSource) -> None:
         """Wait until the source is in this state."""
@@ -106,3 +107,24 @@ async def confirmed(database: TestDatabase) -> int:
 async def end_of_log(database: TestDatabase) -> int:
     """The end of the log now."""
     return int((await query(database.url, "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint"))[0][0])
+
+
+async def two_looks(made: Reading) -> None:
+    """Wait until the source has looked at its slot twice more."""
+    before = len(made.signals.seen("wal.looked"))
+
+    async def looked() -> bool:
+        return len(made.signals.seen("wal.looked")) >= before + 2
+
+    await eventually(looked)
+
+
+async def insert(connection: "asyncpg.Connection[asyncpg.Record]", subject: str) -> None:
+    """Insert an event on this connection."""
+    await connection.execute(
+        """
+        INSERT INTO outbox_event (event_id, source, subject, sequence, envelope, attributes)
+        VALUES (gen_random_uuid(), '/tests', $1, 1, '{}', '{}')
+        """,
+        subject,
+    )

@@ -124,10 +124,10 @@ def test_a_fitting_slot_has_no_obstacle_and_its_holder_is_known_by_its_name() ->
 
 
 @pytest.mark.parametrize(
-    ("kept", "safe", "told"),
+    ("kept", "safe", "reported"),
     [(MUCH_BYTES, None, False), (MUCH_BYTES + 1, None, True), (10, 11, False), (11, 10, True), (None, None, False)],
 )
-def test_much_log_is_told(kept: int | None, safe: int | None, told: bool) -> None:
+def test_much_log_is_reported(kept: int | None, safe: int | None, reported: bool) -> None:
     status = SourceStatus(SourceState.STREAMING, None, kept, 0, safe)
-    assert bool(status.pressure) is told
+    assert bool(status.pressure) is reported
     assert status.trouble is None

@@ -42,7 +42,10 @@ SELECT current_setting('wal_level') = 'logical' AS logical,
            )
            FROM pg_publication published JOIN pg_publication_tables tables USING (pubname)
            WHERE published.pubname = $2
-             AND format('%I.%I', tables.schemaname, tables.tablename)::regclass = 'outbox_event'::regclass
+             AND (tables.schemaname, tables.tablename) = (
+                 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.oid = 'outbox_event'::regclass
+             )
        ), false) AS published
 FROM (
     SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS position

@@ -165,7 +165,6 @@ class WalSource:
             late = stream.lag(seen.position)
             state = SourceState.STREAMING if late is None else SourceState.BEHIND
             self._become(self._status(state, late, seen))
-            self._signals.emit("wal.looked")
             await stream.follow()
 
     def _announce(self, subjects: Sequence[str]) -> None:
@@ -197,6 +196,7 @@ class WalSource:
     def _measure(self, seen: SlotObservation) -> None:
         self._metrics.wal_kept.set(seen.kept or 0)
         self._metrics.wal_unconfirmed.set(seen.unconfirmed or 0)
+        self._signals.emit("wal.looked")
 
     def _status(self, state: SourceState, detail: str | None, seen: SlotObservation) -> SourceStatus:
         return SourceStatus(state, detail, seen.kept, seen.unconfirmed, seen.safe, seen.failover)

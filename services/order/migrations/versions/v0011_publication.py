@@ -6,8 +6,8 @@ from alembic import op
 
 from event_trio.outbox.publication import CREATE
 
-revision = "0008"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
