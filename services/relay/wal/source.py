@@ -182,16 +182,17 @@ class WalSource:
         if code.startswith(REFUSED):
             self._become(SourceStatus(SourceState.REFUSED, f"this role may not read the log: {failure}"))
             return
+        if code == asyncpg.ObjectInUseError.sqlstate:
+            # Another reader was faster; the next look finds out who.
+            self._waker.wake()
+            return
         try:
             seen = await slots.look(self._pool, self._slot)
         except DATABASE_FAULTS:
             self._become(SourceStatus(SourceState.UNREACHABLE, f"the log cannot be read: {failure}"))
             return
-        # Somebody else may have taken the slot; the next look tells who.
         found = seen.obstacle(self._slot) or (SourceState.UNREACHABLE, f"the log cannot be read: {failure}")
         self._become(self._status(*found, seen))
-        if code == asyncpg.ObjectInUseError.sqlstate:
-            self._waker.wake()
 
     def _measure(self, seen: SlotObservation) -> None:
         self._metrics.wal_kept.set(seen.kept or 0)
