@@ -91,6 +91,7 @@ async def demo() -> AsyncIterator[Demo]:
 async def test_it_exits_when_every_order_was_notified(demo: Demo) -> None:
     process = await demo.start("--exit")
     assert await process.wait() == 0, demo.output()
+    assert demo.output().startswith(f"The console: http://127.0.0.1:{demo.ports['DEMO_CONSOLE_PORT']}\n")
     assert "all 11 orders were notified to their customers" in demo.output()
     assert "recorded to processed: p50" in demo.output()
     assert f"http://127.0.0.1:{demo.ports['DEMO_ORDER_PORT']}/docs" in demo.output()

@@ -13,14 +13,21 @@ KEY = "0b54b2a2-7c3f-4c0e-8f0b-2f4c8c1b7f10"
 ENVELOPE = {"id": PLACED, "type": "order.placed", "subject": ORDER}
 MASKED = {**ENVELOPE, "data": {"recipient": "•••", "note": "<b>"}}
 PATH = f"order/v1/events/{PLACED}/envelope"
+REVEALS = f"order/v1/events/{PLACED}/reveals"
 
 
 @pytest.fixture
 def system() -> ScriptedSystem:
     found = shop()
-    found.answers[PATH] = {"event_id": PLACED, "envelope": MASKED, "masked": ["recipient"]}
     revealed = {**ENVELOPE, "data": {"recipient": "ada@example.com"}}
-    found.answers[f"{PATH}/reveal"] = {"event_id": PLACED, "envelope": revealed, "masked": []}
+
+    def envelope(request: httpx.Request) -> dict[str, object]:
+        if request.url.params.get("unmasked") == "true":
+            return {"event_id": PLACED, "envelope": revealed, "masked": []}
+        return {"event_id": PLACED, "envelope": MASKED, "masked": ["recipient"]}
+
+    found.answers[PATH] = envelope
+    found.answers[REVEALS] = {"event_id": PLACED, "seconds": 300}
     return found
 
 
@@ -59,7 +66,7 @@ async def test_what_is_not_known_or_not_answered_is_said(system: ScriptedSystem)
             assert (await browser.get(path)).status_code == 404
         assert (await browser.get("/events/order/x")).status_code == 400
         system.answers[PATH] = httpx.ConnectError("refused")
-        system.answers[f"{PATH}/reveal"] = httpx.ConnectError("refused")
+        system.answers[REVEALS] = httpx.ConnectError("refused")
         assert (await browser.get(f"/events/order/{PLACED}")).status_code in (200, 503)
         token = await csrf_token(browser, f"/events/order/{PLACED}/reveal")
         form = {"csrf_token": token, "idempotency_key": KEY, "reason": "x"}

@@ -113,6 +113,10 @@ class SystemClient:
         finally:
             self._reads.forget(self._token)
 
+    def forget(self) -> None:
+        """Keep none of this person's answers, because one of them is not to be kept."""
+        self._reads.forget(self._token)
+
     def _headers(self) -> dict[str, str]:
         headers = {"X-Correlation-ID": current_context().correlation_id}
         if self._token:

@@ -57,8 +57,11 @@ async def reveal(service: Service, event_id: EventId, change: ChangeDep) -> Resp
     """The whole envelope, once: a reload of the page is masked again."""
     page = change.page
     process = _service(page, service)
-    path = f"/v1/events/{event_id}/envelope/reveal"
-    reply = await page.system.change(process, path, {"reason": change.reason}, key=change.form.key)
+    path = f"/v1/events/{event_id}"
+    reply = await page.system.change(process, f"{path}/reveals", {"reason": change.reason}, key=change.form.key)
+    if reply.ok:
+        reply = await page.system.get(process, f"{path}/envelope", {"unmasked": "true"}, fresh_seconds=0)
+        page.system.forget()
     if not reply.ok:
         return page.after(reply, to=f"/events/{quote(service)}/{event_id}", done="event.revealed")
     return _rendered(page, process, reply.body, revealed=True)

@@ -1,24 +1,30 @@
-"""Routes that show the envelope and payload of a recorded event: masked, and unmasked for a reason that is recorded."""
+"""Routes that show the envelope of a recorded event: masked, and unmasked after a reason was recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from ..contracts.payload import PERSONAL, EventPayload
 from ..http.body import RequestBody
-from ..http.problems import NOT_FOUND, HttpProblem
-from ..inbox.revealing import Revealed, Revealing
+from ..http.idempotency import IN_USE, REUSED, IdempotentRequestDep, response_of
+from ..http.openapi import problems
+from ..http.problems import FORBIDDEN, INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
+from ..idempotency.keyed_request import StoredResponse
+from ..inbox.revealing import REVEALED_SECONDS, RevealedEvent, Revealing
 from ..inbox.selection import By
 from ..outbox.reader import RecordedEvents
-from .parameters import READ, BodyText, Operator
+from .parameters import BodyText, Operator
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
+ENVELOPE = problems(FORBIDDEN, NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
+ASK = problems(NOT_FOUND, INVALID_REQUEST, REUSED, IN_USE, UNAVAILABLE)
 MASK = "•••"
 PersonalFields = Mapping[str, frozenset[str]]
 """The fields with personal data by the type of an event, over all its versions."""
@@ -35,7 +41,14 @@ class EnvelopeView(BaseModel):
 class RevealRequest(RequestBody):
     """Why personal data is to be shown; recorded with the event."""
 
-    reason: BodyText
+    reason: BodyText = Field(examples=["the customer asked what was sent"])
+
+
+class RevealView(BaseModel):
+    """A reason was recorded, and its author may read the envelope unmasked."""
+
+    event_id: UUID
+    seconds: int = Field(description="For so long.")
 
 
 async def _events(request: Request) -> RecordedEvents:
@@ -55,12 +68,21 @@ PersonalFieldsDep = Annotated[PersonalFields, Depends(_personal)]
 RevealingDep = Annotated[Revealing, Depends(_revealing)]
 
 
-@router.get("/{event_id}/envelope", summary="Read an envelope, masked", responses=READ)
+@router.get("/{event_id}/envelope", summary="Read an envelope", responses=ENVELOPE)
 async def read_envelope(
-    event_id: UUID, caller: Operator, events: EventsDep, personal: PersonalFieldsDep
+    event_id: UUID,
+    caller: Operator,
+    events: EventsDep,
+    personal: PersonalFieldsDep,
+    revealing: RevealingDep,
+    unmasked: Annotated[bool, Query(description="Requires a reason that the caller gave before.")] = False,
 ) -> EnvelopeView:
-    """The envelope of an event of this service's outbox. Fields with personal data are masked."""
+    """The envelope of an event of this service's outbox. Fields with personal data are masked, unless `unmasked`."""
     envelope = await _found(event_id, events)
+    if unmasked:
+        if not await revealing.may_see(str(event_id), caller.subject):
+            raise HttpProblem(FORBIDDEN, f"give a reason first: POST /v1/events/{event_id}/reveals")
+        return EnvelopeView(event_id=event_id, envelope=envelope, masked=[])
     masked = masked_fields(envelope, personal)
     if masked:
         data = {name: MASK if name in masked else value for name, value in envelope["data"].items()}
@@ -68,15 +90,24 @@ async def read_envelope(
     return EnvelopeView(event_id=event_id, envelope=envelope, masked=masked)
 
 
-@router.post("/{event_id}/envelope/reveal", summary="Read an envelope with personal data", responses=READ)
-async def reveal_envelope(
-    event_id: UUID, body: RevealRequest, caller: Operator, events: EventsDep, revealing: RevealingDep
-) -> EnvelopeView:
-    """The whole envelope. Who asked and why is recorded before it is returned."""
+@router.post("/{event_id}/reveals", summary="Ask for personal data", responses=ASK, response_model=RevealView)
+async def reveal_event(
+    event_id: UUID,
+    body: RevealRequest,
+    caller: Operator,
+    events: EventsDep,
+    revealing: RevealingDep,
+    request: IdempotentRequestDep,
+) -> Response:
+    """Record who asks and why. For a few minutes the caller may then read the envelope unmasked."""
     envelope = await _found(event_id, events)
-    about = Revealed(str(event_id), str(envelope.get("partitionkey", "")), str(envelope.get("type", "")))
-    await revealing.record(about, By(caller.subject, body.reason))
-    return EnvelopeView(event_id=event_id, envelope=envelope, masked=[])
+    about = RevealedEvent(str(event_id), str(envelope.get("partitionkey", "")), str(envelope.get("type", "")))
+    record = partial(revealing.record, about, By(caller.subject, body.reason))
+
+    def answer(_: None) -> StoredResponse:
+        return response_of(RevealView(event_id=event_id, seconds=REVEALED_SECONDS))
+
+    return await request.respond(caller, lambda once: record(once=once), answer)
 
 
 def personal_fields(events: Iterable[type[EventPayload]]) -> PersonalFields:
