@@ -9,7 +9,6 @@ import pytest
 
 from comparisons.brokers.servers.broker_server import BrokerServer
 from comparisons.brokers.servers.nats_server import NatsServer
-from comparisons.brokers.servers.rabbitmq_server import RabbitServer
 from event_trio.broker import jetstream, rabbitmq
 from event_trio.broker.opened import PUBLISH_CHECK
 from event_trio.broker.source import MessageSource
@@ -29,10 +28,10 @@ class OtherBroker:
     """Opens a reader of SUBSCRIBER."""
 
 
-@pytest.fixture(scope="module", params=[NatsServer, RabbitServer], ids=["jetstream", "rabbitmq"])
-def server(request: pytest.FixtureRequest) -> Iterator[BrokerServer]:
-    """A server of each kind."""
-    with running(request.param()) as started:
+@pytest.fixture(scope="module")
+def server() -> Iterator[BrokerServer]:
+    """A NATS server, which starts in a moment. A file may have a fixture of this name for another one."""
+    with running(NatsServer()) as started:
         yield started
 
 

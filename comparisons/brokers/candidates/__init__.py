@@ -1,0 +1,1 @@
+"""Each compared broker behind the same interface."""
