@@ -164,6 +164,10 @@ follow-one-order: bootstrap ## write the output of its commands into docs/how-to
 release-events: bootstrap ## record the events in the code as those of a release, which later changes must not break
 	@$(RUN) tools.catalog.check --record
 
+.PHONY: screenshots
+screenshots: bootstrap ## take the pictures of the console in docs/images; requires Chromium
+	@$(RUN) tests.support.screenshots
+
 .PHONY: reference
 reference: bootstrap ## generate the pages of docs/reference, the schemas, the AsyncAPI documents and the dashboards from the code
 	@$(RUN) tools.reference.main

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from time import monotonic
 
 import pytest
 import pytest_asyncio
@@ -9,12 +10,74 @@ from playwright.async_api import expect
 
 from event_trio.broker.aws import Aws
 from tests.support import databases, topologies
-from tests.support.browser import needs_chromium
-from tests.support.console_system import ConsoleSystem, console_system
+from tests.support.browser import needs_chromium, problems
+from tests.support.console_system import ConsoleSystem, console_system, kill
 from tests.support.servers import PostgresServer
 from tests.support.waiting import eventually
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+# What a browser does when its tab is hidden.
+HIDE = """
+Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'});
+document.dispatchEvent(new Event('visibilitychange'));
+"""
+# What the main part of each page contains for somebody whose browser runs no scripts.
+WITHOUT_SCRIPTS = {
+    "/": "order",
+    "/dead-letters": "archive",
+    "/dead-letters?service=archive": "10,000",
+    "/dead-letters/archive/messages": "group-",
+    "/dead-letters/archive/message?id=e-7": "The handler failed",
+    "/dead-letters?status=pending": "No deferred messages",
+    "/outbox": "billing",
+    "/outbox/billing-relay": "held-1",
+    "/outbox/billing-relay/group?subject=held-1": "InvalidParameter",
+    "/outbox/billing-relay/replay": "Message group",
+    "/tail": "Steps",
+    "/find": "Find",
+    "/relays": "billing-relay",
+    "/catalog": "order.placed",
+}
+# The most calls of one process that each page makes.
+BOUNDS = {
+    "/": 3,
+    "/dead-letters": 2,
+    "/dead-letters?service=archive": 2,
+    "/dead-letters/archive/messages": 1,
+    "/dead-letters/archive/messages?group=group-7": 1,
+    "/dead-letters/archive/message?id=e-7": 1,
+    "/outbox": 1,
+    "/outbox/billing-relay": 3,
+    "/outbox/billing-relay/group?subject=held-1": 2,
+    "/tail": 2,
+    "/find": 2,
+    "/relays": 4,
+    "/catalog": 2,
+}
+# Every template in a state that is short: axe looks at each element.
+STATES = {
+    "/": "order",
+    "/dead-letters": "archive",
+    "/dead-letters/archive/messages?group=group-7": "group-7",
+    "/dead-letters/archive/messages?group=none": "No message matches",
+    "/dead-letters/archive/message?id=e-7": "The handler failed",
+    "/dead-letters?status=pending": "No deferred messages",
+    "/dead-letters/archive/redrive?event_id=e-7&per_second=10": "Redrive 1 dead letter",
+    "/dead-letters/archive/changes/discard?event_id=e-7": "cannot be undone",
+    "/outbox": "billing",
+    "/outbox/billing-relay?cursor=held-998": "held-999",
+    "/outbox/billing-relay/group?subject=held-1": "InvalidParameter",
+    "/outbox/billing-relay/replay": "Message group",
+    "/outbox/billing-relay/sending/pause": "Pause",
+    "/find": "Find",
+    "/relays": "billing-relay",
+    "/catalog": "order.placed",
+    "/tail?type=order.placed": "Steps",
+    "/nothing": "does not exist",
+}
+# Dark colours are the same tokens on every page, so that these show all of them.
+IN_THE_DARK = ("/", "/dead-letters", "/outbox/billing-relay?cursor=held-998", "/relays")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -41,22 +104,22 @@ async def system(
         names = await stack.enter_async_context(topologies.created(aws))
         folder = tmp_path_factory.mktemp("console")
         yield await stack.enter_async_context(
-            console_system(orders, notifications, crowded, outbox, aws, names, folder)
+            console_system(orders, notifications, aws, names, folder, crowded=(crowded, outbox))
         )
 
 
 async def test_dead_letters_are_redriven_in_order_with_progress_and_their_notifications_appear(
     system: ConsoleSystem,
 ) -> None:
-    system.mails.to_mails += ["554 5.7.1 no"] * 2
+    # Without the recipient, which only the first event has, the second one fails too.
+    system.mails.to_mails += ["554 5.7.1 no"]
     order = await system.place()
     await system.act("order", f"/v1/orders/{order}/confirm")
 
-    async def dead() -> None:
-        found = await system.get("notification", "/v1/dead-letters", group=order)
-        assert len(found["items"]) == 2
+    async def dead() -> bool:
+        return len((await system.get("notification", "/v1/dead-letters", group=order))["items"]) == 2
 
-    await eventually(dead)
+    await eventually(dead, timeout=30)
     assert await system.get("notification", "/v1/notifications", order_id=order) == {"items": [], "next_cursor": None}
     async with system.page(f"/dead-letters/notification/messages?group={order}") as page:
         await expect(page.locator("tbody tr")).to_have_count(2)
@@ -76,3 +139,159 @@ async def test_dead_letters_are_redriven_in_order_with_progress_and_their_notifi
     assert {(item["actor"], item["action"], item["reason"]) for item in audit} == {
         ("olga", "redrive", "the mail server is back")
     }
+
+
+async def test_a_held_group_is_released(system: ConsoleSystem) -> None:
+    order = await system.place()
+    await system.act("order-relay", f"/v1/outbox/groups/{order}/hold", reason="the address is checked")
+    await system.act("order", f"/v1/orders/{order}/confirm")
+
+    async def held() -> bool:
+        group = await system.get("order-relay", f"/v1/outbox/groups/{order}")
+        return [event["state"] for event in group["events"]] == ["held"]
+
+    await eventually(held, timeout=30)
+    async with system.page("/outbox/order-relay") as page:
+        await page.get_by_role("link", name=order, exact=True).click()
+        await page.get_by_role("link", name="Release", exact=True).click()
+        await page.get_by_label("Reason").fill("it is right")
+        await page.get_by_role("button", name="Release").click()
+        await expect(page.get_by_text("The release of the message group")).to_be_visible()
+        await expect(page.get_by_text("All events of this group are published")).to_be_visible(timeout=30_000)
+    audit = (await system.get("order-relay", "/v1/outbox/audit", subject=order))["items"]
+    assert (audit[0]["action"], audit[0]["actor"], audit[0]["reason"]) == ("release", "olga", "it is right")
+
+
+async def test_a_replay_is_previewed_requested_and_cancelled(system: ConsoleSystem) -> None:
+    async with system.page("/outbox/billing-relay") as page:
+        await page.get_by_role("link", name="Send events again").click()
+        await page.get_by_label("Message group").fill("published-7")
+        await page.get_by_role("button", name="Count the events").click()
+        await page.get_by_label("Reason").fill("the subscriber lost them")
+        await page.get_by_role("button", name="Send 2 events again").click()
+        await expect(page.locator("#progress .badge")).to_have_text("replaying")
+        await page.get_by_role("link", name="Cancel the replay").click()
+        await page.get_by_label("Reason").fill("it has them")
+        await page.get_by_role("button", name="Cancel the replay").click()
+        await expect(page.locator("#progress .badge")).to_have_text("cancelled")
+    assert (await system.get("billing-relay", "/v1/outbox"))["replay"] is None
+    audit = (await system.get("billing-relay", "/v1/outbox/audit"))["items"]
+    assert [entry["action"] for entry in audit[:2]] == ["cancel_replay", "replay"]
+
+
+async def test_the_tail_shows_what_happens_and_stops_in_a_hidden_tab(system: ConsoleSystem) -> None:
+    async with system.page("/tail?type=order.placed") as page:
+        order = await system.place()
+        row = page.locator("#steps tr", has_text=order).first
+        await expect(row).to_be_visible(timeout=20_000)
+        await expect(page.locator("#tail-state")).to_have_attribute("data-state", "on")
+        await page.get_by_role("button", name="Pause").click()
+        unseen = await system.place()
+        await expect(page.locator("#steps tr", has_text=unseen)).to_have_count(0)
+        await page.get_by_role("button", name="Continue").click()
+        await expect(page.locator("#steps tr", has_text=unseen).first).to_be_visible(timeout=20_000)
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        await page.evaluate(HIDE)
+        before = len(requests)
+        await system.place()
+        await expect(page.locator("#steps tr", has_text=order).first).to_be_visible()
+        assert requests[before:] == []
+
+
+async def test_pages_are_read_without_javascript(system: ConsoleSystem) -> None:
+    async with system.person("operator", javascript=False) as person:
+        page = await person.new_page()
+        for path, text in WITHOUT_SCRIPTS.items():
+            answer = await page.goto(path)
+            assert answer is not None
+            assert answer.status == 200, path
+            await expect(page.get_by_role("main")).to_contain_text(text)
+            assert await page.locator(".with-scripts:visible").count() == 0, path
+
+
+async def test_axe_finds_nothing_serious_in_any_page_and_state(system: ConsoleSystem) -> None:
+    found: list[str] = []
+    for scheme, paths in (("light", STATES), ("dark", IN_THE_DARK)):
+        async with system.person("operator", scheme=scheme) as person:
+            page = await person.new_page()
+            for path in paths:
+                await page.goto(path)
+                await expect(page.get_by_role("main")).to_contain_text(STATES[path])
+                found += await problems(page, contrast_only=scheme == "dark")
+    assert found == []
+
+
+async def test_a_narrow_screen_needs_no_scrolling_to_the_side(system: ConsoleSystem) -> None:
+    async with system.person("operator", width=360, height=740) as person:
+        page = await person.new_page()
+        for path in WITHOUT_SCRIPTS:
+            await page.goto(path)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+async def test_thousands_of_failures_cost_a_page_neither_time_nor_calls(system: ConsoleSystem) -> None:
+    took: dict[str, float] = {}
+    # Answers are shared by the pages of one person for a second, so each round is another person's.
+    for _ in range(5):
+        async with system.person("operator") as person:
+            # A page that was slow is read again: other processes of the machine were busy.
+            for path, calls in BOUNDS.items():
+                if took.get(path, 1.0) < 0.3:
+                    continue
+                before, began = await system.calls(), monotonic()
+                answer = await person.request.get(path)
+                body, seconds = await answer.body(), monotonic() - began
+                assert (answer.status, len(body) < 60_000) == (200, True), (path, len(body))
+                made = {name: now - before.get(name, 0) for name, now in (await system.calls()).items()}
+                # Meanwhile the console may have read the metrics of each process once.
+                assert max(made.values()) <= calls + 1, (path, made)
+                took[path] = min(seconds, took.get(path, seconds))
+    assert {path: seconds for path, seconds in took.items() if seconds >= 0.3} == {}
+
+
+async def test_an_order_is_found_and_its_journey_is_complete(system: ConsoleSystem) -> None:
+    order = await system.place()
+    await system.settled(order)
+    async with system.page("/find") as page:
+        await page.locator("#find-text").fill(order)
+        await page.locator("#results").get_by_role("link", name=order).first.click()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(order)
+        first = page.locator("li.event").first
+        await expect(first).to_contain_text("order.placed")
+        for leg in ("recorded", "sent", "published", "notification"):
+            await expect(first.locator(".legs")).to_contain_text(leg)
+        # What it caused: the notification, which the order service handled.
+        await expect(page.locator("li.event", has_text="notification.sent")).to_be_visible()
+
+
+async def test_a_relay_that_is_killed_is_shown_so_within_its_lease(system: ConsoleSystem) -> None:
+    async with system.relay_process() as process, system.page("/relays") as page:
+        card = page.locator("#order-relay")
+        await expect(card.locator("tbody tr", has_text="alive")).to_have_count(2, timeout=20_000)
+        kill(process)
+        await expect(card.locator("tbody tr", has_text="expired")).to_have_count(1, timeout=20_000)
+
+
+async def test_a_forged_form_a_reader_and_a_stale_session_change_nothing(system: ConsoleSystem) -> None:
+    path, pause = "/outbox/billing-relay", "/outbox/billing-relay/sending/pause"
+    async with system.page(pause) as page, system.page(path, "reader") as reading:
+        await expect(reading.get_by_role("link", name="Pause")).to_have_count(0)
+        token = await reading.locator("input[name=csrf_token]").first.get_attribute("value")
+        refused = await reading.goto(pause)
+        assert refused is not None
+        assert refused.status == 403
+        key = await page.locator("input[name=idempotency_key]").get_attribute("value")
+        form: dict[str, str | float | bool] = {"csrf_token": token or "", "idempotency_key": key or "", "reason": "x"}
+        for person, origin in ((reading, system.url), (page, system.url), (page, "https://evil.test")):
+            answer = await person.context.request.post(pause, form=form, headers={"Origin": origin})
+            assert answer.status == 403, origin
+        # The operator signs out in another tab, and confirms in this one.
+        await page.get_by_label("Reason").fill("too late")
+        other = await page.context.new_page()
+        await other.goto("/")
+        await other.get_by_role("button", name="Sign out").click()
+        await expect(other.get_by_label("Token")).to_be_visible()
+        await page.get_by_role("button", name="Pause").click()
+        await expect(page.get_by_text("Your session has ended")).to_be_visible()
+    assert (await system.get("billing-relay", "/v1/outbox"))["paused"] is None

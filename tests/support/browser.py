@@ -80,12 +80,13 @@ async def context(
         await made.close()
 
 
-async def problems(page: Page) -> list[str]:
+async def problems(page: Page, *, contrast_only: bool = False) -> list[str]:
     """What axe finds serious in a page: the rule, and the first elements that break it."""
+    rules = {"type": "rule", "values": ["color-contrast"]} if contrast_only else {"type": "tag", "values": RULES}
     await page.evaluate(AXE.read_text(encoding="utf-8"))
     found = await page.evaluate(
         "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})",
-        RULES,
+        rules,
     )
     return [
         f"{page.url}: {each['id']} ({each['impact']}): {', '.join(str(node['target']) for node in each['nodes'][:3])}"

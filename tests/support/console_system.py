@@ -1,7 +1,10 @@
 """The whole system with its console in this process, for browsers: with tokens, mail, and services full of failures."""
 
 import asyncio
+import os
 import secrets
+import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from typing import Any
 
 import httpx
 from playwright.async_api import Browser, BrowserContext, Page
+from prometheus_client.parser import text_string_to_metric_families
 
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
@@ -23,10 +27,12 @@ from tests.support.mail import MailServer, mail_server
 from tests.support.operators import NO_BROKER, publish_all, relay_app
 from tests.support.order_service import place
 from tests.support.outbox import fill
+from tests.support.processes import ServiceProcess, service_process
 from tests.support.serving import serving
 from tests.support.stack import Stack
 from tests.support.tokens import Issuer
 from tests.support.trio import ready
+from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK, free_port
 
 LETTERS, GROUPS = 10_000, 1000
@@ -58,8 +64,6 @@ class ConsoleSystem:
     issuer: Issuer
     mails: MailServer
     browser: Browser
-    crowded: TestDatabase
-    """The database of the service `archive`, with many dead letters."""
     folder: Path
 
     @property
@@ -86,6 +90,43 @@ class ConsoleSystem:
             assert answer.is_success, answer.text
             return answer.json()
 
+    async def settled(self, order: str) -> None:
+        """Wait until the order was notified, and all its events are published."""
+
+        async def is_settled() -> bool:
+            found = [
+                event
+                for name in ("order", "notification")
+                for event in (await self.get(name, "/v1/recorded-events", subject=order))["items"]
+            ]
+            handled = (await self.get("notification", "/v1/processed-messages", subject=order))["items"]
+            return bool(handled) and all(event["state"] == "published" for event in found)
+
+        await eventually(is_settled, timeout=30)
+
+    @asynccontextmanager
+    async def relay_process(self) -> AsyncIterator[ServiceProcess]:
+        """A second relay of the order events, as a process."""
+        environment = {
+            **{"ENVIRONMENT": "local", "DATABASE_URL": self.stack.orders.url_for("order_relay")},
+            **{"AWS_ENDPOINT_URL": self.stack.aws.endpoint_url or "", "TOPOLOGY_PREFIX": self.stack.names.prefix},
+            **{"TOPIC": "order-events", "LEASE_SECONDS": "3", "CALL_SECONDS": "2", "DRAIN_SECONDS": "8"},
+            "PUBLISH_CHECK_WAIT_SECONDS": "1",
+        }
+        async with service_process("services.relay.main", environment, self.folder) as process:
+            yield process
+
+    async def calls(self) -> dict[str, float]:
+        """How many calls the console has made of each process."""
+        async with httpx.AsyncClient(base_url=self.url) as api:
+            page = (await api.get("/metrics")).text
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples if family.name == "console_api_calls" else ():
+                if sample.name.endswith("_total"):
+                    found[sample.labels["process"]] = found.get(sample.labels["process"], 0) + sample.value
+        return found
+
     @asynccontextmanager
     async def person(self, *roles: str, **given: Any) -> AsyncIterator[BrowserContext]:
         """The browser of somebody with these roles, who has signed in."""
@@ -107,34 +148,43 @@ class ConsoleSystem:
             yield opened
 
 
+def kill(process: ServiceProcess) -> None:
+    """End a process without a chance to say so."""
+    found = subprocess.run(["pgrep", "-P", str(process.process.reaper_pid)], capture_output=True, text=True, check=True)
+    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+
+
 @asynccontextmanager
 async def console_system(
     orders: TestDatabase,
     notifications: TestDatabase,
-    crowded: TestDatabase,
-    outbox: TestDatabase,
     aws: Aws,
     names: BrokerNames,
     folder: Path,
+    *,
+    crowded: tuple[TestDatabase, TestDatabase] | None = None,
 ) -> AsyncIterator[ConsoleSystem]:
-    """Start everything. `crowded` is a database of a notification service, `outbox` one with only an outbox."""
+    """Start everything. `crowded` are two more databases: of a notification service, and one with only an outbox.
+
+    They get a service, `archive`, with thousands of dead letters, and a relay, `billing-relay`, with held groups.
+    """
     issuer, auth = authenticated(folder)
     auth["http_host"] = LOOPBACK
     found = Stack(orders, notifications, aws, names)
     async with AsyncExitStack() as stack:
         mails = stack.enter_context(mail_server())
-        await _crowd(crowded, outbox)
         mailing = {"sender": "smtp", "smtp_host": LOOPBACK, "smtp_port": mails.port, "smtp_from": "shop@example.com"}
         mailing |= {"smtp_security": "none", "failure_policies": POLICIES}
-        archive = Stack(orders, crowded, NO_BROKER, BrokerNames(f"none-{secrets.token_hex(4)}-"))
         applications = {
             "order": found.order(**auth),
             "notification": found.notification(**mailing, **auth),
             "order-relay": found.relay("order", **auth),
             "notification-relay": found.relay("notification", **auth),
-            "archive": archive.notification(**auth),
-            "billing-relay": relay_app(outbox, **auth),
         }
+        if crowded is not None:
+            await _crowd(*crowded)
+            archive = Stack(orders, crowded[0], NO_BROKER, BrokerNames(f"none-{secrets.token_hex(4)}-"))
+            applications |= {"archive": archive.notification(**auth), "billing-relay": relay_app(crowded[1], **auth)}
         stack.push_async_callback(found.stop)
         for name, app in applications.items():
             await found.start(name, app)
@@ -148,7 +198,7 @@ async def console_system(
         )
         await stack.enter_async_context(serving(build(settings), port=port))
         browser = await stack.enter_async_context(browsers.browser())
-        yield ConsoleSystem(found, url, issuer, mails, browser, crowded, folder)
+        yield ConsoleSystem(found, url, issuer, mails, browser, folder)
 
 
 async def _crowd(crowded: TestDatabase, outbox: TestDatabase) -> None:
