@@ -74,7 +74,7 @@ async def preview_replay(
     back = f"/outbox/{process.name}/replay"
     if not preview.ok:
         return page.after(preview, back, "")
-    events, at_least = preview.body["events"], preview.body["at_least"]
+    events, at_least = preview.body["events"], preview.body.get("at_least", False)
     if not events and not at_least:
         page.session.notify("warn", "outbox.replay.nothing")
         return page.redirect(back)

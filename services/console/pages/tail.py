@@ -20,7 +20,7 @@ router = APIRouter(include_in_schema=False)
 SECTION = "tail"
 RECENT = timedelta(minutes=10)
 """How far back the page begins, and how far back a tail that was paused continues."""
-SHOWN = 100
+SHOWN = 50
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 

@@ -48,7 +48,7 @@ class SecurityMiddleware:
         self._app = app
         self._public_host = urlsplit(public_url).netloc.lower() if public_url else None
         self._authenticates = authenticates
-        self._headers = {**HEADERS, **({"Strict-ApiTransport-Security": STRICT_TRANSPORT} if secure else {})}
+        self._headers = {**HEADERS, **({"Strict-Transport-Security": STRICT_TRANSPORT} if secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
