@@ -29,7 +29,7 @@ WITHOUT_SCRIPTS = {
     "/dead-letters?service=archive": "10,000",
     "/dead-letters/archive/messages": "group-",
     "/dead-letters/archive/message?id=e-7": "The handler failed",
-    "/dead-letters?status=pending": "No deferred messages",
+    "/dead-letters?status=pending": "No message waits to run again",
     "/outbox": "billing",
     "/outbox/billing-relay": "held-1",
     "/outbox/billing-relay/group?subject=held-1": "InvalidParameter",
@@ -41,7 +41,7 @@ WITHOUT_SCRIPTS = {
 }
 # The most calls of one process that each page makes.
 BOUNDS = {
-    "/": 3,
+    "/": 4,
     "/dead-letters": 2,
     "/dead-letters?service=archive": 2,
     "/dead-letters/archive/messages": 1,
@@ -62,7 +62,7 @@ STATES = {
     "/dead-letters/archive/messages?group=group-7": "group-7",
     "/dead-letters/archive/messages?group=none": "No message matches",
     "/dead-letters/archive/message?id=e-7": "The handler failed",
-    "/dead-letters?status=pending": "No deferred messages",
+    "/dead-letters?status=pending": "No message waits to run again",
     "/dead-letters/archive/redrive?event_id=e-7&per_second=10": "Redrive 1 dead letter",
     "/dead-letters/archive/changes/discard?event_id=e-7": "cannot be undone",
     "/outbox": "billing",
