@@ -27,7 +27,7 @@ async def restarted(run: Run) -> None:
         await run.more_operations(5)
 
 
-@fault(20, "a long transaction holds back vacuum", "P5 P7", "vacuum", reported=False, progress=True)
+@fault(20, "a long transaction holds back vacuum", "P5", "vacuum", reported=False, progress=True)
 async def long_transaction(run: Run) -> None:
     connection = await asyncpg.connect(run.system.orders.url)
     try:
