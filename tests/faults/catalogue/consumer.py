@@ -95,6 +95,7 @@ async def visibility_ends(run: Run) -> None:
         return len(early) > len(set(early))
 
     await run.until(twice)  # handed out again, while a handler had it
+    run.system.sink_broker.clear()
 
 
 @fault(39, "partial DeleteMessageBatch, and deletes that fail", "P4 P5", "sink_broker", drain_seconds=SLOW)
@@ -105,12 +106,14 @@ async def deletes_fail(run: Run) -> None:
         faults.rejecting("400 Bad Request", "ReceiptHandleIsInvalid"), "DeleteMessageBatch"
     )  # fmt: skip
     await run.consumer_hits(3, "DeleteMessageBatch")
+    run.system.sink_broker.clear()
 
 
 @fault(40, "response of ReceiveMessage lost", "P5", "sink_broker", drain_seconds=SLOW)
 async def receive_lost(run: Run) -> None:
     run.system.sink_broker.set_fault(faults.reset_after, "ReceiveMessage")
     await run.consumer_hits(2, "ReceiveMessage")
+    run.system.sink_broker.clear()
 
 
 @fault(
