@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
+
 from event_trio.observability import logging
 from tests.faults.catalogue import modules as catalogue
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
@@ -130,7 +132,7 @@ async def run_one(running: System, number: int, seed: int, faults: list[Fault], 
     except FaultSkipped as error:
         say(f"    skipped: {error}")
         return Result(*round_of(faults, seed), "", [], None, skipped=str(error))
-    except (AssertionError, TimeoutError, OSError) as error:
+    except (AssertionError, TimeoutError, OSError, httpx.HTTPError) as error:
         result = Result(*round_of(faults, seed), "", [f"the run failed: {error!r}"], None)
     if result.violations:
         command = " ".join([*(f"FAULT={fault.number}" for fault in faults), f"SEED={seed}"])
