@@ -30,10 +30,8 @@ class Supply:
     stock: int
     money: int
 
-    @property
-    def suffices(self) -> bool:
-        """Whether the purchase can be accepted."""
-        return self.stock >= QUANTITY and self.money >= AMOUNT
+    def __str__(self) -> str:
+        return f"{self.stock} in stock, {self.money} in the account"
 
 
 ENOUGH, NO_MONEY, NO_STOCK = Supply(10, 100), Supply(10, 5), Supply(1, 100)
@@ -99,9 +97,9 @@ class Campaign:
 
         `meanwhile` runs when the fault is over, before the way recovers.
         """
+        injected = str(faults)
         violations = await self._run(supply, faults, meanwhile)
-        where = f"{self.way.name}, {supply}, kills {sorted(faults.kills)}, {faults.call_fault}"
-        self.tally.add(where, violations)
+        self.tally.add(f"{self.way.name}, {supply}, {injected}", violations)
 
     async def killed_after(self, step: str, supply: Supply, *, meanwhile: Meanwhile) -> None:
         """The coordinator dies after the step with this name."""

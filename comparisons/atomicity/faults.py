@@ -52,6 +52,11 @@ class Faults:
     """What slow participants still have to do."""
     _away: set[str] = field(default_factory=set)
 
+    def __str__(self) -> str:
+        killed = f"killed at {', '.join(map(str, sorted(self.kills)))}" if self.kills else ""
+        called = f"{self.call_fault[0]} at call {self.call_fault[1]}" if self.call_fault else ""
+        return killed or called or "no fault"
+
     def step(self, name: str) -> None:
         """The coordinator has done something that lasts. Raises CoordinatorKilled if it is killed here."""
         self.steps.append(name)

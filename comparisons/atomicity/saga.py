@@ -111,7 +111,10 @@ class Choreography(Way):
 
     async def _take(self, connection: AsyncpgConnection, participant: str, event: PurchaseEvent) -> bool:
         name, amount = _purchase(event).needs(participant)
-        return await connection.fetchval(TAKE, name, amount, event.purchase) is not None
+        if await connection.fetchval(TAKE, name, amount, event.purchase) is None:
+            return False
+        self.world.lock_begins(participant, event.purchase)
+        return True
 
 
 class Orchestration(Choreography):

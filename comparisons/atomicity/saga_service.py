@@ -39,6 +39,7 @@ class SagaService:
 
     def __init__(self, name: str, world: World, handlers: Mapping[str, Handler]) -> None:
         self.name = name
+        self.world = world
         self.pool = world.pools[name]
         self.handlers = handlers
         self._source = f"/services/{name}"
@@ -64,6 +65,7 @@ class SagaService:
         async with self.pool.acquire() as connection, connection.transaction():
             if await self.claim(connection, event):
                 await self.react(connection, payload)
+        self.world.lock_ends(self.name, payload.purchase)
         self.handled(event.type, event.subject)
 
     def handled(self, type: str, purchase: str) -> None:
