@@ -39,7 +39,7 @@ async def test_a_full_slot_is_reported_then_lost_then_replaced(database: TestDat
         await made.becomes(SourceState.STREAMING, found)
         # An event that is not sent holds the position.
         await record(database.url_for(OUTBOX_WRITER), [("waiting", 1)])
-        await _write_segments(database, 1)
+        await _write_segments(database, 2)
 
         async def under_pressure() -> bool:
             return "gives it up after" in str(found.status.pressure)

@@ -150,8 +150,12 @@ async def test_a_confirmation_is_announced_where_groups_wait_for_it(
 ) -> None:
     await record(database.url_for(OUTBOX_WRITER), [("a", 1)])
     await query(database.url, SENT, "a")
-    async with reading(database, confirmed_wakes=confirmed_wakes) as (found, made):
-        await made.becomes(SourceState.STREAMING, found)
+    async with reading(database, confirmed_wakes=confirmed_wakes) as (_, made):
+
+        async def recorded() -> bool:
+            return "a" in made.announced
+
+        await eventually(recorded)
         made.announced.clear()
         await query(database.url, "UPDATE outbox_event SET published_at = now()")
         await record(database.url_for(OUTBOX_WRITER), [("b", 1)])

@@ -19,6 +19,8 @@ MOST_UNSENT = 50_000
 LOOK_SECONDS = 2.0
 # While reading pauses, room is looked for so often.
 PAUSE_SECONDS = 0.05
+# After an announcement changes are gathered for so long, because one read of the outbox serves many commits.
+GATHER_SECONDS = 0.005
 # Confirmations are sent at most so often, and at least every ten seconds, before wal_sender_timeout.
 CONFIRM_SECONDS = 0.5
 CONFIRM_LATEST_SECONDS = 10.0
@@ -69,11 +71,12 @@ class SlotStream:
         while (left := until - loop.time()) > 0:
             if self._position.full:
                 await asyncio.sleep(PAUSE_SECONDS)
-            elif await self._connection.readable(left):
-                self._read()
+            elif await self._connection.readable(left) and self._read():
+                await asyncio.sleep(GATHER_SECONDS)
             await self._confirm()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Handle what has arrived; returns whether groups were announced."""
         changed: dict[str, None] = {}
         for data in self._connection.received():
             match self._decoder.decode(data):
@@ -93,6 +96,7 @@ class SlotStream:
                     pass
         if changed:
             self._announce(list(changed))
+        return bool(changed)
 
     async def _settle_forgotten(self) -> None:
         """Settle events that are no longer in the table, or whose record a paused stream has not shown."""
