@@ -11,7 +11,7 @@ from playwright.async_api import expect
 from event_trio.broker.aws import Aws
 from tests.support import databases, topologies
 from tests.support.browser import needs_chromium, problems
-from tests.support.console_system import ConsoleSystem, console_system, kill
+from tests.support.console_system import ConsoleSystem, console_system, kill, page_seconds
 from tests.support.servers import PostgresServer
 from tests.support.waiting import eventually
 
@@ -235,9 +235,8 @@ async def test_thousands_of_failures_cost_a_page_neither_time_nor_calls(system: 
     # Answers are shared by the pages of one person for a second, so each round is another person's.
     for _ in range(5):
         async with system.person("operator") as person:
-            # A page that was slow is read again: other processes of the machine were busy.
             for path, calls in BOUNDS.items():
-                if took.get(path, 1.0) < 0.3:
+                if took.get(path, 9.0) < page_seconds():
                     continue
                 before, began = await system.calls(), monotonic()
                 answer = await person.request.get(path)
@@ -247,7 +246,7 @@ async def test_thousands_of_failures_cost_a_page_neither_time_nor_calls(system: 
                 # Meanwhile the console may have read the metrics of each process once.
                 assert max(made.values()) <= calls + 1, (path, made)
                 took[path] = min(seconds, took.get(path, seconds))
-    assert {path: seconds for path, seconds in took.items() if seconds >= 0.3} == {}
+    assert {path: seconds for path, seconds in took.items() if seconds >= page_seconds()} == {}
 
 
 async def test_an_order_is_found_and_its_journey_is_complete(system: ConsoleSystem) -> None:

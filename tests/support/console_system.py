@@ -148,6 +148,11 @@ class ConsoleSystem:
             yield opened
 
 
+def page_seconds() -> float:
+    """The seconds that a page may take: 0.3, and more while other processes use the processors, too."""
+    return 0.3 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def kill(process: ServiceProcess) -> None:
     """End a process without a chance to say so."""
     found = subprocess.run(["pgrep", "-P", str(process.process.reaper_pid)], capture_output=True, text=True, check=True)
