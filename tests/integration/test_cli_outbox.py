@@ -197,7 +197,7 @@ async def test_a_rejected_token_is_described_but_not_shown(outbox_database: Test
     assert "requires an operator's token: give --token or set EVENT_TRIO_TOKEN" in without.err
     assert customer.err == (
         "error: the token from EVENT_TRIO_TOKEN (subject carl, roles customer) is not permitted to do this: "
-        "this requires the role operator\n"
+        "this requires the role reader or operator\n"
     )
     assert "the token from --token (subject olga, roles operator): the token has expired" in expired.err
     assert "the token from --token (not a JWT)" in malformed.err

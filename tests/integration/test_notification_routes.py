@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from services.notification.main import build
 from services.notification.settings import NotificationSettings
-from tests.support.access import OPERATORS, READERS, authenticated, callers, guarded, own
+from tests.support.access import INSPECTORS, READERS, authenticated, callers, guarded, own
 from tests.support.databases import TestDatabase, execute
 from tests.support.operators import NO_BROKER
 from tests.support.web import client
@@ -20,13 +20,13 @@ NOTIFICATION = "019aacb4-e9a8-70d1-8f35-0c9f2b7d4e11"
 MATRIX: list[tuple[str, str, dict[str, str] | None, dict[str, int]]] = [
     ("GET", "/v1/notifications", None, {**READERS, "other": 200}),
     ("GET", "/v1/notifications/{notification_id}", None, READERS),
-    ("GET", "/v1/processed-messages", None, OPERATORS),
-    ("GET", "/v1/recorded-events", None, OPERATORS),
-    ("GET", "/v1/inbox", None, OPERATORS),
-    ("GET", "/v1/topology", None, OPERATORS),
-    ("GET", "/v1/process", None, {**OPERATORS, "service": 403}),
-    ("GET", "/v1/dead-letters", None, OPERATORS),
-    ("GET", "/v1/deferred-messages", None, OPERATORS),
+    ("GET", "/v1/processed-messages", None, INSPECTORS),
+    ("GET", "/v1/recorded-events", None, INSPECTORS),
+    ("GET", "/v1/inbox", None, INSPECTORS),
+    ("GET", "/v1/topology", None, INSPECTORS),
+    ("GET", "/v1/process", None, {**INSPECTORS, "service": 403}),
+    ("GET", "/v1/dead-letters", None, INSPECTORS),
+    ("GET", "/v1/deferred-messages", None, INSPECTORS),
 ]
 
 

@@ -21,6 +21,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, int]] = [
     ("GET", "/v1/outbox", None, 200),
     ("GET", "/v1/outbox/lanes", None, 200),
     ("GET", "/v1/outbox/topology", None, 200),
+    ("GET", "/v1/outbox/source", None, 200),
     ("GET", "/v1/outbox/held-groups", None, 200),
     ("GET", "/v1/process", None, 200),
     ("GET", "/v1/outbox/groups/a", None, 404),
@@ -44,7 +45,9 @@ async def api(outbox_database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]
         yield found
 
 
-async def test_every_route_serves_operators_only(outbox_database: TestDatabase, tmp_path: Path) -> None:
+async def test_every_route_serves_operators_and_reads_serve_readers(
+    outbox_database: TestDatabase, tmp_path: Path
+) -> None:
     issuer = Issuer()
     auth: dict[str, Any] = {
         "auth_jwks": issuer.write_key_set(tmp_path),
@@ -62,6 +65,8 @@ async def test_every_route_serves_operators_only(outbox_database: TestDatabase, 
             for caller, (headers, status) in callers.items():
                 answer = await api.request(method, path, json=body, headers=headers)
                 assert answer.status_code == status, (caller, method, path)
+            answer = await api.request(method, path, json=body, headers=issuer.bearer("rita", "reader"))
+            assert answer.status_code == (allowed if method == "GET" else 403), ("reader", method, path, answer.text)
             answer = await api.request(method, path, json=body, headers=issuer.bearer("olga", "operator"))
             assert answer.status_code == allowed, (method, path, answer.text)
         document = (await api.get("/openapi.json")).json()
