@@ -10,7 +10,8 @@ from event_trio.mailbox import NotMailable, mailbox
 
 KEY, VERSION = "Idempotency-Key", "If-Match"
 CRITERIA = ("event_id", "subject", "type", "since", "until")
-MESSAGE_CRITERIA = ("event_id", "type", "group", "failure", "since", "until")
+MESSAGE_CRITERIA = ("event_id", "type", "group", "failure", "fingerprint", "since", "until")
+SELECTING = ("/v1/dead-letters/", "/v1/deferred-messages/")
 REJECTED_CHARACTERS = dict.fromkeys(map(ord, "\ufffe\uffff"))
 
 
@@ -43,7 +44,7 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
         if case.path.endswith("/replays"):
             body["everything"] = all(body.get(name) is None for name in CRITERIA)
             body["reason"] = body.get("reason") or "why not"
-        if case.path.startswith(("/v1/dead-letters/", "/v1/deferred-messages/")):
+        if case.path == "/v1/redrives" or case.path.startswith(SELECTING):
             body["all"] = body.get("all") or not any(body.get(name) for name in MESSAGE_CRITERIA)
     return case
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..http.body import RequestBody
 from ..http.idempotency import IN_USE, REUSED, IdempotentRequestDep, response_of
@@ -44,6 +44,12 @@ RedriveId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 class RedriveJobRequest(MessageSelectionRequest):
     """Which dead letters to redrive in steps, and why: one by its event id, those that match a filter, or `all`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"failure": "failed", "reason": "the carrier is back", "dry_run": True, "per_second": 20}]
+        }
+    )
 
     per_second: float | None = Field(None, gt=0, le=1000, description="At most this many per second.")
 
