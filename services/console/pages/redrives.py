@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -18,11 +17,11 @@ from ..web.forms import new_key
 from ..web.page import Page, query
 from .failures import SECTION
 from .message_filters import FilterDep, MessageFilter, Rate, filter_of, service_of
+from .progress import follow_progress
 
 router = APIRouter(include_in_schema=False)
 
 RATES: tuple[Rate, ...] = ("", "100", "10", "1")
-FOLLOW_SECONDS = 1.0
 RedriveId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
@@ -84,7 +83,8 @@ async def show_redrive(page: ReaderPage, service: str, id: RedriveId) -> Respons
 async def follow_redrive(page: ReaderPage, service: str, id: RedriveId) -> Response:
     """The same as it changes, until all of its messages have an outcome."""
     process = service_of(page, service)
-    return page.follow(_progress(page, process, id))
+    path = f"/v1/redrives/{id}"
+    return page.follow(follow_progress(page, process, path, "redrive.html", section=SECTION, context_of=_context))
 
 
 @router.get("/dead-letters/{service}/redrives/{id}/stop")
@@ -117,16 +117,6 @@ async def stop(confirmed: ChangeDep, service: str, id: RedriveId) -> Response:
 def facts_of(page: Page, chosen: MessageFilter) -> tuple[tuple[str, str], ...]:
     """The criteria of a filter, for a confirmation."""
     return tuple((page.t(f"dead_letters.{name}"), value) for name, value in chosen.criteria.items())
-
-
-async def _progress(page: Page, process: ApiProcess, id: int) -> AsyncIterator[tuple[str, str]]:
-    while True:
-        reply = await page.system.get(process, f"/v1/redrives/{id}", fresh_seconds=0)
-        context = _context(process, reply)
-        yield "", page.part("redrive.html", "progress", section=SECTION, **context)
-        if context["is_over"] or reply.is_missing:
-            return
-        await asyncio.sleep(FOLLOW_SECONDS)
 
 
 def _context(process: ApiProcess, reply: ApiReply) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, tzinfo
 from typing import Annotated, Any
@@ -17,12 +16,11 @@ from ..web.confirmation import ChangeConfirmation
 from ..web.dependencies import ChangeDep, OperatorPage, ReaderPage
 from ..web.errors import invalid, not_found
 from ..web.forms import new_key
-from ..web.page import Page
 from .outbox import SECTION, outbox_address, relay_of
+from .progress import follow_progress
 
 router = APIRouter(include_in_schema=False)
 
-FOLLOW_SECONDS = 1.0
 Text = Annotated[str, Query(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 ReplayId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
@@ -123,7 +121,8 @@ async def show_replay(page: ReaderPage, relay: str, id: ReplayId) -> Response:
 async def follow_replay(page: ReaderPage, relay: str, id: ReplayId) -> Response:
     """The same as it changes, until it is finished."""
     process = relay_of(page, relay)
-    return page.follow(_progress(page, process, id))
+    path = f"/v1/outbox/replays/{id}"
+    return page.follow(follow_progress(page, process, path, "replay.html", section=SECTION, context_of=_context))
 
 
 @router.get("/outbox/{relay}/replays/{id}/cancel")
@@ -151,16 +150,6 @@ async def cancel(confirmed: ChangeDep, relay: str, id: ReplayId) -> Response:
     body = {"reason": confirmed.reason}
     reply = await page.system.change(process, f"/v1/outbox/replays/{id}/cancel", body, key=confirmed.form.key)
     return page.after(reply, _address(process, id), "outbox.cancel.done")
-
-
-async def _progress(page: Page, process: ApiProcess, id: int) -> AsyncIterator[tuple[str, str]]:
-    while True:
-        reply = await page.system.get(process, f"/v1/outbox/replays/{id}", fresh_seconds=0)
-        context = _context(process, reply)
-        yield "", page.part("replay.html", "progress", section=SECTION, **context)
-        if context["is_over"] or reply.is_missing:
-            return
-        await asyncio.sleep(FOLLOW_SECONDS)
 
 
 def _context(process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
