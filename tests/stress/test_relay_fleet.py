@@ -121,8 +121,9 @@ async def test_relays_killed_and_stopped_at_random_lose_nothing_and_reorder_noth
                     await fleet.remove(victim, signal.SIGKILL)
                     await fleet.start(1)
                 case "stop":
+                    await leases(outbox_database, len(fleet.relays))
                     victim.signal(signal.SIGSTOP)
-                    await past_its_lease(outbox_database)
+                    await leases(outbox_database, len(fleet.relays) - 1)
                     victim.signal(signal.SIGCONT)
                 case "leave":
                     await fleet.remove(victim, signal.SIGTERM)
@@ -142,15 +143,19 @@ async def test_relays_killed_and_stopped_at_random_lose_nothing_and_reorder_noth
     await eventually(all_published, timeout=60)
 
 
-async def past_its_lease(database: TestDatabase) -> None:
-    """Wait until a relay that says nothing any more has lost its lease."""
+async def leases(database: TestDatabase, relays: int) -> None:
+    """Wait until so many relays have a lease.
 
-    async def silent() -> bool:
+    A relay answers `/livez` before it has one: suspended then, it would have none to lose.
+    """
+
+    async def have_one() -> bool:
         rows = await query(
             database.url,
-            "SELECT 1 FROM outbox_relay WHERE heartbeat_at < clock_timestamp() - $1::float8 * interval '1 second'",
-            LEASE_SECONDS + 0.5,
+            "SELECT 1 FROM outbox_relay WHERE heartbeat_at > clock_timestamp() - $1::float8 * interval '1 second'",
+            LEASE_SECONDS,
         )
-        return bool(rows)
+        assert len(rows) == relays, f"{len(rows)} relays have a lease, not {relays}"
+        return True
 
-    await eventually(silent, timeout=3 * LEASE_SECONDS)
+    await eventually(have_one, timeout=5 * LEASE_SECONDS)
