@@ -1,6 +1,7 @@
 """Fixtures: servers for the session, started on demand; a database and a topology for each test."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -9,6 +10,7 @@ from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
 from tests.support import databases, servers, topologies
 from tests.support.databases import TestDatabase
+from tests.support.postgres_folders import temporary_folder
 from tests.support.servers import PostgresServer
 from tests.support.shield import shield
 from tests.support.waiting import run
@@ -42,6 +44,13 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """The Postgres server; `.admin_url` is the URL of the superuser."""
     with servers.postgres_server(_notice(request)) as server:
         yield server
+
+
+@pytest.fixture
+def postgres_folder() -> Iterator[Path]:
+    """A folder for the data of a Postgres that the test starts itself."""
+    with temporary_folder() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

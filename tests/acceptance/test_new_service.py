@@ -69,7 +69,7 @@ class Copy:
         return done
 
     def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        found = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        found = {**os.environ, **environment}
         return subprocess.run(
             command, cwd=self.folder, env=found, capture_output=True, text=True, timeout=COMMAND_SECONDS
         )

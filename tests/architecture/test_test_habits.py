@@ -10,6 +10,16 @@ SLEEPS = {"asyncio.sleep", "anyio.sleep", "sleep"}
 LONGEST_PAUSE = 0.1  # a pause between two looks, as in tests/support/waiting.py
 
 
+def test_the_data_of_a_postgres_is_removed_with_the_test() -> None:
+    calls = [(path, node) for path in python_files("tests") for node in ast.walk(parse(path))]
+    private = [
+        f"{named(path)}:{node.lineno}"
+        for path, node in calls
+        if isinstance(node, ast.Call) and called(node) == "EmbeddedPostgres" and "tmp_path" in ast.unparse(node)
+    ]
+    assert private == [], "use the fixture postgres_folder: the server cannot enter tmp_path"
+
+
 def test_no_test_sleeps_for_a_fixed_time() -> None:
     calls = [(path, node) for path in python_files("tests") for node in ast.walk(parse(path))]
     sleeps = [f"{named(path)}:{node.lineno}" for path, node in calls if isinstance(node, ast.Call) and _is_fixed(node)]

@@ -102,9 +102,9 @@ async def ensure_each_once(customer: Customer, orders: TestDatabase, notificatio
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+async def cluster(postgres_folder: Path) -> AsyncIterator[EmbeddedPostgres]:
     """A Postgres for this test only, which it may stop."""
-    async with EmbeddedPostgres(tmp_path / "postgres", port=free_port()) as server:
+    async with EmbeddedPostgres(postgres_folder / "postgres", port=free_port()) as server:
         yield server
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from event_trio.broker.aws import Aws, sqs
-from tools.embedded import localstack
+from tools.embedded import localstack, service_catalog
 from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.localstack import EmbeddedLocalStack
 
@@ -24,6 +24,11 @@ async def test_it_listens_on_the_loopback_only_and_removes_stale_files(tmp_path:
         # On Linux 127.0.0.0/8 is this machine, so a server on all addresses would answer here.
         assert not _answers("127.0.0.2", server.port)
     assert not _answers("127.0.0.1", server.port)
+    # What the next start need not build again.
+    kept = sorted((localstack.ENVIRONMENT / "service-catalog").glob(service_catalog.NAMES))
+    assert [path.name for path in kept] == [
+        path.name for path in (folder / "state" / service_catalog.CACHE).glob(service_catalog.NAMES)
+    ]
 
 
 async def test_a_missing_installation_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

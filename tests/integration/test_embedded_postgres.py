@@ -2,9 +2,8 @@
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
@@ -16,11 +15,8 @@ from tools.embedded.postmaster import clear_stale_pid
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not pytest's tmp_path, which only its owner may enter: as root, the server runs as another user.
-    with TemporaryDirectory(prefix="event-trio-test-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name) / "postgres"
+def folder(postgres_folder: Path) -> Path:
+    return postgres_folder / "postgres"
 
 
 async def test_committed_rows_survive_a_kill_and_a_stale_pid_file(folder: Path) -> None:

@@ -18,13 +18,13 @@ SEGMENT = 16 * 2**20
 
 
 @pytest.fixture
-async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TestDatabase]:
+async def database(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TestDatabase]:
     """An outbox with a slot, on a server that keeps two segments of log for it."""
     monkeypatch.setattr(stream, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(source, "LOOK_AGAIN_SECONDS", 0.1)
     limit = {"max_slot_wal_keep_size": f"{2 * SEGMENT // 2**20}MB"}
     async with (
-        EmbeddedPostgres(tmp_path / "postgres", settings=limit) as server,
+        EmbeddedPostgres(postgres_folder / "postgres", settings=limit) as server,
         databases.database(server.admin_url) as found,
     ):
         await databases.migrate_outbox(found.url)

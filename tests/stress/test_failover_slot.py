@@ -1,9 +1,6 @@
 """A slot with a copy on a standby (Postgres 17): after the promotion a relay reads it there."""
 
 import asyncio
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,20 +23,15 @@ STANDBY = {
 }
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that the user of the servers can reach."""
-    with tempfile.TemporaryDirectory(prefix="event-trio-failover-") as found:
-        os.chmod(found, 0o755)
-        yield Path(found)
-
-
 async def test_a_relay_continues_in_the_copy_of_the_slot_on_a_promoted_standby(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(source, "LOOK_AGAIN_SECONDS", 0.1)
-    async with EmbeddedPostgres(folder / "primary") as primary, databases.database(primary.admin_url) as database:
+    async with (
+        EmbeddedPostgres(postgres_folder / "primary") as primary,
+        databases.database(primary.admin_url) as database,
+    ):
         if int((await query(database.url, "SHOW server_version_num"))[0][0]) < 170000:
             pytest.skip("slots have copies since Postgres 17")
         await databases.migrate_outbox(database.url)
@@ -47,8 +39,8 @@ async def test_a_relay_continues_in_the_copy_of_the_slot_on_a_promoted_standby(
         slot = wal_source.slot_of(database.url)
         await slots.create(wal_source.reader_url(database.url), slot, failover=True)
         await query(database.url, "SELECT pg_create_physical_replication_slot('standby', true)")
-        await _copy(primary, folder / "standby")
-        async with EmbeddedPostgres(folder / "standby", settings=STANDBY) as standby:
+        await _copy(primary, postgres_folder / "standby")
+        async with EmbeddedPostgres(postgres_folder / "standby", settings=STANDBY) as standby:
             there = TestDatabase(database.name, database.url.replace(f":{primary.port}/", f":{standby.port}/"))
             async with reading(database) as (found, made):
                 await made.becomes(SourceState.STREAMING, found)

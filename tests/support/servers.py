@@ -12,6 +12,7 @@ import pytest
 
 from event_trio.database.connections import connect
 from tests.support import containers
+from tests.support.postgres_folders import IN_MEMORY, memory
 from tests.support.waiting import run
 from tools.embedded import installation, localstack
 from tools.embedded.errors import EmbeddedServerFailed
@@ -44,7 +45,7 @@ def postgres_server(notice: Notice) -> Iterator[PostgresServer]:
         with container as admin_url:
             yield PostgresServer(admin_url)
         return
-    with _embedded(EmbeddedPostgres()) as server:
+    with _embedded(EmbeddedPostgres(settings=IN_MEMORY, temporary=memory())) as server:
         yield PostgresServer(server.admin_url)
 
 

@@ -20,9 +20,12 @@ class DataFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: Path | None, user: str | None) -> Self:
-        """Create the folder, or a temporary one without a path, so that `user`, who runs the server, can use it."""
-        path = path or Path(tempfile.mkdtemp(prefix="event-trio-postgres-data-"))
+    def open(cls, path: Path | None, user: str | None, temporary: Path | None = None) -> Self:
+        """Create the folder so that `user`, who runs the server, can use it.
+
+        Without a path it is a temporary folder, in `temporary` if that is given.
+        """
+        path = path or Path(tempfile.mkdtemp(prefix="event-trio-postgres-data-", dir=temporary))
         if user and not installation.reachable_by_everyone(path.parent):
             digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
             path = Path(tempfile.gettempdir()) / f"event-trio-{digest}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tools.embedded import service_catalog
 from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.ports import LOOPBACK
 from tools.embedded.process import ChildProcess, Command, base_environment
@@ -33,7 +34,8 @@ class EmbeddedLocalStack(EmbeddedServer):
         python = ENVIRONMENT / "bin" / "python"
         if not python.exists():
             raise EmbeddedServerFailed(f"LocalStack is not installed in {ENVIRONMENT.name}: run `make bootstrap`.")
-        self._process = process = ChildProcess(self._command(python, self._open_folder()))
+        folder = self._open_folder()
+        self._process = process = ChildProcess(self._command(python, folder))
         process.start()
         async with httpx.AsyncClient(base_url=self.endpoint_url, trust_env=False, timeout=5.0) as client:
             ready = await self._wait_until_ready(
@@ -41,6 +43,7 @@ class EmbeddedLocalStack(EmbeddedServer):
             )
         if not ready:
             raise process.failure("did not start")
+        service_catalog.keep(folder / "state", _kept_catalog())
 
     def _open_folder(self) -> Path:
         """Start with an empty state: the cache of LocalStack's plug-ins can be out of date after an installation."""
@@ -48,6 +51,7 @@ class EmbeddedLocalStack(EmbeddedServer):
         try:
             shutil.rmtree(folder / "state", ignore_errors=True)
             (folder / "state" / "tmp").mkdir(parents=True)
+            service_catalog.restore(_kept_catalog(), folder / "state")
         except OSError as error:
             raise EmbeddedServerFailed(
                 f"The folder of LocalStack cannot be used: {error.filename or folder}: {error.strerror}. "
@@ -94,6 +98,11 @@ async def _has_loaded_services(client: httpx.AsyncClient) -> bool:
         return False
     states: dict[str, str] = answer.json().get("services", {}) if answer.is_success else {}
     return all(states.get(service) == "running" for service in SERVICES)
+
+
+def _kept_catalog() -> Path:
+    """Inside the installation, with which it ends."""
+    return ENVIRONMENT / "service-catalog"
 
 
 def version() -> str:

@@ -38,7 +38,11 @@ SETTINGS = {
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """A Postgres server. With `fresh`, the first start deletes the data of an earlier server in the folder."""
+    """A Postgres server.
+
+    With `fresh`, the first start deletes the data of an earlier server in the folder. Without a folder, the data is in
+    a temporary one, in `temporary` if that is given.
+    """
 
     name = "Postgres"
 
@@ -50,9 +54,11 @@ class EmbeddedPostgres(EmbeddedServer):
         port_variable: str = "another port",
         fresh: bool = False,
         settings: Mapping[str, str] | None = None,
+        temporary: Path | None = None,
     ) -> None:
         super().__init__(folder, port=port, port_variable=port_variable)
         self._fresh = fresh
+        self._temporary = temporary
         self._settings = {**SETTINGS, **(settings or {})}
 
     @property
@@ -73,7 +79,7 @@ class EmbeddedPostgres(EmbeddedServer):
         await self._serve(place, folder)
 
     async def _prepare(self, place: Installation) -> DataFolder:
-        folder = DataFolder.open(self._folder, place.user)
+        folder = DataFolder.open(self._folder, place.user, self._temporary)
         if folder.data.is_dir() and (message := repair(folder.data, place.user)):
             print(message, file=sys.stderr)
         await clear_stale_pid(folder.data)
