@@ -1,6 +1,6 @@
 """What shows a fault to somebody outside: log lines, readiness, metrics, responses and exit statuses.
 
-None of it may show what customers wrote.
+None of it may show what is confidential.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.actors import Actor
-from tests.faults.workload import CANARY, Client
+from tests.faults.artefacts import confidential
+from tests.faults.workload import Client
 
 PROBE_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
@@ -44,7 +44,7 @@ class Evidence:
     seen: set[str] = field(default_factory=set)
     """The places that showed it while it was watched."""
     disclosed: set[str] = field(default_factory=set)
-    """The places that showed what a customer wrote."""
+    """The places that showed something confidential, and what."""
     _counted: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -76,7 +76,9 @@ class Evidence:
         except httpx.HTTPError:
             return  # it is being restarted; if it ended by itself, its exit status shows it
         self.disclosed |= {
-            f"{answer.url.path} of {actor.name}" for answer in (readiness, metrics) if CANARY in answer.text
+            f"{answer.url.path} of {actor.name}: {what}"
+            for answer in (readiness, metrics)
+            for what in confidential(answer.text)
         }
         found = set(self._metrics(f"{actor.name}, start {actor.starts}", metrics.text))
         if readiness.status_code != 200 or '"degraded"' in readiness.text:
@@ -103,12 +105,6 @@ class Evidence:
     def found(self, actors: Iterable[Actor], clients: Iterable[Client]) -> set[str]:
         """The places that showed something."""
         return self.seen | set(self._responses(clients)) | set(self._processes(actors))
-
-    def look_for_canary(self, folder: Path) -> None:
-        """Look for what customers wrote in the logs that processes wrote since the fault began."""
-        for path in folder.glob("*.log"):
-            if path.stat().st_mtime >= self.began and CANARY.encode() in path.read_bytes():
-                self.disclosed.add(path.name)
 
     def _responses(self, clients: Iterable[Client]) -> Iterator[str]:
         for client in clients:

@@ -19,8 +19,9 @@ import httpx
 
 from event_trio.observability import logging
 from tests.faults.catalogue import modules as catalogue
+from tests.faults.page import PAGE
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
-from tests.faults.report import PAGE, publish, table
+from tests.faults.report import publish, table
 from tests.faults.results import Result, Round, append, latest, load
 from tests.faults.run import execute
 from tests.faults.system import System, servers, system

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
+from tests.faults import page
 from tests.faults.registry import FAULTS
 from tests.faults.results import Result, latest
-from tools.embedded import installation, localstack
-
-PAGE = Path("docs/explanation/reliability.md")
-BEGIN, END = "<!-- fault run: begin -->", "<!-- fault run: end -->"
 
 
 def table(results: Sequence[Result]) -> str:
@@ -63,12 +57,5 @@ def publish(results: Sequence[Result]) -> None:
     seeds = len({result.seed for result in last if len(result.numbers) == 1})
     pairs = sum(len(result.numbers) > 1 for result in last)
     what = f"{len(singles)} faults, {seeds} seed{'s' if seeds > 1 else ''} each" + (f", {pairs} pairs" if pairs else "")
-    versions = f"Python {platform.python_version()}, Postgres {installation.find().version()}"
-    made = (
-        f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; "
-        f"{os.cpu_count()} cores, {versions}, LocalStack {localstack.version()}."
-    )
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{table(results)}\n{END}{after}")
+    made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; {page.machine()}."
+    page.write("fault run", f"{made}\n\n{table(results)}")

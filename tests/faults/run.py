@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from tests.faults.artefacts import Artefacts
 from tests.faults.checker.histories import Expectations
 from tests.faults.evidence import Evidence
 from tests.faults.proxies.broker import BrokerProxy
 from tests.faults.recording import Recorder, write_rows
 from tests.faults.registry import Fault
 from tests.faults.results import Result
-from tests.faults.rows import committed_rows, effect_rows, undrained, unresolved_rows
+from tests.faults.rows import begin_run, committed_rows, effect_rows, undrained, unresolved_rows
 from tests.faults.system import System
 from tests.faults.workload import Client
 from tests.support.processes import ROOT
@@ -114,6 +115,8 @@ async def execute(system: System, faults: Sequence[Fault], seed: int, number: in
     recorder = Recorder(folder / "run.jsonl")
     expectations = merged(faults)
     recorder.write("expectations", **asdict(expectations))
+    await begin_run(system)
+    artefacts = Artefacts([system.folder, folder, *system.servers.logs])
     stop = asyncio.Event()
     run.clients = [
         Client(f"{run.prefix}{n}", system.order.url, folder, random.Random(dice.random()), PAUSE_SECONDS)
@@ -147,13 +150,13 @@ async def execute(system: System, faults: Sequence[Fault], seed: int, number: in
     seen = run.evidence.found(system.actors, run.clients)
     for repair in run.later:
         await repair()
-    run.evidence.look_for_canary(system.folder)
+    await _dump(run)
+    run.evidence.disclosed.update(artefacts.disclosing())
     for where in sorted(seen):
         recorder.write("reported", where=where)
     for where in sorted(run.evidence.disclosed):
         recorder.write("disclosed", where=where)
     recorder.close()
-    await _dump(run)
     summary, violations = _check(folder)
     return Result(tuple(fault.number for fault in faults), seed, summary, violations, took if drained else None)
 

@@ -1,59 +1,40 @@
-"""Samples what a leak would let grow: memory, descriptors, connections, and the sizes of tables."""
+"""Samples what a leak would let grow: memory, descriptors, threads, tasks, connections, and the sizes of tables."""
 
 from __future__ import annotations
 
-import statistics
+import contextlib
+import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 
+import asyncpg
+import httpx
+
+from tests.faults.actors import Actor
+from tests.faults.series import Series
 from tests.faults.system import System
-from tests.support.databases import fetch
 
 CONNECTIONS = "SELECT usename, count(*) FROM pg_stat_activity WHERE datname = ANY($1) GROUP BY usename"
 BYTES_A_ROW = """
-SELECT pg_total_relation_size($1::regclass)::float8 / greatest(count, 1) FROM (SELECT count(*) FROM {table}) AS rows
+SELECT pg_table_size($1::regclass)::float8 / greatest(count, 1) AS table,
+       pg_indexes_size($1::regclass)::float8 / greatest(count, 1) AS index, count
+FROM (SELECT count(*) FROM {table}) AS rows
 """
-TABLES = (("orders", "outbox_event"), ("orders", "orders"), ("sink", "processed_message"))
-WARM_UP = 0.3
-"""The first part of a soak, in which caches fill, is not judged."""
-GROWTH = 0.10
-"""What may grow over the rest, as a share of its median."""
-SPARE = {"memory": 8.0, "descriptors": 4.0, "connections": 4.0, "bytes a row": 120.0}
-"""Growth below these numbers (MiB, counts, bytes) is noise."""
-
-
-@dataclass
-class Series:
-    """The values of one metric over time, in seconds."""
-
-    name: str
-    kind: str
-    points: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def growth(self) -> float:
-        """The growth after the warm-up by the median slope of all pairs (Theil and Sen), in the unit of the metric."""
-        judged = self._judged()
-        slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(judged, 2) if b[0] > a[0]]
-        return statistics.median(slopes) * (judged[-1][0] - judged[0][0]) if slopes else 0.0
-
-    @property
-    def median(self) -> float:
-        """The median after the warm-up."""
-        return statistics.median(value for _, value in self._judged())
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether it did not grow by more than a share of itself, and more than noise."""
-        return self.growth <= max(GROWTH * self.median, SPARE[self.kind])
-
-    def _judged(self) -> list[tuple[float, float]]:
-        first = int(len(self.points) * WARM_UP)
-        step = max(1, (len(self.points) - first) // 200)  # pairs grow with the square
-        return self.points[first::step]
+LEAST_ROWS = 1000
+"""In a table with fewer rows, what a row takes depends on pages that are not full yet."""
+SIZE = "SELECT pg_total_relation_size($1::regclass)::float8 / 1024"
+GROWING = {
+    "orders": ("outbox_event", "orders", "order_history", "idempotency_key"),
+    "sink": ("processed_message",),
+}
+"""Tables that keep their rows for longer than a soak lasts: what a row takes is flat."""
+STEADY = {
+    "orders": ("outbox_lane", "outbox_relay", "outbox_control"),
+    "sink": ("deferred_message", "started_message"),
+}
+"""Tables whose rows are updated or deleted all the time: their size is flat."""
+TASKS = re.compile(r"^service_asyncio_tasks ([\d.]+)$", re.MULTILINE)
 
 
 class Sampler:
@@ -65,40 +46,71 @@ class Sampler:
         self.series: dict[str, Series] = {}
 
     async def sample(self) -> None:
-        """Add a value to each series."""
+        """Add a value to each series, except of what a fault makes unreachable at the moment."""
         for actor in self._system.actors:
             if pid := actor.pid:
-                self._add(f"{actor.name} memory (MiB)", "memory", _resident(pid))
-                self._add(f"{actor.name} descriptors", "descriptors", _descriptors(pid))
-        names = [self._system.orders.name, self._system.sink.name]
-        for row in await fetch(self._system.orders.url, CONNECTIONS, names):
-            if row["usename"] != "postgres":
-                self._add(f"{row['usename']} connections", "connections", float(row["count"]))
-        urls: Mapping[str, str] = {"orders": self._system.orders.url, "sink": self._system.sink.url}
-        for database, table in TABLES:
-            (found,) = await fetch(urls[database], BYTES_A_ROW.format(table=table), table)
-            self._add(f"{table} bytes a row", "bytes a row", float(found[0]))
+                self._processes(actor, _status(pid), _descriptors(pid))
+                with contextlib.suppress(httpx.HTTPError, OSError, ValueError):
+                    self._add(f"{actor.name} tasks", "tasks", await self._tasks(actor))
+        urls = {"orders": self._system.orders.url, "sink": self._system.sink.url}
+        for database, url in urls.items():
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._database(database, url)
 
     def growing(self) -> Sequence[Series]:
         """What is not flat."""
         return [series for series in self.series.values() if not series.is_flat]
+
+    def _processes(self, actor: Actor, status: Mapping[str, float], descriptors: float | None) -> None:
+        if status and descriptors is not None:
+            self._add(f"{actor.name} memory (MiB)", "memory", status["VmRSS"] / 1024)
+            self._add(f"{actor.name} threads", "threads", status["Threads"])
+            self._add(f"{actor.name} descriptors", "descriptors", descriptors)
+
+    async def _tasks(self, actor: Actor) -> float:
+        if not actor.serves:
+            return float(Path(actor.environment["SINK_TASKS"]).read_text())
+        async with actor.api() as api:
+            found = TASKS.search((await api.get("/metrics")).text)
+        if found is None:
+            raise ValueError("no metric of tasks")
+        return float(found[1])
+
+    async def _database(self, name: str, url: str) -> None:
+        connection = await asyncpg.connect(url, timeout=5.0)
+        try:
+            if name == "orders":
+                for row in await connection.fetch(CONNECTIONS, [self._system.orders.name, self._system.sink.name]):
+                    if row["usename"] != "postgres":
+                        self._add(f"{row['usename']} connections", "connections", float(row["count"]))
+            for table in GROWING[name]:
+                row = await connection.fetchrow(BYTES_A_ROW.format(table=table), table)
+                if row["count"] >= LEAST_ROWS:
+                    self._add(f"{table} bytes a row", "bytes a row", row["table"])
+                    self._add(f"indexes of {table}, bytes a row", "bytes a row", row["index"])
+            for table in STEADY[name]:
+                self._add(f"{table} (KiB)", "table size", await connection.fetchval(SIZE, table))
+        finally:
+            await connection.close(timeout=5.0)
 
     def _add(self, name: str, kind: str, value: float) -> None:
         series = self.series.setdefault(name, Series(name, kind))
         series.points.append((time.monotonic() - self._began, value))
 
 
-def _resident(pid: int) -> float:
+def _status(pid: int) -> Mapping[str, float]:
+    """Resident memory in KiB, and threads; empty when the process has ended."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
-        return 0.0
-    line = next((line for line in text.splitlines() if line.startswith("VmRSS")), "VmRSS: 0 kB")
-    return int(line.split()[1]) / 1024
+        return {}
+    pairs = (line.split(":", 1) for line in lines if line.startswith(("VmRSS:", "Threads:")))
+    found = {name: float(value.split()[0]) for name, value in pairs}
+    return found if len(found) == 2 else {}
 
 
-def _descriptors(pid: int) -> float:
+def _descriptors(pid: int) -> float | None:
     try:
         return float(len(list(Path(f"/proc/{pid}/fd").iterdir())))
     except OSError:
-        return 0.0
+        return None

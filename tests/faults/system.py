@@ -17,6 +17,7 @@ from infra import manifest
 from infra.deploy import delete, deploy
 from infra.localstack.watch import TopologyWatch
 from tests.faults.actors import Actor, Orchestrator
+from tests.faults.artefacts import AWS_SECRET, with_password
 from tests.faults.proxies.broker import BrokerProxy, broker_proxy
 from tests.faults.proxies.postgres import PostgresProxy, postgres_proxy
 from tests.faults.recording import Recorder
@@ -26,6 +27,7 @@ from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
 SINK = "sink-order-events"
+CREDENTIALS = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}
 EFFECTS = """
 CREATE TABLE effect (
     id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -42,6 +44,7 @@ class Servers:
     localstack: EmbeddedLocalStack
     templates: list[Path]
     orders_template: str
+    logs: list[Path]
 
 
 @dataclass
@@ -60,6 +63,10 @@ class System:
     relay_broker: BrokerProxy
     sink_broker: BrokerProxy
     topology: TopologyWatch
+    first_event: int = 0
+    """The newest id in the outbox when the run began; its own events have greater ones."""
+    first_effect: int = 0
+    """The same of the effects."""
     order: Actor = field(init=False)
     relays: list[Actor] = field(init=False)
     consumers: list[Actor] = field(init=False)
@@ -100,7 +107,8 @@ class System:
         return {
             "ENVIRONMENT": "local",
             "LOG_FORMAT": "json",
-            "DATABASE_URL": database.url_for(role),
+            "DATABASE_URL": with_password(database.url_for(role)),
+            **CREDENTIALS,
             "AWS_ENDPOINT_URL": endpoint,
             "TOPOLOGY_PREFIX": self.names.prefix,
             "DRAIN_SECONDS": "5",
@@ -124,14 +132,13 @@ class System:
     def _sink(self, number: int) -> dict[str, str]:
         return {
             "ENVIRONMENT": "local",
-            "DATABASE_URL": self.sink_database.database.url,
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "DATABASE_URL": with_password(self.sink_database.database.url),
+            **CREDENTIALS,
             "AWS_ENDPOINT_URL": self.sink_broker.url,
             "SINK_QUEUE": f"{self.names.prefix}{SINK}.fifo",
             "SINK_CONTROL": str(self.folder / "control.json"),
             "SINK_OUTSIDE": str(self.folder / f"outside-{number}.jsonl"),
+            "SINK_TASKS": str(self.folder / f"consumer-{number}.tasks"),
         }
 
 
@@ -157,7 +164,13 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
         EmbeddedLocalStack(folder / "localstack") as localstack,
     ):
         template = await databases.create_template(postgres.admin_url, "orders", lambda url: migrate(url, {}))
-        yield Servers(postgres, localstack, write_templates(folder), template)
+        yield Servers(
+            postgres,
+            localstack,
+            write_templates(folder),
+            template,
+            [folder / "postgres/postgres.log", folder / "localstack/localstack.log"],
+        )
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.faults.samples import Series
+from tests.faults.series import Series
 
 
 def series(*values: float, kind: str = "memory") -> Series:
@@ -33,3 +33,15 @@ def test_a_single_spike_is_flat() -> None:
 
 def test_descriptors_that_are_never_closed_are_found() -> None:
     assert not series(*(20 + index / 30 for index in range(300)), kind="descriptors").is_flat
+
+
+def test_a_plot_shows_where_it_grew_and_what_is_missing() -> None:
+    assert series(*(8.0 for _ in range(100))).plot(5) == "█████"
+    assert series(*(float(index) for index in range(100))).plot(5) == "▁▃▅▇█"
+    missing = series(*(8.0 for _ in range(20)))
+    missing.points += [(80.0, 4.0), (81.0, 4.0)]
+    assert missing.plot(4) == "██ ▅"
+
+
+def test_the_growth_of_an_hour() -> None:
+    assert series(*(20 + index / 30 for index in range(300))).growth_an_hour == pytest.approx(60.0, rel=0.01)

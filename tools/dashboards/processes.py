@@ -16,7 +16,7 @@ def render() -> dict[str, Any]:
     return dashboard(
         "event-trio-processes",
         "Processes",
-        "Requests, loops, connections, clocks, memory and CPU of each process.",
+        "Requests, loops, connections, clocks, memory, tasks and CPU of each process.",
         {
             "Requests": [
                 Panel(
@@ -56,6 +56,9 @@ def render() -> dict[str, Any]:
                     least=None,
                 ),
                 Panel("Memory", "Resident memory.", {"{{job}} {{instance}}": "process_resident_memory_bytes"}, "bytes"),
+                Panel(
+                    "Tasks", "Tasks of asyncio that have not ended.", {"{{job}} {{instance}}": "service_asyncio_tasks"}
+                ),
                 Panel(
                     "CPU",
                     "Share of one core.",

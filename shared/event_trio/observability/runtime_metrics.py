@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ class LoopMetrics:
             ["loop"],
             registry=registry,
         )
+        self.tasks = Gauge("service_asyncio_tasks", "Tasks of asyncio that have not ended.", registry=registry)
+        self.tasks.set_function(_count_tasks)
 
     def watch(self, loop: str, is_running: Callable[[], bool]) -> None:
         """Serve the metrics of a loop."""
@@ -80,3 +83,10 @@ class DatabaseMetrics:
 def watch_circuit(gauge: Gauge, state: Callable[[], str]) -> None:
     """Serve the state of a circuit breaker: 0 closed, 1 half-open, 2 open."""
     gauge.set_function(lambda: CIRCUIT_STATES[state()])
+
+
+def _count_tasks() -> float:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # whoever reads the metrics has no event loop
+        return math.nan

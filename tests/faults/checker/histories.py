@@ -11,7 +11,7 @@ Every line has `kind`, `n` (a counter of its file that only grows) and `at` (wal
 - `committed.jsonl`, `effects.jsonl`, `unresolved.jsonl`: the rows of the databases after the run, in the order of their
   ids.
 - `run.jsonl`: `fault` and `recovered` (begin and end of the fault), `drained`, `reported` (a place that showed the
-  fault), `disclosed` (a place that showed what a customer wrote), and at most one `expectations`.
+  fault), `disclosed` (a place that showed something confidential, and what), and at most one `expectations`.
 """
 
 from __future__ import annotations

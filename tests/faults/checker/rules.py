@@ -165,7 +165,7 @@ def silent(history: History) -> Iterator[Violation]:
 def disclosed(history: History) -> Iterator[Violation]:
     """No log, metric or readiness page shows what customers write."""
     for where in history.disclosed:
-        yield Violation("disclosed", f"{where} shows what a customer wrote")
+        yield Violation("disclosed", f"in {where}")
 
 
 def empty(history: History) -> Iterator[Violation]:

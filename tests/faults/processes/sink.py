@@ -23,6 +23,7 @@ EVENTS = (
     orders.OrderPlaced, orders.OrderConfirmed, orders.OrderShipped, orders.OrderDelivered, orders.OrderCancelled,
     orders.OrderHeld, orders.OrderReleased,
 )  # fmt: skip
+TASKS_SECONDS = 2.0
 INSERT = """
 INSERT INTO effect (event_id, subject, sequence, hash, correlation, stale)
 VALUES (:id, :subject, :sequence, :hash, :correlation, :stale)
@@ -55,6 +56,7 @@ async def main() -> None:
         }
         await session.execute(text(INSERT), values)
 
+    counting = asyncio.create_task(count_tasks(Path(os.environ["SINK_TASKS"])))
     router = Router()
     for payload in EVENTS:
         router.handle(payload, record, act=act, policy=Retry(attempts=4, delay=1))
@@ -67,6 +69,14 @@ async def main() -> None:
         consumer="sink",
         options=ConsumerOptions(concurrency=8, queue_wait_seconds=1, visibility_seconds=35, drain_seconds=8),
     )
+    counting.cancel()
+
+
+async def count_tasks(path: Path) -> None:
+    """Write the number of tasks again and again: this process serves no metrics."""
+    while True:
+        path.write_text(str(len(asyncio.all_tasks())))
+        await asyncio.sleep(TASKS_SECONDS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""Writes results into the page on reliability, between the marks of a command, and says on what they were made."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from tools.embedded import installation, localstack
+
+PAGE = Path("docs/explanation/reliability.md")
+
+
+def machine() -> str:
+    """The processors and the versions of this machine."""
+    versions = f"Python {platform.python_version()}, Postgres {installation.find().version()}"
+    return f"{os.cpu_count()} cores, {versions}, LocalStack {localstack.version()}"
+
+
+def write(name: str, text: str) -> None:
+    """Replace what is between the marks of this name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page = PAGE.read_text()
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{PAGE} has no marks of {name}")
+    PAGE.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
