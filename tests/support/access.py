@@ -18,21 +18,6 @@ OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/ope
 CATALOG = {"/asyncapi.json", "/schemas/{type}/{version}"}
 """What a service that publishes or consumes describes, as open as its OpenAPI document."""
 
-# What every caller may read, if it is theirs or they see all; and what is for those who see all.
-READERS = {
-    **{"nobody": 401, "forged": 401, "stranger": 403, "owner": 200, "other": 404},
-    **{"operator": 200, "service": 200, "reader": 403},
-}
-OPERATORS = {**READERS, "owner": 403, "other": 403}
-INSPECTORS = {**OPERATORS, "reader": 200}
-"""What readers see too: the state of outboxes and inboxes, without payloads."""
-
-# Where every consumer's operations are.
-OF_CONSUMERS = (
-    *("/v1/dead-letters", "/v1/deferred-messages", "/v1/operator-actions", "/v1/message-states"),
-    *("/v1/events/", "/v1/failures", "/v1/redrives"),
-)
-
 Callers = Mapping[str, Mapping[str, str]]
 
 
@@ -84,16 +69,6 @@ def threaded(app: FastAPI) -> set[str]:
     return {
         str(call) for call in calls if not iscoroutinefunction(call) and not iscoroutinefunction(type(call).__call__)
     }
-
-
-def guarded(app: FastAPI) -> set[tuple[str, str]]:
-    """Method and path of every route that requires authentication."""
-    return {(route.method, route.path) for route in routes_of(app) if route.asks}
-
-
-def own(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The routes without those of every consumer, which have common tests."""
-    return {(method, path) for method, path in routes if not path.startswith(OF_CONSUMERS)}
 
 
 def _calls(dependant: Dependant) -> list[Callable[..., Any]]:

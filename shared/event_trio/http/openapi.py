@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +22,8 @@ from .problems import (
     ProblemKind,
 )
 from .rate_limit import TOO_MANY
+from .route_roles import required_roles
+from .tokens import Role
 
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 
@@ -85,12 +88,15 @@ def _document(app: FastAPI, requires_tokens: bool) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
+    roles = required_roles(app.routes)
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
             if method in METHODS:
                 limited = "security" in operation
                 if not requires_tokens:
                     operation.pop("security", None)
+                elif limited:
+                    _name_roles(operation, roles[method.upper(), path])
                 _remove_null(operation)
                 _add_problems(operation, limited=limited)
             if method == "get" and path.startswith(READ_PREFIX):
@@ -98,6 +104,12 @@ def _document(app: FastAPI, requires_tokens: bool) -> dict[str, Any]:
     if not requires_tokens:
         document["components"].pop("securitySchemes", None)
     return document
+
+
+def _name_roles(operation: dict[str, Any], roles: Sequence[Role]) -> None:
+    """Each alternative requires the token with one role, as OpenAPI 3.1 describes roles of a scheme without scopes."""
+    (scheme,) = operation["security"][0]
+    operation["security"] = [{scheme: [str(role)]} for role in roles]
 
 
 def _add_problems(operation: dict[str, Any], *, limited: bool) -> None:
