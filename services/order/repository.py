@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -68,6 +68,16 @@ class RecordedEvent:
         if self.held_at is not None:
             return "held"
         return "sent" if self.sent_at is not None else "recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class MovedOrder:
+    """An order whose version was raised to the sequence that subscribers know."""
+
+    id: OrderId
+    version: int
+    """Before."""
+    known: int
 
 
 class OrderRepository:
@@ -208,6 +218,22 @@ def _order(row: OrderRow, lines: Sequence[OrderLineRow]) -> Order:
         placed_at=row.placed_at,
         updated_at=row.updated_at,
     )
+
+
+async def continue_after(session: AsyncSession, known: Mapping[OrderId, int]) -> list[MovedOrder]:
+    """Raise the versions of orders to the sequences that subscribers know, so that the next event is not a late one."""
+    rows = await session.execute(
+        select(col(OrderRow.id), col(OrderRow.version))
+        .where(col(OrderRow.id).in_(known))
+        .order_by(col(OrderRow.id))
+        .with_for_update()
+    )
+    moved = [
+        MovedOrder(OrderId(id), version, known[OrderId(id)]) for id, version in rows if version < known[OrderId(id)]
+    ]
+    for order in moved:
+        await session.execute(update(OrderRow).where(col(OrderRow.id) == order.id).values(version=order.known))
+    return moved
 
 
 def _event(found: Any) -> RecordedEvent:

@@ -1,14 +1,16 @@
 """A database is restored to an earlier time: what is reported, what is repeated, and what sets it right.
 
-It follows docs/how-to/restore-a-database.md, whose statement it executes.
+It follows docs/how-to/restore-a-database.md, whose commands it executes.
 """
 
-import re
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -22,6 +24,7 @@ from tests.support.trio import ready
 from tests.support.waiting import eventually
 
 PAGE = ROOT / "docs" / "how-to" / "restore-a-database.md"
+MODULE = "services.order.continue_sequences"
 REASON = ("--reason", "a database was restored", "--yes")
 
 
@@ -60,15 +63,23 @@ async def start(system: Stack, service: str) -> None:
             await ready(api)
 
 
-def statement() -> str:
-    """The statement of the page, with a parameter in the place of psql's variable."""
-    found = re.search(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1].replace(":'known'", "$1::text")
+async def continue_sequences(database: TestDatabase, file: Path, *arguments: str) -> str:
+    """The output of the page's command."""
+    assert f"{MODULE} {file.name}" in PAGE.read_text()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", MODULE, str(file), *arguments),
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database.url_for("order_api")},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
 
 
 @pytest.mark.timeout(120)
-async def test_orders_restored_to_an_earlier_time(system: Stack) -> None:
+async def test_orders_restored_to_an_earlier_time(system: Stack, tmp_path: Path) -> None:
     kept, unsent, left_behind = [await system.place() for _ in range(3)]
     for order in (kept, unsent, left_behind):
         await system.settled(order)
@@ -110,7 +121,13 @@ async def test_orders_restored_to_an_earlier_time(system: Stack) -> None:
     await change(system, left_behind, "confirm")
     assert (await handled(system, left_behind, 4))[-1]["outcome"] == "handled_stale"
 
-    await execute_with(system.orders, statement(), report.out)
+    file = tmp_path / "unknown.json"
+    file.write_text(report.out)
+    assert "2 of 3 orders would be changed" in await continue_sequences(system.orders, file)
+    said = await continue_sequences(system.orders, file, "--apply")
+    assert f"{kept} continues after 3 instead of 1" in said
+    assert f"{lost} is lost" in said
+    assert "0 of 3 orders would be changed" in await continue_sequences(system.orders, file)
     await change(system, kept, "confirm")
     last = (await handled(system, kept, 4))[-1]
     assert (last["outcome"], last["sequence"]) == ("handled", 4)
@@ -148,11 +165,3 @@ async def test_notifications_restored_to_an_earlier_time(system: Stack) -> None:
         assert len(shown) == len(types)
     report = await system.run("events", "unknown", "--since", began)
     assert (report.status, report.out) == (0, ""), report.out
-
-
-async def execute_with(database: TestDatabase, statement: str, value: str) -> None:
-    connection = await asyncpg.connect(database.url)
-    try:
-        await connection.execute(statement, value)
-    finally:
-        await connection.close()

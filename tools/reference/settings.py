@@ -32,6 +32,7 @@ ignored: connections to Postgres use their URL only, not the `PG*` variables.
 STARTED_ELSEWHERE = {
     "TopologySettings": "python -m infra.localstack.watch",
     "SlotCommandSettings": "python -m services.relay create-slot",
+    "ContinuationSettings": "python -m services.order.continue_sequences",
 }
 COMMON = "every service and relay"
 # Variables that are read without a settings class: by tools, tests and the AWS SDK.
