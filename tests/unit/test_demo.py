@@ -1,7 +1,9 @@
 """Percentiles, journeys and ports of the demo."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from tools.demo.errors import DemoFailed
 from tools.demo.journey import Journey
 from tools.demo.latency import percentile
 from tools.demo.ports import Ports
+from tools.demo.system import System
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PLACED = Journey("ada", "order", "event", "order.placed", 1, START, None, None, None, None)
@@ -65,3 +68,36 @@ def test_a_port_that_is_assigned_twice_is_reported(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DEMO_ORDER_PORT", "18000")
     with pytest.raises(DemoFailed, match=r"Port 18000 is assigned to .*DEMO_ORDER_PORT or DEMO_ORDER_RELAY_PORT"):
         Ports.from_environment(declared_services.load()).ensure_distinct()
+
+
+class Killed:
+    """A process that has ended, and whose start takes until `goes_on` is set."""
+
+    def __init__(self, name: str, *, ended: bool, goes_on: asyncio.Event) -> None:
+        self.name, self.has_ended, self._goes_on = name, ended, goes_on
+        self.started = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Nothing is left to stop."""
+
+    async def start(self) -> None:
+        await self._goes_on.wait()
+        self.has_ended = False
+        self.started.set()
+
+
+async def test_a_process_is_restarted_while_another_one_is_still_starting() -> None:
+    never, at_once = asyncio.Event(), asyncio.Event()
+    at_once.set()
+    slow = Killed("LocalStack", ended=True, goes_on=never)
+    fast = Killed("order", ended=True, goes_on=at_once)
+    others: Any = Killed("others", ended=False, goes_on=at_once)
+    parts: Any = (fast, slow)
+    system = System((parts[0],), others, others, others, parts[1])
+    notes: list[str] = []
+    restarting = asyncio.create_task(system.restart_ended(notes.append))
+    await asyncio.wait_for(fast.started.wait(), 10)
+    restarting.cancel()
+    await asyncio.gather(restarting, return_exceptions=True)
+    assert sorted(notes) == ["LocalStack ended and is being restarted", "order ended and is being restarted"]
+    assert not slow.started.is_set()

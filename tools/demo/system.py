@@ -89,13 +89,17 @@ class System:
         Raises EmbeddedServerFailed when a server cannot be restarted.
         """
         processes: tuple[Restartable, ...] = (self.postgres, self.localstack, *self.programs)
-        while True:
-            for process in processes:
-                if process.has_ended:
-                    notify(f"{process.name} ended and is being restarted")
-                    await process.stop()
-                    await process.start()
-            await asyncio.sleep(POLL_SECONDS)
+        # Each by itself: LocalStack takes long to start, and the others do not wait for it.
+        await run_together(*(_restart_ended(process, notify) for process in processes))
+
+
+async def _restart_ended(process: Restartable, notify: Callable[[str], None]) -> None:
+    while True:
+        if process.has_ended:
+            notify(f"{process.name} ended and is being restarted")
+            await process.stop()
+            await process.start()
+        await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager
