@@ -11,6 +11,7 @@ from event_trio.http.tokens import Role
 from tests.support.sources import ROOT
 from tools.cli.bearer import Bearer
 from tools.cli.formats import bounded_count, duration, printable
+from tools.cli.help_texts import join_lines
 from tools.cli.outbox_views import ranges
 from tools.cli.times import parse
 from tools.cli.token import RoleName
@@ -78,3 +79,22 @@ def test_commands_do_not_import_what_only_the_token_command_needs() -> None:
     seen = f"import sys, tools.cli.main; print(sorted({heavy} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", seen], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+def test_the_terminal_breaks_the_lines_of_help() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def act() -> None:
+        """Do it.
+
+        A line of
+        the source.
+
+        Another paragraph.
+        """
+
+    parent = typer.Typer()
+    parent.add_typer(app)
+    join_lines(parent)
+    assert app.registered_commands[0].help == "Do it.\n\nA line of the source.\n\nAnother paragraph."

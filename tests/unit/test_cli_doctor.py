@@ -156,6 +156,8 @@ def test_what_follows_from_another_problem_is_not_reported_twice() -> None:
         "migrations": {"ok": False, "required": True, "detail": "unknown while the database cannot be reached"},
     }
     assert codes(service(checks=both)) == [("database-unavailable", "notification")]
+    failures = ("The database did not answer. (correlation id 1)", "The database did not answer. (correlation id 2)")
+    assert codes(service(checks=both, failures=failures)) == [("database-unavailable", "notification")]
     missing = changed(relay(checks=checks("publish-check", "queue check does not exist; deploy the topology")))
     assert codes(changed(missing, publish_check=queue("check", exists=False))) == [
         ("publish-check-missing", "order-relay")

@@ -140,7 +140,7 @@ def test_the_problems_of_an_outbox_are_found(
     [
         (5.2, True, "alive"),
         (12.0, True, "late: no heartbeat for 12 s; its lease expires in 3 s"),
-        (20.0, False, "dead: no heartbeat for 20 s; other relays take over its lanes"),
+        (20.0, False, "dead: no heartbeat for 20 s; it has lost its lanes"),
     ],
 )
 def test_a_relay_without_a_heartbeat_is_not_shown_as_alive(silent: float, alive: bool, text: str) -> None:

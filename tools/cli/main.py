@@ -6,6 +6,7 @@ import typer
 
 from tools.cli import dead_letters, deferred, events, outbox, outbox_changes, status, tail, token, topology, unknown
 from tools.cli.doctor import command as doctor
+from tools.cli.help_texts import join_lines
 
 app = typer.Typer(
     help="Operate event-trio: find events that are stuck, and resolve them.",
@@ -25,6 +26,7 @@ app.add_typer(topology.app, name="topology")
 app.add_typer(deferred.app, name="deferred")
 app.add_typer(doctor.app)
 app.add_typer(token.app)
+join_lines(app)
 
 
 @app.callback()

@@ -77,7 +77,7 @@ def health(relay: ApiObject) -> str:
     """Whether a relay is alive, late with its heartbeat, or dead."""
     silent, lease = relay["silent_seconds"], relay["lease_seconds"]
     if not relay["alive"]:
-        return f"dead: no heartbeat for {duration(silent)}; other relays take over its lanes"
+        return f"dead: no heartbeat for {duration(silent)}; it has lost its lanes"
     if silent > lease / 3 * (1 + TOLERANCE):
         left = max(0.0, lease - silent)
         return f"late: no heartbeat for {duration(silent)}; its lease expires in {duration(left)}"

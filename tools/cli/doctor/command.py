@@ -55,6 +55,9 @@ def _of_one(seen: Observed) -> list[FoundProblem]:
     outage = any(each.code == "broker-outage" for each in judged)
     judged += [each for each in judge_topology(seen) if not (outage and each.code == "broker-outage")]
     judged += judge_outbox(seen) if seen.is_relay else judge_inbox(seen)
+    if any(each.code == "database-unavailable" for each in judged):
+        # One cause, whatever number of calls it fails.
+        judged = [each for each in judged if each.code != "no-details"]
     return [replace(each, command=seen.topology_check) if each.command == DIFFERENCES else each for each in judged]
 
 
