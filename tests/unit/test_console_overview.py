@@ -14,7 +14,7 @@ from services.console.api_clients.processes import ApiProcess, Processes
 from services.console.api_clients.samples import MetricSampler, read_metrics
 from services.console.api_clients.transport import ApiTransport
 from services.console.views import observation
-from tests.support.console import console
+from tests.support.console import ScriptedSystem, console
 from tests.support.console_answers import count, inbox, outbox, queue, ready, system, topology
 from tests.support.waiting import eventually
 
@@ -50,6 +50,15 @@ async def test_the_flow_is_that_of_the_catalog() -> None:
     assert node(page, "subscriber", "order") == "ok: nothing waits"
     # The console of this test knows no relay of the notification service.
     assert node(page, "outbox", "notification").startswith("unknown")
+
+
+async def test_a_number_is_not_shown_while_nobody_tells_it() -> None:
+    names = ("Waiting to be sent", "Held groups", "Deferred", "Dead letters")
+    numbers = {name: re.compile(rf"<dt>{name}</dt><dd>([^<]*)<") for name in names}
+    assert {pattern.findall(await overview())[0] for pattern in numbers.values()} == {"0"}
+    async with console(ScriptedSystem()) as browser:
+        page = (await browser.get("/")).text
+    assert {name: pattern.findall(page) for name, pattern in numbers.items()} == {name: ["–"] for name in names}
 
 
 async def test_the_flow_keeps_its_shape_while_a_service_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

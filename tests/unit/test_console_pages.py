@@ -76,6 +76,16 @@ def test_every_language_has_every_text_with_the_same_values() -> None:
             assert _values(text) == _values(found[key]), (name, key)
 
 
+def test_a_text_for_one_thing_is_chosen_by_its_number_or_its_digits() -> None:
+    english = languages.Languages().choose("en", "")
+    assert [english("relays.dead", count=count) for count in (1, "1", 2, "1,000")] == [
+        "1 dead letter",
+        "1 dead letter",
+        "2 dead letters",
+        "1,000 dead letters",
+    ]
+
+
 def test_every_text_that_a_page_names_exists() -> None:
     known = languages._read(languages.FOLDER / "en")
     sources = [*TEMPLATES, *CONSOLE.rglob("*.py")]

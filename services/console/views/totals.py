@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..api_clients.samples import SAMPLE_SECONDS, MetricSampler, RateSample
-from .observation import ObservedSystem, counted
+from .observation import ObservedProcess, ObservedSystem, counted
 
 SERIES = ("sent", "published", "handled")
 MOST_POINTS = 180
@@ -35,10 +35,10 @@ def totals(seen: ObservedSystem, sampler: MetricSampler) -> list[Total]:
     return [
         Total("published", _rate([sampler.rate(each.process.name, "published") for each in relays]), "/s"),
         Total("handled", _rate([sampler.rate(each.process.name, "handled") for each in services]), "/s"),
-        Total("pending", f"{pending:,}", level="bad" if oldest > 60 else ""),
-        Total("held", f"{held:,}", level="bad" if held else ""),
-        Total("deferred", f"{waiting:,}"),
-        Total("dead", f"{dead:,}", level="warn" if dead else ""),
+        Total("pending", _sum(pending, relays), level="bad" if oldest > 60 else ""),
+        Total("held", _sum(held, relays), level="bad" if held else ""),
+        Total("deferred", _sum(waiting, services)),
+        Total("dead", _sum(dead, services), level="warn" if dead else ""),
     ]
 
 
@@ -53,6 +53,10 @@ def chart(samples: Iterable[Sequence[RateSample]]) -> str:
     times = sorted(buckets)[-MOST_POINTS:]
     rows = [[round(buckets[time].get(name, 0.0), 2) for time in times] for name in SERIES]
     return json.dumps([[int(time * SAMPLE_SECONDS) for time in times], *rows], separators=(",", ":"))
+
+
+def _sum(value: int, processes: Sequence[ObservedProcess]) -> str:
+    return f"{value:,}" if any(each.state.ok for each in processes) else "–"
 
 
 def _rate(rates: list[float | None]) -> str:

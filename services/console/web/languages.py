@@ -25,7 +25,7 @@ class Texts:
 
         An unknown key is returned itself.
         """
-        found = self._find(f"{key}.one") if count == 1 else None
+        found = self._find(f"{key}.one") if str(count) == "1" else None
         text = found or self._find(key)
         if text is None:
             return key

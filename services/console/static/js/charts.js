@@ -41,7 +41,7 @@
       }));
       const size = () => ({ width: element.clientWidth - 32, height: 210 });
       const chart = new uPlot(
-        { ...size(), cursor: { drag: { x: false, y: false } }, scales: { x: { range: (_, low, high) => [high - 900, high] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.15)] } }, axes: [{ ...axis, values: minutes, space: 90 }, { ...axis, size: 46 }], series: [{ value: (_, at) => (at == null ? "–" : clock(at)) }, ...series] },
+        { ...size(), cursor: { drag: { x: false, y: false } }, scales: { x: { range: (_, low, high) => [high - 900, high] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.15)] } }, axes: [{ ...axis, values: minutes, space: 90 }, { ...axis, size: 46 }], series: [{ label: element.dataset.time, value: (_, at) => (at == null ? "–" : clock(at)) }, ...series] },
         data,
         element,
       );
