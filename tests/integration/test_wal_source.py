@@ -1,5 +1,6 @@
 """The write-ahead log as a source: what it announces, what it confirms, and who may read it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -60,6 +61,31 @@ async def test_commits_are_announced_in_their_order_and_what_is_rolled_back_neve
 
         await eventually(all_announced)
         assert made.announced == ["second", "early-id", "last"]
+
+
+async def test_a_commit_that_waits_for_a_standby_is_announced_when_others_see_it(database: TestDatabase) -> None:
+    async with reading(database) as (found, made):
+        await made.becomes(SourceState.STREAMING, found)
+        await query(database.url, "ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+        try:
+            await query(database.url, "SELECT pg_reload_conf()")
+            writing = asyncio.create_task(record(database.url_for(OUTBOX_WRITER), [("a", 1)]))
+
+            async def waits() -> bool:
+                return bool(await query(database.url, "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+            await eventually(waits)
+            await two_looks(made)
+            assert made.announced == []
+        finally:
+            await query(database.url, "ALTER SYSTEM RESET synchronous_standby_names")
+            await query(database.url, "SELECT pg_reload_conf()")
+        await writing
+
+        async def announced() -> bool:
+            return made.announced == ["a"]
+
+        await eventually(announced)
 
 
 async def test_the_position_is_confirmed_only_past_what_is_recorded_as_sent(database: TestDatabase) -> None:

@@ -4,6 +4,7 @@ import struct
 
 COLUMNS = ("id", "subject", "sent_at", "published_at", "held_at")
 OUTBOX, OTHER = 16400, 16500
+XID = 700
 
 
 def data(body: bytes) -> bytes:
@@ -39,9 +40,9 @@ def outbox() -> bytes:
     return relation(OUTBOX, "outbox_event")
 
 
-def begin() -> bytes:
+def begin(xid: int = XID) -> bytes:
     """A transaction begins."""
-    return data(b"B" + struct.pack("!QQI", 5, 0, 700))
+    return data(b"B" + struct.pack("!QQI", 5, 0, xid))
 
 
 def inserted(event_id: str, subject: str) -> bytes:

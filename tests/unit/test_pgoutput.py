@@ -49,7 +49,7 @@ def test_an_update_has_the_new_row_behind_the_old_one(before: bytes) -> None:
 
 def test_transactions_keepalives_and_messages() -> None:
     decoder = ChangeDecoder()
-    assert decoder.decode(data(b"B" + struct.pack("!QQI", 5, 0, 700))) == Begin()
+    assert decoder.decode(data(b"B" + struct.pack("!QQI", 5, 0, 700))) == Begin(700)
     assert decoder.decode(data(b"C" + struct.pack("!BQQQ", 0, 5, 6, 0))) == Commit(6)
     assert decoder.decode(b"k" + struct.pack("!QQ?", 8, 0, True)) == Keepalive(8, True)
     emitted = b"M" + struct.pack("!BQ", 1, 5) + b"outbox\0" + struct.pack("!I", 3) + b"abc"

@@ -8,12 +8,13 @@ from prometheus_client import CollectorRegistry
 
 from event_trio.database.connections import Pool
 from services.relay.metrics import RelayMetrics
-from services.relay.wal import stream
+from services.relay.wal import slots, stream
 from services.relay.wal.replication import ReplicationConnection
 from services.relay.wal.slots import NAME_PREFIX, SlotObservation
 from services.relay.wal.source_state import MUCH_BYTES, SourceState, SourceStatus
 from services.relay.wal.stream import SlotStream
-from tests.support.wal_messages import begin, commit, inserted, keepalive, outbox
+from services.relay.wal.unseen_changes import Snapshot
+from tests.support.wal_messages import XID, begin, commit, inserted, keepalive, outbox
 
 FITTING = SlotObservation(
     logical=True,
@@ -67,8 +68,16 @@ def opened(connection: Connection, announced: list[str]) -> SlotStream:
 
 
 @pytest.fixture(autouse=True)
-def short_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def snapshots(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
+    """What the database shows, one after the other; the last one again and again."""
+    shown = [Snapshot(XID + 1, XID + 1, frozenset())]
+
+    async def snapshot(_: Pool) -> Snapshot:
+        return shown.pop(0) if len(shown) > 1 else shown[0]
+
+    monkeypatch.setattr(slots, "snapshot", snapshot)
     monkeypatch.setattr(stream, "LOOK_SECONDS", 0.05)
+    return shown
 
 
 async def test_a_stream_that_has_not_reached_the_end_of_the_last_look_is_behind() -> None:
@@ -82,6 +91,18 @@ async def test_a_stream_that_has_not_reached_the_end_of_the_last_look_is_behind(
     connection.messages += [commit(150), keepalive(210)]
     await opened_stream.follow()
     assert opened_stream.lag(300) is None
+
+
+async def test_a_change_is_announced_when_it_is_visible_and_not_before(snapshots: list[Snapshot]) -> None:
+    connection = Connection(outbox(), begin(), inserted("1", "a"), commit(50), begin(XID + 1), inserted("2", "b"))
+    announced: list[str] = []
+    snapshots[:] = [Snapshot(XID, XID + 1, frozenset({XID}))]
+    opened_stream = opened(connection, announced)
+    await opened_stream.follow()
+    assert announced == []
+    snapshots[:] = [Snapshot(XID, XID + 2, frozenset({XID})), Snapshot(XID + 2, XID + 2, frozenset())]
+    await opened_stream.follow()
+    assert announced == ["b", "a"]
 
 
 async def test_reading_pauses_at_the_bound_and_the_stream_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,8 @@ class Keepalive:
 class Begin:
     """A committed transaction begins."""
 
+    xid: int
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -104,7 +106,7 @@ class ChangeDecoder:
         if kind in (b"I", b"U"):
             return self._change(body, inserted=kind == b"I")
         if kind == b"B":
-            return Begin()
+            return Begin(struct.unpack_from("!I", body, 17)[0])
         if kind == b"C":
             return Commit(struct.unpack_from("!Q", body, 10)[0])
         if kind == b"R":

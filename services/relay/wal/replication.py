@@ -135,8 +135,9 @@ def _arguments(url: DatabaseUrl, relay_id: UUID) -> dict[str, str | int]:
         "application_name": application_name(relay_id),
         "replication": "database",
         "connect_timeout": int(CONNECT_SECONDS),
-        # Neither a password file nor a service file of the user adds to the URL.
-        "passfile": "/dev/null",
+        # Neither a password file nor a service file of the user adds to the URL. libpq warns of one that is no plain
+        # file, and not of one that cannot exist.
+        "passfile": "/dev/null/none",
         **KEEPALIVES,
     }
 

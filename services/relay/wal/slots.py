@@ -12,6 +12,7 @@ from event_trio.outbox.publication import COLUMNS
 from event_trio.outbox.publication import PUBLICATION as PUBLICATION
 
 from .source_state import SourceState
+from .unseen_changes import Snapshot
 
 PLUGIN = "pgoutput"
 NAME_PREFIX = "relay-wal "
@@ -57,6 +58,11 @@ LEFT JOIN pg_stat_activity holder ON holder.pid = slot.active_pid
 UNSENT = """
 -- unsent: those of some events that a relay still has to send
 SELECT e.id FROM outbox_event e WHERE e.id = ANY ($1::bigint[]) AND e.sent_at IS NULL AND e.held_at IS NULL
+"""
+
+SNAPSHOT = """
+-- snapshot: which transactions a statement sees now
+SELECT pg_current_snapshot()::text
 """
 
 TERMINATE = """
@@ -146,6 +152,12 @@ async def still_unsent(pool: Pool, event_ids: list[int]) -> set[int]:
     """Return those of the events that are still to be sent. Raises what the database raises."""
     async with single_statement(pool) as connection:
         return {row["id"] for row in await connection.fetch(UNSENT, event_ids)}
+
+
+async def snapshot(pool: Pool) -> Snapshot:
+    """Return which transactions are visible now. Raises what the database raises."""
+    async with single_statement(pool) as connection:
+        return Snapshot.parse(await connection.fetchval(SNAPSHOT))
 
 
 async def terminate(url: str, pid: int) -> None:

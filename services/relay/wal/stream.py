@@ -12,6 +12,7 @@ from . import slots
 from .pgoutput import Begin, ChangeDecoder, Commit, Keepalive, OutboxChange
 from .replication import ReplicationConnection
 from .slot_position import SlotPosition
+from .unseen_changes import UnseenChanges
 
 # So many unsent events are followed. Above this, reading pauses until some are sent, and the table is polled.
 MOST_UNSENT = 50_000
@@ -21,6 +22,9 @@ LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 0.05
 # After an announcement changes are gathered for so long, because one read of the outbox serves many commits.
 GATHER_SECONDS = 0.005
+# While a committed change is not visible yet, it is looked for after the first of these times, and then less often.
+LOOK_FOR_SECONDS = 0.002
+LOOK_FOR_LONGEST_SECONDS = 0.1
 # Confirmations are sent at most so often, and at least every ten seconds, before wal_sender_timeout.
 CONFIRM_SECONDS = 0.5
 CONFIRM_LATEST_SECONDS = 10.0
@@ -39,7 +43,7 @@ class SlotStream:
         confirmed_wakes: bool,
         metrics: RelayMetrics,
     ) -> None:
-        """`announce` is called with the groups of committed changes, in the order of the commits."""
+        """`announce` is called with groups whose changes are committed and visible, in the order of the commits."""
         self._connection = connection
         self._pool = pool
         self._announce = announce
@@ -47,6 +51,9 @@ class SlotStream:
         self._metrics = metrics
         self._decoder = ChangeDecoder()
         self._position = SlotPosition(MOST_UNSENT)
+        self._changed = UnseenChanges()
+        self._xid = 0
+        self._look_for_seconds = LOOK_FOR_SECONDS
         self._target: int | None = None
         self._oldest: list[int] = []
         self._confirmed = 0
@@ -71,19 +78,21 @@ class SlotStream:
         while (left := until - loop.time()) > 0:
             if self._position.full:
                 await asyncio.sleep(PAUSE_SECONDS)
-            elif await self._connection.readable(left) and self._read():
+            elif await self._connection.readable(min(left, self._look_for_seconds) if self._changed else left):
+                self._read()
+            if self._changed and await self._announce_visible():
                 await asyncio.sleep(GATHER_SECONDS)
             await self._confirm()
 
-    def _read(self) -> bool:
-        """Handle what has arrived; returns whether groups were announced."""
-        changed: dict[str, None] = {}
+    def _read(self) -> None:
+        """Handle what has arrived."""
         for data in self._connection.received():
             match self._decoder.decode(data):
                 case Keepalive(position, reply):
                     self._position.keepalive(position)
                     self._asked_to_reply = self._asked_to_reply or reply
-                case Begin():
+                case Begin(xid):
+                    self._xid = xid
                     self._position.begin()
                 case Commit(end):
                     self._position.commit(end)
@@ -91,12 +100,21 @@ class SlotStream:
                     self._position.found(change.id, unsent=change.unsent)
                     self._metrics.wal_changes.inc()
                     if change.unsent or (self._confirmed_wakes and change.published):
-                        changed[change.subject] = None
+                        self._changed.add((change.subject,), self._xid)
                 case _:
                     pass
-        if changed:
-            self._announce(list(changed))
-        return bool(changed)
+
+    async def _announce_visible(self) -> bool:
+        """Announce the changed groups that a read of the table finds now; returns whether there were any."""
+        visible = self._changed.take(await slots.snapshot(self._pool))
+        if visible:
+            self._announce(visible)
+        self._look_for_seconds = (
+            min(2 * self._look_for_seconds, LOOK_FOR_LONGEST_SECONDS)
+            if self._changed and not visible
+            else LOOK_FOR_SECONDS
+        )
+        return bool(visible)
 
     async def _settle_forgotten(self) -> None:
         """Settle events that are no longer in the table, or whose record a paused stream has not shown."""
