@@ -1,7 +1,8 @@
 # All images. A service: `docker build --target service --build-arg SERVICE=order .`; the process that deploys topics and
 # queues to LocalStack: `docker build --target topology --build-arg LOCK=topology .`
 FROM python:3.13-slim AS packages
-# The lock of an image that needs other packages than every service.
+# The lock of an image that needs other packages than every service; relay-nats and relay-rabbitmq are the relay's with the
+# client of another broker.
 ARG LOCK=service
 COPY locks/build.txt locks/${LOCK}.txt /tmp/locks/
 COPY shared/ /tmp/shared/

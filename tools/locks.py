@@ -13,10 +13,14 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = "shared/pyproject.toml"
 # What is installed where: the library's extras, and groups of the workspace's own pyproject.toml. The distributions of
 # this repository are in no lock; they are installed from their folders.
+RELAY = ("outbox", "broker", "http", "observability", "tracing")
 EXTRAS = {
     "service": ("outbox", "consumer", "http", "observability", "tracing", "migrations"),
     "notification": ("outbox", "consumer", "http", "observability", "tracing", "migrations"),
-    "relay": ("outbox", "broker", "http", "observability", "tracing"),
+    "relay": RELAY,
+    # The same with the client of another broker.
+    "relay-nats": (*RELAY, "nats"),
+    "relay-rabbitmq": (*RELAY, "rabbitmq"),
     "console": ("http", "observability", "tracing"),
     "topology": ("outbox", "broker", "settings"),
 }
@@ -27,6 +31,8 @@ GROUPS = {
     "console": ("console",),
     "topology": ("topology",),
     "relay": ("wal",),
+    "relay-nats": ("wal",),
+    "relay-rabbitmq": ("wal",),
 }
 
 

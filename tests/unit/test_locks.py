@@ -21,6 +21,8 @@ PROGRAMS = {
     "service": ("services.order.main", "services.order.migrate"),
     "notification": ("services.notification.main", "services.notification.migrate"),
     "relay": ("services.relay.main",),
+    "relay-nats": ("services.relay.main", "event_trio.broker.jetstream"),
+    "relay-rabbitmq": ("services.relay.main", "event_trio.broker.rabbitmq"),
     "console": ("services.console.main",),
     "topology": ("infra.localstack.watch",),
 }
