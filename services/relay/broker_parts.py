@@ -75,7 +75,12 @@ def _other_parts(settings: RelaySettings, broker: OpenedBroker) -> BrokerParts:
 
     def publisher(identify: Callable[[str], Awaitable[bool]]) -> IdentifiedPublisher:
         return IdentifiedPublisher(
-            broker.publisher, topic, call_seconds=settings.call_seconds, created=broker.created, identify=identify
+            broker.publisher,
+            topic,
+            system=broker.publish_check.system,
+            call_seconds=settings.call_seconds,
+            created=broker.created,
+            identify=identify,
         )
 
     topology = OtherTopology(topic, broker.publisher, broker.publish_check)

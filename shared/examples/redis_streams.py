@@ -74,7 +74,7 @@ class RedisSource:
     """Reads the partitions of one subscriber that no other process leases."""
 
     def __init__(self, redis: Redis, topic: str, subscriber: str) -> None:
-        self.name = f"{subscriber}-{topic}"
+        self.name, self.system = f"{subscriber}-{topic}", "redis"
         self._redis, self._topic, self._subscriber = redis, topic, subscriber
         self._me = str(uuid4())
         self._owned: list[str] = []

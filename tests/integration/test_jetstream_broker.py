@@ -66,6 +66,10 @@ class TestJetStreamPublisher(PublisherSuite):
     deduplicates = True
 
     @pytest.fixture
+    def publisher_without_topic(self, client: Client) -> JetStreamPublisher:
+        return JetStreamPublisher(client, "absent-events", call_seconds=3)
+
+    @pytest.fixture
     async def open_source(self, server: NatsServer, topic: str) -> AsyncIterator[OpenSource]:
         async with AsyncExitStack() as stack:
 

@@ -74,6 +74,11 @@ class TestRedisPublisher(PublisherSuite):
     """The suite for every broker."""
 
     @pytest.fixture
+    def publisher_without_topic(self, redis: Redis, example: dict[str, Any]) -> MessagePublisher:
+        made: MessagePublisher = example["RedisPublisher"](redis, "absent-events")
+        return made
+
+    @pytest.fixture
     async def open_source(self, server: RedisServer, topic: str, example: dict[str, Any]) -> AsyncIterator[OpenSource]:
         async with AsyncExitStack() as stack:
 

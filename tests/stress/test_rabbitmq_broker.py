@@ -58,6 +58,12 @@ class TestRabbitPublisher(PublisherSuite):
     """The suite for every broker. It carries more than an outbox does, so that no event is too large for it."""
 
     @pytest.fixture
+    async def publisher_without_topic(self, server: RabbitServer) -> AsyncIterator[RabbitPublisher]:
+        opened = RabbitPublisher(server.url, "absent-events", call_seconds=3)
+        yield opened
+        await opened.close()
+
+    @pytest.fixture
     async def open_source(self, server: RabbitServer, topic: str) -> AsyncIterator[OpenSource]:
         async with AsyncExitStack() as stack:
 

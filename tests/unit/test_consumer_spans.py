@@ -43,7 +43,7 @@ async def delivery(context: str) -> QueueDelivery:
 @pytest.fixture
 def telemetry() -> Telemetry:
     metrics = ConsumerMetrics(CollectorRegistry())
-    return Telemetry(Router(), metrics, Signals(), SystemClock(), queue="orders.fifo")
+    return Telemetry(Router(), metrics, Signals(), SystemClock(), queue="orders.fifo", system="nats")
 
 
 def attributes(span: ReadableSpan) -> dict[str, object]:
@@ -65,6 +65,7 @@ async def test_processing_continues_the_trace_or_links_to_it(telemetry: Telemetr
     assert caused == traceparent(cause)
     assert fields["trace_id"] == traceparent(span)[3:35]
     assert attributes(span)["event_trio.outcome"] == "handled"
+    assert attributes(span)["messaging.system"] == "nats"
     assert attributes(span)["cloudevents.event_id"] == tested.event.id
     if continues:
         assert span.parent is not None
@@ -84,7 +85,7 @@ async def test_what_is_not_sampled_causes_nothing_that_is(telemetry: Telemetry, 
             assert tracer is not None
             caused = created(tracer, NOT_SAMPLED, "/services/test", "order.held", uuid4())
             telemetry.completed(tested, Handled(stale=False))
-        received("orders.fifo", [tested.message], 0.1)
+        received("nats", "orders.fifo", [tested.message], 0.1)
         assert recorded.all() == []
     assert caused.startswith(NOT_SAMPLED[:36])
     assert caused.endswith("-00")
@@ -117,12 +118,13 @@ async def test_without_a_tracer_lines_have_the_trace_of_the_event(telemetry: Tel
 async def test_a_receive_links_to_its_events() -> None:
     messages = [(await delivery(context)).message for context in (RECORDED, NOT_SAMPLED)]
     with recording() as recorded:
-        received("orders.fifo", messages, 0.5)
-        received("orders.fifo", [], 0.5)
+        received("nats", "orders.fifo", messages, 0.5)
+        received("nats", "orders.fifo", [], 0.5)
         [span] = recorded.all()
     assert span.name == "receive orders.fifo"
     assert [f"{link.context.span_id:016x}" for link in span.links] == [RECORDED[36:52]]
     assert attributes(span)["messaging.batch.message_count"] == 2
+    assert attributes(span)["messaging.system"] == "nats"
     assert span.start_time is not None
     assert span.end_time is not None
     assert span.end_time - span.start_time >= 0.5e9

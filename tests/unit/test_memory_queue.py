@@ -1,26 +1,28 @@
 """The queue in memory is what a consumer takes a queue for."""
 
+import inspect
+
 import pytest
 
-from event_trio.broker.queue import Queue
 from event_trio.envelope import Envelope
-from event_trio.testing import FakeClock, MemoryQueue, Publish, QueueSuite
+from event_trio.testing import FakeClock, MemoryQueue, QueueSuite
 from event_trio.testing.queue_suite import event
+from tests.support.virtual_time import run
 
 
-class TestMemoryQueue(QueueSuite):
-    """The suite for every queue."""
+@pytest.mark.parametrize("name", [name for name in dir(QueueSuite) if name.startswith("test_")])
+def test_it_passes_the_suite_for_every_queue(name: str) -> None:
+    async def test() -> None:
+        queue = MemoryQueue()
 
-    @pytest.fixture
-    def queue(self) -> Queue:
-        return MemoryQueue()
-
-    @pytest.fixture
-    def publish(self, queue: MemoryQueue) -> Publish:
         async def publish(sent: Envelope) -> None:
             queue.send(sent)
 
-        return publish
+        fixtures = {"queue": queue, "publish": publish}
+        found = getattr(QueueSuite(), name)
+        await found(**{each: fixtures[each] for each in inspect.signature(found).parameters})
+
+    run(test())
 
 
 async def test_its_calls_are_counted_and_it_knows_when_it_is_empty() -> None:

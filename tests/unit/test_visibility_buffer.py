@@ -1,65 +1,15 @@
-"""A buffer gives pushed messages the visibility of a source."""
+"""A buffer gives pushed messages the visibility of a source; the suite for sources is in test_contract_suites.py."""
 
 import asyncio
 from datetime import UTC, datetime
 
-import pytest
-
 from event_trio.broker.source import Message, RejectedMessage
 from event_trio.broker.visibility_buffer import VisibilityBuffer
-from event_trio.envelope import Envelope
-from event_trio.testing import FakeClock, Publish, QueueSuite
-
-
-class BufferedMessages:
-    """A source of nothing but the buffer: a broker that pushes at once."""
-
-    name = "buffered"
-
-    def __init__(self) -> None:
-        self.buffer: VisibilityBuffer[int] = VisibilityBuffer()
-
-    async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = 10) -> list[Message]:
-        return await self.buffer.take(most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
-
-    async def delete(self, messages: list[Message]) -> list[Message]:
-        return self.buffer.remove(messages)[1]
-
-    async def extend(self, messages: list[Message], seconds: int) -> list[Message]:
-        return self.buffer.extend(messages, seconds)
-
-    async def url(self) -> str:
-        return "memory:buffered"
+from event_trio.testing import FakeClock
 
 
 def message(group: str, number: int, body: str = "") -> Message:
     return Message(f"m-{number}", "", body, group, f"d-{number}", str(number), 0, datetime.now(UTC))
-
-
-class TestBuffer(QueueSuite):
-    """The suite for every source."""
-
-    @pytest.fixture
-    def queue(self) -> BufferedMessages:
-        return BufferedMessages()
-
-    @pytest.fixture
-    def publish(self, queue: BufferedMessages) -> Publish:
-        async def publish(sent: Envelope) -> None:
-            pushed = Message(
-                message_id=str(sent.id),
-                receipt_handle="",
-                body=sent.to_bytes().decode(),
-                group=sent.partitionkey,
-                deduplication_id=str(sent.id),
-                sequence_number="",
-                receive_count=0,
-                sent_at=sent.time,
-                attributes={"type": sent.type},
-            )
-            queue.buffer.add(pushed, 0)
-
-        return publish
 
 
 async def test_a_receipt_handle_of_an_earlier_receive_is_stale() -> None:

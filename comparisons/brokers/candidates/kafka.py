@@ -63,6 +63,8 @@ class KafkaPublisher:
 class KafkaSource:
     """A member of a consumer group. What is deleted out of order is committed when all before it is deleted."""
 
+    system = "kafka"
+
     def __init__(self, consumer: AIOKafkaConsumer, name: str) -> None:
         self.name = name
         self._consumer = consumer

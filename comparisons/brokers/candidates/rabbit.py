@@ -96,6 +96,8 @@ class RabbitCandidate(CandidateBroker):
 class StreamSource:
     """Reads a stream from its beginning, or from now on; the broker keeps no position for AMQP 0.9.1."""
 
+    system = "rabbitmq"
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.buffer: VisibilityBuffer[AbstractIncomingMessage] = VisibilityBuffer()

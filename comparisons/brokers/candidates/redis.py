@@ -95,6 +95,8 @@ class PubSubPublisher:
 class PubSubSource:
     """What a connection hears; nothing is kept, so nothing is acknowledged or delivered again."""
 
+    system = "redis"
+
     def __init__(self, name: str, listening: Any) -> None:
         self.name = name
         self._listening = listening

@@ -159,7 +159,7 @@ class PublishCheck:
         began, idle = time.monotonic(), not self._deletions.in_hand
         messages = await self._queue.receive(wait_seconds=wait_seconds, visibility_seconds=VISIBILITY_SECONDS)
         if messages:
-            received(self._queue.name, messages, time.monotonic() - began)
+            received(self._queue.system, self._queue.name, messages, time.monotonic() - began)
         self._deletions.received(messages)
         self._unrecorded += len(messages)
         self._confirmer.add([self._read(message) for message in messages])

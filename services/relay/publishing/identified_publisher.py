@@ -26,12 +26,14 @@ class IdentifiedPublisher:
         publisher: MessagePublisher,
         topic: str,
         *,
+        system: str,
         call_seconds: float,
         created: Callable[[], Awaitable[str | None]],
         identify: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._publisher = publisher
         self._topic = topic
+        self._system = system
         self._call_seconds = call_seconds
         self._created = created
         self._identify = identify
@@ -47,7 +49,7 @@ class IdentifiedPublisher:
         if (tracing := tracer()) is None:
             answer = await self._publish(events)
         else:
-            sending = SendSpans(tracing, self._topic, events, time.time_ns())
+            sending = SendSpans(tracing, self._topic, events, time.time_ns(), system=self._system)
             answer = await self._publish(events)
             sending.answered(answer)
         if isinstance(answer, BrokerOutage):

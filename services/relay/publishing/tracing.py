@@ -32,9 +32,18 @@ class SendSpans:
     The envelope is never changed: subscribers get the context in which the event was recorded.
     """
 
-    def __init__(self, tracer: Tracer, topic: str, events: Sequence[OutgoingEvent], began: int) -> None:
-        """`began` is when the call begins, in nanoseconds since the epoch."""
+    def __init__(
+        self,
+        tracer: Tracer,
+        topic: str,
+        events: Sequence[OutgoingEvent],
+        began: int,
+        *,
+        system: str = conventions.SNS,
+    ) -> None:
+        """`began` is when the call begins, in nanoseconds since the epoch; `system` is the kind of broker."""
         self._tracer = tracer
+        self._system = system
         self._topic = topic
         self._began = began
         self._events = events
@@ -49,7 +58,7 @@ class SendSpans:
         links = [context for context in self._contexts if context is not None]
         if not links or isinstance(answer, NotAttempted):
             return
-        common = conventions.messaging(conventions.SNS, conventions.SEND, self._topic)
+        common = conventions.messaging(self._system, conventions.SEND, self._topic)
         name = f"{conventions.SEND} {self._topic}"
         batch = self._tracer.begin(
             name,

@@ -29,6 +29,8 @@ class Queue:
     Every call raises BrokerUnavailable, with the reason, when the queue or the broker cannot be used.
     """
 
+    system = "aws_sqs"
+
     def __init__(self, client: SQSClient, name: str, *, url: str | None = None, ids_only: bool = False) -> None:
         """`url` is needed for a queue of another account; any other is found by its name.
 

@@ -40,6 +40,11 @@ class RejectedMessage(Message):
         """Whether its receipt handle is not valid any more, so that a retry cannot succeed."""
         return self.code.replace("#", ".").rpartition(".")[2] in STALE
 
+    @classmethod
+    def stale(cls, message: Message) -> RejectedMessage:
+        """The message as one whose receipt handle is not valid any more."""
+        return cls(**{name: getattr(message, name) for name in Message.__slots__}, code=STALE[0])
+
 
 class MessageSource(Protocol):
     """The messages of one subscriber. Any number of processes may read the same.
@@ -50,6 +55,8 @@ class MessageSource(Protocol):
 
     name: str
     """Its name, for log lines and, by default, for the inbox."""
+    system: str
+    """The kind of broker, for spans: a value of OpenTelemetry's `messaging.system`, such as `kafka`."""
 
     async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
         """Receive up to `most` messages, waiting up to `wait_seconds` for the first.

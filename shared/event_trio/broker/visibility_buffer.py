@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from .source import STALE, Message, RejectedMessage
+from .source import Message, RejectedMessage
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class VisibilityBuffer(Generic[T]):
         for message in messages:
             held = self._by_handle.pop(message.receipt_handle, None)
             if held is None:
-                rejected.append(_stale(message))
+                rejected.append(RejectedMessage.stale(message))
                 continue
             tokens.append(held.token)
             group = self._groups[held.message.group]
@@ -88,7 +88,7 @@ class VisibilityBuffer(Generic[T]):
         for message in messages:
             held = self._by_handle.get(message.receipt_handle)
             if held is None:
-                rejected.append(_stale(message))
+                rejected.append(RejectedMessage.stale(message))
             else:
                 held.visible_at = self._clock() + seconds
         return rejected
@@ -116,8 +116,3 @@ class VisibilityBuffer(Generic[T]):
     def _next_visible(self, now: float) -> float:
         times = (held.visible_at - now for group in self._groups.values() for held in group)
         return max(0.01, min((left for left in times if left > 0), default=3600.0))
-
-
-def _stale(message: Message) -> RejectedMessage:
-    known = {name: getattr(message, name) for name in Message.__slots__}
-    return RejectedMessage(**known, code=STALE[0])

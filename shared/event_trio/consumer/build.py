@@ -198,6 +198,7 @@ def _wire(
         clock,
         subject_name=subscription.subject_name,
         queue=source.name,
+        system=queue.system,
     )
     name, hours = subscription.consumer, options.inbox_retention_days * 24
     pipeline = Pipeline(

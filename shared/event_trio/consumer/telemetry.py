@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from ..clock import Clock
 from ..error_text import describe, raised_at
 from ..inbox.delivery import Delivery
-from ..observability.conventions import OUTCOME
+from ..observability.conventions import OUTCOME, SQS
 from ..observability.spans import Tracer, current, exemplar, tracer
 from ..observability.tracing import trace_id_of
 from ..signals import Signals
@@ -51,14 +51,16 @@ class Telemetry:
         *,
         subject_name: str = "subject",
         queue: str = "",
+        system: str = SQS,
     ) -> None:
-        """`queue` is the name of the queue, for the spans."""
+        """`queue` is the name of the queue, and `system` the kind of its broker, for the spans."""
         self._router = router
         self._metrics = metrics
         self._signals = signals
         self._clock = clock
         self._subject_name = subject_name
         self._queue = queue
+        self._system = system
         # A metric with labels is looked up once: the look-up costs more than the change.
         self._counters: dict[tuple[str, str], Counter] = {}
         self._durations: dict[str, Histogram] = {}
@@ -73,7 +75,7 @@ class Telemetry:
     @contextmanager
     def _traced(self, tracing: Tracer, delivery: Delivery) -> Iterator[None]:
         with (
-            processing(tracing, delivery, queue=self._queue or delivery.consumer) as span,
+            processing(tracing, delivery, system=self._system, queue=self._queue or delivery.consumer) as span,
             self._fields(delivery, span.traceparent),
         ):
             yield

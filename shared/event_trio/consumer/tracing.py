@@ -11,12 +11,12 @@ from ..observability.spans import Kind, Span, Tracer, active, sampled
 
 
 @contextmanager
-def processing(tracing: Tracer, delivery: Delivery, *, queue: str) -> Iterator[Span]:
+def processing(tracing: Tracer, delivery: Delivery, *, system: str, queue: str) -> Iterator[Span]:
     """The span of one attempt: the current span, a child of the one in which the event was recorded or linked to it."""
     event = delivery.event
     recorded = event.envelope.traceparent if event.envelope is not None else None
     attributes: dict[str, str | int | bool] = {
-        **conventions.messaging(conventions.SQS, conventions.PROCESS, queue),
+        **conventions.messaging(system, conventions.PROCESS, queue),
         conventions.CONSUMER: delivery.consumer,
         conventions.MESSAGE_ID: delivery.message_id,
         conventions.EVENT_ID: event.id,

@@ -10,15 +10,18 @@ from . import conventions
 from .spans import Kind, traceparent_in, tracer
 
 
-def received(queue: str, messages: Sequence[Message], seconds: float) -> None:
-    """Make the span of a receive that took so long. One without messages, or without sampled ones, has none."""
+def received(system: str, queue: str, messages: Sequence[Message], seconds: float) -> None:
+    """Make the span of a receive that took so long, from a queue of this kind of broker.
+
+    One without messages, or without sampled ones, has none.
+    """
     if (tracing := tracer()) is None:
         return
     links = [context for message in messages if (context := traceparent_in(message.body)) is not None]
     if not links:
         return
     attributes = {
-        **conventions.messaging(conventions.SQS, conventions.RECEIVE, queue),
+        **conventions.messaging(system, conventions.RECEIVE, queue),
         conventions.BATCH_COUNT: len(messages),
     }
     began = time.time_ns() - int(seconds * 1e9)

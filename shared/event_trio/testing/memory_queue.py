@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,11 +77,11 @@ class MemoryQueue(Queue):
         handles = {message.receipt_handle for message in messages}
         for held in itertools.chain.from_iterable(self._groups.values()):
             if held.handle in handles:
-                held.visible_at = time.monotonic() + seconds
+                held.visible_at = asyncio.get_running_loop().time() + seconds
         return []
 
     def _take(self, most: int, visibility_seconds: int) -> list[Message]:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         taken: list[Message] = []
         for group, entries in self._groups.items():
             if any(held.visible_at > now for held in entries):
@@ -97,7 +96,7 @@ class MemoryQueue(Queue):
         return taken
 
     def _next_visible(self) -> float:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         times = [held.visible_at - now for held in itertools.chain.from_iterable(self._groups.values())]
         return max(0.01, min((left for left in times if left > 0), default=3600.0))
 

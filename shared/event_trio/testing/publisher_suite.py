@@ -7,6 +7,9 @@ A subclass gives three fixtures. With pytest-asyncio in its auto mode that is al
         def publisher(self) -> MessagePublisher: ...
 
         @pytest.fixture
+        def publisher_without_topic(self) -> MessagePublisher: ...   # of a topic that does not exist
+
+        @pytest.fixture
         def open_source(self) -> OpenSource: ...   # for the subscribers of SUBSCRIBERS, which exist
 
         @pytest.fixture
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -177,16 +181,25 @@ class PublisherSuite:
         for number in (1, 2):
             await accepted(publisher, *(outgoing(group, number) for group in ("a", "b")))
         await drain(source, 4)
+        await accepted(publisher, outgoing("a", 3))
         await broker.stop()
         async with asyncio.timeout(15):
-            assert isinstance(await publisher.publish([outgoing("a", 3)]), BrokerOutage)
+            assert isinstance(await publisher.publish([outgoing("a", 4)]), BrokerOutage)
             assert await publisher.check() is not None
+            with suppress(BrokerUnavailable):
+                await source.receive(wait_seconds=1, visibility_seconds=SHORT)
         await broker.restart()
-        await accepted(publisher, outgoing("a", 3))
-        await until_received(source, 3)
-        messages = await drain(await open_source("billing"), 5)
-        assert numbers([each for each in messages if each.group == "a"]) == [1, 2, 3]
+        await accepted(publisher, outgoing("a", 4))
+        await until_received(source, 4)
+        messages = await drain(await open_source("billing"), 6)
+        assert numbers([each for each in messages if each.group == "a"]) == [1, 2, 3, 4]
         assert numbers([each for each in messages if each.group == "b"]) == [1, 2]
+
+    async def test_a_topic_that_does_not_exist_is_an_outage(self, publisher_without_topic: MessagePublisher) -> None:
+        """No event is the cause, and the reason says so."""
+        async with asyncio.timeout(15):
+            assert isinstance(await publisher_without_topic.publish([outgoing("a", 1)]), BrokerOutage)
+            assert await publisher_without_topic.check() is not None
 
     async def test_an_event_that_is_too_large_is_rejected_and_not_an_outage(
         self, publisher: MessagePublisher, open_source: OpenSource
@@ -198,6 +211,21 @@ class PublisherSuite:
         assert _rejected(answer), answer
         await accepted(publisher, outgoing("a", 2))
         assert numbers(await drain(await open_source("mailer"), 1)) == [2]
+
+    async def test_each_entry_of_a_call_has_its_own_outcome(
+        self, publisher: MessagePublisher, open_source: OpenSource
+    ) -> None:
+        """In the order of sending: what is accepted arrives, and what is too large is not accepted with the others."""
+        if self.most_bytes is None:
+            return
+        sent = [outgoing("a", 1), outgoing("b", 2, padding=self.most_bytes), outgoing("c", 3)]
+        answer = await publisher.publish(sent)
+        match answer:
+            case Answered(outcomes):
+                assert [type(outcome) for outcome in outcomes] == [Accepted, Permanent, Accepted], answer
+                assert set(numbers(await drain(await open_source("mailer"), 2))) == {1, 3}
+            case _:
+                assert isinstance(answer, CallRejected), answer
 
     async def test_the_same_sending_twice_and_a_deliberate_one(
         self, publisher: MessagePublisher, open_source: OpenSource

@@ -97,7 +97,7 @@ class QueueSuite:
         assert message.receipt_handle
         assert message.deduplication_id == str(sent.id)
         assert message.receive_count == 1
-        assert message.attributes["type"] == sent.type
+        assert message.attributes.get("type") == sent.type
         assert message.sent_at.tzinfo is not None
 
     async def test_behind_a_message_in_flight_its_group_waits(self, queue: MessageSource, publish: Publish) -> None:
@@ -131,6 +131,15 @@ class QueueSuite:
         assert [message.message_id for message in again] == [message.message_id for message in before]
         assert again[0].receipt_handle != before[0].receipt_handle
 
+    async def test_a_former_receipt_handle_does_nothing(self, queue: MessageSource, publish: Publish) -> None:
+        """Who was too slow neither deletes a message of its new owner nor keeps it from being received again."""
+        await publish(event("a", 1))
+        slow = await receive(queue, 1, visibility_seconds=SHORT)
+        await receive(queue, 1, visibility_seconds=SHORT)
+        await queue.extend(slow, LONG)
+        await queue.delete(slow)
+        assert numbers(await receive(queue, 1, seconds=5.0)) == [1]
+
     async def test_an_extended_message_stays_in_flight(self, queue: MessageSource, publish: Publish) -> None:
         """After an extension the message is not received when its first visibility has run out."""
         await publish(event("a", 1))
@@ -148,7 +157,9 @@ class QueueSuite:
         assert len(await queue.receive(wait_seconds=5, visibility_seconds=LONG)) <= 10
 
     async def test_a_receive_ends_when_there_is_nothing(self, queue: MessageSource) -> None:
-        """A receive of an empty source returns nothing, after `wait_seconds`; and its address is known."""
+        """A receive of an empty source returns nothing, after `wait_seconds`; and what it reads has a name."""
+        assert queue.name
+        assert queue.system
         assert await queue.url()
         async with asyncio.timeout(10):
             assert await queue.receive(wait_seconds=1, visibility_seconds=LONG) == []

@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError
 
 from ...errors import BrokerUnavailable
 from ..partitions import PARTITIONS, partition_of
-from ..source import BATCH, Message
+from ..source import BATCH, Message, RejectedMessage
 from .connection import FAULTS, text_of
 from .naming import ATTRIBUTE_HEADER, DEDUPLICATION_HEADER, GROUP_HEADER, durable_of
 
@@ -27,6 +27,8 @@ LEFT_SECONDS = 5.0
 
 class JetStreamSource:
     """The messages of one subscriber: one outstanding request for each partition that has none in flight."""
+
+    system = "nats"
 
     def __init__(
         self, client: Client, topic: str, subscriber: str, *, call_seconds: float = 5.0, partitions: int = PARTITIONS
@@ -42,6 +44,9 @@ class JetStreamSource:
         self._arrived: deque[tuple[Msg, float]] = deque()
         self._has_arrived = asyncio.Event()
         self._wait = 60.0
+        self._in_flight: dict[int, tuple[str, float]] = {}
+        """The receipt handle of each partition's message, and when its visibility ends. The server takes an
+        acknowledgement from a former reader of a message, too."""
 
     async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = BATCH) -> list[Message]:
         """Receive up to `most` messages, of different partitions."""
@@ -54,13 +59,17 @@ class JetStreamSource:
 
     async def delete(self, messages: Iterable[Message]) -> list[Message]:
         """Acknowledge messages. The server answers, so that a message is not taken for acknowledged too early."""
-        await self._settle([(message, b"+ACK") for message in messages], "acknowledge")
-        return []
+        valid, stale = self._divide(messages)
+        await self._settle([(message, b"+ACK") for message in valid], "acknowledge")
+        return stale
 
     async def extend(self, messages: Iterable[Message], seconds: int) -> list[Message]:
         """Keep messages invisible: a negative acknowledgement with a delay sets when they are delivered again."""
-        await self._settle([(message, _again_after(seconds)) for message in messages], "extend")
-        return []
+        valid, stale = self._divide(messages)
+        for message in valid:
+            self._is_in_flight(message.group, message.receipt_handle, seconds)
+        await self._settle([(message, _again_after(seconds)) for message in valid], "extend")
+        return stale
 
     async def url(self) -> str:
         """Its stream; raises BrokerUnavailable if the stream or the durable consumer does not exist."""
@@ -128,8 +137,25 @@ class JetStreamSource:
                 yield message
 
     async def _hand_out(self, raw: Msg, visibility_seconds: int) -> Message:
+        self._is_in_flight(_header(raw, GROUP_HEADER), raw.reply, visibility_seconds)
         await self._client.publish(raw.reply, _again_after(visibility_seconds))
         return _message(raw)
+
+    def _is_in_flight(self, group: str, handle: str, seconds: float) -> None:
+        until = asyncio.get_running_loop().time() + seconds
+        self._in_flight[partition_of(group, len(self._durables))] = (handle, until)
+
+    def _divide(self, messages: Iterable[Message]) -> tuple[list[Message], list[Message]]:
+        """The messages that are still this reader's, and the others."""
+        valid: list[Message] = []
+        stale: list[Message] = []
+        for message in messages:
+            handle, until = self._in_flight.get(partition_of(message.group, len(self._durables)), ("", 0.0))
+            if handle == message.receipt_handle and asyncio.get_running_loop().time() < until:
+                valid.append(message)
+            else:
+                stale.append(RejectedMessage.stale(message))
+        return valid, stale
 
     async def _settle(self, answers: Sequence[tuple[Message, bytes]], verb: str) -> None:
         """Each answer is a request, to which the server replies."""

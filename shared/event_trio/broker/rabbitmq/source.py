@@ -29,6 +29,8 @@ PREFETCH = 50
 class RabbitSource:
     """The messages of one subscriber. One process at a time reads a partition; others stand by."""
 
+    system = "rabbitmq"
+
     def __init__(
         self,
         url: str,

@@ -135,7 +135,7 @@ class Poller:
             self._asked -= BATCH
         self._succeeded()
         if messages:
-            received(self._queue.name, messages, time.monotonic() - began)
+            received(self._queue.system, self._queue.name, messages, time.monotonic() - began)
             self._deliver(messages)
         return len(messages)
 
