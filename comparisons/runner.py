@@ -14,11 +14,12 @@ from importlib.metadata import version
 import typer
 
 from benchmarks.suite.reference import current
-from comparisons.contract import ComparisonPart, Line, LineResult, NotAvailable
+from comparisons.contract import Cell, ComparisonPart, Line, LineResult, NotAvailable
 from comparisons.environment import ComparisonEnvironment
 from comparisons.page import shown
 from comparisons.stored import LineConditions, StoredLine
-from tools.embedded.errors import EmbeddedServerFailed
+
+REASON_CHARACTERS = 200
 
 
 class LinesFailed(Exception):
@@ -30,7 +31,8 @@ async def run(
 ) -> AsyncIterator[tuple[str, StoredLine]]:
     """Run these lines of a part; yields each result as soon as it is there.
 
-    A line for which something is missing on this machine is skipped with the reason. Raises LinesFailed at the end.
+    A line for which something is missing on this machine is skipped with the reason. One that ends with an error
+    has the error as its result. Raises LinesFailed at the end.
     """
     failed, revision = list[str](), current()  # before results are written, which change the working tree
     for number, line in enumerate(lines, 1):
@@ -42,10 +44,8 @@ async def run(
         except NotAvailable as error:
             typer.echo(f"  skipped: {error}")
             continue
-        except (EmbeddedServerFailed, TimeoutError, ValueError) as error:
-            typer.echo(f"  error: {error}", err=True)
-            failed.append(line.key)
-            continue
+        except Exception as error:  # noqa: BLE001 - the other lines are run, whatever it is
+            result = _failure(part, line, error)
         for column, cell in result.cells.items():
             typer.echo(f"  {column}: {shown(cell)}")
         typer.echo(f"  {time.monotonic() - began:.1f} s")
@@ -68,9 +68,18 @@ async def _bounded(line: Line, environment: ComparisonEnvironment) -> LineResult
 
 def _check(part: ComparisonPart, line: Line, result: LineResult) -> None:
     """Raise ValueError when a column is missing or unknown: the page would show it as if it were not run."""
-    columns = next(set(table.columns) for table in part.tables if line in table.lines)
+    columns = set(_columns(part, line))
     if columns != set(result.cells):
         raise ValueError(f"{line.key} found {sorted(result.cells)}, and its table has {sorted(columns)}")
+
+
+def _failure(part: ComparisonPart, line: Line, error: Exception) -> LineResult:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON_CHARACTERS]
+    return LineResult({column: Cell(f"failed: {reason}", "an answer") for column in _columns(part, line)})
+
+
+def _columns(part: ComparisonPart, line: Line) -> Sequence[str]:
+    return next(table.columns for table in part.tables if line in table.lines)
 
 
 def _conditions(seed: int, command: str, revision: str, versions: Mapping[str, str]) -> LineConditions:

@@ -82,14 +82,14 @@ class Campaign:
     async def killed(self) -> None:
         """The coordinator dies at each of its steps; each time once more, at a random step of its recovery."""
         for supply in (ENOUGH, NO_MONEY):
-            for step in self._chosen((await self._dry_run(supply)).steps):
+            for step in self._chosen((await self.dry_run(supply)).steps):
                 await self.run(supply, Faults(kills=frozenset({step})))
                 await self.run(supply, Faults(kills=frozenset({step, step + self.random.randint(1, 4)})))
 
     async def called(self, fault: CallFault) -> None:
         """The fault happens to each of the calls."""
         for supply in (ENOUGH, NO_MONEY):
-            for call in self._chosen((await self._dry_run(supply)).calls):
+            for call in self._chosen((await self.dry_run(supply)).calls):
                 await self.run(supply, Faults(call_fault=(fault, call)))
 
     async def run(self, supply: Supply, faults: Faults, *, meanwhile: Meanwhile | None = None) -> None:
@@ -103,7 +103,7 @@ class Campaign:
 
     async def killed_after(self, step: str, supply: Supply, *, meanwhile: Meanwhile) -> None:
         """The coordinator dies after the step with this name."""
-        number = (await self._dry_run(ENOUGH)).steps.index(step)
+        number = (await self.dry_run(ENOUGH)).steps.index(step)
         await self.run(supply, Faults(kills=frozenset({number})), meanwhile=meanwhile)
 
     async def _run(self, supply: Supply, faults: Faults, meanwhile: Meanwhile | None = None) -> list[Violation]:
@@ -171,7 +171,8 @@ class Campaign:
         numbers = range(len(found))
         return sorted(self.random.sample(numbers, self.most)) if self.most and self.most < len(found) else [*numbers]
 
-    async def _dry_run(self, supply: Supply) -> Faults:
+    async def dry_run(self, supply: Supply) -> Faults:
+        """Run without a fault; returns what could have been hit."""
         faults = Faults()
         await self._run(supply, faults)
         return faults

@@ -35,6 +35,8 @@ PART = ComparisonPart(
                     "recovers",
                     (
                         f"{TESTS}::test_a_coordinator_killed_at_any_step_breaks_nothing_that_is_coordinated",
+                        "stress/test_comparison_atomicity_faults.py::"
+                        "test_a_coordinator_process_killed_at_any_step_breaks_nothing",
                         f"{TESTS}::test_without_coordination_faults_do_damage",
                     ),
                     fault_lines.killed,

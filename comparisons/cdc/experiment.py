@@ -12,7 +12,7 @@ import asyncpg
 from benchmarks.suite import databases
 from benchmarks.suite.events import make_events
 from benchmarks.suite.results import LatencyFound, NumberFound
-from comparisons.cdc.running import PAYLOAD_LINES, SEED, server
+from comparisons.cdc.running import PAYLOAD_LINES, SEED, server, versions
 from comparisons.contract import Cell, LineResult
 from comparisons.environment import ComparisonEnvironment
 from event_trio.database.url import parse
@@ -103,7 +103,7 @@ async def latency(environment: ComparisonEnvironment) -> LineResult:
         found.name: Cell(f"{found.quantile(0.5):.1f} / {found.quantile(0.99):.1f} ms, {size.median:.0f} bytes of log")
         for found, size in zip(latencies, numbers, strict=True)
     }
-    return LineResult(cells, latencies=latencies)
+    return LineResult(cells, latencies=latencies, versions=await versions(environment))
 
 
 async def lost_with_the_slot(environment: ComparisonEnvironment) -> LineResult:
@@ -123,7 +123,7 @@ async def lost_with_the_slot(environment: ComparisonEnvironment) -> LineResult:
         expected = EVENTS if form == ROW else 0
         unexpected = "" if found == expected else f"{expected} of {EVENTS} found"
         cells[form] = Cell(f"{found} of {EVENTS} found", unexpected)
-    return LineResult(cells)
+    return LineResult(cells, versions=await versions(environment))
 
 
 @asynccontextmanager

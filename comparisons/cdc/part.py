@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.cdc import experiment, source_lines
+from comparisons.cdc import claims, experiment, source_lines
 from comparisons.cdc.experiment import FORMS
 from comparisons.cdc.running import SOURCES
 from comparisons.contract import ComparisonPart, ComparisonTable, Line
@@ -15,6 +15,22 @@ PART = ComparisonPart(
     "cdc",
     minutes=3,
     tables=(
+        ComparisonTable(
+            "claims",
+            "The seed says",
+            (claims.VERDICT,),
+            (
+                Line(
+                    "claim-cdc",
+                    "“outbox or CDC”",
+                    (
+                        f"{EXPERIMENT}::test_what_is_only_in_the_log_is_lost_with_the_slot",
+                        f"{RELAY}::test_when_the_slot_goes_the_table_is_polled_and_nothing_is_lost",
+                    ),
+                    claims.outbox_or_log,
+                ),
+            ),
+        ),
         ComparisonTable(
             "sources",
             "Measured",

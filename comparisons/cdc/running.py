@@ -68,6 +68,12 @@ async def server(environment: ComparisonEnvironment) -> EmbeddedPostgres:
     return found
 
 
+async def versions(environment: ComparisonEnvironment) -> dict[str, str]:
+    """The version of the server."""
+    rows = await databases.fetch((await server(environment)).admin_url, "SHOW server_version")
+    return {"Postgres": str(rows[0][0])}
+
+
 @asynccontextmanager
 async def relay(environment: ComparisonEnvironment, source: str) -> AsyncIterator[RunningRelay]:
     """A relay with this source, after some events that are not measured."""

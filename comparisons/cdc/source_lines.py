@@ -9,7 +9,7 @@ from benchmarks.suite import databases
 from benchmarks.suite.events import MadeEvent, make_events
 from benchmarks.suite.relay import TOPIC
 from benchmarks.suite.results import LatencyFound, NumberFound
-from comparisons.cdc.running import LOG, PAYLOAD_LINES, SOURCES, WARM_UP_EVENTS, RunningRelay, relay, server
+from comparisons.cdc.running import LOG, PAYLOAD_LINES, SOURCES, WARM_UP_EVENTS, RunningRelay, relay, versions
 from comparisons.contract import Cell, LineResult
 from comparisons.environment import ComparisonEnvironment
 
@@ -42,7 +42,7 @@ async def latency(environment: ComparisonEnvironment) -> LineResult:
         ]
         latencies.append(LatencyFound(source, taken))
     cells = {each.name: Cell(f"{each.quantile(0.5):.1f} / {each.quantile(0.99):.1f} ms") for each in latencies}
-    return LineResult(cells, latencies=latencies, versions=await _versions(environment))
+    return LineResult(cells, latencies=latencies, versions=await versions(environment))
 
 
 async def rate(environment: ComparisonEnvironment) -> LineResult:
@@ -53,7 +53,7 @@ async def rate(environment: ComparisonEnvironment) -> LineResult:
             seconds = await _burst(running)
         numbers.append(NumberFound(source, "events a second", [BURST_EVENTS / seconds]))
     cells = {each.name: Cell(f"{each.median:.0f}") for each in numbers}
-    return LineResult(cells, numbers=numbers, versions=await _versions(environment))
+    return LineResult(cells, numbers=numbers, versions=await versions(environment))
 
 
 async def load(environment: ComparisonEnvironment) -> LineResult:
@@ -67,7 +67,7 @@ async def load(environment: ComparisonEnvironment) -> LineResult:
         cpu, commits, written = ((b - a) / BURST_EVENTS for a, b in zip(before, after, strict=True))
         numbers.append(NumberFound(source, "µs of the server's CPU an event", [cpu * 1e6]))
         cells[source] = Cell(f"{cpu * 1e6:.0f} µs, {commits:.2f} transactions, {written:.0f} bytes of log")
-    return LineResult(cells, numbers=numbers, versions=await _versions(environment))
+    return LineResult(cells, numbers=numbers, versions=await versions(environment))
 
 
 async def idle(environment: ComparisonEnvironment) -> LineResult:
@@ -82,7 +82,7 @@ async def idle(environment: ComparisonEnvironment) -> LineResult:
         cpu, commits = ((b - a) / IDLE_SECONDS for a, b in zip(before[:2], after[:2], strict=True))
         numbers.append(NumberFound(source, "transactions a second", [commits]))
         cells[source] = Cell(f"{commits:.1f} transactions, {cpu * 1e3:.1f} ms of CPU a second")
-    return LineResult(cells, numbers=numbers, versions=await _versions(environment))
+    return LineResult(cells, numbers=numbers, versions=await versions(environment))
 
 
 async def kept(environment: ComparisonEnvironment) -> LineResult:
@@ -100,7 +100,7 @@ async def kept(environment: ComparisonEnvironment) -> LineResult:
     text = f"{after_sending / 2**20:.1f} MiB after sending; {unsent / 2**20:.1f} MiB with {KEPT_EVENTS} unsent events"
     unexpected = "" if unsent >= grown * 0.9 else f"at least the {grown / 2**20:.1f} MiB of the unsent events"
     cells[LOG] = Cell(text, unexpected)
-    return LineResult(cells, versions=await _versions(environment))
+    return LineResult(cells, versions=await versions(environment))
 
 
 async def _burst(running: RunningRelay) -> float:
@@ -127,8 +127,3 @@ async def _spent(running: RunningRelay) -> tuple[float, float, float]:
         await databases.commits(running.url),
         await running.value(WRITTEN),
     )
-
-
-async def _versions(environment: ComparisonEnvironment) -> dict[str, str]:
-    rows = await databases.fetch((await server(environment)).admin_url, "SHOW server_version")
-    return {"Postgres": str(rows[0][0])}

@@ -19,6 +19,14 @@ FOLDER = ROOT / "docs" / "comparisons"
 INDEX = "README.md"
 NO_CLAIMS = {"Run it", "Conditions", "Not shown", "Terms"}
 """Sections that instruct, define, or list what no run shows."""
+SEED = {
+    "brokers": (
+        *("Kafka 1:N", "Redis Pub/Sub 1:N", "SNS 1:N", "SQS 1:1", "RabbitMQ 1:1"),
+        "message groups alone make EDA hard",
+    ),
+    "cdc": ("outbox or CDC",),
+}
+"""The lines of the seed that the pages quote as claims, by their page."""
 
 every_part = pytest.mark.parametrize("part", PARTS.values(), ids=lambda part: part.name)
 
@@ -54,6 +62,16 @@ def test_the_page_shows_the_stored_results(part: ComparisonPart) -> None:
 def test_nothing_unexpected_is_stored(part: ComparisonPart) -> None:
     cells = [(key, cell) for key, line in read(FOLDER, part.name).items() for cell in line.result.cells.values()]
     assert [(key, cell.text) for key, cell in cells if cell.unexpected] == []
+
+
+@pytest.mark.parametrize(("page", "quoted"), [(page, each) for page, lines in SEED.items() for each in lines])
+def test_every_claim_of_the_seed_has_a_verdict_and_a_test(page: str, quoted: str) -> None:
+    [line] = [line for line in PARTS[page].lines() if line.question == f"“{quoted}”"]
+    [cell] = read(FOLDER, page)[line.key].result.cells.values()
+    assert line.tests
+    assert re.match(r"(holds|wrong|no choice)\b", cell.text), cell
+    assert not cell.skipped
+    assert f"| “{quoted}” | {cell.text} |" in _text(PARTS[page])
 
 
 def test_every_page_belongs_to_a_part() -> None:

@@ -11,7 +11,7 @@ from comparisons.questions.columns import FOUND
 from comparisons.questions.groups_alone import CHANGES, GROUPS, Received, compared
 from comparisons.questions.part import PART
 
-SHOWN_ELSEWHERE = {"claim-cdc", "infrastructure", "publish-flag"}
+SHOWN_ELSEWHERE = {"infrastructure", "publish-flag"}
 """They take long, and tests of the parts that they run show the same."""
 LINES = [line for line in PART.lines() if line.key not in SHOWN_ELSEWHERE]
 

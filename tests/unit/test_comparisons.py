@@ -90,14 +90,21 @@ async def test_a_line_for_which_something_is_missing_is_skipped(
 
 
 async def test_errors_and_time_outs_fail_a_line_and_not_the_next(tmp_path: Path) -> None:
-    lines = [line("x", TimeoutError("slow")), line("y", most_seconds=0.01), line("z", result())]
+    lines = [line("x", KeyError("of\n any type")), line("y", most_seconds=0.01), line("z", result())]
     found, failed = await collected(lines, tmp_path)
-    assert (set(found), failed) == ({"z"}, "failed: x, y")
+    assert failed == "failed: x, y"
+    assert {key: each.result.cells["a"].text for key, each in found.items()} == {
+        "x": "failed: KeyError: 'of\\n any type'",
+        "y": "failed: TimeoutError: not done after 0 s",
+        "z": "kept",
+    }
+    assert all(found["x"].result.cells[column].unexpected for column in ("a", "b"))
 
 
 async def test_a_result_without_a_column_fails(tmp_path: Path) -> None:
     found, failed = await collected([line("x", LineResult({"a": Cell("")}))], tmp_path)
-    assert (found, failed) == ({}, "failed: x")
+    assert failed == "failed: x"
+    assert found["x"].result.cells["b"].text.startswith("failed: ValueError: x found ['a']")
 
 
 def test_one_line_is_stored_over_its_former_result_and_no_other(tmp_path: Path) -> None:
