@@ -141,7 +141,8 @@ async def _measure(chosen: Sequence[str], sizes: Sizes, folder: Path, output: Pa
     if load > (os.cpu_count() or 1) / 2:
         typer.echo(f"the machine is busy (load {load:.1f}): its numbers are worth little")
     if sizes == QUICK:
-        typer.echo(f"{len(chosen)} parts take about {sum(PARTS[name].minutes for name in chosen):.0f} minutes")
+        minutes = max(1.0, sum(PARTS[name].minutes for name in chosen))
+        typer.echo(f"{', '.join(chosen)}: about {minutes:.0f} min on an idle machine")
     async with EmbeddedPostgres(settings=SERVER) as postgres:
         lines = await _conditions(postgres.admin_url, load)
         for line in lines:
