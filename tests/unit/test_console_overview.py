@@ -53,7 +53,7 @@ async def test_the_flow_is_that_of_the_catalog() -> None:
 
 
 async def test_a_number_is_not_shown_while_nobody_tells_it() -> None:
-    names = ("Waiting to be sent", "Held groups", "Deferred", "Dead letters")
+    names = ("To be sent", "Held groups", "Deferred", "Dead letters")
     numbers = {name: re.compile(rf"<dt>{name}</dt><dd>([^<]*)<") for name in names}
     assert {pattern.findall(await overview())[0] for pattern in numbers.values()} == {"0"}
     async with console(ScriptedSystem()) as browser:
