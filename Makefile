@@ -110,8 +110,8 @@ model: bootstrap ## search for schedules that break a promise, with other random
 	@MODEL_MINUTES=$(or $(MINUTES),60) $(RUN) pytest -n 2 tests/stress/test_relay_model.py tests/stress/test_inbox_model.py $(ARGS)
 
 .PHONY: mutants
-mutants: bootstrap ## verify that the tests detect known mistakes in copies of the code (NAME=...: one of them)
-	@$(RUN) tools.mutants $(NAME)
+mutants: bootstrap ## verify that the tests detect known mistakes in copies of the code (NAME=...: one; ARGS=--baseline: and pass without them)
+	@$(RUN) tools.mutants $(NAME) $(ARGS)
 
 .PHONY: test-api
 test-api: bootstrap ## test every service against its OpenAPI document with Schemathesis (part of test-stress)

@@ -71,8 +71,11 @@ def mutants(names: Sequence[str] = ()) -> list[Mutant]:
     return [mutant for mutant in found if not names or mutant.name in names]
 
 
-def run_mutant(mutant: Mutant, environment: dict[str, str]) -> Result:
-    """Apply the patch to a copy, and run the test that has to detect it."""
+def run_mutant(mutant: Mutant, environment: dict[str, str], *, baseline: bool = False) -> Result:
+    """Apply the patch to a copy, and run the test that has to detect it.
+
+    With `baseline`, the test that failed has to pass without the patch.
+    """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="event-trio-mutant-") as folder:
         copy = Path(folder) / "copy"
@@ -80,9 +83,14 @@ def run_mutant(mutant: Mutant, environment: dict[str, str]) -> Result:
         patched = _run(["git", "apply", str(mutant.patch)], copy, environment)
         if patched.returncode:
             return Result(mutant, Verdict.BROKEN, 0.0, f"the patch does not apply: {_last_line(patched.stderr)}")
-        test = _run([sys.executable, "-m", "pytest", "-x", "-q", "--no-header", mutant.test], copy, environment)
-    seconds = time.monotonic() - began
-    verdict, detail, failed = judge(test.returncode, test.stdout, test.stderr)
+        test = _test(mutant.test, copy, environment)
+        verdict, detail, failed = judge(test.returncode, test.stdout, test.stderr)
+        seconds = time.monotonic() - began
+        if baseline and verdict is Verdict.DETECTED:
+            _run(["git", "apply", "--reverse", str(mutant.patch)], copy, environment)
+            unchanged = _test(failed.partition("[")[0], copy, environment)
+            if unchanged.returncode != PASSED:
+                verdict, detail = Verdict.BROKEN, "the test fails without the patch, too"
     return Result(mutant, verdict, seconds, detail, failed)
 
 
@@ -99,12 +107,15 @@ def judge(status: int, output: str, errors: str = "") -> tuple[Verdict, str, str
     return Verdict.BROKEN, _last_line(output + errors), ""
 
 
-def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) -> None:  # noqa: B008
+def main(
+    names: list[str] = typer.Argument(None, help="Only these mutants."),  # noqa: B008
+    baseline: bool = typer.Option(False, help="Also verify that the test that failed passes without the patch."),
+) -> None:
     """Run every mutant; exit with status 1 when one survives or cannot be applied."""
     if shutil.which("git") is None:
         raise typer.BadParameter("git is required to apply the patches, and is not installed")
     console = Console(stderr=True)
-    results = asyncio.run(_run_all(mutants(names or []), console))
+    results = asyncio.run(_run_all(mutants(names or []), console, baseline=baseline))
     table = Table("mutant", "verdict", "seconds", "test", "detail", title="mutants")
     for result in results:
         colour = "green" if result.verdict is Verdict.DETECTED else "bold red"
@@ -122,7 +133,7 @@ def main(names: list[str] = typer.Argument(None, help="Only these mutants.")) ->
         raise typer.Exit(1)
 
 
-async def _run_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
+async def _run_all(chosen: Sequence[Mutant], console: Console, *, baseline: bool) -> list[Result]:
     results = []
     async with EmbeddedPostgres() as postgres, EmbeddedLocalStack() as localstack:
         environment = {
@@ -133,7 +144,7 @@ async def _run_all(chosen: Sequence[Mutant], console: Console) -> list[Result]:
         }
         for number, mutant in enumerate(chosen, 1):
             console.print(f"{number}/{len(chosen)} {mutant.name}: {mutant.mistake}")
-            results.append(await asyncio.to_thread(run_mutant, mutant, environment))
+            results.append(await asyncio.to_thread(run_mutant, mutant, environment, baseline=baseline))
             found = results[-1]
             console.print(f"    {found.verdict} after {found.seconds:.0f} s {found.test or found.detail}")
     return results
@@ -144,6 +155,10 @@ def _read(patch: Path) -> Mutant:
     if not test.startswith("test: "):
         raise typer.BadParameter(f"{patch.name}: the second line must name the test: `test: tests/...`")
     return Mutant(patch.stem, patch, mistake, test.removeprefix("test: "))
+
+
+def _test(test: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-m", "pytest", "-x", "-q", "--no-header", test], folder, environment)
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
