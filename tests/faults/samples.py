@@ -15,7 +15,9 @@ from tests.faults.actors import Actor
 from tests.faults.series import Series
 from tests.faults.system import System
 
-CONNECTIONS = "SELECT usename, count(*) FROM pg_stat_activity WHERE datname = ANY($1) GROUP BY usename"
+CONNECTIONS = """
+SELECT usename, count(*) FROM pg_stat_activity WHERE datname = ANY($1) AND usename IS NOT NULL GROUP BY usename
+"""
 BYTES_A_ROW = """
 SELECT pg_table_size($1::regclass)::float8 / greatest(count, 1) AS table,
        pg_indexes_size($1::regclass)::float8 / greatest(count, 1) AS index, count
