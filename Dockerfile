@@ -5,12 +5,13 @@ FROM python:3.13-slim AS packages
 # client of another broker.
 ARG LOCK=service
 COPY locks/build.txt locks/${LOCK}.txt /tmp/locks/
-COPY shared/ /tmp/shared/
 RUN python -m venv /opt/venv \
  && python -m venv /opt/build \
  && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /tmp/locks/${LOCK}.txt \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes -r /tmp/locks/build.txt \
- && /opt/build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /tmp/dist /tmp/shared \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes -r /tmp/locks/build.txt
+# After the packages, which a change of the library then does not install again.
+COPY shared/ /tmp/shared/
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /tmp/dist /tmp/shared \
  && /opt/venv/bin/pip install --no-cache-dir --no-index --no-deps /tmp/dist/*.whl
 
 FROM python:3.13-slim AS base

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until everything is imported: see event_trio.service.run
+
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 

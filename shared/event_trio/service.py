@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Generic, TypeAlias, TypeVar
@@ -36,6 +37,10 @@ def run(
 
     Settings that are missing, wrong or contradictory end the process with status 2 and a line for each.
     `ensure_startable` raises ConfigurationError for an environment in which the service could never work.
+
+    The garbage collector, which a service disables before its imports, is enabled before it serves. Imported modules
+    stay: looking for garbage among them takes a sixth of the processor time of a start, and they are left out of
+    every later collection (https://docs.python.org/3/library/gc.html#gc.freeze).
     """
     settings = load(settings_type)
     logging.configure(name, settings.log_level, settings.log_format, final=True)
@@ -49,6 +54,8 @@ def run(
         _start_tracing(name, settings)
     except ConfigurationError as error:
         fail(str(error))
+    gc.freeze()
+    gc.enable()
     try:
         serve(app, settings)
     finally:

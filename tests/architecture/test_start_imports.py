@@ -1,9 +1,13 @@
 """What a process imports before it serves: the modules, which do not vary with the machine as seconds do."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.support.sources import ROOT
 
 # What only some processes use, or only commands: imported where it is used.
 UNUSED = {
@@ -28,3 +32,11 @@ def test_a_service_imports_only_what_it_needs(service: str) -> None:
     modules = [name for name in ran.stdout.split() if name.partition(".")[0] not in DEVELOPMENT]
     assert UNUSED[service] & {name.partition(".")[0] for name in modules} == set()
     assert len(modules) <= MOST_MODULES[service]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/main.py")), ids=lambda path: path.parent.name)
+def test_a_service_collects_no_garbage_while_it_imports(path: Path) -> None:
+    _, future, collector, disabled, *_ = ast.parse(path.read_text(encoding="utf-8")).body
+    assert ast.unparse(future) == "from __future__ import annotations"
+    assert ast.unparse(collector) == "import gc"
+    assert ast.unparse(disabled) == "if __name__ == '__main__':\n    gc.disable()"

@@ -53,7 +53,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and take what exists by now, mostly modules, out of later garbage collections."""
         await super().startup(sockets)
-        gc.collect()
         gc.freeze()
 
     @contextmanager
