@@ -112,12 +112,21 @@ async def test_a_redrive_that_is_stopped_leaves_the_rest_dead(service: Service) 
         ({"reason": "nothing is selected"}, 422),
         ({"all": True}, 422),
         ({**ALL, "per_second": 0}, 422),
+        ({**ALL, "per_second": 1e-13}, 422),
         ({"type": "order.unknown", "reason": "no such type"}, 404),
     ],
 )
 async def test_what_selects_nothing_is_rejected(service: Service, body: dict[str, Any], status: int) -> None:
     assert (await service.ask(body)).status_code == status
     assert await service.statuses() == {"dead": COUNT}
+
+
+async def test_a_redrive_of_the_lowest_rate_does_not_stop_the_others(service: Service) -> None:
+    # As an earlier version accepted it: the time of its second message is none that a date can have.
+    redrives = "INSERT INTO redrive (consumer, selection, per_second, requested_by, reason, chosen, until_id)"
+    await execute(service.database.url, f"{redrives} VALUES ('notification', '{{}}', 1e-300, 'olga', 'x', 9, 9)")
+    id = (await service.ask({"event_id": "e-12", "reason": "the carrier is back"})).json()["redrive"]["id"]
+    assert (await service.finished(id))["redriven"] == 1
 
 
 async def test_an_unknown_redrive_is_not_found(service: Service) -> None:

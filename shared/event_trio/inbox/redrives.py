@@ -26,6 +26,8 @@ STEP = 50
 """The most messages that one transaction makes due."""
 BEHIND_SECONDS = 1.0
 """A redrive with a rate makes up for so much lost time at once."""
+SLOWEST = 0.001
+"""The lowest rate, in messages a second. A lower one could name a time after the last that a date can have."""
 TIMES = ("since", "until")
 
 
@@ -171,7 +173,7 @@ class Redrives:
     async def _take(self, session: AsyncSession, row: Any) -> float:
         """Make messages due; returns the seconds until the next step."""
         start: datetime = max(row.next_at, row.now - timedelta(seconds=BEHIND_SECONDS))
-        gap = 0.0 if row.per_second is None else 1.0 / row.per_second
+        gap = 0.0 if row.per_second is None else 1.0 / max(SLOWEST, row.per_second)
         room = STEP if not gap else min(STEP, 1 + int((row.now - start).total_seconds() / gap))
         table = deferred_message.c
         query = (

@@ -17,6 +17,7 @@ from .messages import (
     MessageChangeRequest,
     MessageDetails,
     MessageView,
+    Rate,
     SelectionDep,
     changed,
     conflicts_as_problems,
@@ -54,7 +55,7 @@ class DeadLetterDetails(MessageDetails, DeadLetterView):
 class RedriveRequest(MessageChangeRequest):
     """Which dead letters to redrive, and why."""
 
-    per_second: float | None = Field(None, gt=0, le=1000, description="At most this many per second.")
+    per_second: Rate | None = None
 
 
 @router.get("", summary="List dead letters, newest first", responses=LIST)

@@ -17,12 +17,14 @@ from ..http.problems import HttpProblem
 from ..http.timestamp import Timestamp
 from ..idempotency.keyed_request import StoredResponse
 from ..inbox.deferred_messages import MessageBlocked
+from ..inbox.redrives import SLOWEST
 from ..inbox.resolution import MessageBusy
 from ..inbox.selection import MOST, Rows, Selection
 from .parameters import BLOCKED, BUSY, LARGEST_EXACT_INTEGER, NEXT, BodyText, Text
 
 SINCE = "Only messages deferred at this time or later."
 UNTIL = "Only messages deferred before this time."
+Rate = Annotated[float, Field(ge=SLOWEST, le=1000, description="At most this many per second.")]
 
 
 class MessageView(BaseModel):

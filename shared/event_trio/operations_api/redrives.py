@@ -18,7 +18,7 @@ from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, HttpProblem
 from ..idempotency.keyed_request import StoredResponse
 from ..inbox.redrives import COUNTED, NothingToRedrive, RedriveFinished, RedriveNotFound, Redrives
 from ..inbox.selection import By
-from .messages import MessageSelectionRequest
+from .messages import MessageSelectionRequest, Rate
 from .parameters import LIST, NEXT, READ, BodyText, Cursor, Limit, Operator, Reader
 from .processed_messages import MessageCountView
 
@@ -51,7 +51,7 @@ class RedriveJobRequest(MessageSelectionRequest):
         }
     )
 
-    per_second: float | None = Field(None, gt=0, le=1000, description="At most this many per second.")
+    per_second: Rate | None = None
 
 
 class RedriveStopRequest(RequestBody):
