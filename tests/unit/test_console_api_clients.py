@@ -8,10 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.console.api_clients.metrics import CallMetrics
+from services.console.api_clients.paused_reads import PAUSE_SECONDS
 from services.console.api_clients.processes import ApiProcess, Processes, parse
 from services.console.api_clients.replies import ApiFailure, ApiReply, FailureKind, failed
 from services.console.api_clients.system import Reads, SystemClient
-from services.console.api_clients.transport import PAUSE_SECONDS, ApiTransport
+from services.console.api_clients.transport import ApiTransport
 from tests.support.access import authenticated
 from tests.support.console import ScriptedSystem, console, sign_in
 
@@ -55,33 +56,33 @@ def reading(scripted: ScriptedSystem, clock: Clock | None = None) -> tuple[Syste
     ],
 )
 async def test_every_failure_is_a_reply(answer: Exception | httpx.Response, kind: FailureKind) -> None:
-    system, registry = reading(ScriptedSystem({"order/v1/inbox": answer}))
-    reply = await system.get(ORDER, "/v1/inbox")
+    system, registry = reading(ScriptedSystem({"order/v1/things": answer}))
+    reply = await system.get(ORDER, "/v1/things")
     assert reply.failure is not None
     assert (reply.failure.kind, reply.ok, dict(reply.body)) == (kind, False, {})
     assert registry.get_sample_value("console_api_calls_total", {"process": "order", "result": kind.value}) == 1
 
 
 async def test_those_who_ask_at_the_same_time_share_an_answer() -> None:
-    clock, scripted = Clock(), ScriptedSystem({"order/v1/inbox": {"dead": 1}})
+    clock, scripted = Clock(), ScriptedSystem({"order/v1/things": {"dead": 1}})
     system, _ = reading(scripted, clock)
-    replies = await asyncio.gather(*(system.get(ORDER, "/v1/inbox", {"a": 1, "b": None}) for _ in range(20)))
+    replies = await asyncio.gather(*(system.get(ORDER, "/v1/things", {"a": 1, "b": None}) for _ in range(20)))
     assert {reply.body["dead"] for reply in replies} == {1}
     clock.now += 0.5
-    await system.get(ORDER, "/v1/inbox", {"a": 1})
+    await system.get(ORDER, "/v1/things", {"a": 1})
     assert len(scripted.calls) == 1
     clock.now += 0.5
-    await system.get(ORDER, "/v1/inbox", {"a": 1})
-    await system.get(ORDER, "/v1/inbox", {"a": 2})
+    await system.get(ORDER, "/v1/things", {"a": 1})
+    await system.get(ORDER, "/v1/things", {"a": 2})
     assert len(scripted.calls) == 3
 
 
 async def test_no_page_waits_for_what_changes_slowly() -> None:
     clock, numbers = Clock(), iter(range(10))
-    system, _ = reading(ScriptedSystem({"order/v1/topology": lambda request: {"number": next(numbers)}}), clock)
+    system, _ = reading(ScriptedSystem({"order/v1/slow-things": lambda request: {"number": next(numbers)}}), clock)
 
     async def read() -> int:
-        found = await system.get(ORDER, "/v1/topology", fresh_seconds=15)
+        found = await system.get(ORDER, "/v1/slow-things", fresh_seconds=15)
         for _ in range(50):
             await asyncio.sleep(0)  # what was begun finishes
         return int(found.body["number"])
@@ -94,13 +95,13 @@ async def test_no_page_waits_for_what_changes_slowly() -> None:
 
 
 async def test_a_change_is_seen_at_once() -> None:
-    scripted = ScriptedSystem({"order/v1/inbox": {"dead": 1}, "order/v1/x": {"done": True}})
+    scripted = ScriptedSystem({"order/v1/things": {"dead": 1}, "order/v1/x": {"done": True}})
     system, _ = reading(scripted)
-    await system.get(ORDER, "/v1/inbox")
+    await system.get(ORDER, "/v1/things")
     await system.change(ORDER, "/v1/x", {"reason": "r", "absent": None}, key="k")
     assert scripted.requests[-1].read() == b'{"reason":"r"}'
-    await system.get(ORDER, "/v1/inbox")
-    assert scripted.calls == ["GET order/v1/inbox", "POST order/v1/x", "GET order/v1/inbox"]
+    await system.get(ORDER, "/v1/things")
+    assert scripted.calls == ["GET order/v1/things", "POST order/v1/x", "GET order/v1/things"]
 
 
 async def test_a_page_that_is_closed_does_not_cancel_the_read_of_another() -> None:
@@ -113,7 +114,7 @@ async def test_a_page_that_is_closed_does_not_cancel_the_read_of_another() -> No
     http = httpx.AsyncClient(transport=httpx.MockTransport(slow))
     transport = ApiTransport(http, CallMetrics(CollectorRegistry()), read_seconds=1, change_seconds=1)
     system = SystemClient(Processes([ORDER]), Reads(transport), transport, None)
-    first, second = (asyncio.create_task(system.get(ORDER, "/v1/inbox")) for _ in range(2))
+    first, second = (asyncio.create_task(system.get(ORDER, "/v1/things")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     answering.set()
@@ -121,14 +122,14 @@ async def test_a_page_that_is_closed_does_not_cancel_the_read_of_another() -> No
 
 
 async def test_a_service_that_hangs_delays_one_page_only() -> None:
-    clock, scripted = Clock(), ScriptedSystem({"order/v1/inbox": httpx.ReadTimeout("slow")})
+    clock, scripted = Clock(), ScriptedSystem({"order/v1/things": httpx.ReadTimeout("slow")})
     system, _ = reading(scripted, clock)
     for _ in range(3):
-        reply = await system.get(ORDER, "/v1/inbox", fresh_seconds=0)
+        reply = await system.get(ORDER, "/v1/things", fresh_seconds=0)
         assert reply.is_away
     assert len(scripted.calls) == 1
     clock.now += PAUSE_SECONDS
-    await system.get(ORDER, "/v1/inbox")
+    await system.get(ORDER, "/v1/things")
     assert len(scripted.calls) == 2
 
 

@@ -27,6 +27,8 @@ LETTER = {
     **{"id": 1, "event_id": "e-1", "message_group": "g", "type": "order.placed", "reason": "failed", "error": "off"},
     **{"attempts": 3, "deferred_at": AT, "blocks": True, "sequence": 1, "fingerprint": "f00d"},
 }
+WHEN = {"subject": "o", "time": AT, "processed_at": AT}
+DEAD = {**LETTER, "status": "dead", "due_at": None}
 LETTERS = {"items": [LETTER], "next_cursor": None}
 REDRIVE = {
     **{"id": 4, "requested_at": AT, "requested_by": "olga", "reason": "the carrier is back", "selection": {}},
@@ -70,7 +72,10 @@ async def test_a_redrive_is_previewed_confirmed_and_requested_once() -> None:
         body = json.loads(request.content)
         if body.get("dry_run"):
             return {"dry_run": True, "messages": {"value": 12, "at_least": False}, "message_groups": 3, "redrive": None}
-        return httpx.Response(202, json={"dry_run": False, "redrive": REDRIVE})
+        messages = {"value": 12, "at_least": False}
+        return httpx.Response(
+            202, json={"dry_run": False, "messages": messages, "message_groups": None, "redrive": REDRIVE}
+        )
 
     system = failing(**{"order/v1/redrives": redrives})
     async with console(system) as browser:
@@ -130,7 +135,7 @@ async def test_a_payload_is_shown_to_an_operator_who_asks_only() -> None:
     event = {
         "event_id": "e-1",
         "recorded": None,
-        "processed": {**LETTER, "outcome": "dead_letter", "actions": [], "deferred": {**LETTER, "status": "dead"}},
+        "processed": {**LETTER, "outcome": "dead_letter", "actions": [], **WHEN, "deferred": DEAD},
     }
     details = {**LETTER, "envelope": '{"recipient": "ada@example.com"}', "attributes": {}, "actions": []}
     system = failing(**{"order/v1/events/e-1": event, "order/v1/dead-letters/e-1": details})

@@ -18,7 +18,7 @@ from tests.support.console import ScriptedSystem, console
 from tests.support.console_answers import count, inbox, outbox, queue, ready, system, topology
 from tests.support.waiting import eventually
 
-GROUP = {"subject": "order-7", "reason": "InvalidParameter: no", "behind": count(2)}
+GROUP = {"subject": "order-7", "reason": "InvalidParameter: no", "behind": count(2), "since": "2026-11-26T08:00:00Z"}
 PAUSE = {"at": "2026-11-26T08:00:00Z", "by": "olga", "reason": "maintenance"}
 OVERDUE = {"message_group": "order-8", "event_id": "e-8", "behind": None}
 REPLAY = {"id": 7, "progress": 0.25, "requested_by": "olga", "reason": "lost queue"}

@@ -26,7 +26,8 @@ def recorded(number: int, **changed: Any) -> dict[str, Any]:
     return {
         **{"event_id": f"e-{number}", "type": "order.placed", "subject": f"s-{number}", "recorded_at": at(number)},
         **{"first_sent_at": None, "first_published_at": None, "sent_at": None, "published_at": None},
-        **{"held_at": None, "held_reason": None, "republished": 0},
+        **{"held_at": None, "held_reason": None, "held_behind": None, "republished": 0},
+        **{"state": "recorded", "attempts": 0, "last_error": None},
         **changed,
     }
 
@@ -34,7 +35,7 @@ def recorded(number: int, **changed: Any) -> dict[str, Any]:
 def processed(number: int) -> dict[str, Any]:
     return {
         **{"event_id": f"e-{number}", "type": "order.placed", "subject": f"s-{number}", "processed_at": at(number + 1)},
-        **{"outcome": "handled", "deferred": None},
+        **{"time": at(number), "outcome": "handled", "deferred": None},
     }
 
 

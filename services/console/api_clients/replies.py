@@ -43,6 +43,11 @@ class ApiFailure:
         return self.kind in AWAY
 
     @property
+    def is_slow(self) -> bool:
+        """Whether there was no answer in time."""
+        return self.kind is FailureKind.SLOW
+
+    @property
     def is_lost(self) -> bool:
         """Whether the connection broke while the request or its answer was on the way."""
         return self.kind is FailureKind.UNEXPECTED and self.status == 0

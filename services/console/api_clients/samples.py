@@ -109,7 +109,11 @@ class MetricSampler:
         text = await self._transport.text(process, "/metrics")
         if text is None:
             return
-        started, counters, gauges = read_metrics(text)
+        try:
+            started, counters, gauges = read_metrics(text)
+        except ValueError:
+            # Whatever answers there is no service of ours.
+            return
         now, instances = self._clock(), self._instances[process.name]
         self._gauges[process.name] = (now, gauges)
         before = instances.get(started)

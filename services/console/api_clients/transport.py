@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,14 +12,16 @@ import httpx
 
 from event_trio.http_client.bounded_response import ResponseTooLarge, send
 
+from .answer_shapes import answer_error
 from .metrics import CallMetrics
+from .paused_reads import PausedReads
 from .processes import ApiProcess
 from .replies import ApiFailure, ApiReply, Body, FailureKind
 
 LARGEST = 4 * 1024 * 1024
 """The most bytes of an answer; a page of 100 items has some kilobytes."""
-PAUSE_SECONDS = 5.0
-"""A process that did not answer in time is not asked again for so long, so that pages do not wait for it each time."""
+MOST_DETAIL = 300
+"""The most characters of a service's text that a page shows."""
 KINDS = {
     401: FailureKind.SIGNED_OUT,
     403: FailureKind.FORBIDDEN,
@@ -44,25 +47,20 @@ class ApiTransport:
         self._metrics = metrics
         self._read_seconds = read_seconds
         self._change_seconds = change_seconds
-        self._monotonic = monotonic
-        self._paused: dict[str, tuple[float, ApiFailure]] = {}
+        self._paused = PausedReads(monotonic)
 
     async def read(
         self, process: ApiProcess, path: str, params: Mapping[str, Any], headers: Mapping[str, str]
     ) -> ApiReply:
         """Read a path; parameters that are None are omitted."""
-        until, failure = self._paused.get(process.name, (0.0, None))
-        if failure is not None and self._monotonic() < until:
-            return ApiReply(process, failure=failure)
         given = {name: value for name, value in params.items() if value is not None}
+        if self._paused.has(process, path, given):
+            return ApiReply(process, failure=ApiFailure(FailureKind.SLOW))
         request = self._http.build_request(
             "GET", process.url + path, params=given, headers=dict(headers), timeout=self._read_seconds
         )
-        reply = await self._send(process, request)
-        if reply.failure is not None and reply.failure.kind is FailureKind.SLOW:
-            self._paused[process.name] = (self._monotonic() + PAUSE_SECONDS, reply.failure)
-        else:
-            self._paused.pop(process.name, None)
+        reply = await self._send(process, path, request, self._read_seconds)
+        self._paused.learn(process, path, given, slow=reply.failure is not None and reply.failure.is_slow)
         return reply
 
     async def change(self, process: ApiProcess, path: str, body: Body, headers: Mapping[str, str]) -> ApiReply:
@@ -71,24 +69,24 @@ class ApiTransport:
         request = self._http.build_request(
             "POST", process.url + path, json=given, headers=dict(headers), timeout=self._change_seconds
         )
-        return await self._send(process, request)
+        return await self._send(process, path, request, self._change_seconds)
 
     async def text(self, process: ApiProcess, path: str) -> str | None:
         """A page that is no JSON and needs no token; None if there is no answer."""
         request = self._http.build_request("GET", process.url + path, timeout=self._read_seconds)
         try:
-            response = await send(self._http, request, largest=LARGEST)
-        except (httpx.HTTPError, ResponseTooLarge):
+            response = await self._within(request, self._read_seconds)
+        except (TimeoutError, httpx.HTTPError, ResponseTooLarge):
             response = None
         self._metrics.called(process.name, "answered" if response is not None else "failed")
         return response.text if response is not None and response.is_success else None
 
-    async def _send(self, process: ApiProcess, request: httpx.Request) -> ApiReply:
+    async def _send(self, process: ApiProcess, path: str, request: httpx.Request, seconds: float) -> ApiReply:
         failure: ApiFailure | None = None
         body: Body = {}
         try:
-            response = await send(self._http, request, largest=LARGEST)
-        except httpx.TimeoutException:
+            response = await self._within(request, seconds)
+        except (TimeoutError, httpx.TimeoutException):
             failure = ApiFailure(FailureKind.SLOW)
         except (httpx.ConnectError, httpx.ProxyError):
             failure = ApiFailure(FailureKind.UNREACHABLE)
@@ -98,15 +96,22 @@ class ApiTransport:
             body = _decoded(response)
             if not response.is_success or not body:
                 failure, body = _failure(response, body), {}
+            elif wrong := answer_error(request.method, path, body):
+                failure, body = ApiFailure(FailureKind.UNEXPECTED, wrong[:MOST_DETAIL], response.status_code), {}
         self._metrics.called(process.name, "answered" if failure is None else failure.kind.value)
         return ApiReply(process, body, failure)
+
+    async def _within(self, request: httpx.Request, seconds: float) -> httpx.Response:
+        """The response. The deadline is for all of it: that of the client is for each part."""
+        async with asyncio.timeout(seconds):
+            return await send(self._http, request, largest=LARGEST)
 
 
 def _decoded(response: httpx.Response) -> Body:
     """The JSON object; empty if it is none."""
     try:
         found = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -116,7 +121,12 @@ def _failure(response: httpx.Response, problem: Body) -> ApiFailure:
     kind = KINDS.get(status)
     if kind is None:
         kind = FailureKind.REJECTED if 400 <= status < 500 and problem else FailureKind.UNEXPECTED
-    detail = str(problem.get("detail") or problem.get("title") or "")
-    if not detail and (errors := problem.get("errors")):
-        detail = "; ".join(f"{error.get('field')}: {error.get('detail')}" for error in errors)
-    return ApiFailure(kind, detail, status, problem)
+    return ApiFailure(kind, _detail(problem)[:MOST_DETAIL], status, problem)
+
+
+def _detail(problem: Body) -> str:
+    """The text of a problem, or what is wrong with each field."""
+    errors = problem.get("errors")
+    wrong = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+    fields = "; ".join(f"{each.get('field')}: {each.get('detail')}" for each in wrong)
+    return str(problem.get("detail") or fields or problem.get("title") or "")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..api_clients.answer_shapes import readiness_of
 from ..api_clients.processes import ApiProcess
 from ..api_clients.replies import ApiReply, failed
 from ..api_clients.system import SystemClient
@@ -64,7 +65,7 @@ class ObservedProcess:
 
     @property
     def _readiness(self) -> Mapping[str, Any]:
-        return self.ready.body if self.ready.failure is None else self.ready.failure.problem
+        return self.ready.body if self.ready.failure is None else readiness_of(self.ready.failure.problem)
 
 
 @dataclass(frozen=True, slots=True)
