@@ -75,7 +75,7 @@ _RECORDED = _answer(
     attempts=int,
     republished=int,
 )
-_DEFERRAL = _answer(status=str, reason=str, error=Text, attempts=int, due_at=MaybeTime, message_group=ABSENT)
+_DEFERRED = _answer(status=str, reason=str, error=Text, attempts=int, due_at=MaybeTime, message_group=ABSENT)
 _ACTION = _answer(action=str, actor=str, reason=str, done_at=Time)
 _PROCESSED = _answer(
     event_id=str,
@@ -83,7 +83,7 @@ _PROCESSED = _answer(
     time=MaybeTime,
     processed_at=Time,
     outcome=str,
-    deferred=_DEFERRAL | None,
+    deferred=_DEFERRED | None,
     actions=(_many(_ACTION), []),
 )
 _MESSAGE = _answer(event_id=str, message_group=str, reason=str, error=Text, deferred_at=Time, type=ABSENT)
