@@ -119,7 +119,8 @@ def _answer_errors(app: FastAPI, frame: Frame) -> None:
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         name = {404: "not_found", 405: "not_found", 413: "invalid"}.get(error.status_code, "unexpected")
-        return _error_page(Page(frame, request), PageError(name, error.status_code))
+        headers = dict(error.headers or {})
+        return _error_page(Page(frame, request), PageError(name, error.status_code, headers=headers))
 
     app.add_exception_handler(PageError, on_page_error)
     app.add_exception_handler(SignInRequired, on_sign_in_required)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from .replies import ApiFailure, ApiReply, Body, FailureKind
 
 LARGEST = 4 * 1024 * 1024
 """The most bytes of an answer; a page of 100 items has some kilobytes."""
+DOTS = re.compile(r"(?<=/)\.{1,2}(?=/|$)")
 MOST_DETAIL = 300
 """The most characters of a service's text that a page shows."""
 KINDS = {
@@ -57,7 +59,7 @@ class ApiTransport:
         if self._paused.has(process, path, given):
             return ApiReply(process, failure=ApiFailure(FailureKind.SLOW))
         request = self._http.build_request(
-            "GET", process.url + path, params=given, headers=dict(headers), timeout=self._read_seconds
+            "GET", _address(process, path), params=given, headers=dict(headers), timeout=self._read_seconds
         )
         reply = await self._send(process, path, request, self._read_seconds)
         self._paused.learn(process, path, given, slow=reply.failure is not None and reply.failure.is_slow)
@@ -67,13 +69,13 @@ class ApiTransport:
         """Post a change; fields that are None are omitted. The headers contain its Idempotency-Key."""
         given = {name: value for name, value in body.items() if value is not None}
         request = self._http.build_request(
-            "POST", process.url + path, json=given, headers=dict(headers), timeout=self._change_seconds
+            "POST", _address(process, path), json=given, headers=dict(headers), timeout=self._change_seconds
         )
         return await self._send(process, path, request, self._change_seconds)
 
     async def text(self, process: ApiProcess, path: str) -> str | None:
         """A page that is no JSON and needs no token; None if there is no answer."""
-        request = self._http.build_request("GET", process.url + path, timeout=self._read_seconds)
+        request = self._http.build_request("GET", _address(process, path), timeout=self._read_seconds)
         try:
             response = await self._within(request, self._read_seconds)
         except (TimeoutError, httpx.HTTPError, ResponseTooLarge):
@@ -105,6 +107,11 @@ class ApiTransport:
         """The response. The deadline is for all of it: that of the client is for each part."""
         async with asyncio.timeout(seconds):
             return await send(self._http, request, largest=LARGEST)
+
+
+def _address(process: ApiProcess, path: str) -> str:
+    """The address. A `..` in an id is encoded: the client would resolve it, and reach something else than is named."""
+    return process.url + DOTS.sub(lambda found: found[0].replace(".", "%2E"), path)
 
 
 def _decoded(response: httpx.Response) -> Body:

@@ -19,15 +19,17 @@ GROUPS_OF_EACH, GROUPS_OF_ONE = 15, 40
 MESSAGES = 50
 REDRIVES = 5
 
-Cursor = Annotated[str, Query(pattern=r"^[0-9]{0,19}$")]
+Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 
 
 @router.get("/dead-letters")
-async def show_failures(page: ReaderPage, status: Status = "dead", service: Text = "", cursor: Cursor = "") -> Response:
+async def show_failures(
+    page: ReaderPage, status: Status = "dead", service: Text = "", cursor: Cursor = None
+) -> Response:
     """Messages that failed alike, of each service or of one; the newest first. Two calls a service."""
     services = (service_of(page, service),) if service else page.system.processes.services
     limit = GROUPS_OF_ONE if service else GROUPS_OF_EACH
-    asked = {"status": status, "limit": limit, "cursor": cursor or None}
+    asked = {"status": status, "limit": limit, "cursor": cursor}
     groups = await page.system.ask(services, "/v1/failures", asked)
     redrives = await page.system.ask(services, "/v1/redrives", {"limit": REDRIVES}) if status == "dead" else []
     return page.render(
@@ -44,10 +46,10 @@ async def show_failures(page: ReaderPage, status: Status = "dead", service: Text
 
 
 @router.get("/dead-letters/{service}/messages")
-async def show_messages(page: ReaderPage, service: str, chosen: FilterDep, cursor: Cursor = "") -> Response:
+async def show_messages(page: ReaderPage, service: str, chosen: FilterDep, cursor: Cursor = None) -> Response:
     """The messages of one service that match, the newest first. One call, and one more for a group."""
     process = service_of(page, service)
-    asked = {**chosen.parameters(), "limit": MESSAGES, "cursor": cursor or None}
+    asked = {**chosen.parameters(), "limit": MESSAGES, "cursor": cursor}
     found = await page.system.get(process, chosen.path, asked)
     group = None
     if chosen.fingerprint and found.ok:

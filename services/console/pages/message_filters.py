@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -15,7 +16,8 @@ from ..web.page import Page
 from ..web.times import parse
 
 Status = Literal["dead", "pending"]
-Text = Annotated[str, Query(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
+PRINTABLE = r"[^\x00-\x1f\x7f]{0,300}"
+Text = Annotated[str, Query(pattern=f"^{PRINTABLE}$")]
 Rate = Literal["", "1", "10", "100"]
 
 PATHS: Mapping[str, str] = {"dead": "/v1/dead-letters", "pending": "/v1/deferred-messages"}
@@ -96,7 +98,10 @@ def filter_of(values: Mapping[str, str]) -> MessageFilter:
     status = values.get("status") or "dead"
     if status not in PATHS:
         raise invalid()
-    known = {field.name: values.get(field.name, "")[:300] for field in fields(MessageFilter) if field.name != "status"}
+    known = {field.name: values.get(field.name, "") for field in fields(MessageFilter) if field.name != "status"}
+    if not all(re.fullmatch(PRINTABLE, value) for value in known.values()):
+        # Without what it restricts by, a filter would take other messages than those that were confirmed.
+        raise invalid()
     found = MessageFilter("dead" if status == "dead" else "pending", **known)
     return replace(found, since=_time(found.since), until=_time(found.until))
 

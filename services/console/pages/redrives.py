@@ -33,8 +33,11 @@ async def preview_redrive(page: OperatorPage, service: str, chosen: FilterDep, p
     preview = await page.system.change(process, "/v1/redrives", body, key=new_key())
     back = _messages(process, chosen)
     if not preview.ok:
-        return page.after(preview, back, "")
+        return page.without_preview(preview, back)
     t, found = page.t, preview.body
+    if not found["messages"]["value"]:
+        page.session.notify("warn", "dead_letters.nothing")
+        return page.redirect(back)
     return page.confirm(
         ChangeConfirmation(
             section=SECTION,

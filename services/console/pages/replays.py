@@ -71,7 +71,7 @@ async def preview_replay(
     preview = await page.system.change(process, "/v1/outbox/replays", body, key=new_key())
     back = f"/outbox/{process.name}/replay"
     if not preview.ok:
-        return page.after(preview, back, "")
+        return page.without_preview(preview, back)
     events, at_least = preview.body["events"], preview.body.get("at_least", False)
     if not events and not at_least:
         page.session.notify("warn", "outbox.replay.nothing")

@@ -30,7 +30,7 @@ async def preview_change(page: OperatorPage, service: str, verb: Verb, chosen: F
     preview = await page.system.change(process, f"{chosen.path}/{verb}", body, key=new_key())
     back = query(f"/dead-letters/{process.name}/messages", chosen.values)
     if not preview.ok:
-        return page.after(preview, back, "")
+        return page.without_preview(preview, back)
     items = preview.body["items"]
     if not items:
         page.session.notify("warn", "dead_letters.nothing")

@@ -48,8 +48,9 @@ async def follow_tail(
     """The steps after a time, as rows of the table. A call a service and second."""
     chosen = _filter(page, service, subject, type)
     # Steps are read again from a while before, because some are committed late: the page knows those that it shows.
-    began = (parse(after.replace(" ", "+")) or now()) - OVERLAP
-    return page.follow(_rows(page, Tail(page.system, chosen, since=max(began, now() - RECENT))))
+    shown = parse(after.replace(" ", "+")) or now()
+    began = max(shown, now() - RECENT) - OVERLAP
+    return page.follow(_rows(page, Tail(page.system, chosen, since=began)))
 
 
 async def _rows(page: Page, tail: Tail) -> AsyncIterator[tuple[str, str]]:

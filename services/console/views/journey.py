@@ -80,9 +80,15 @@ async def journey(system: SystemClient, subject: str, flow: Flow) -> SubjectJour
     )
     lists = [*recorded, *processed, *actions, *audits]
     records = _records(recorded, processed, actions, audits)
-    events = tuple(_flattened(tree(records), flow, set(), 0))
     replies = [each.reply for each in lists]
-    return SubjectJourney(subject, events, failed(replies), all(each.is_complete for each in lists))
+    return SubjectJourney(
+        subject, journey_events(records, flow), failed(replies), all(each.is_complete for each in lists)
+    )
+
+
+def journey_events(records: Iterable[EventRecord], flow: Flow) -> tuple[TimelineEvent, ...]:
+    """The events in the order in which they were caused, each with its steps."""
+    return tuple(_flattened(tree(records), flow, set(), 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import Request
 
-from .errors import PageError, SignInRequired
+from .errors import PageError, SignInRequired, invalid
 from .forms import Form, ensure_csrf_token, read_form
 from .frame import Frame
 from .page import Page
@@ -70,10 +71,12 @@ class Change:
 
     @property
     def reason(self) -> str:
-        """Why; it is recorded in the audit. Raises PageError without one."""
+        """Why; it is recorded in the audit. Raises PageError without one that can be read."""
         found = " ".join(self.form.text("reason", most=MOST_REASON).split())
-        if not found:
+        if not any(each.isprintable() and not each.isspace() for each in found):
             raise PageError("no_reason", 400)
+        if any(unicodedata.category(each) == "Cc" for each in found):
+            raise invalid()
         return found
 
 

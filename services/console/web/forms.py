@@ -76,8 +76,15 @@ def ensure_same_origin(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
         raise PageError("forged", 403)
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _host(origin) != request.headers.get("host"):
         raise PageError("forged", 403)
     if origin is None and site is None:
         # Every browser sends one of them with a form; other programs use the APIs of the services.
         raise PageError("forged", 403)
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from urllib.parse import unquote
 
 import jinja2
 from starlette.requests import Request
@@ -68,7 +69,7 @@ class Frame:
         """The preferences of the cookies; otherwise those of the browser."""
         cookies: Mapping[str, str] = request.cookies
         theme = cookies.get(THEME_COOKIE)
-        name, found = zone(cookies.get(ZONE_COOKIE, "").replace("%2F", "/"))
+        name, found = zone(unquote(cookies.get(ZONE_COOKIE, "")))
         return Preferences(
             texts=self.languages.choose(cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")),
             theme=theme if theme in THEMES else None,

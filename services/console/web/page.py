@@ -167,6 +167,13 @@ class Page:
             self.session.notify("bad", key, process=reply.process.name, detail=failure.detail)
         return self.redirect(to)
 
+    def without_preview(self, reply: ApiReply, to: str) -> Response:
+        """The page after a dry run that failed, with a notice. Nothing can have been changed."""
+        failure = reply.failure
+        detail = (failure.detail or self.t(f"frame.failure.{failure.kind.value}")) if failure else ""
+        self.session.notify("bad", "frame.change.no_preview", process=reply.process.name, detail=detail)
+        return self.redirect(to)
+
     def set_cookie(self, response: Response, name: str, value: str, *, seconds: int | None = YEAR) -> None:
         """Keep a value in the browser, which scripts cannot read; without `seconds` until it is closed."""
         response.set_cookie(

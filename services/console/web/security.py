@@ -72,4 +72,13 @@ class SecurityMiddleware:
     def _is_own(self, host: str) -> bool:
         if self._public_host is not None:
             return host == self._public_host
-        return self._authenticates or is_loopback(urlsplit(f"//{host}").hostname or "")
+        return self._authenticates or is_loopback(_name(host))
+
+
+def _name(host: str) -> str:
+    """The name in a Host header; empty if it is none (RFC 9110, section 7.2, allows no user)."""
+    try:
+        parts = urlsplit(f"//{host}")
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if parts.netloc == host and "@" not in host else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,8 @@ BEAT_SECONDS = 10.0
 """How long a stream is silent at most, so that a browser that left is noticed."""
 MOST_PER_SESSION = 6
 MOST = 500
+LINES = re.compile(r"\r\n|\r|\n")
+"""What ends a line of an event: the text of a service must not begin a field of its own."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -55,14 +58,14 @@ class Streams:
                 try:
                     id, part = await self._next(parts)
                 except StopAsyncIteration:
-                    yield _event("end", "")
+                    yield event_text("end", "")
                     return
                 now = self._monotonic()
                 if part or now >= beat_at:
                     if not await is_valid():
                         return
                     beat_at = now + BEAT_SECONDS
-                    yield _event("part" if part else "beat", part, id)
+                    yield event_text("part" if part else "beat", part, id)
         finally:
             self._open[owner] -= 1
             self._open += Counter()
@@ -82,6 +85,7 @@ class Streams:
                 part.cancel()
 
 
-def _event(name: str, text: str, id: str = "") -> bytes:
-    lines = [f"event: {name}", *([f"id: {id}"] if id else []), *(f"data: {line}" for line in text.split("\n"))]
+def event_text(name: str, text: str, id: str = "") -> bytes:
+    """An event of a stream, with its text in lines of its own."""
+    lines = [f"event: {name}", *([f"id: {id}"] if id else []), *(f"data: {line}" for line in LINES.split(text))]
     return ("\n".join(lines) + "\n\n").encode()

@@ -71,6 +71,10 @@ class EventNode:
     caused: tuple[EventNode, ...]
 
 
+DEEPEST = 50
+"""An event that is further below the first one begins a tree of its own, so that no chain is too deep to be drawn."""
+
+
 def tree(records: Iterable[EventRecord]) -> list[EventNode]:
     """The events as trees: an event is below the one that caused it, if that one is known. Oldest first."""
     by_id = {record.event_id: record for record in records}
@@ -80,13 +84,14 @@ def tree(records: Iterable[EventRecord]) -> list[EventNode]:
         children.setdefault(cause if cause in by_id and cause != record.event_id else None, []).append(record)
     placed: set[str] = set()
 
-    def node(record: EventRecord) -> EventNode:
+    def node(record: EventRecord, depth: int = 0) -> EventNode:
         placed.add(record.event_id)
-        below = [each for each in _sorted(children.get(record.event_id, [])) if each.event_id not in placed]
-        return EventNode(record, legs(record), tuple(node(each) for each in below))
+        caused = children.get(record.event_id, []) if depth < DEEPEST else []
+        below = [each for each in _sorted(caused) if each.event_id not in placed]
+        return EventNode(record, legs(record), tuple(node(each, depth + 1) for each in below))
 
     roots = [node(record) for record in _sorted(children.get(None, []))]
-    # Events that name each other as their cause have no root.
+    # Events that name each other as their cause have no root, nor have those below the deepest.
     return roots + [node(record) for record in _sorted(by_id.values()) if record.event_id not in placed]
 
 
