@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from tests.support.console import FORM, ScriptedSystem, console, csrf_token
+from tests.support.console import FORM, ScriptedSystem, console
 
 AT = "2026-11-26T01:02:03+00:00"
 GROUP = {
@@ -138,14 +138,27 @@ async def test_a_payload_is_shown_to_an_operator_who_asks_only() -> None:
         "processed": {**LETTER, "outcome": "dead_letter", "actions": [], **WHEN, "deferred": DEAD},
     }
     details = {**LETTER, "envelope": '{"recipient": "ada@example.com"}', "attributes": {}, "actions": []}
-    system = failing(**{"order/v1/events/e-1": event, "order/v1/dead-letters/e-1": details})
+    letter = "order/v1/dead-letters/e-1"
+    system = failing(**{"order/v1/events/e-1": event, letter: details, f"{letter}/reveals": {"event_id": "e-1"}})
+    address = "/dead-letters/order/message"
     async with console(system) as browser:
-        page = await browser.get("/dead-letters/order/message?id=e-1")
+        page = await browser.get(f"{address}?id=e-1")
         assert "ada@example.com" not in page.text
-        assert "GET order/v1/dead-letters/e-1" not in system.calls
-        fields = {"csrf_token": await csrf_token(browser, "/dead-letters/order/message?id=e-1")}
-        shown = await browser.post("/dead-letters/order/message?id=e-1", data=fields, headers=FORM)
-    assert "ada@example.com" in shown.text
+        asked = await browser.get(f"{address}/reveal?id=e-1")
+        fields = dict(re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', asked.text))
+        assert (await browser.post(f"{address}?id=e-1", data=fields, headers=FORM)).status_code == 400
+        assert f"GET {letter}" not in system.calls
+        reason = {"reason": "the customer asked"}
+        shown = await browser.post(f"{address}?id=e-1", data={**fields, **reason}, headers=FORM)
+        assert "ada@example.com" in shown.text
+        assert "ada@example.com" not in (await browser.get(f"{address}?id=e-1")).text
+        # What was not stored is not shown.
+        system.answers[f"{letter}/reveals"] = httpx.ConnectError("no")
+        again = await browser.post(f"{address}?id=e-1", data={**fields, **reason}, headers=FORM)
+        assert again.status_code == 303
+    assert system.calls.count(f"GET {letter}") == 1
+    (stored, _) = [each for each in system.requests if each.url.path.endswith("/reveals")]
+    assert json.loads(stored.content) == reason
 
 
 async def test_unknown_services_relays_and_values_are_rejected() -> None:

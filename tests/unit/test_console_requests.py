@@ -98,7 +98,7 @@ async def test_a_cursor_is_a_number_of_the_database(cursor: str) -> None:
         assert (await browser.get("/dead-letters", params={"cursor": cursor})).status_code == 400
 
 
-async def test_another_method_is_told_which_are_allowed() -> None:
+async def test_another_method_gets_the_allowed_ones() -> None:
     async with console(ScriptedSystem()) as browser:
         answer = await browser.request("DELETE", PAUSE)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

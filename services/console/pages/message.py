@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import structlog
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from ..api_clients.processes import ApiProcess
 from ..api_clients.replies import ApiReply, failed
-from ..web.dependencies import ChangeDep, ReaderPage
-from ..web.errors import PageError, not_found
-from ..web.page import Page
+from ..web.confirmation import ChangeConfirmation
+from ..web.dependencies import ChangeDep, OperatorPage, ReaderPage
+from ..web.errors import not_found
+from ..web.page import Page, query
 from .failures import SECTION
 from .message_filters import PATHS, service_of
 
-log = structlog.get_logger(__name__)
 router = APIRouter(include_in_schema=False)
 
 EventId = Annotated[str, Query(min_length=1, max_length=200)]
@@ -32,28 +31,45 @@ async def show_message(page: ReaderPage, service: str, id: EventId) -> Response:
     return await _render(page, process, id)
 
 
+@router.get("/dead-letters/{service}/message/reveal")
+async def confirm_payload(page: OperatorPage, service: str, id: EventId) -> Response:
+    """Ask for the reason to look at the payload."""
+    process, t = service_of(page, service), page.t
+    address = _address(process, id)
+    return page.confirm(
+        ChangeConfirmation(
+            section=SECTION,
+            title=t("dead_letters.reveal.title"),
+            button=t("event.reveal.button"),
+            action=address,
+            back=address,
+            facts=((t("dead_letters.service"), process.name), (t("dead_letters.event_id"), id)),
+            warnings=(t("event.reveal.warning"),),
+        )
+    )
+
+
 @router.post("/dead-letters/{service}/message")
 async def show_payload(confirmed: ChangeDep, service: str, id: EventId) -> Response:
-    """The same with the envelope, which may be personal data: who asked for it is logged."""
+    """The same with the envelope, which may be personal data, once the service has stored who asked and why."""
     page = confirmed.page
     process = service_of(page, service)
+    body = {"reason": confirmed.reason}
     for status, path in PATHS.items():
-        found = await page.system.get(process, f"{path}/{quote(id, safe='')}", fresh_seconds=0)
-        if found.ok:
-            log.warning(
-                "payload shown",
-                action="console.payload_shown",
-                person=page.person,
-                service=service,
-                event_id=id,
-                status=status,
-            )
-            return await _render(page, process, id, payload=found)
-        if not found.is_missing:
+        message = f"{path}/{quote(id, safe='')}"
+        reply = await page.system.change(process, f"{message}/reveals", body, key=f"{confirmed.form.key}-{status}")
+        if reply.ok:
+            reply = await page.system.get(process, message, fresh_seconds=0)
+            page.system.forget()
+        if reply.ok:
+            return await _render(page, process, id, payload=reply)
+        if not reply.is_missing:
             break
-    if found.is_missing:
-        raise not_found()
-    raise PageError("service_away", 503)
+    return page.after(reply, _address(process, id), "event.revealed")
+
+
+def _address(process: ApiProcess, event_id: str) -> str:
+    return query(f"/dead-letters/{process.name}/message", {"id": event_id})
 
 
 async def _render(page: Page, process: ApiProcess, event_id: str, payload: ApiReply | None = None) -> Response:

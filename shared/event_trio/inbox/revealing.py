@@ -1,4 +1,4 @@
-"""Records that an operator asks for the personal data of an event, and tells for how long the data may be seen."""
+"""Records that an operator asks for personal data, and tells for how long that of an event may be seen."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ REVEALED_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class RevealedEvent:
-    """The event whose personal data is asked for. It is no message of a consumer, and has no attempts."""
+    """The event or message whose personal data is asked for. An event that is no message has no attempts."""
 
     event_id: str
     message_group: str
-    type: str
+    type: str | None
     attempts: int = 0
 
 
 class Revealing:
-    """The audit of a service that publishes: who asked for personal data of its events, and why."""
+    """The audit of a service: who asked for personal data of its events and messages, and why."""
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], consumer: str) -> None:
         self._sessions = sessions

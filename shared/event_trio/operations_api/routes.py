@@ -28,11 +28,13 @@ from . import (
     processed_messages,
     recorded_events,
     redrives,
+    reveals,
     topology,
 )
 
 ROUTERS = (
     *(events.router, processed_messages.router, dead_letters.router, deferred_messages.router),
+    reveals.router,
     *(failures.router, redrives.router, operator_actions.router, process.router, topology.router),
 )
 
@@ -64,6 +66,7 @@ def consumer_state(
     """
     return {
         "dead_letters": DeadLetters(sessions, consumer),
+        "message_revealing": Revealing(sessions, consumer),
         "failures": MessageFailures(sessions, consumer),
         "redrives": redriving,
         "deferred_messages": DeferredMessages(sessions, consumer),
