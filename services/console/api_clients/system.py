@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
@@ -36,9 +37,18 @@ class Reads:
         self._kept: dict[Key, tuple[float, ApiReply]] = {}
 
     async def read(
-        self, token: str, call: Call, headers: Mapping[str, str], *, fresh_seconds: float = FRESH_SECONDS
+        self,
+        token: str,
+        call: Call,
+        headers: Mapping[str, str],
+        *,
+        fresh_seconds: float = FRESH_SECONDS,
+        called: Callable[[str], None] = lambda _: None,
     ) -> ApiReply:
-        """An answer that is at most `fresh_seconds` old; what may be old is at most `STALE_SECONDS` old."""
+        """An answer that is at most `fresh_seconds` old; what may be old is at most `STALE_SECONDS` old.
+
+        `called` gets the name of the process if this read makes a call.
+        """
         process, path, params = call
         given = {name: value for name, value in params.items() if value is not None}
         key = (token, process.name, path, urlencode(sorted(given.items()), doseq=True))
@@ -48,6 +58,7 @@ class Reads:
             return reply
         task = self._running.get(key)
         if task is None:
+            called(process.name)
             task = asyncio.create_task(self._transport.read(process, path, given, headers))
             self._running[key] = task
             task.add_done_callback(lambda done: self._finish(key, done))
@@ -65,8 +76,12 @@ class Reads:
         if not done.cancelled() and done.exception() is None:
             self._kept.pop(key, None)
             self._kept[key] = (self._monotonic(), done.result())
-            while len(self._kept) > MOST_KEPT:
+            while self._kept and (len(self._kept) > MOST_KEPT or self._is_stale(next(iter(self._kept)))):
                 del self._kept[next(iter(self._kept))]
+
+    def _is_stale(self, key: Key) -> bool:
+        """Whether nobody gets this answer any more."""
+        return self._monotonic() - self._kept[key][0] > STALE_SECONDS
 
 
 class SystemClient:
@@ -77,6 +92,12 @@ class SystemClient:
         self._reads = reads
         self._transport = transport
         self._token = token or ""
+        self._made: Counter[str] = Counter()
+
+    @property
+    def most_calls(self) -> int:
+        """The most calls of one process that were made for what was read."""
+        return max(self._made.values(), default=0)
 
     async def get(
         self,
@@ -88,7 +109,9 @@ class SystemClient:
     ) -> ApiReply:
         """Read a path of one process. Never raises: see `ApiReply.failure`."""
         call = (process, path, params or {})
-        return await self._reads.read(self._token, call, self._headers(), fresh_seconds=fresh_seconds)
+        return await self._reads.read(
+            self._token, call, self._headers(), fresh_seconds=fresh_seconds, called=self._count
+        )
 
     async def ask(
         self,
@@ -116,6 +139,9 @@ class SystemClient:
     def forget(self) -> None:
         """Keep none of this person's answers, because one of them is not to be kept."""
         self._reads.forget(self._token)
+
+    def _count(self, process: str) -> None:
+        self._made[process] += 1
 
     def _headers(self) -> dict[str, str]:
         headers = {"X-Correlation-ID": current_context().correlation_id}

@@ -11,6 +11,7 @@ from .flow_state import ElementState, FlowStates
 WIDTH, HEIGHT = 188, 76
 COLUMN, ROW = 268, 100
 MARGIN = 8
+LONGEST_TITLE = 27
 SERVICE, OUTBOX, TOPIC, QUEUE, SUBSCRIBER = range(5)
 
 
@@ -23,6 +24,11 @@ class FlowNode:
     x: float
     y: float
     state: ElementState
+
+    @property
+    def short_title(self) -> str:
+        """As much of the title as the box is wide for: the end, by which names with one prefix differ."""
+        return self.title if len(self.title) <= LONGEST_TITLE else f"…{self.title[1 - LONGEST_TITLE :]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class SearchResult:
     events: tuple[FoundEvent, ...]
     failed: tuple[ApiReply, ...]
     is_complete: bool
+    looked_at: int = 0
+    """The most events of one service that were examined."""
 
     @property
     def subject(self) -> str | None:
@@ -77,6 +79,7 @@ class EventSearch:
         self._criteria = criteria
         self._replies: list[ApiReply] = []
         self._is_complete = True
+        self._looked_at = 0
 
     async def run(self) -> SearchResult:
         """Find events: indexed lookups first, and searches without an index only if those find nothing."""
@@ -136,17 +139,20 @@ class EventSearch:
         wanted = {**params, "type": self._criteria.type or None, "since": self._criteria.since, "limit": LISTED}
         found: list[FoundEvent] = []
         cursor: str | None = None
+        looked_at = 0
         for _ in range(MOST_PAGES):
             reply = await self._system.get(
                 service, "/v1/recorded-events", {**wanted, "cursor": cursor}, fresh_seconds=fresh_seconds
             )
             self._replies.append(reply)
             found += [FoundEvent(service.name, event) for event in reply.body.get("items", ()) if self._matches(event)]
+            looked_at += len(reply.body.get("items", ()))
             cursor = reply.body.get("next_cursor")
             # Only a search that examines events one by one needs more pages than one.
             if cursor is None or len(found) >= SHOWN or not (self._criteria.state or params):
                 break
         self._is_complete = self._is_complete and cursor is None
+        self._looked_at = max(self._looked_at, looked_at)
         return found
 
     def _matches(self, event: Mapping[str, Any]) -> bool:
@@ -155,4 +161,4 @@ class EventSearch:
     def _result(self, kind: str, found: list[FoundEvent]) -> SearchResult:
         newest = sorted(found, key=lambda each: str(each.event["recorded_at"]), reverse=True)
         complete = self._is_complete and len(newest) <= SHOWN
-        return SearchResult(kind, tuple(newest[:SHOWN]), failed(self._replies), complete)
+        return SearchResult(kind, tuple(newest[:SHOWN]), failed(self._replies), complete, self._looked_at)

@@ -22,6 +22,8 @@ from .sessions import ConsoleSession
 from .times import Moment, duration, moment
 
 YEAR = 31_536_000
+REFRESH_HEADER = "X-Refresh-Seconds"
+"""With a refreshed part: when to refresh it next."""
 
 
 class Page:
@@ -45,7 +47,7 @@ class Page:
         self.t = self.preferences.texts
         self.is_local = frame.is_local
         self.sections = frame.sections if principal else ()
-        self.refresh_seconds = frame.refresh_seconds
+        self._system: SystemClient | None = None
 
     @property
     def person(self) -> str | None:
@@ -72,7 +74,17 @@ class Page:
     @property
     def system(self) -> SystemClient:
         """The services and relays, as this person may use them. Raises SignInRequired."""
-        return self._frame.system(self.session)
+        if self._system is None:
+            self._system = self._frame.system(self.session)
+        return self._system
+
+    @property
+    def refresh_seconds(self) -> float:
+        """How long the page stays as it is. As many seconds as it made calls of one process, if that is longer.
+
+        So a tab makes at most one call of a process and second, whatever it shows.
+        """
+        return max(self._frame.refresh_seconds, self._system.most_calls if self._system else 0)
 
     @property
     def address(self) -> str:
@@ -123,9 +135,10 @@ class Page:
         part = self._request.headers.get("hx-target", "") if "hx-request" in self._request.headers else ""
         if part in found.blocks:
             values = found.new_context({**given, "notices": ()})
-            text = "".join(found.blocks[part](values))
-        else:
-            text = found.render(given, notices=self._session.take_notices() if self._session else ())
+            response = HTMLResponse("".join(found.blocks[part](values)), status)
+            response.headers[REFRESH_HEADER] = f"{self.refresh_seconds:g}"
+            return self._with_session(response)
+        text = found.render(given, notices=self._session.take_notices() if self._session else ())
         return self._with_session(HTMLResponse(text, status))
 
     def part(self, template: str, block: str, **context: Any) -> str:

@@ -26,7 +26,7 @@
   };
 
   // Refreshing: pages with an element of the class `live`, only while somebody may look at them.
-  const seconds = Number(document.body.dataset.refresh || 0);
+  let seconds = Number(document.body.dataset.refresh || 0);
   const pulse = document.getElementById("pulse");
   let paused = false;
   let timer = 0;
@@ -61,6 +61,14 @@
   if (window.Idiomorph) {
     Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
   }
+  // A page that needs more calls of a service is refreshed less often.
+  document.body.addEventListener("htmx:afterOnLoad", (event) => {
+    const wanted = Number(event.detail.xhr?.getResponseHeader("X-Refresh-Seconds"));
+    if (wanted && wanted !== seconds) {
+      seconds = wanted;
+      schedule();
+    }
+  });
   document.body.addEventListener("htmx:afterSwap", (event) => {
     convertTimes(event.target);
     document.dispatchEvent(new CustomEvent("console:refreshed"));
