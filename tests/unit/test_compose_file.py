@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 from pydantic_settings import BaseSettings
 
 from event_trio.database.url import parse
@@ -213,3 +214,13 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch, **given: str) -> BaseSettin
         if key.lower() in SETTINGS[name].model_fields:
             monkeypatch.setenv(key, value)
     return SETTINGS[name]()
+
+
+def test_prometheus_reads_every_service_and_relay() -> None:
+    config = yaml.safe_load((ROOT / "infra/prometheus/prometheus.yaml").read_text(encoding="utf-8"))
+    read = {
+        job["job_name"]: (job["dns_sd_configs"][0]["names"], job["dns_sd_configs"][0]["port"])
+        for job in config["scrape_configs"]
+    }
+    names = [name for name in SETTINGS if name in LONG_RUNNING and "HTTP_PORT" in environment(name)]
+    assert read == {name: ([name], int(environment(name)["HTTP_PORT"])) for name in names}

@@ -131,6 +131,15 @@ async def test_progress_is_streamed_until_every_message_has_an_outcome() -> None
     assert "data-stream" not in page.text
 
 
+async def test_the_progress_of_a_service_with_any_name_leads_to_its_stop() -> None:
+    services = "streams=http://order.test,order-relay=http://order-relay.test"
+    over = {**REDRIVE, "finished_at": None}
+    async with console(failing(**{"order/v1/redrives/4": over}), event_trio_services=services) as browser:
+        page = (await browser.get("/dead-letters/streams/redrives/4")).text
+    assert 'href="/dead-letters/streams/redrives/4/stop"' in page
+    assert 'data-stream="/dead-letters/streams/redrives/4/stream"' in page
+
+
 async def test_a_payload_is_shown_to_an_operator_who_asks_only() -> None:
     event = {
         "event_id": "e-1",

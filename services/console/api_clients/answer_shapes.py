@@ -113,6 +113,7 @@ _RELAY = _answer(
 )
 _QUEUE = (_answer(name=str, messages=ABSENT_NUMBER, in_flight=ABSENT_NUMBER) | None, None)
 _REPLAY = _answer(
+    id=int,
     requested_at=Time,
     criteria=dict[str, Any],
     replayed=int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -79,15 +80,15 @@ async def show_redrive(page: ReaderPage, service: str, id: RedriveId) -> Respons
     reply = await page.system.get(process, f"/v1/redrives/{id}")
     if reply.is_missing:
         raise not_found()
-    return page.render("redrive.html", section=SECTION, **_context(process, reply))
+    return page.render("redrive.html", section=SECTION, **_context(id, process, reply))
 
 
 @router.get("/dead-letters/{service}/redrives/{id}/stream")
 async def follow_redrive(page: ReaderPage, service: str, id: RedriveId) -> Response:
     """The same as it changes, until all of its messages have an outcome."""
     process = service_of(page, service)
-    path = f"/v1/redrives/{id}"
-    return page.follow(follow_progress(page, process, path, "redrive.html", section=SECTION, context_of=_context))
+    path, context = f"/v1/redrives/{id}", partial(_context, id)
+    return page.follow(follow_progress(page, process, path, "redrive.html", section=SECTION, context_of=context))
 
 
 @router.get("/dead-letters/{service}/redrives/{id}/stop")
@@ -122,10 +123,17 @@ def facts_of(page: Page, chosen: MessageFilter) -> tuple[tuple[str, str], ...]:
     return tuple((page.t(f"dead_letters.{name}"), value) for name, value in chosen.criteria.items())
 
 
-def _context(process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
+def _context(id: int, process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
     redrive: Mapping[str, Any] = reply.body
     is_over = bool(redrive.get("finished_at")) and not redrive.get("waiting")
-    return {"process": process, "redrive": redrive, "reply": reply, "is_over": is_over, "failed": failed([reply])}
+    return {
+        "process": process,
+        "redrive": redrive,
+        "reply": reply,
+        "is_over": is_over,
+        "failed": failed([reply]),
+        "address_of": _address(process, id),
+    }
 
 
 def _address(process: ApiProcess, id: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -114,15 +115,15 @@ async def show_replay(page: ReaderPage, relay: str, id: ReplayId) -> Response:
     reply = await page.system.get(process, f"/v1/outbox/replays/{id}")
     if reply.is_missing:
         raise not_found()
-    return page.render("replay.html", section=SECTION, **_context(process, reply))
+    return page.render("replay.html", section=SECTION, **_context(id, process, reply))
 
 
 @router.get("/outbox/{relay}/replays/{id}/stream")
 async def follow_replay(page: ReaderPage, relay: str, id: ReplayId) -> Response:
     """The same as it changes, until it is finished."""
     process = relay_of(page, relay)
-    path = f"/v1/outbox/replays/{id}"
-    return page.follow(follow_progress(page, process, path, "replay.html", section=SECTION, context_of=_context))
+    path, context = f"/v1/outbox/replays/{id}", partial(_context, id)
+    return page.follow(follow_progress(page, process, path, "replay.html", section=SECTION, context_of=context))
 
 
 @router.get("/outbox/{relay}/replays/{id}/cancel")
@@ -152,7 +153,7 @@ async def cancel(confirmed: ChangeDep, relay: str, id: ReplayId) -> Response:
     return page.after(reply, _address(process, id), "outbox.cancel.done")
 
 
-def _context(process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
+def _context(id: int, process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
     replay: Mapping[str, Any] = reply.body
     return {
         "process": process,
@@ -160,6 +161,7 @@ def _context(process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
         "reply": reply,
         "is_over": bool(replay.get("finished_at")),
         "failed": failed([reply]),
+        "address_of": _address(process, id),
     }
 
 
