@@ -191,3 +191,15 @@ async def test_a_filter_is_passed_to_the_service() -> None:
         await browser.get("/dead-letters/order/messages", params={"group": "g 1", "since": since})
     asked = parse_qs(system.requests[-1].url.query.decode())
     assert asked == {"group": ["g 1"], "since": [since], "limit": ["50"]}
+
+
+async def test_times_of_a_filter_are_those_of_the_reader() -> None:
+    system = failing()
+    async with console(system) as browser:
+        browser.cookies.set("zone", "Asia%2FSeoul")
+        page = await browser.get("/dead-letters/order/messages?since=2026-11-26T10:00&until=")
+        asked = parse_qs(system.requests[-1].url.query.decode())
+        assert asked == {"since": ["2026-11-26T10:00:00+09:00"], "limit": ["50"]}
+        assert 'name="since" type="datetime-local" step="1" value="2026-11-26T10:00:00"' in page.text
+        assert "since=2026-11-26T10%3A00%3A00%2B09%3A00" in page.text
+        assert (await browser.get("/dead-letters/order/messages?since=0001-01-01T00:00")).status_code == 400

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
+from starlette.requests import Request
 
 from ..api_clients.processes import ApiProcess
+from ..web.dependencies import FrameDep
 from ..web.errors import invalid, not_found
 from ..web.page import Page
-from ..web.times import parse
+from .form_times import time_of
 
 Status = Literal["dead", "pending"]
 PRINTABLE = r"[^\x00-\x1f\x7f]{0,300}"
@@ -68,6 +70,8 @@ class MessageFilter:
 
 
 async def message_filter(
+    request: Request,
+    frame: FrameDep,
     status: Status = "dead",
     event_id: Text = "",
     fingerprint: Text = "",
@@ -77,7 +81,8 @@ async def message_filter(
     since: Text = "",
     until: Text = "",
 ) -> MessageFilter:
-    """The filter of an address. Raises PageError for a time that is none."""
+    """The filter of an address. A time without a zone is one of the reader's. Raises PageError for one that is none."""
+    zone = frame.preferences(request).zone
     return MessageFilter(
         status,
         event_id.strip(),
@@ -85,8 +90,8 @@ async def message_filter(
         type.strip(),
         group.strip(),
         failure.strip(),
-        _time(since),
-        _time(until),
+        time_of(since, zone),
+        time_of(until, zone),
     )
 
 
@@ -103,7 +108,7 @@ def filter_of(values: Mapping[str, str]) -> MessageFilter:
         # Without what it restricts by, a filter would take other messages than those that were confirmed.
         raise invalid()
     found = MessageFilter("dead" if status == "dead" else "pending", **known)
-    return replace(found, since=_time(found.since), until=_time(found.until))
+    return replace(found, since=time_of(found.since, UTC), until=time_of(found.until, UTC))
 
 
 def service_of(page: Page, name: str) -> ApiProcess:
@@ -112,13 +117,3 @@ def service_of(page: Page, name: str) -> ApiProcess:
     if found is None or found.is_relay:
         raise not_found()
     return found
-
-
-def _time(text: str) -> str:
-    if not text.strip():
-        return ""
-    # A plus sign in a query stands for a space.
-    found: datetime | None = parse(text.strip().replace(" ", "+") if "T" in text else text.strip())
-    if found is None:
-        raise invalid()
-    return found.isoformat()

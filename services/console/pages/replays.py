@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, tzinfo
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,8 +14,9 @@ from ..api_clients.processes import ApiProcess
 from ..api_clients.replies import ApiReply, failed
 from ..web.confirmation import ChangeConfirmation
 from ..web.dependencies import ChangeDep, OperatorPage, ReaderPage
-from ..web.errors import invalid, not_found
+from ..web.errors import not_found
 from ..web.forms import new_key
+from .form_times import time_of
 from .outbox import SECTION, outbox_address, relay_of
 from .progress import follow_progress
 
@@ -67,7 +67,9 @@ async def preview_replay(
     """How many events would be sent again; nothing is changed."""
     process, t = relay_of(page, relay), page.t
     zone = page.preferences.zone
-    criteria = ReplayCriteria(event_id.strip(), subject.strip(), type.strip(), _time(since, zone), _time(until, zone))
+    criteria = ReplayCriteria(
+        event_id.strip(), subject.strip(), type.strip(), time_of(since, zone), time_of(until, zone)
+    )
     body = {**criteria.body(), "dry_run": True}
     preview = await page.system.change(process, "/v1/outbox/replays", body, key=new_key())
     back = f"/outbox/{process.name}/replay"
@@ -167,14 +169,3 @@ def _context(id: int, process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
 
 def _address(process: ApiProcess, id: int) -> str:
     return f"/outbox/{process.name}/replays/{id}"
-
-
-def _time(text: str, zone: tzinfo) -> str:
-    """A time of a form (`datetime-local`) is one of the reader's zone."""
-    if not text.strip():
-        return ""
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise invalid() from None
-    return (found if found.tzinfo else found.replace(tzinfo=zone)).isoformat()

@@ -19,7 +19,7 @@ from .errors import PageError, SignInRequired
 from .forms import new_key
 from .frame import Frame
 from .sessions import ConsoleSession
-from .times import Moment, duration, moment
+from .times import Moment, duration, moment, parse
 
 YEAR = 31_536_000
 REFRESH_HEADER = "X-Refresh-Seconds"
@@ -109,6 +109,11 @@ class Page:
     def moment(self, value: object, *, milliseconds: bool = False) -> Moment | None:
         """A time in the reader's zone."""
         return moment(value, self.preferences.zone, milliseconds=milliseconds)
+
+    def local_time(self, value: object) -> str:
+        """A time in the reader's zone, as a field for times takes it; empty if it is missing."""
+        at = parse(value)
+        return f"{at.astimezone(self.preferences.zone):%Y-%m-%dT%H:%M:%S}" if at else ""
 
     def duration(self, seconds: float | None) -> str:
         """A duration, such as "3.2 s"."""
