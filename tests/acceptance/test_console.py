@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from time import monotonic
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from event_trio.broker.aws import Aws
 from tests.support import databases, topologies
 from tests.support.browser import needs_chromium, problems
-from tests.support.console_system import ConsoleSystem, console_system, kill, page_seconds
+from tests.support.console_pages import BOUNDS, IN_THE_DARK, MOST_PROCESSOR_SECONDS, STATES, WITHOUT_SCRIPTS
+from tests.support.console_system import ConsoleSystem, console_system, kill
+from tests.support.processor_time import processor_seconds
 from tests.support.servers import PostgresServer
 from tests.support.waiting import eventually
 
@@ -22,62 +23,6 @@ HIDE = """
 Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'});
 document.dispatchEvent(new Event('visibilitychange'));
 """
-# What the main part of each page contains for somebody whose browser runs no scripts.
-WITHOUT_SCRIPTS = {
-    "/": "order",
-    "/dead-letters": "archive",
-    "/dead-letters?service=archive": "10,000",
-    "/dead-letters/archive/messages": "group-",
-    "/dead-letters/archive/message?id=e-7": "The handler failed",
-    "/dead-letters?status=pending": "No message waits to run again",
-    "/outbox": "billing",
-    "/outbox/billing-relay": "held-1",
-    "/outbox/billing-relay/group?subject=held-1": "InvalidParameter",
-    "/outbox/billing-relay/replay": "Message group",
-    "/tail": "Steps",
-    "/find": "Find",
-    "/relays": "billing-relay",
-    "/catalog": "order.placed",
-}
-# The most calls of one process that each page makes.
-BOUNDS = {
-    "/": 4,
-    "/dead-letters": 2,
-    "/dead-letters?service=archive": 2,
-    "/dead-letters/archive/messages": 1,
-    "/dead-letters/archive/messages?group=group-7": 1,
-    "/dead-letters/archive/message?id=e-7": 1,
-    "/outbox": 1,
-    "/outbox/billing-relay": 3,
-    "/outbox/billing-relay/group?subject=held-1": 2,
-    "/tail": 2,
-    "/find": 2,
-    "/relays": 4,
-    "/catalog": 2,
-}
-# Every template in a state that is short: axe looks at each element.
-STATES = {
-    "/": "order",
-    "/dead-letters": "archive",
-    "/dead-letters/archive/messages?group=group-7": "group-7",
-    "/dead-letters/archive/messages?group=none": "No message matches",
-    "/dead-letters/archive/message?id=e-7": "The handler failed",
-    "/dead-letters?status=pending": "No message waits to run again",
-    "/dead-letters/archive/redrive?event_id=e-7&per_second=10": "Redrive 1 dead letter",
-    "/dead-letters/archive/changes/discard?event_id=e-7": "cannot be undone",
-    "/outbox": "billing",
-    "/outbox/billing-relay?cursor=held-998": "held-999",
-    "/outbox/billing-relay/group?subject=held-1": "InvalidParameter",
-    "/outbox/billing-relay/replay": "Message group",
-    "/outbox/billing-relay/sending/pause": "Pause",
-    "/find": "Find",
-    "/relays": "billing-relay",
-    "/catalog": "order.placed",
-    "/tail?type=order.placed": "Steps",
-    "/nothing": "does not exist",
-}
-# Dark colours are the same tokens on every page, so that these show all of them.
-IN_THE_DARK = ("/", "/dead-letters", "/outbox/billing-relay?cursor=held-998", "/relays")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -210,14 +155,23 @@ async def test_pages_are_read_without_javascript(system: ConsoleSystem) -> None:
             assert await page.locator(".with-scripts:visible").count() == 0, path
 
 
+async def open_whole(page: Page, path: str, text: str) -> None:
+    """Open a page until no service is missing on it: a page rightly names one that was too slow."""
+
+    async def is_whole() -> bool:
+        await page.goto(path)
+        return text in await page.get_by_role("main").inner_text()
+
+    await eventually(is_whole, timeout=60)
+
+
 async def test_axe_finds_nothing_serious_in_any_page_and_state(system: ConsoleSystem) -> None:
     found: list[str] = []
     for scheme, paths in (("light", STATES), ("dark", IN_THE_DARK)):
         async with system.person("operator", scheme=scheme) as person:
             page = await person.new_page()
             for path in paths:
-                await page.goto(path)
-                await expect(page.get_by_role("main")).to_contain_text(STATES[path])
+                await open_whole(page, path, STATES[path])
                 found += await problems(page, contrast_only=scheme == "dark")
     assert found == []
 
@@ -232,21 +186,22 @@ async def test_a_narrow_screen_needs_no_scrolling_to_the_side(system: ConsoleSys
 
 async def test_thousands_of_failures_cost_a_page_neither_time_nor_calls(system: ConsoleSystem) -> None:
     took: dict[str, float] = {}
-    # Answers are shared by the pages of one person for a second, so each round is another person's.
+    # Answers are shared by the pages of one person for a second, so each round is another person's. Meanwhile the
+    # services work for others, too: the least of all rounds is what a page costs.
     for _ in range(5):
         async with system.person("operator") as person:
             for path, calls in BOUNDS.items():
-                if took.get(path, 9.0) < page_seconds():
+                if took.get(path, 9.0) < MOST_PROCESSOR_SECONDS:
                     continue
-                before, began = await system.calls(), monotonic()
+                before, began = await system.calls(), processor_seconds(system.databases)
                 answer = await person.request.get(path)
-                body, seconds = await answer.body(), monotonic() - began
+                body, seconds = await answer.body(), processor_seconds(system.databases) - began
                 assert (answer.status, len(body) < 60_000) == (200, True), (path, len(body))
                 made = {name: now - before.get(name, 0) for name, now in (await system.calls()).items()}
                 # Meanwhile the console may have read the metrics of each process once.
                 assert max(made.values()) <= calls + 1, (path, made)
                 took[path] = min(seconds, took.get(path, seconds))
-    assert {path: seconds for path, seconds in took.items() if seconds >= page_seconds()} == {}
+    assert {path: seconds for path, seconds in took.items() if seconds >= MOST_PROCESSOR_SECONDS} == {}
 
 
 async def test_an_order_is_found_and_its_journey_is_complete(system: ConsoleSystem) -> None:

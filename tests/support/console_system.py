@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from playwright.async_api import Browser, BrowserContext, Page
@@ -65,6 +66,8 @@ class ConsoleSystem:
     mails: MailServer
     browser: Browser
     folder: Path
+    databases: tuple[str, ...]
+    """The names of the databases of all services."""
 
     @property
     def operator(self) -> dict[str, str]:
@@ -148,11 +151,6 @@ class ConsoleSystem:
             yield opened
 
 
-def page_seconds() -> float:
-    """The seconds that a page may take: 0.3, and more while other processes use the processors, too."""
-    return 0.3 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 def kill(process: ServiceProcess) -> None:
     """End a process without a chance to say so."""
     found = subprocess.run(["pgrep", "-P", str(process.process.reaper_pid)], capture_output=True, text=True, check=True)
@@ -203,7 +201,9 @@ async def console_system(
         )
         await stack.enter_async_context(serving(build(settings), port=port))
         browser = await stack.enter_async_context(browsers.browser())
-        yield ConsoleSystem(found, url, issuer, mails, browser, folder)
+        names_of = (orders, notifications, *(crowded or ()))
+        databases = tuple(urlsplit(each.url).path.strip("/") for each in names_of)
+        yield ConsoleSystem(found, url, issuer, mails, browser, folder, databases)
 
 
 async def _crowd(crowded: TestDatabase, outbox: TestDatabase) -> None:
