@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{order.id} continues after {order.known} instead of {order.version}")  # noqa: T201
     found = {order.id for order in moved}
     for subject in sorted(str(id) for id in known.keys() - found):
-        print(f"{subject} is lost, or continues after a higher sequence")  # noqa: T201
+        print(f"{subject} is not changed: it is lost, or its version is not lower")  # noqa: T201
     print(f"{len(moved)} of {len(known)} orders {'were' if given.apply else 'would be'} changed")  # noqa: T201
     if moved and not given.apply:
         print("nothing was changed: repeat the command with --apply")  # noqa: T201

@@ -21,7 +21,10 @@ HINTS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (asyncpg.DuplicateObjectError, "it exists already; the relays use it by themselves"),
     (asyncpg.UndefinedObjectError, "it does not exist"),
     (asyncpg.ObjectInUseError, "it is in use; stop the relays, or set SOURCE=table for them, before it is dropped"),
-    (asyncpg.InsufficientPrivilegeError, "the role needs the attribute REPLICATION (WAL_DATABASE_URL)"),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "the role of WAL_DATABASE_URL needs the attribute REPLICATION, and CONNECT on the database",
+    ),
     (asyncpg.ConfigurationLimitExceededError, "the server has no room for another slot (max_replication_slots)"),
     (asyncpg.ObjectNotInPrerequisiteStateError, "the server's wal_level must be `logical`, which takes a restart"),
     (asyncpg.UndefinedFunctionError, "slots that standbys copy exist since Postgres 17"),

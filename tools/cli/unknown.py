@@ -44,7 +44,7 @@ def unknown(since: Since = None, token: Token = None, json: AsJson = False) -> N
             output.json({"events": found, "subjects": _subjects(found), "complete": not failures})
         elif found:
             output.table(
-                ["SUBJECT", "SEQUENCE", "TYPE", "EVENT", "PROCESSED BY", "AT", "OUTCOME"],
+                ["subject", "sequence", "type", "event", "processed by", "at", "outcome"],
                 [[str(event[name] or "") for name in COLUMNS] for event in found],
             )
         for failure in failures:
