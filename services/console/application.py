@@ -29,10 +29,12 @@ from .web.assets import FOLDER, PATH, CachedFiles
 from .web.errors import PageError, SignInRequired, invalid
 from .web.frame import Frame
 from .web.page import Page, local_path
+from .web.streams import event_text
 
 log = structlog.get_logger(__name__)
 
 TITLE = "Console"
+STREAM = "text/event-stream"
 
 
 def create_console(
@@ -140,6 +142,9 @@ def _sign_in(page: Page, request: Request) -> Response:
     """To the page for signing in, and back afterwards. A form is not sent again: its session has ended."""
     back = local_path(page.address) if request.method == "GET" else "/"
     to = f"/sign-in?next={quote(back, safe='')}"
+    if STREAM in request.headers.get("accept", ""):
+        # A browser would follow a redirect without showing it, and ask again every few seconds.
+        return Response(event_text("sign_in", ""), media_type=STREAM)
     if "hx-request" in request.headers:
         # htmx leaves the page; the address of the part is not one to come back to.
         return Response(status_code=204, headers={"HX-Redirect": "/sign-in"})

@@ -131,3 +131,11 @@ def test_sessions_end_after_their_time_and_without_use() -> None:
     assert store.find(name) is None
     assert store.find("unknown") is None
     assert store.find(None) is None
+
+
+async def test_a_stream_without_a_session_says_that_signing_in_is_needed(tmp_path: Path) -> None:
+    _, settings = authenticated(tmp_path)
+    async with console(ScriptedSystem(), **settings) as browser:
+        answer = await browser.get("/tail/stream", headers={"Accept": "text/event-stream"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert answer.text == "event: sign_in\ndata: \n\n"

@@ -42,6 +42,11 @@
         this.over = true;
         this.close();
       });
+      this.source.addEventListener("sign_in", () => {
+        this.over = true;
+        this.close();
+        location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+      });
       this.source.onerror = () => {
         this.close();
         this.show("lost");
