@@ -57,6 +57,28 @@ def list_dead_letters(
 
 
 @app.command()
+def failures(
+    context: typer.Context,
+    deferred: Annotated[bool, typer.Option("--deferred", help="Of deferred messages instead.")] = False,
+    limit: Limit = 20, service: Service = None, url: ConsumerUrl = CONSUMER_URL, token: Token = None,
+    json: AsJson = False,
+) -> None:  # fmt: skip
+    """List what failed alike: the same type, reason and kind of error, with counts and times."""
+    criteria = {"status": "pending" if deferred else "dead"}
+    with open_sessions(context, url, token, json) as sessions:
+        items = list_items(sessions, "/v1/failures", criteria, limit, empty="no failures")
+        rows = [
+            (item["service"], item["fingerprint"], item["type"] or "", item["reason"], f"{item['messages']:,}",
+             f"{item['message_groups']:,}", timestamp(item["first_at"]), timestamp(item["last_at"]),
+             item["error"] or "")
+            for item in items
+        ]  # fmt: skip
+        headings = ("service", "fingerprint", "type", "reason", "messages", "groups", "first", "last", "last error")
+        if rows and not json:
+            sessions.output.table(headings, rows)
+
+
+@app.command()
 def audit(
     context: typer.Context,
     event: Annotated[str | None, typer.Option(help="Only changes of this event.", show_default=False)] = None,

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from tools.cli import dead_letters, deferred, events, outbox, outbox_changes, status, tail, token, topology, unknown
+from tools.cli import (
+    dead_letters,
+    deferred,
+    events,
+    outbox,
+    outbox_changes,
+    redrives,
+    status,
+    tail,
+    token,
+    topology,
+    unknown,
+)
 from tools.cli.doctor import command as doctor
 from tools.cli.help_texts import join_lines
 
@@ -19,6 +31,7 @@ app.add_typer(status.app)
 outbox.app.add_typer(outbox_changes.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(redrives.app, name="redrives")
 app.add_typer(events.app, name="event")
 tail.app.command()(unknown.unknown)
 app.add_typer(tail.app, name="events")

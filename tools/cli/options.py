@@ -52,6 +52,10 @@ Group = Annotated[str | None, typer.Option("--group", help="Only events of this 
 Failure = Annotated[
     str | None, typer.Option("--failure", help="Only events with this failure reason.", show_default=False)
 ]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option("--fingerprint", help="Only events that failed alike; see `failures`.", show_default=False),
+]
 Since = Annotated[
     str | None,
     typer.Option("--since", help="Only from this time on: ISO 8601, or an age: 90m, 2h, 7d.", show_default=False),
