@@ -164,6 +164,10 @@ follow-one-order: bootstrap ## write the output of its commands into docs/how-to
 release-events: bootstrap ## record the events in the code as those of a release, which later changes must not break
 	@$(RUN) tools.catalog.check --record
 
+.PHONY: console-times
+console-times: bootstrap ## measure how long the console takes for each page; URL= of a running one, else a crowded system; requires Chromium
+	@$(RUN) tests.support.console_times $(if $(URL),--url $(URL))
+
 .PHONY: screenshots
 screenshots: bootstrap ## take the pictures of the console in docs/images; requires Chromium
 	@$(RUN) tests.support.screenshots
