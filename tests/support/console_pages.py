@@ -43,6 +43,7 @@ STATES = {
     "/dead-letters/archive/messages?group=none": "No message matches",
     "/dead-letters/archive/message?id=e-7": "The handler failed",
     "/dead-letters?status=pending": "No message waits to run again",
+    "/dead-letters/archive/message/reveal?id=e-7": "Show the payload",
     "/dead-letters/archive/redrive?event_id=e-7&per_second=10": "Redrive 1 dead letter",
     "/dead-letters/archive/changes/discard?event_id=e-7": "cannot be undone",
     "/outbox": "billing",
