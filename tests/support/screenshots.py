@@ -80,10 +80,17 @@ async def _pictures(system: ConsoleSystem, order: str, scheme: str, width: int, 
     locale = "ko-KR" if language == "ko" else "en-GB"
     async with system.person("operator", scheme=scheme, width=width, height=height, locale=locale) as person:
         page = await person.new_page()
+        await eventually(lambda: _has_rates(page), timeout=60)
         for kind, path in paths.items():
             await page.goto(path)
             await page.wait_for_load_state("load")
             await _picture(page, FOLDER / f"console-{kind}-{name}.png")
+
+
+async def _has_rates(page: Page) -> bool:
+    """Whether the overview has rates, which take two samples."""
+    await page.goto("/")
+    return "–" not in await page.locator("dl.numbers").inner_text()
 
 
 async def _picture(page: Page, path: Path) -> None:
