@@ -72,10 +72,12 @@ test-stress: bootstrap ## run the long tests: model checks, relays killed under 
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/stress $(ARGS)
 
 # The tests that run relays of the outbox with real servers. Those of the source itself run with make test.
-WAL_TESTS := acceptance/test_broker_outage acceptance/test_first_order acceptance/test_saga acceptance/test_silent_relay acceptance/test_trio acceptance/test_zero_payload \
-	integration/test_database_faults integration/test_malformed_rows integration/test_new_broker integration/test_publish_check integration/test_readiness integration/test_relay \
-	integration/test_relay_broker_faults integration/test_relay_clocks integration/test_relay_connections integration/test_relay_recovery integration/test_cli_outbox \
-	integration/test_relay_wal integration/test_wal_source integration/test_wal_slots stress/test_relay_fleet
+WAL_TESTS := acceptance/test_broker_outage acceptance/test_dashboards acceptance/test_first_order acceptance/test_privacy acceptance/test_saga acceptance/test_silent_relay \
+	acceptance/test_tracing acceptance/test_trio acceptance/test_zero_payload integration/test_cli_doctor integration/test_cli_events integration/test_cli_outbox \
+	integration/test_database_faults integration/test_held_groups integration/test_malformed_rows integration/test_new_broker integration/test_other_brokers \
+	integration/test_publish_check integration/test_readiness integration/test_relay integration/test_relay_broker_faults integration/test_relay_clocks \
+	integration/test_relay_connections integration/test_relay_pooler integration/test_relay_recovery integration/test_relay_wal integration/test_wal_source \
+	integration/test_wal_slots integration/test_wal_limits stress/test_relay_fleet stress/test_restored_databases stress/test_wal_large_transaction
 
 .PHONY: test-wal
 test-wal: bootstrap ## run the tests of relays with SOURCE=wal

@@ -18,6 +18,8 @@ GROUPS = tuple(f"g{number}" for number in range(30))
 ROUNDS = 10
 BATCH = 10
 RECOVERY_SECONDS = 12.0
+WITHOUT_LEADER = "RabbitMQ stream"
+"""A single node of 3.10 may find no leader for a stream again."""
 KEEPING = ("RabbitMQ", "RabbitMQ stream", "Redis Streams", "NATS JetStream")
 RATE = "events/s"
 
@@ -38,12 +40,15 @@ async def killed(broker: CandidateBroker) -> Answer:
                     accepted += sum(isinstance(each, Accepted) for each in answer.outcomes)
         await broker.server.stop()
         await broker.server.restart()
-        found = len({each.deduplication_id for each in await _after_restart(topic, accepted)})
+        received = await _after_restart(topic, accepted)
+    if received is None and broker.column == WITHOUT_LEADER:
+        return Answer(f"not known: without a leader for {RECOVERY_SECONDS:.0f} s after the restart")
+    found = len({each.deduplication_id for each in received or []})
     return Answer(f"{accepted - found} of {accepted} lost", (found == accepted) is (broker.column in KEEPING))
 
 
-async def _after_restart(topic: CandidateTopic, expected: int) -> list[Message]:
-    """What a reader finds. The broker may need some time until the topic can be read, or may have lost it."""
+async def _after_restart(topic: CandidateTopic, expected: int) -> list[Message] | None:
+    """What a reader finds; None if the topic cannot be read in time, because it has no leader or is lost."""
     clock = asyncio.get_running_loop().time
     until = clock() + RECOVERY_SECONDS
     while True:
@@ -52,7 +57,7 @@ async def _after_restart(topic: CandidateTopic, expected: int) -> list[Message]:
                 return await collect(source, expected, first_seconds=RECOVERY_SECONDS)
         except Exception:  # noqa: BLE001 - whatever it is, the topic cannot be read yet
             if clock() > until:
-                return []
+                return None
             await asyncio.sleep(0.5)
 
 
