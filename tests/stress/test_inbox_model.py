@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar
 
+import asyncpg
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -34,7 +35,7 @@ class InboxMachine(RuleBasedStateMachine):
 
     runner: ClassVar[asyncio.Runner]
     sessions: ClassVar[Sessions]
-    owner: ClassVar[Sessions]
+    owner: ClassVar[asyncpg.Connection]
     policy: ClassVar[FailurePolicy]
     waits: ClassVar[bool]
 
@@ -174,14 +175,13 @@ async def test_once_in_effect_in_order_and_nothing_lost(
 
 def search(database: TestDatabase, policy: FailurePolicy, waits: bool) -> None:
     with asyncio.Runner() as runner:
-        engines = [
-            create_engine(url, application_name="model") for url in (database.url_for("notification_api"), database.url)
-        ]
-        sessions, owner = (async_sessionmaker(engine, expire_on_commit=False) for engine in engines)
+        engine = create_engine(database.url_for("notification_api"), application_name="model")
+        owner = runner.run(asyncpg.connect(database.url))
+        sessions = async_sessionmaker(engine, expire_on_commit=False)
         parts = {"runner": runner, "sessions": sessions, "owner": owner, "policy": policy, "waits": waits}
         try:
             # Unshrunk: what fails is found in seconds, and shrinking it on a database takes many minutes.
             look_for_failures(type("Machine", (InboxMachine,), parts), examples=EXAMPLES, steps=STEPS, shrink=False)
         finally:
-            for engine in engines:
-                runner.run(engine.dispose())
+            runner.run(owner.close())
+            runner.run(engine.dispose())

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -55,7 +56,7 @@ class World:
     """What was sent, what is still to be delivered, and the consumer."""
 
     sessions: async_sessionmaker[AsyncSession]
-    owner: async_sessionmaker[AsyncSession]
+    owner: asyncpg.Connection
     policy: FailurePolicy
     as_data: bool = False
     """Whether the handler returns its writes, instead of executing them."""
@@ -85,7 +86,7 @@ class World:
 
     async def clear(self) -> None:
         """Begin with nothing."""
-        await self._as_owner(f"TRUNCATE {TABLES}")
+        await self.owner.execute(f"TRUNCATE {TABLES}")
 
     def send(self, group: str, failures: int) -> None:
         """The next event of the group, whose handler will fail so many times."""
@@ -131,8 +132,10 @@ class World:
         """Time goes by: for the clock, and for every moment that the database keeps."""
         self.clock.ahead += timedelta(hours=hours)
         back = f"- interval '{hours} hours'"
-        await self._as_owner(f"UPDATE processed_message SET processed_at = processed_at {back}")
-        await self._as_owner(f"UPDATE deferred_message SET due_at = due_at {back}, taken_until = taken_until {back}")
+        await self.owner.execute(
+            f"UPDATE processed_message SET processed_at = processed_at {back};"
+            f"UPDATE deferred_message SET due_at = due_at {back}, taken_until = taken_until {back}"
+        )
 
     async def redrive(self, group: str) -> None:
         """An operator lets the group's dead letters run again, but for those that are too old.
@@ -155,8 +158,7 @@ class World:
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         """The rows of a query, as the owner."""
-        async with self.owner() as session:
-            return [tuple(row) for row in await session.execute(text(query))]
+        return [tuple(row) for row in await self.owner.fetch(query)]
 
     async def settle(self) -> None:
         """Everything is healed, delivered and run."""
@@ -196,7 +198,3 @@ class World:
         if self.crash:
             raise Crash
         return Writes({"written": WRITE}, event.id, event.envelope.subject, event.envelope.sequence_number)
-
-    async def _as_owner(self, statement: str) -> None:
-        async with self.owner.begin() as session:
-            await session.execute(text(statement))

@@ -2,12 +2,22 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID
 
+from prometheus_client import CollectorRegistry
+
 from services.relay.confirmation.broker_identity import BrokerIdentity
+from services.relay.metrics import RelayMetrics
 from services.relay.publishing.dispatcher import AcknowledgedEvent, Dispatcher
 from services.relay.publishing.outbox_updates import OutboxUpdates
 from tests.support.check_queue_model import CheckMessage
+
+
+@cache
+def unread_metrics() -> RelayMetrics:
+    """Metrics that no test reads; a model makes thousands of parts that want some."""
+    return RelayMetrics(CollectorRegistry())
 
 
 @dataclass

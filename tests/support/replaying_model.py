@@ -3,15 +3,13 @@
 from contextlib import suppress
 from unittest import mock
 
-from prometheus_client import CollectorRegistry
-
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
 from services.relay.audit_log import Decision
 from services.relay.jobs import replays
 from services.relay.jobs.replay_requests import Criteria
-from services.relay.metrics import RelayMetrics
 from services.relay.operators.operations import NotInOutbox, OperationRefused, Operations
+from tests.support.relay_parts import unread_metrics
 
 DECISION = Decision(actor="model", reason="to see what happens")
 ROWS_A_STEP = 2
@@ -28,7 +26,7 @@ async def request(operations: Operations, group: str | None) -> int | None:
 
 async def step(pool: Pool, count: int) -> None:
     """Carry out so many steps of the replays."""
-    found = replays.Replays(pool, metrics=RelayMetrics(CollectorRegistry()), signals=Signals())
+    found = replays.Replays(pool, metrics=unread_metrics(), signals=Signals())
     with mock.patch.object(replays, "STEP", ROWS_A_STEP):
         for _ in range(count):
             await found.step()

@@ -2,13 +2,11 @@
 
 from uuid import UUID
 
-from prometheus_client import CollectorRegistry
-
 from event_trio.database.connections import Pool
 from event_trio.signals import Signals
 from services.relay.confirmation.sweeper import Sweeper, SweepThresholds
-from services.relay.metrics import RelayMetrics
 from tests.support.check_queue_model import CheckQueue
+from tests.support.relay_parts import unread_metrics
 
 # Without delays: every unconfirmed event may be lost at once, so more of them are sent again than in reality.
 IMPATIENT = SweepThresholds(lost_after=0.0, in_queue_after=0.0, probe=0.0)
@@ -25,7 +23,7 @@ async def sweep(pool: Pool, queue: CheckQueue) -> int:
         pool,
         IMPATIENT,
         may_sweep=lambda: True,
-        metrics=RelayMetrics(CollectorRegistry()),
+        metrics=unread_metrics(),
         signals=signals,
         on_returned=lambda: None,
         queue_empty_for=lambda: None if coming else 0.0,
