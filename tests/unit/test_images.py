@@ -18,6 +18,11 @@ def all_of(stage: list[Instruction], name: str) -> list[Instruction]:
     return [instruction for instruction in stage if instruction.name == name]
 
 
+def commands(stage: list[Instruction]) -> list[str]:
+    """The commands of a stage, one by one."""
+    return [part.strip() for instruction in all_of(stage, "RUN") for part in instruction.text.split("&&")]
+
+
 def test_every_service_has_an_image_and_the_topology_too() -> None:
     assert {image.name for image in IMAGES} == {f"event-trio/{name}" for name in (*SERVICES, "topology")}
     assert {image.args["SERVICE"] for image in IMAGES if image.target == "service"} == SERVICES
@@ -40,11 +45,19 @@ def test_nobody_in_it_is_root(image: Image) -> None:
 
 
 @every_image
+def test_a_change_of_the_library_does_not_install_the_packages_again(image: Image) -> None:
+    packages = image.stage("packages")
+    (library,) = [at for at, found in enumerate(packages) if found.name == "COPY" and "shared/" in found.words]
+    downloads = [at for at, found in enumerate(packages) if "--require-hashes" in found.text]
+    assert downloads
+    assert max(downloads) < library
+
+
+@every_image
 def test_packages_come_from_the_image_s_lock_with_their_hashes_and_leave_their_tools_behind(image: Image) -> None:
     packages = image.stage("packages")
     assert copied(packages) == {"locks/build.txt", image.lock, "shared"}
-    (install,) = all_of(packages, "RUN")
-    downloads = [part for part in install.text.split("&&") if " install " in part and "--no-index" not in part]
+    downloads = [part for part in commands(packages) if " install " in part and "--no-index" not in part]
     assert [part.split("--require-hashes -r /tmp/")[1].strip() for part in downloads] == [image.lock, "locks/build.txt"]
     assert not any("pip" in instruction.text for instruction in all_of(image.final, "RUN"))
     assert "COPY --from=packages /opt/venv /opt/venv" in DOCKERFILE.read_text()
@@ -53,8 +66,7 @@ def test_packages_come_from_the_image_s_lock_with_their_hashes_and_leave_their_t
 
 @every_image
 def test_the_library_is_installed_as_a_wheel_that_was_built_offline(image: Image) -> None:
-    (install,) = all_of(image.stage("packages"), "RUN")
-    offline = [part for part in install.text.split("&&") if "--no-index" in part]
+    offline = [part for part in commands(image.stage("packages")) if "--no-index" in part]
     assert [part.split()[1] for part in offline] == ["wheel", "install"]
     assert all("--no-deps" in part for part in offline)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -11,8 +12,12 @@ from .page import query
 FOLDER = Path(__file__).parents[1] / "templates"
 
 
+@cache
 def environment(folder: Path = FOLDER) -> jinja2.Environment:
-    """Templates escape every value. A field that an answer lacks, as of another version, is shown as nothing."""
+    """Templates escape every value. A field that an answer lacks, as of another version, is shown as nothing.
+
+    A process compiles them once, however many applications it builds.
+    """
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
