@@ -66,6 +66,7 @@
     const wanted = Number(event.detail.xhr?.getResponseHeader("X-Refresh-Seconds"));
     if (wanted && wanted !== seconds) {
       seconds = wanted;
+      if (pulse) pulse.dataset.textOn = pulse.dataset.textOn.replace(/\d+(\.\d+)?/, seconds);
       schedule();
     }
   });
