@@ -36,6 +36,7 @@ MATRIX = {
     "GET /dead-letters": READERS,
     "GET /dead-letters/{service}/messages": READERS,
     "GET /dead-letters/{service}/message": READERS,
+    "GET /dead-letters/{service}/message/reveal": OPERATORS,
     "POST /dead-letters/{service}/message": OPERATORS,
     "GET /dead-letters/{service}/redrive": OPERATORS,
     "POST /dead-letters/{service}/redrive": OPERATORS,
