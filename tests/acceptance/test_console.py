@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from event_trio.broker.aws import Aws
 from tests.support import databases, topologies
 from tests.support.browser import needs_chromium, problems
-from tests.support.console_pages import BOUNDS, IN_THE_DARK, MOST_PROCESSOR_SECONDS, STATES, WITHOUT_SCRIPTS
+from tests.support.console_pages import BOUNDS, IN_KOREAN, IN_THE_DARK, MOST_PROCESSOR_SECONDS, STATES, WITHOUT_SCRIPTS
 from tests.support.console_system import ConsoleSystem, console_system, kill
 from tests.support.processor_time import processor_seconds
 from tests.support.servers import PostgresServer
@@ -74,6 +74,7 @@ async def test_dead_letters_are_redriven_in_order_with_progress_and_their_notifi
         await page.get_by_role("button", name="Redrive 2 dead letters").click()
         await expect(page.locator("#completed")).to_have_text("2", timeout=30_000)
         await expect(page.locator(".badge", has_text="finished")).to_be_visible()
+        assert await problems(page) == []
         await page.goto(f"/dead-letters/notification/messages?group={order}")
         await expect(page.get_by_text("No dead letters")).to_be_visible()
     sent = (await system.get("notification", "/v1/notifications", order_id=order))["items"]
@@ -102,6 +103,7 @@ async def test_a_held_group_is_released(system: ConsoleSystem) -> None:
         await page.get_by_label("Reason").fill("it is right")
         await page.get_by_role("button", name="Release").click()
         await expect(page.get_by_text("The release of the message group")).to_be_visible()
+        assert await problems(page) == []
         await expect(page.get_by_text("All events of this group are published")).to_be_visible(timeout=30_000)
     audit = (await system.get("order-relay", "/v1/outbox/audit", subject=order))["items"]
     assert (audit[0]["action"], audit[0]["actor"], audit[0]["reason"]) == ("release", "olga", "it is right")
@@ -119,6 +121,7 @@ async def test_a_replay_is_previewed_requested_and_cancelled(system: ConsoleSyst
         await page.get_by_label("Reason").fill("it has them")
         await page.get_by_role("button", name="Cancel the replay").click()
         await expect(page.locator("#progress .badge")).to_have_text("cancelled")
+        assert await problems(page) == []
     assert (await system.get("billing-relay", "/v1/outbox"))["replay"] is None
     audit = (await system.get("billing-relay", "/v1/outbox/audit"))["items"]
     assert [entry["action"] for entry in audit[:2]] == ["cancel_replay", "replay"]
@@ -173,6 +176,12 @@ async def test_axe_finds_nothing_serious_in_any_page_and_state(system: ConsoleSy
             for path in paths:
                 await open_whole(page, path, STATES[path])
                 found += await problems(page, contrast_only=scheme == "dark")
+    async with system.person("operator", locale="ko-KR") as person:
+        page = await person.new_page()
+        for path in IN_KOREAN:
+            await open_whole(page, path, STATES[path])
+            await expect(page.locator("html")).to_have_attribute("lang", "ko")
+            found += await problems(page)
     assert found == []
 
 
@@ -217,6 +226,7 @@ async def test_an_order_is_found_and_its_journey_is_complete(system: ConsoleSyst
             await expect(first.locator(".legs")).to_contain_text(leg)
         # What it caused: the notification, which the order service handled.
         await expect(page.locator("li.event", has_text="notification.sent")).to_be_visible()
+        assert await problems(page) == []
 
 
 async def test_a_relay_that_is_killed_is_shown_so_within_its_lease(system: ConsoleSystem) -> None:

@@ -20,6 +20,7 @@ from tools.embedded.ports import free_ports
 # The files that list all services; the rest of a service is in its own files.
 LISTS = {
     *(".env.example", "docker-compose.yml", "infra/postgres/databases.sql", "pyproject.toml"),
+    "infra/prometheus/prometheus.yaml",
     *(
         "README.md",
         "README.ko.md",

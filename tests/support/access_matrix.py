@@ -56,7 +56,7 @@ CONSUMER = {
     "GET /v1/dead-letters": Operation(INSPECTORS),
     "GET /v1/dead-letters/{event_id}": Operation("operator"),
     "POST /v1/dead-letters/{event_id}/reveals": Operation("operator", body=REASON),
-    "POST /v1/deferred-messages/{event_id}/reveals": Operation("operator", body=REASON, values={"event_id": "a-1"}),
+    "POST /v1/deferred-messages/{event_id}/reveals": Operation("operator", body=REASON, values={"event_id": "c-2"}),
     "POST /v1/dead-letters/redrive": Operation("operator", body={"event_id": "e-2", **REASON}),
     "POST /v1/dead-letters/discard": Operation("operator", body={"event_id": "e-3", **REASON}),
     "GET /v1/deferred-messages": Operation(INSPECTORS),

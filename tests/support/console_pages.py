@@ -59,3 +59,5 @@ STATES = {
 }
 # Dark colours are the same tokens on every page, so that these show all of them.
 IN_THE_DARK = ("/", "/dead-letters", "/outbox/billing-relay?cursor=held-998", "/relays")
+# Their names of services, events and groups are the same in every language.
+IN_KOREAN = ("/", "/dead-letters/archive/messages?group=group-7", "/relays")

@@ -132,6 +132,7 @@ def _named(template: str, plan: Plan) -> object:
 def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, object]) -> dict[Path, str]:
     compose, example = root / "docker-compose.yml", root / ".env.example"
     databases, project = root / "infra/postgres/databases.sql", root / "pyproject.toml"
+    scraped = root / "infra/prometheus/prometheus.yaml"
     containers = environment.get_template("root/compose.yml.j2").render(facts)
     contracts = environment.get_template("root/import_contracts.toml.j2").render(facts)
     examples = example.read_text(encoding="utf-8")
@@ -140,6 +141,7 @@ def _entries(root: Path, plan: Plan, environment: Environment, facts: dict[str, 
         compose: _before(compose, "volumes:\n", containers, _with_console(compose, plan)),
         example: examples + "\n" + "".join(f"#{key}={value}\n" for key, value in new if f"#{key}=" not in examples),
         databases: databases.read_text(encoding="utf-8") + f"CREATE DATABASE {plan.name};\n",
+        scraped: scraped.read_text(encoding="utf-8") + _scrape_jobs(plan),
         project: _after(project, INDEPENDENT, f', "services.{plan.name}"') + contracts,
         **{root / page: _with_table_row(root / page, plan) for page in READMES},
     }
@@ -158,9 +160,22 @@ def _with_console(path: Path, plan: Plan) -> str:
     """The containers, with the service and its relay among the processes that the console calls."""
     before, found, after = path.read_text(encoding="utf-8").partition(CONSOLE)
     last, blank, rest = after.partition("\n      #")
-    ports = {plan.name: plan.port, **({f"{plan.name}-relay": plan.port + 1} if plan.published else {})}
-    added = "".join(f"\n        {name}=http://{name}:{port}" for name, port in ports.items())
+    added = "".join(f"\n        {name}=http://{name}:{port}" for name, port in _ports(plan).items())
     return f"{before}{_expected(path, found)}{last}{added}{_expected(path, blank)}{rest}"
+
+
+def _scrape_jobs(plan: Plan) -> str:
+    """What Prometheus reads, as the last entries of its configuration."""
+    return "".join(
+        f"  - job_name: {name}\n"
+        f"    dns_sd_configs: [{{names: [{name}], type: A, port: {port}, refresh_interval: 10s}}]\n"
+        for name, port in _ports(plan).items()
+    )
+
+
+def _ports(plan: Plan) -> dict[str, int]:
+    """The port of the service in its container, and that of its relay if it publishes."""
+    return {plan.name: plan.port, **({f"{plan.name}-relay": plan.port + 1} if plan.published else {})}
 
 
 def _before(path: Path, anchor: str, text: str, content: str) -> str:
