@@ -44,7 +44,7 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
         if case.path.endswith("/replays"):
             body["everything"] = all(body.get(name) is None for name in CRITERIA)
             body["reason"] = body.get("reason") or "why not"
-        if case.path == "/v1/redrives" or case.path.startswith(SELECTING):
+        if case.path == "/v1/redrives" or (case.path.startswith(SELECTING) and not case.path.endswith("/reveals")):
             body["all"] = body.get("all") or not any(body.get(name) for name in MESSAGE_CRITERIA)
     return case
 
