@@ -1,7 +1,10 @@
 """Fixtures: servers for the session, started on demand; a database and a topology for each test."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -14,6 +17,9 @@ from tests.support.postgres_folders import temporary_folder
 from tests.support.servers import PostgresServer
 from tests.support.shield import shield
 from tests.support.waiting import run
+
+if TYPE_CHECKING:
+    from tests.support.stack import Stack
 
 
 def pytest_configure() -> None:
@@ -117,6 +123,17 @@ async def outbox_database(postgres: PostgresServer, outbox_template: str) -> Asy
 async def topology(aws: Aws) -> AsyncIterator[BrokerNames]:
     """All topics and queues, with a prefix of this test."""
     async with topologies.created(aws) as found:
+        yield found
+
+
+@pytest.fixture
+async def system(
+    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: BrokerNames
+) -> AsyncIterator[Stack]:
+    """The services and relays in this process, with databases and a topology of this test."""
+    from tests.support.stack import stack
+
+    async with stack(orders_database, notifications_database, aws, topology) as found:
         yield found
 
 

@@ -22,7 +22,7 @@ from event_trio.settings import EnvironmentSettings, fail, load, whole_database_
 
 from .domain import OrderId
 from .main import SOURCE
-from .repository import MovedOrder, continue_after
+from .repository import KnownOrder, continue_after
 
 
 class ContinuationSettings(EnvironmentSettings):
@@ -63,15 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = read(given.file)
     url = load(ContinuationSettings).database_url.get_secret_value()
     try:
-        moved = asyncio.run(_change(url, known, apply=given.apply))
+        found = asyncio.run(_change(url, known, apply=given.apply))
     except (SQLAlchemyError, OSError) as error:
         fail(f"cannot change the orders: {describe(error)}")
-    for order in moved:
-        print(f"{order.id} continues after {order.known} instead of {order.version}")  # noqa: T201
-    found = {order.id for order in moved}
-    for subject in sorted(str(id) for id in known.keys() - found):
-        print(f"{subject} is not changed: it is lost, or its version is not lower")  # noqa: T201
-    print(f"{len(moved)} of {len(known)} orders {'were' if given.apply else 'would be'} changed")  # noqa: T201
+    for order in found:
+        if order.is_behind:
+            print(f"{order.id} continues after {order.known} instead of {order.version}")  # noqa: T201
+        else:
+            print(f"{order.id} needs no change: it continues after {order.version}")  # noqa: T201
+    for lost in sorted(str(id) for id in known.keys() - {order.id for order in found}):
+        print(f"{lost} is lost: the database has no such order")  # noqa: T201
+    moved = sum(order.is_behind for order in found)
+    print(f"{moved} of {len(known)} orders {'were' if given.apply else 'would be'} changed")  # noqa: T201
     if moved and not given.apply:
         print("nothing was changed: repeat the command with --apply")  # noqa: T201
 
@@ -92,13 +95,13 @@ def read(file: Path) -> Mapping[OrderId, int]:
         fail(f"{file} names a subject of {SOURCE} that is no order")
 
 
-async def _change(url: str, known: Mapping[OrderId, int], *, apply: bool) -> Sequence[MovedOrder]:
+async def _change(url: str, known: Mapping[OrderId, int], *, apply: bool) -> Sequence[KnownOrder]:
     engine = create_engine(url, application_name="continue-sequences")
     try:
         async with AsyncSession(engine) as session:
-            moved = await continue_after(session, known)
+            found = await continue_after(session, known)
             await (session.commit() if apply else session.rollback())
-            return moved
+            return found
     finally:
         await engine.dispose()
 

@@ -71,13 +71,17 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class MovedOrder:
-    """An order whose version was raised to the sequence that subscribers know."""
+class KnownOrder:
+    """An order of which subscribers know events up to the sequence `known`."""
 
     id: OrderId
     version: int
-    """Before."""
     known: int
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether its next event would be a late one."""
+        return self.version < self.known
 
 
 class OrderRepository:
@@ -220,20 +224,22 @@ def _order(row: OrderRow, lines: Sequence[OrderLineRow]) -> Order:
     )
 
 
-async def continue_after(session: AsyncSession, known: Mapping[OrderId, int]) -> list[MovedOrder]:
-    """Raise the versions of orders to the sequences that subscribers know, so that the next event is not a late one."""
+async def continue_after(session: AsyncSession, known: Mapping[OrderId, int]) -> list[KnownOrder]:
+    """Raise the versions of orders to the sequences that subscribers know, so that the next event is not a late one.
+
+    Returns the orders that exist, as they were before.
+    """
     rows = await session.execute(
         select(col(OrderRow.id), col(OrderRow.version))
         .where(col(OrderRow.id).in_(known))
         .order_by(col(OrderRow.id))
         .with_for_update()
     )
-    moved = [
-        MovedOrder(OrderId(id), version, known[OrderId(id)]) for id, version in rows if version < known[OrderId(id)]
-    ]
-    for order in moved:
-        await session.execute(update(OrderRow).where(col(OrderRow.id) == order.id).values(version=order.known))
-    return moved
+    found = [KnownOrder(OrderId(id), version, known[OrderId(id)]) for id, version in rows]
+    for order in found:
+        if order.is_behind:
+            await session.execute(update(OrderRow).where(col(OrderRow.id) == order.id).values(version=order.known))
+    return found
 
 
 def _event(found: Any) -> RecordedEvent:

@@ -2,19 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from event_trio.broker.aws import Aws, sns, sqs
-from event_trio.broker.names import BrokerNames
+from event_trio.broker.aws import sns, sqs
 from event_trio.broker.queue import Queue
-from tests.support.databases import TestDatabase, execute
+from tests.support.databases import execute
 from tests.support.letters import three_letters
 from tests.support.operators import refuse
 from tests.support.outbox import query
-from tests.support.stack import Stack, stack
+from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
 LANE = 7
@@ -33,14 +29,6 @@ OVERDUE = (
     " envelope) VALUES ('notification', 'd-1', 'm', 'd', 'dead', 'failed', true, NULL, ''),"
     " ('notification', 'd-2', 'm', 'd', 'waiting', 'failed', true, now() - interval '5 minutes', '')",
 )
-
-
-@pytest.fixture
-async def system(
-    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: BrokerNames
-) -> AsyncIterator[Stack]:
-    async with stack(orders_database, notifications_database, aws, topology) as found:
-        yield found
 
 
 async def codes(system: Stack, *process: str) -> dict[str, set[str]]:

@@ -4,28 +4,15 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from event_trio.broker.aws import Aws
-from event_trio.broker.names import BrokerNames
-from tests.support.databases import TestDatabase, execute
+from tests.support.databases import execute
 from tests.support.sources import ROOT
-from tests.support.stack import Stack, stack
+from tests.support.stack import Stack
 from tools.cli.addresses import VARIABLE
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADERS = {"X-Correlation-Id": "checkout-7", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-
-
-@pytest.fixture
-async def system(
-    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: BrokerNames
-) -> AsyncIterator[Stack]:
-    async with stack(orders_database, notifications_database, aws, topology) as found:
-        yield found
 
 
 def outline(event: dict[str, Any]) -> tuple[str, list[tuple[str, str]], list[Any]]:

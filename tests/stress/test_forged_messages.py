@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
-import pytest
 
-from event_trio.broker.aws import Aws, sqs
-from event_trio.broker.names import BrokerNames
+from event_trio.broker.aws import sqs
 from event_trio.envelope import uuid7
-from tests.support.databases import TestDatabase, fetch
-from tests.support.stack import Stack, stack
+from tests.support.databases import fetch
+from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -25,14 +23,6 @@ DRAINED = {"dlq": "received_too_often", "undelivered": "undelivered"}
 """The reason of everything that is drained from these queues, by the end of their names."""
 FOREIGN = "outbox_publish_check_foreign_total"
 EMPTY = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
-
-
-@pytest.fixture
-async def system(
-    orders_database: TestDatabase, notifications_database: TestDatabase, aws: Aws, topology: BrokerNames
-) -> AsyncIterator[Stack]:
-    async with stack(orders_database, notifications_database, aws, topology) as found:
-        yield found
 
 
 def envelope(kind: str = "order.placed", **changed: object) -> dict[str, Any]:

@@ -105,10 +105,17 @@ def start(
         if not matching:
             raise CommandFailed("no dead letter matches, so nothing would be redriven")
         if len(matching) > 1 and yes and not sessions.explicit:
-            raise CommandFailed("several services have dead letters that match: select with --service NAME, or all")
+            raise CommandFailed(
+                "several services have dead letters that match: select one with --service NAME, or leave out --yes"
+            )
         if not yes:
             ensure_confirmed(sessions.output, "Redrive them?")
-        redrives = [(session, session.api.post(PATH, body)["redrive"]) for session, _ in matching]
+        redrives = []
+        for session, _ in matching:
+            requested = session.api.post(PATH, body)["redrive"]
+            # Said at once: a failure at the next service must not hide the redrive that continues at this one.
+            sessions.output.note(f"{session.label}: redrive {requested['id']} was requested")
+            redrives.append((session, requested))
         states = [
             {"service": session.service, **(_follow(session, each["id"]) if wait else each)}
             for session, each in redrives
