@@ -14,7 +14,7 @@ from event_trio.consumer.errors import Reject
 from event_trio.consumer.event import Event
 from event_trio.consumer.policies import RetryInPlace
 from event_trio.envelope import Envelope
-from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects, rows
+from tests.support.consuming import CONSUMER, Counted, completed, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -62,8 +62,9 @@ async def test_a_handler_that_used_up_its_time_is_not_excused_by_the_database(
         await asyncio.sleep(NEARLY_ALL)
 
     try:
-        async with consumer_of(database, queue.reader(), act=take_nearly_all, policy=BRIEF, timeout=3.0):
+        async with consumer_of(database, queue.reader(), act=take_nearly_all, policy=BRIEF, timeout=3.0) as tested:
             await queue.send(event)
+            await completed(tested, messages=1)
             await eventually(queue.is_empty)
     finally:
         blocker.terminate()

@@ -12,7 +12,7 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.errors import BrokerUnavailable
 from event_trio.testing import MemoryQueue
-from tests.support.consuming import LIMITS, Counted, consumer_of, effects, make_effects, rows
+from tests.support.consuming import LIMITS, Counted, completed, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -64,6 +64,7 @@ async def test_two_instances_with_the_same_event_at_once_handle_it_once(
     ):
         await queue.send(event)
         await other.send(event, again=1)
+        await completed(first, second, messages=2)
         await eventually(queue.is_empty)
         await eventually(other.is_empty)
         assert first.count("handled") + second.count("handled") == 1
@@ -130,9 +131,9 @@ async def test_a_slow_handler_keeps_its_message(database: TestDatabase, queue: F
         consumer_of(database, queue.reader(), act=slow) as second,
     ):
         await queue.send(event)
-        await eventually(queue.is_empty, timeout=30)
-        outcomes = first.signals.seen("consumer.completed") + second.signals.seen("consumer.completed")
-        assert [facts["outcome"] for facts in outcomes] == ["handled"]
+        await completed(first, second, messages=1)
+        await eventually(queue.is_empty)
+        assert await completed(first, second, messages=1) == ["handled"]
     assert await effects(database) == [("subject-1", 1)]
 
 

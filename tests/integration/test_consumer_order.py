@@ -10,7 +10,7 @@ from event_trio.consumer.event import Event
 from event_trio.consumer.router import Stale
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
-from tests.support.consuming import Counted, consumer_of, effects, make_effects, rows
+from tests.support.consuming import Counted, completed, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -48,7 +48,8 @@ async def test_two_instances_with_failures_keep_every_group_in_order(database: T
     ):
         for event in events:
             await queue.send(event)
-        await eventually(queue.is_empty, timeout=30)
+        await completed(first, second, messages=len(events))
+        await eventually(queue.is_empty)
         assert first.count("handled") + second.count("handled") == len(events)
     found = await effects(database)
     assert len(found) == len(events)

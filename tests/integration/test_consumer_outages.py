@@ -9,7 +9,7 @@ from event_trio.broker.aws import Aws
 from event_trio.consumer.event import Event
 from event_trio.consumer.sources.poller import Polling
 from event_trio.consumer.sources.worker import Limits
-from tests.support.consuming import Counted, TestedConsumer, consumer_of, effects, make_effects, rows
+from tests.support.consuming import Counted, TestedConsumer, completed, consumer_of, effects, make_effects, rows
 from tests.support.databases import TestDatabase, execute
 from tests.support.events import envelope_of
 from tests.support.fifo import FifoQueue, fifo_queue
@@ -161,7 +161,8 @@ async def test_memory_is_bounded_by_capacity(database: TestDatabase, queue: Fifo
         taken = sum(int(str(facts["messages"])) for facts in tested.signals.seen("consumer.received"))
         assert taken <= 20
         release.set()
-        await eventually(queue.is_empty, timeout=30)
+        await completed(tested, messages=30)
+        await eventually(queue.is_empty)
     assert len(await effects(database)) == 30
 
 

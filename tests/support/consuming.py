@@ -34,6 +34,7 @@ from event_trio.envelope import Envelope
 from event_trio.inbox.connections import InboxConnections
 from event_trio.signals import Signals
 from tests.support.databases import TestDatabase, execute
+from tests.support.waiting import eventually
 
 CONSUMER = "tested"
 QUICK = RetryInPlace(within=5.0, backoff=Backoff(first=0.05, factor=1.0, cap=0.05, jitter=0.0))
@@ -98,6 +99,20 @@ class TestedConsumer:
         """The count of that outcome for events of the tests' type."""
         labels = {"type": Counted.type, "outcome": outcome}
         return self.registry.get_sample_value("consumer_events_total", labels) or 0.0
+
+
+async def completed(*instances: TestedConsumer, messages: int, timeout: float = 30.0) -> list[object]:
+    """Wait until the instances together completed that many messages, and return the outcomes.
+
+    An empty queue does not show it: SQS and LocalStack count a message that changes its state nowhere for a moment.
+    """
+
+    async def outcomes() -> list[object]:
+        seen = [facts["outcome"] for one in instances for facts in one.signals.seen("consumer.completed")]
+        assert len(seen) >= messages, f"{len(seen)} of {messages} messages are completed"
+        return seen
+
+    return await eventually(outcomes, timeout=timeout)
 
 
 def delivery_of(event: Envelope, consumer: str = CONSUMER) -> QueueDelivery:

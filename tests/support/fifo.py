@@ -50,7 +50,10 @@ class FifoQueue:
         return answer["MessageId"]
 
     async def is_empty(self) -> bool:
-        """Whether the queue has no messages, neither visible nor in flight."""
+        """Whether the queue counts no messages, neither visible nor in flight.
+
+        The counts are approximate: wait until the messages are completed before you ask whether they are deleted.
+        """
         answer = await self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         return not any(int(answer["Attributes"][name]) for name in names)  # type: ignore[index]
