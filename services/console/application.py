@@ -9,6 +9,7 @@ from urllib.parse import quote
 import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,6 +27,7 @@ from event_trio.observability.metrics import HttpMetrics, metrics_route
 
 from .settings import ConsoleSettings
 from .web.assets import FOLDER, PATH, CachedFiles
+from .web.dependencies import READING
 from .web.errors import PageError, SignInRequired, invalid
 from .web.frame import Frame
 from .web.page import Page, local_path
@@ -68,10 +70,9 @@ def create_console(
     )
     app.state.frame = frame
     app.state.on_exit = frame.streams.close
-    for router in routers:
+    for router in (*routers, health_routes(checks, service=TITLE), metrics_route(registry)):
+        _answer_head(router)
         app.include_router(router)
-    app.include_router(health_routes(checks, service=TITLE))
-    app.include_router(metrics_route(registry))
     app.mount(PATH, CachedFiles(directory=FOLDER), name="static")
     _answer_errors(app, frame)
     return app
@@ -107,6 +108,13 @@ class ErrorPageMiddleware:
             await _error_page(page, PageError("unexpected", 500))(scope, receive, send)
 
 
+def _answer_head(router: APIRouter) -> None:
+    """Answer HEAD like GET, without the body, which the server omits (RFC 9110, section 9.3.2)."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
+            route.methods.add("HEAD")
+
+
 def _answer_errors(app: FastAPI, frame: Frame) -> None:
     async def on_page_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, PageError)
@@ -140,7 +148,7 @@ def _error_page(page: Page, error: PageError) -> Response:
 
 def _sign_in(page: Page, request: Request) -> Response:
     """To the page for signing in, and back afterwards. A form is not sent again: its session has ended."""
-    back = local_path(page.address) if request.method == "GET" else "/"
+    back = local_path(page.address) if request.method in READING else "/"
     to = f"/sign-in?next={quote(back, safe='')}"
     if STREAM in request.headers.get("accept", ""):
         # A browser would follow a redirect without showing it, and ask again every few seconds.
@@ -148,6 +156,6 @@ def _sign_in(page: Page, request: Request) -> Response:
     if "hx-request" in request.headers:
         # htmx leaves the page; the address of the part is not one to come back to.
         return Response(status_code=204, headers={"HX-Redirect": "/sign-in"})
-    if request.method != "GET":
+    if request.method not in READING:
         return _error_page(page, PageError("stale", 403))
     return RedirectResponse(to, 303)

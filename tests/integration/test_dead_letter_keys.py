@@ -79,6 +79,7 @@ async def test_a_change_is_made_once_under_its_key(service: Service, verb: str) 
     assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
     assert [item["event_id"] for item in answers[0].json()["items"]] == ["e-1"]
     assert await service.traces() == [(verb, "e-1")]
+    assert [answer.headers.get("Idempotent-Replayed") for answer in answers].count(None) == 1
     for other, body in ((verb, {**ONE, "limit": 2}), ("discard" if verb == "redrive" else "redrive", ONE)):
         refused = await ask(service, other, body)
         assert (refused.status_code, refused.json()["type"]) == REUSED

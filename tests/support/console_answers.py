@@ -9,6 +9,7 @@ from tests.support.console import Answer, ScriptedSystem
 
 ROOT = Path(__file__).parents[2]
 NONE = {"value": 0, "at_least": False}
+POLICY = "retry(attempts=8, delay=2, unit=minutes, backoff=3, rest=wait) then dead_letter"
 AT = "2026-11-26T08:00:00+00:00"
 
 
@@ -72,5 +73,5 @@ def topology(service: str) -> Mapping[str, Any]:
         "queue": queue(f"{service}.fifo"),
         "dead_letter_queue": queue(f"{service}-dlq.fifo"),
         "undelivered_queue": queue(f"{service}-undelivered.fifo"),
-        "handles": [{"type": "order.placed", "failure_policy": "retry 3 times, then dead letter"}],
+        "handles": [{"type": "order.placed", "failure_policy": POLICY}],
     }

@@ -71,7 +71,7 @@ async def test_a_consumer_shows_its_queues_handlers_and_failing_checks() -> None
     )
     assert "gone-dlq.fifo" in page
     assert "does not exist" in page
-    assert "retry 3 times, then dead letter" in page
+    assert "8 attempts; the second after 2 min" in page
     assert "The check queue fails" in page
     assert "it is paused" in page
 

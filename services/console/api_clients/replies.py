@@ -25,6 +25,8 @@ class FailureKind(StrEnum):
     UNEXPECTED = "unexpected"
 
 
+REUSED_KEY = "idempotency-key-reused"
+"""How the type of the problem ends that a service answers to a key of another request."""
 AWAY = frozenset({FailureKind.UNREACHABLE, FailureKind.SLOW, FailureKind.UNAVAILABLE, FailureKind.UNEXPECTED})
 
 
@@ -53,6 +55,11 @@ class ApiFailure:
         return self.kind is FailureKind.UNEXPECTED and self.status == 0
 
     @property
+    def is_reused_key(self) -> bool:
+        """Whether the Idempotency-Key belongs to a change that was made before, with other values."""
+        return str(self.problem.get("type") or "").endswith(REUSED_KEY)
+
+    @property
     def may_have_changed(self) -> bool:
         """Whether a change may have been made although its answer is missing. A 503 may be a proxy's."""
         return self.kind in (FailureKind.SLOW, FailureKind.UNEXPECTED) or self.status >= 500
@@ -65,6 +72,8 @@ class ApiReply:
     process: ApiProcess
     body: Body = field(default_factory=dict)
     failure: ApiFailure | None = None
+    is_repeated: bool = False
+    """Whether the change was made at an earlier request with the same Idempotency-Key, and not at this one."""
 
     @property
     def ok(self) -> bool:

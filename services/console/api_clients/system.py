@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -131,7 +132,8 @@ class SystemClient:
         try:
             reply = await self._transport.change(process, path, body, headers)
             if reply.failure is not None and reply.failure.is_lost:
-                reply = await self._transport.change(process, path, body, headers)
+                # Whether the first request made the change is not known, and both were for one confirmation.
+                reply = replace(await self._transport.change(process, path, body, headers), is_repeated=False)
             return reply
         finally:
             self._reads.forget(self._token)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from event_trio.http.replayed import REPLAYED
 from event_trio.http_client.bounded_response import ResponseTooLarge, send
 
 from .answer_shapes import answer_error
@@ -86,6 +87,7 @@ class ApiTransport:
     async def _send(self, process: ApiProcess, path: str, request: httpx.Request, seconds: float) -> ApiReply:
         failure: ApiFailure | None = None
         body: Body = {}
+        is_repeated = False
         try:
             response = await self._within(request, seconds)
         except (TimeoutError, httpx.TimeoutException):
@@ -95,13 +97,13 @@ class ApiTransport:
         except (httpx.HTTPError, ResponseTooLarge) as error:
             failure = ApiFailure(FailureKind.UNEXPECTED, type(error).__name__)
         else:
-            body = _decoded(response)
+            body, is_repeated = _decoded(response), response.headers.get(REPLAYED) == "true"
             if not response.is_success or not body:
                 failure, body = _failure(response, body), {}
             elif wrong := answer_error(request.method, path, body):
                 failure, body = ApiFailure(FailureKind.UNEXPECTED, wrong[:MOST_DETAIL], response.status_code), {}
         self._metrics.called(process.name, "answered" if failure is None else failure.kind.value)
-        return ApiReply(process, body, failure)
+        return ApiReply(process, body, failure, is_repeated=is_repeated)
 
     async def _within(self, request: httpx.Request, seconds: float) -> httpx.Response:
         """The response. The deadline is for all of it: that of the client is for each part."""

@@ -59,6 +59,8 @@ async def reveal(service: Service, event_id: EventId, change: ChangeDep) -> Resp
     process = _service(page, service)
     path = f"/v1/events/{event_id}"
     reply = await page.system.change(process, f"{path}/reveals", {"reason": change.reason}, key=change.form.key)
+    if reply.ok and reply.is_repeated:
+        return page.not_shown_again(f"/events/{quote(service)}/{event_id}")
     if reply.ok:
         reply = await page.system.get(process, f"{path}/envelope", {"unmasked": "true"}, fresh_seconds=0)
         page.system.forget()

@@ -58,6 +58,8 @@ async def show_payload(confirmed: ChangeDep, service: str, id: EventId) -> Respo
     for status, path in PATHS.items():
         message = f"{path}/{quote(id, safe='')}"
         reply = await page.system.change(process, f"{message}/reveals", body, key=f"{confirmed.form.key}-{status}")
+        if reply.ok and reply.is_repeated:
+            return page.not_shown_again(_address(process, id))
         if reply.ok:
             reply = await page.system.get(process, message, fresh_seconds=0)
             page.system.forget()

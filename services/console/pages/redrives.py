@@ -133,11 +133,18 @@ def _context(id: int, process: ApiProcess, reply: ApiReply) -> dict[str, Any]:
         "is_over": is_over,
         "failed": failed([reply]),
         "address_of": _address(process, id),
+        "left": _left(process, redrive.get("selection") or {}),
     }
 
 
 def _address(process: ApiProcess, id: int) -> str:
     return f"/dead-letters/{process.name}/redrives/{id}"
+
+
+def _left(process: ApiProcess, selection: Mapping[str, str]) -> str:
+    """The dead letters that a redrive may have left. Those that failed again may have failed for another reason."""
+    rest = {name: value for name, value in selection.items() if name not in ("fingerprint", "reason")}
+    return query(f"/dead-letters/{process.name}/messages", rest)
 
 
 def _messages(process: ApiProcess, chosen: MessageFilter) -> str:

@@ -71,4 +71,9 @@ async def change_messages(confirmed: ChangeDep, service: str, verb: Verb) -> Res
     to = query("/dead-letters", {"status": chosen.values.get("status"), "service": process.name})
     if rest.criteria:
         to = query(f"/dead-letters/{process.name}/messages", rest.values)
-    return page.after(reply, to, f"dead_letters.{verb}.done", count=len(reply.body.get("items", ())))
+    changed = len(reply.body.get("items", ()))
+    if reply.ok and not changed:
+        # Others resolved all of them after the confirmation was shown.
+        page.session.notify("warn", "dead_letters.nothing")
+        return page.redirect(to)
+    return page.after(reply, to, f"dead_letters.{verb}.done", count=changed)

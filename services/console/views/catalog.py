@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from event_trio.catalog.flow import Flow, FlowEvent, FlowHandler, FlowService
 
+from .failure_policy import policy_lines
+from .flow_state import StateLine
+
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
@@ -14,6 +17,11 @@ class Reaction:
     service: str
     queue: str
     handler: FlowHandler
+
+    @property
+    def policy(self) -> tuple[StateLine, ...]:
+        """What happens after a failure of the handler, in words."""
+        return policy_lines(self.handler.failure_policy)
 
 
 @dataclass(frozen=True, slots=True)

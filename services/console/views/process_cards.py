@@ -8,6 +8,8 @@ from typing import Any
 
 from ..api_clients.replies import Body
 from ..api_clients.samples import MetricSampler
+from .failure_policy import policy_lines
+from .flow_state import StateLine
 from .observation import ObservedProcess, ObservedSystem, counted
 
 CIRCUITS = ("closed", "half_open", "open")
@@ -80,9 +82,10 @@ class ProcessCard:
         return tuple(queue for name in names if (queue := body.get(name)) is not None)
 
     @property
-    def handles(self) -> Sequence[Mapping[str, Any]]:
-        """The types that a consumer handles, each with its failure policy."""
-        return list(self.seen.topology.body.get("handles", ())) if self.seen.topology else []
+    def handles(self) -> Sequence[tuple[str, tuple[StateLine, ...]]]:
+        """The types that a consumer handles, each with its failure policy in words."""
+        found = self.seen.topology.body.get("handles", ()) if self.seen.topology else ()
+        return [(each["type"], policy_lines(each["failure_policy"])) for each in found]
 
     @property
     def waiting(self) -> int:

@@ -15,6 +15,7 @@ from .frame import Frame
 from .page import Page
 
 MOST_REASON = 500
+READING = ("GET", "HEAD")
 
 
 async def frame_of(request: Request) -> Frame:
@@ -36,9 +37,9 @@ async def reader_page(request: Request, frame: FrameDep) -> Page:
     if session is None:
         if not frame.is_local:
             raise SignInRequired
-        if request.method != "GET":
+        if request.method not in READING:
             # The form belongs to a session that has ended.
-            raise PageError("stale", 403)
+            raise PageError("expired_form", 403)
         new, session = frame.sessions.begin(None)
     try:
         principal = await frame.principal(session)

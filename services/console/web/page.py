@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -93,6 +93,16 @@ class Page:
         return url.path + (f"?{url.query}" if url.query else "")
 
     @property
+    def origin_address(self) -> str | None:
+        """The page of the console from which a form was sent; None for a request that sends none."""
+        if self._request.method in ("GET", "HEAD"):
+            return None
+        parts = urlsplit(self._request.headers.get("referer", ""))
+        if parts.netloc != self._request.headers.get("host"):
+            return None
+        return local_path(parts.path + (f"?{parts.query}" if parts.query else ""), "") or None
+
+    @property
     def path(self) -> str:
         """The path of this page, without its query."""
         return self._request.url.path
@@ -143,7 +153,9 @@ class Page:
             response = HTMLResponse("".join(found.blocks[part](values)), status)
             response.headers[REFRESH_HEADER] = f"{self.refresh_seconds:g}"
             return self._with_session(response)
-        text = found.render(given, notices=self._session.take_notices() if self._session else ())
+        # Nobody sees the notices of a page that is asked for its headers only.
+        is_seen = self._session is not None and self._request.method != "HEAD"
+        text = found.render(given, notices=self.session.take_notices() if is_seen else ())
         return self._with_session(HTMLResponse(text, status))
 
     def part(self, template: str, block: str, **context: Any) -> str:
@@ -154,7 +166,9 @@ class Page:
 
     def follow(self, parts: AsyncIterator[tuple[str, str]]) -> Response:
         """Parts of a page with their ids, sent as they are made, until they end or the session does."""
-        name = self._request.cookies.get(self._frame.session_cookie)
+        name = self._new_session or self._request.cookies.get(self._frame.session_cookie)
+        if self._request.method == "HEAD":
+            return Response(media_type="text/event-stream")
 
         async def is_valid() -> bool:
             if not self._frame.sessions.is_open(name):
@@ -165,7 +179,7 @@ class Page:
                 return False
             return True
 
-        return self._frame.streams.respond(self.csrf_token, parts, is_valid=is_valid)
+        return self._with_session(self._frame.streams.respond(name or "", parts, is_valid=is_valid))
 
     def confirm(self, confirmation: ChangeConfirmation) -> Response:
         """The page on which the person confirms a change."""
@@ -177,12 +191,21 @@ class Page:
 
     def after(self, reply: ApiReply, to: str, done: str, **values: object) -> Response:
         """The page after a change, with a notice: the text `done`, or why the change was not made."""
-        if reply.failure is None:
+        failure = reply.failure
+        if failure is None and reply.is_repeated:
+            self.session.notify("info", "frame.change.repeated", process=reply.process.name)
+        elif failure is None:
             self.session.notify("ok", done, **values)
+        elif failure.is_reused_key:
+            self.session.notify("warn", "frame.change.reused", process=reply.process.name)
         else:
-            failure = reply.failure
             key = "frame.change.unknown" if failure.may_have_changed else f"frame.change.{failure.kind.value}"
             self.session.notify("bad", key, process=reply.process.name, detail=failure.detail)
+        return self.redirect(to)
+
+    def not_shown_again(self, to: str) -> Response:
+        """The page after a form that asked for personal data and was sent again, as a reload does."""
+        self.session.notify("info", "event.revealed_before")
         return self.redirect(to)
 
     def without_preview(self, reply: ApiReply, to: str) -> Response:

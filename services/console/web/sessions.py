@@ -48,6 +48,9 @@ class SessionStore:
     def __init__(
         self, *, longest_seconds: float, idle_seconds: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
+        # Nobody signs in in local mode, so that its sessions are of one person. Two tabs that are opened at the same
+        # moment begin a session each, and the browser keeps the cookie of the later one: the forms of both have this.
+        self._anonymous_csrf_token = secrets.token_urlsafe(32)
         self._longest = longest_seconds
         self._idle = idle_seconds
         self._monotonic = monotonic
@@ -56,7 +59,8 @@ class SessionStore:
     def begin(self, token: str | None) -> tuple[str, ConsoleSession]:
         """A new session and its name. Every sign-in begins one, so that no earlier name stays valid."""
         name, now = secrets.token_urlsafe(32), self._monotonic()
-        session = ConsoleSession(token, secrets.token_urlsafe(32), now, now)
+        csrf_token = self._anonymous_csrf_token if token is None else secrets.token_urlsafe(32)
+        session = ConsoleSession(token, csrf_token, now, now)
         self._sessions[_hashed(name)] = session
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)

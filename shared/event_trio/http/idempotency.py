@@ -7,7 +7,7 @@ again with its key, and is processed again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Header, Request
@@ -18,6 +18,7 @@ from ..idempotency.guard import NO_GUARD, IdempotencyGuard, KeyGuard
 from ..idempotency.keyed_request import AlreadyAnswered, KeyedRequest, KeyInUse, KeyReused, StoredResponse
 from ..idempotency.response_store import ResponseStore
 from .problems import HttpProblem, ProblemKind, ProblemTranslation
+from .replayed import REPLAYED
 from .tokens import Principal
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class IdempotentRequest:
             async with guard.store.queued(guard.request):
                 return _response(respond(await change(guard)))
         except AlreadyAnswered as before:
-            return _response(before.response)
+            return _response(before.response, {REPLAYED: "true"})
 
     async def _guard(self, key: str, caller: Principal, respond: Callable[[T], StoredResponse]) -> KeyGuard[T]:
         store = cast(ResponseStore, self._request.app.state.responses)
@@ -101,5 +102,5 @@ async def _fingerprint(request: Request, caller: Principal) -> bytes:
     return digest.digest()
 
 
-def _response(stored: StoredResponse) -> Response:
-    return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")
+def _response(stored: StoredResponse, headers: Mapping[str, str] = {}) -> Response:
+    return Response(stored.body, stored.status, {**stored.headers, **headers}, media_type="application/json")

@@ -6,6 +6,9 @@ import httpx
 
 from ..errors import EventTrioError
 
+OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""The headers that describe the bytes on the connection, and not those after decompression."""
+
 
 class ResponseTooLarge(EventTrioError):
     """The response exceeds the maximum size."""
@@ -25,4 +28,5 @@ async def send(client: httpx.AsyncClient, request: httpx.Request, *, largest: in
                 raise ResponseTooLarge(f"the response exceeds {largest} bytes")
     finally:
         await response.aclose()
-    return httpx.Response(response.status_code, content=bytes(content), request=request)
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in OF_THE_TRANSFER]
+    return httpx.Response(response.status_code, headers=headers, content=bytes(content), request=request)
