@@ -98,7 +98,7 @@ def build(settings: ConsoleSettings, *, http: httpx.AsyncClient | None = None) -
     transport = ApiTransport(
         client, CallMetrics(registry), read_seconds=settings.call_seconds, change_seconds=settings.change_seconds
     )
-    sampler = MetricSampler(processes, transport)
+    sampler = MetricSampler(processes, transport, starting_seconds=settings.starting_seconds)
     templates, secure = environment(), settings.cookies_are_secure
     frame = Frame(
         environment=templates,

@@ -41,6 +41,12 @@ class ConsoleSettings(ProcessSettings):
     call_seconds: float = Field(2.0, ge=0.05, le=30, description="Deadline of a read of a service.")
     change_seconds: float = Field(20.0, ge=0.05, le=120, description="Deadline of a change at a service.")
     refresh_seconds: float = Field(5.0, ge=2, le=300, description="How often an open page reads the services again.")
+    starting_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="For so long after the start of a process, what it lacks is shown as passing, not as stuck.",
+    )
     session_hours: float = Field(8.0, gt=0, le=168, description="The longest time until a person signs in again.")
     session_idle_minutes: float = Field(
         60.0, gt=0, le=10_080, description="A session ends after so many minutes without a request."

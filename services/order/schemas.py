@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from event_trio import mailbox
 from event_trio.http.body import Integer, RequestBody
+from event_trio.http.reason import REASON_LINE
 
 from .domain import Order, OrderLine, OrderState
 from .money import MINOR_UNITS
@@ -30,9 +31,7 @@ Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
 ReasonText = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$", max_length=500, strip_whitespace=True
-    ),
+    StringConstraints(pattern=REASON_LINE, max_length=500, strip_whitespace=True),
 ]
 
 

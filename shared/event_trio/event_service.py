@@ -189,7 +189,13 @@ class EventService:
             state={
                 **(state or {}),
                 "messaging": messaging,
-                **operations_routes.consumer_state(self.sessions, self._name, self._responses, self._redrives),
+                **operations_routes.consumer_state(
+                    self.sessions,
+                    self._name,
+                    self._responses,
+                    self._redrives,
+                    [route.payload for route in router.routes] if router else (),
+                ),
                 **operations_routes.publisher_state(
                     self.sessions if self._domain is not None else None, self._name, self._events
                 ),

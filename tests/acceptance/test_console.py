@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from event_trio.broker.aws import Aws
 from tests.support import databases, topologies
@@ -23,6 +23,13 @@ HIDE = """
 Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'});
 document.dispatchEvent(new Event('visibilitychange'));
 """
+
+# Elements that reach over a side of the screen, those that are scrolled or hidden excepted.
+CUT = """() => [...document.querySelectorAll('main *, header *')].filter(element => {
+    const box = element.getBoundingClientRect();
+    return box.width && box.height && (box.right > innerWidth + 1 || box.left < -1)
+        && !element.closest('.sr-only, thead, svg, .table-wrap, pre');
+}).slice(0, 3).map(element => element.outerHTML.slice(0, 100))"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -186,11 +193,39 @@ async def test_axe_finds_nothing_serious_in_any_page_and_state(system: ConsoleSy
 
 
 async def test_a_narrow_screen_needs_no_scrolling_to_the_side(system: ConsoleSystem) -> None:
-    async with system.person("operator", width=360, height=740) as person:
+    # A screen of 1280 pixels that is zoomed to 400 %, which is narrower than any telephone.
+    async with system.person("operator", width=320, height=225) as person:
         page = await person.new_page()
         for path in WITHOUT_SCRIPTS:
             await page.goto(path)
-            assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320, path
+            assert await page.evaluate(CUT) == [], path
+
+
+async def test_a_refresh_leaves_the_focus_where_it_is(system: ConsoleSystem) -> None:
+    removed = "held-10"
+
+    async def changed(route: Route) -> None:
+        if "hx-request" not in route.request.headers:
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        rows = (await answer.text()).split("<tr id=")
+        kept = [row for row in rows[1:] if not row.startswith(f'"held-{removed}"')]
+        await route.fulfill(response=answer, body="<tr id=".join([rows[0], '"new"><td></td></tr>', *kept]))
+
+    async with system.page("/outbox/billing-relay") as page:
+        focused = page.locator(":focus")
+        await page.get_by_role("link", name="Release the message group held-100", exact=True).focus()
+        await page.route("**/outbox/billing-relay", changed)
+        await page.evaluate("htmx.trigger(document.body, 'refresh')")
+        await expect(page.locator("#new")).to_be_attached()
+        # A row before that of the focused link has gone and another one has come.
+        await expect(page.locator(f"#held-{removed}")).to_have_count(0)
+        await expect(focused).to_have_attribute("href", "/outbox/billing-relay/group/release?subject=held-100")
+        removed = "held-100"
+        await page.evaluate("htmx.trigger(document.body, 'refresh')")
+        await expect(focused).to_have_text("Held groups")
 
 
 async def test_thousands_of_failures_cost_a_page_neither_time_nor_calls(system: ConsoleSystem) -> None:

@@ -66,7 +66,11 @@ async def test_dead_letters_are_listed_and_shown(service_url: str, letters: list
     assert [item["event_id"] for item in listed.data["items"]] == letters[::-1]
     assert "no such address" in (await command(service_url, "list", "--group", "b")).out
     shown = await command(service_url, "show", letters[0], "--json")
-    assert shown.data["envelope"].startswith("{")
+    assert (shown.data["envelope"][0], shown.data["masked"], shown.data["actions"]) == ("{", [], [])
+    again = await command(service_url, "show", letters[0], "--reason", "the customer asked", "--json")
+    assert [(action["action"], action["reason"]) for action in again.data["actions"]] == [
+        ("reveal", "the customer asked")
+    ]
     assert (await command(service_url, "show", "unheard")).status == 1
 
 

@@ -101,7 +101,7 @@ async def test_deferred_messages_are_listed_newest_first_and_filtered(service: S
 async def test_a_message_is_shown_with_the_operators_actions(service: Service) -> None:
     await service.changed("run", event_id="a-1")
     shown = (await service.api.get(f"{PATH}/a-1")).json()
-    assert (shown["envelope"], shown["actions"][0]["action"]) == ("{}", "run_now")
+    assert (shown["envelope"], shown["masked"], shown["actions"][0]["action"]) == ("•••", ["*"], "run_now")
     assert (await service.api.get(f"{PATH}/c-1")).status_code == 404
 
 

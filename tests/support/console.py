@@ -49,7 +49,9 @@ async def console(
     system: ScriptedSystem, *routers: APIRouter, origin: str = ORIGIN, **given: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, which does not follow redirects by itself; `routers` are added to the pages."""
-    settings = ConsoleSettings(**{"event_trio_services": SERVICES, "public_url": ORIGIN, **given})
+    settings = ConsoleSettings(
+        **{"event_trio_services": SERVICES, "public_url": ORIGIN, "starting_seconds": 0, **given}
+    )
     app = build(settings, http=httpx.AsyncClient(transport=httpx.MockTransport(system)))
     for router in routers:
         app.include_router(router)

@@ -197,7 +197,12 @@ async def console_system(
         port = free_port()
         url = f"http://{LOOPBACK}:{port}"
         settings = ConsoleSettings(
-            event_trio_services=found.declared, public_url=url, refresh_seconds=2, rate_limit_per_minute=0, **auth
+            event_trio_services=found.declared,
+            public_url=url,
+            refresh_seconds=2,
+            rate_limit_per_minute=0,
+            starting_seconds=0,
+            **auth,
         )
         await stack.enter_async_context(serving(build(settings), port=port))
         browser = await stack.enter_async_context(browsers.browser())

@@ -166,6 +166,7 @@ async def test_a_payload_is_shown_to_an_operator_who_asks_only() -> None:
         again = await browser.post(f"{address}?id=e-1", data={**fields, **reason}, headers=FORM)
         assert again.status_code == 303
     assert system.calls.count(f"GET {letter}") == 1
+    assert [each.url.query for each in system.requests if each.url.path == "/v1/dead-letters/e-1"] == [b"unmasked=true"]
     (stored, _) = [each for each in system.requests if each.url.path.endswith("/reveals")]
     assert json.loads(stored.content) == reason
 

@@ -3,13 +3,17 @@
 import time
 from pathlib import Path
 
+import httpx
 import pytest
+import uvicorn
 
 from services.console.web.sessions import SessionStore
 from tests.support.access import authenticated
-from tests.support.console import FORM, ScriptedSystem, console, csrf_token, sign_in
+from tests.support.console import FORM, ORIGIN, ScriptedSystem, console, csrf_token, sign_in
 from tests.support.tokens import Issuer
 from tests.support.waiting import eventually
+
+FORWARDED = "X-Forwarded-For"
 
 
 async def test_a_page_needs_a_token_and_comes_back_to_itself(tmp_path: Path) -> None:
@@ -59,6 +63,27 @@ async def test_signing_in_is_limited(tmp_path: Path) -> None:
         statuses = [(await sign_in(browser, "x")).status_code for _ in range(30)]
         assert statuses[0] == 401
         assert statuses[-1] == 429
+
+
+async def test_people_behind_a_trusted_proxy_are_limited_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, settings = authenticated(tmp_path)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.1.0.0/16")
+    async with console(ScriptedSystem(), **settings) as browser:
+        # As uvicorn serves it, with its defaults.
+        served = uvicorn.Config(browser._transport.app, log_config=None)  # type: ignore[attr-defined]
+        served.load()
+        for proxy, others in (("10.1.2.3", 401), ("203.0.113.9", 429)):
+            transport = httpx.ASGITransport(served.loaded_app, client=(proxy, 1))
+            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as behind:
+                for _ in range(21):
+                    answer = await behind.post(
+                        "/sign-in", data={"token": "x"}, headers={**FORM, FORWARDED: "192.0.2.1"}
+                    )
+                assert answer.status_code == 429
+                answer = await behind.post("/sign-in", data={"token": "x"}, headers={**FORM, FORWARDED: "192.0.2.2"})
+                assert answer.status_code == others, proxy
 
 
 async def test_the_session_ends_with_its_token(tmp_path: Path) -> None:

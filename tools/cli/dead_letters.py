@@ -22,6 +22,7 @@ from tools.cli.options import (
     MaxEvents,
     Reason,
     Service,
+    ShowReason,
     Token,
     Type,
     Yes,
@@ -102,17 +103,17 @@ def audit(
 
 @app.command()
 def show(
-    context: typer.Context, event_id: str, service: Service = None, url: ConsumerUrl = CONSUMER_URL,
-    token: Token = None, json: AsJson = False,
+    context: typer.Context, event_id: str, reason: ShowReason = None, service: Service = None,
+    url: ConsumerUrl = CONSUMER_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Show a dead letter with its envelope, which may contain personal data."""
+    """Show a dead letter with its envelope, in which personal data is masked unless a reason is given."""
     missing = (
         f"{event_id} is not a dead letter at {{services}}: it is unknown, or was processed or discarded; "
         f"./event-trio dead-letters audit --event {event_id} lists the changes"
     )
     names = ("event_id", "type", "message_group", "sequence", "reason", "error", "blocks", "envelope")
     with open_sessions(context, url, token, json) as sessions:
-        for session, letter in find_messages(sessions, PATH, event_id, missing=missing):
+        for session, letter in find_messages(sessions, PATH, event_id, missing=missing, reason=reason):
             show_message(session, letter, names)
 
 

@@ -25,6 +25,7 @@ from tools.cli.options import (
     MaxEvents,
     Reason,
     Service,
+    ShowReason,
     Since,
     Token,
     Type,
@@ -83,10 +84,10 @@ def list_messages(
 
 @app.command()
 def show(
-    context: typer.Context, event_id: str, service: Service = None, url: ConsumerUrl = CONSUMER_URL,
-    token: Token = None, json: AsJson = False,
+    context: typer.Context, event_id: str, reason: ShowReason = None, service: Service = None,
+    url: ConsumerUrl = CONSUMER_URL, token: Token = None, json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Show a deferred event with its envelope, which may contain personal data."""
+    """Show a deferred event with its envelope, in which personal data is masked unless a reason is given."""
     missing = (
         f"{event_id} is not deferred at {{services}}: it is unknown, or was processed, discarded or dead-lettered; "
         f"./event-trio dead-letters audit --event {event_id} lists the changes"
@@ -94,7 +95,7 @@ def show(
     names = ("event_id", "type", "message_group", "sequence", "status", "due_at", "taken_until", "reason", "error",
              "blocks", "envelope")  # fmt: skip
     with open_sessions(context, url, token, json) as sessions:
-        for session, message in find_messages(sessions, PATH, event_id, missing=missing):
+        for session, message in find_messages(sessions, PATH, event_id, missing=missing, reason=reason):
             show_message(session, message, names)
 
 

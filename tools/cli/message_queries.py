@@ -34,16 +34,21 @@ def list_items(
 
 
 def find_messages(
-    group: SessionGroup, path: str, event_id: str, *, missing: str
+    group: SessionGroup, path: str, event_id: str, *, missing: str, reason: str | None = None
 ) -> Iterator[tuple[Session, Mapping[str, Any]]]:
     """The message with that event id at each service that has it; prints it instead if JSON is requested.
+
+    With a reason, which is recorded, personal data is not masked.
 
     Raises NotFound with `missing`, in which `{services}` stands for the services that answered.
     """
 
     def read(session: Session) -> Answer | None:
+        address = f"{path}/{segment(event_id)}"
         try:
-            return session.api.get(f"{path}/{segment(event_id)}")
+            if reason is not None:
+                session.api.post(f"{address}/reveals", {"reason": reason})
+            return session.api.get(address, {"unmasked": "true"} if reason is not None else None)
         except NotFound:
             return None
 

@@ -40,6 +40,15 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Ma
 Reason = Annotated[
     str, typer.Option("--reason", "-r", help="Reason for the change, kept in the audit log.", show_default=False)
 ]
+ShowReason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        "-r",
+        help="Show personal data; the audit log keeps your name and this reason. It is masked otherwise.",
+        show_default=False,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the relays have applied the change.")]
 

@@ -46,6 +46,9 @@ OTHERS = (
       (("HTTP_PROXY", "http:// addresses"), ("HTTPS_PROXY", "https:// addresses, including AWS"),
        ("ALL_PROXY", "all other addresses (not for AWS)"))),
     ("NO_PROXY", "", "Comma-separated hosts that are reached without a proxy."),
+    ("FORWARDED_ALLOW_IPS", "127.0.0.1", "Every service, read by uvicorn: comma-separated addresses or networks of the "
+     "proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Without that of a load balancer, its "
+     "users share the limit of the console for signing in."),
     ("SSL_CERT_FILE", "", "File of certificates to trust in TLS connections (key set, payloads, `event-trio`)."),
     ("SSL_CERT_DIR", "", "Folder of certificates to trust in the same connections."),
     ("EVENT_TRIO_RELAY_URL", "http://127.0.0.1:8002", "`./event-trio outbox`: URL of the relay, like `--url`."),

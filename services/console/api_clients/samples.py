@@ -70,12 +70,15 @@ class MetricSampler:
         transport: ApiTransport,
         *,
         interval: float = SAMPLE_SECONDS,
+        starting_seconds: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._processes = tuple(processes)
         self._transport = transport
         self._interval = interval
+        self._starting_seconds = starting_seconds
         self._clock = clock
+        self._began_at = clock()
         self._instances: dict[str, dict[float, _Instance]] = {process.name: {} for process in self._processes}
         self._gauges: dict[str, tuple[float, Mapping[str, float]]] = {}
         self._samples: dict[str, deque[RateSample]] = {process.name: deque(maxlen=KEPT) for process in self._processes}
@@ -88,6 +91,15 @@ class MetricSampler:
     async def sample(self) -> None:
         """Take one sample of every process. A process that does not answer has a gap."""
         await asyncio.gather(*(self._sample(process) for process in self._processes))
+
+    def is_starting(self, process: str) -> bool:
+        """Whether a process began to run so recently that what it lacks may come by itself.
+
+        One that has not answered yet may be started together with the console.
+        """
+        instances = self._instances.get(process, {})
+        newest = max(instances.items(), key=lambda found: found[1].at)[0] if instances else self._began_at
+        return self._clock() - newest < self._starting_seconds
 
     def samples(self, process: str) -> tuple[RateSample, ...]:
         """The samples of a process, the oldest first."""

@@ -61,7 +61,7 @@ async def show_payload(confirmed: ChangeDep, service: str, id: EventId) -> Respo
         if reply.ok and reply.is_repeated:
             return page.not_shown_again(_address(process, id))
         if reply.ok:
-            reply = await page.system.get(process, message, fresh_seconds=0)
+            reply = await page.system.get(process, message, {"unmasked": "true"}, fresh_seconds=0)
             page.system.forget()
         if reply.ok:
             return await _render(page, process, id, payload=reply)

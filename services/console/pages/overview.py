@@ -24,14 +24,16 @@ StateDep = Annotated[PageState, Depends(page_state)]
 async def show_overview(page: ReaderPage, state: StateDep) -> Response:
     """Everything that flows, and everything that is stuck, from one read of each service and relay."""
     system = page.system
-    seen = await observe(system)
+    seen = await observe(system, state.sampler.is_starting)
     flow, _ = await state.catalog.read(system)
     links = links_of(page)
+    items = attention(seen, links)
     return page.render(
         "overview.html",
         section="overview",
         seen=seen,
-        items=attention(seen, links),
+        items=[item for item in items if not item.is_passing],
+        passing=[item for item in items if item.is_passing],
         links=links,
         drawing=draw(flow, FlowStates(seen, state.sampler, links)),
         totals=totals(seen, state.sampler),

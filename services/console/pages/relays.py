@@ -21,7 +21,7 @@ FACTS_SECONDS = 15.0
 async def show_relays(page: ReaderPage, state: Annotated[PageState, Depends(page_state)]) -> Response:
     """Every process in detail. A relay that was killed is shown so when its lease expires, or earlier."""
     system = page.system
-    seen = await observe(system)
+    seen = await observe(system, state.sampler.is_starting)
     replies = await system.ask(system.processes, "/v1/process", fresh_seconds=FACTS_SECONDS)
     facts = {reply.process.name: reply.body for reply in replies}
     return page.render(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .links import PageLinks
@@ -11,6 +11,9 @@ from .observation import LATE_SECONDS, ObservedProcess, ObservedSystem, counted
 
 # Checks that are reported in other words, or that follow from something that is.
 KNOWN = frozenset({"paused", "outbox", "lease"})
+
+# What a process lacks while it starts, or has not caught up with yet.
+PASSING = frozenset({"relay_away", "service_away", "no_relay", "late", "overdue", "check"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,16 @@ class AttentionItem:
     values: Mapping[str, object] = field(default_factory=dict)
     href: str | None = None
     detail: str = ""
+    is_passing: bool = False
+    """Whether it may pass by itself, because the process is starting."""
 
 
 def attention(seen: ObservedSystem, links: PageLinks) -> list[AttentionItem]:
     """Everything that needs a person, what is stuck first."""
     found: list[AttentionItem] = []
     for each in seen.processes.values():
-        found += _of_relay(each, links) if each.process.is_relay else _of_service(each, links)
+        items = _of_relay(each, links) if each.process.is_relay else _of_service(each, links)
+        found += [replace(item, is_passing=each.is_starting and item.name in PASSING) for item in items]
     order = {"bad": 0, "warn": 1, "info": 2}
     return sorted(found, key=lambda item: order[item.severity])
 

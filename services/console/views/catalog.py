@@ -18,11 +18,6 @@ class Reaction:
     queue: str
     handler: FlowHandler
 
-    @property
-    def policy(self) -> tuple[StateLine, ...]:
-        """What happens after a failure of the handler, in words."""
-        return policy_lines(self.handler.failure_policy)
-
 
 @dataclass(frozen=True, slots=True)
 class CatalogEvent:
@@ -30,6 +25,14 @@ class CatalogEvent:
 
     event: FlowEvent
     reactions: tuple[Reaction, ...]
+
+    @property
+    def policies(self) -> list[tuple[list[str], tuple[StateLine, ...]]]:
+        """What happens after a failure, in words: each policy once, with the services that have it."""
+        found: dict[str, list[str]] = {}
+        for reaction in self.reactions:
+            found.setdefault(reaction.handler.failure_policy, []).append(reaction.service)
+        return [(services, policy_lines(policy)) for policy, services in found.items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,11 @@ WIDTH, HEIGHT = 188, 76
 COLUMN, ROW = 268, 100
 MARGIN = 8
 LONGEST_TITLE = 27
+LEVELS = ("unknown", "ok", "warn", "bad")
+HEAD = 7
+FORK = 14
+"""Where edges from one box to several turn: to the right of it only the horizontal parts are, each with its label."""
+CORNER = 10
 SERVICE, OUTBOX, TOPIC, QUEUE, SUBSCRIBER = range(5)
 
 
@@ -33,9 +38,10 @@ class FlowNode:
 
 @dataclass(frozen=True, slots=True)
 class FlowEdge:
-    """An arrow between two boxes: the path of an SVG, and where its label is."""
+    """An edge between two boxes: the path of an SVG, where its head is, and where the middle of its label is."""
 
     path: str
+    head_x: float
     x: float
     y: float
     state: ElementState
@@ -63,8 +69,8 @@ class _PlacedFlow:
         self.nodes.append(placed)
         return placed
 
-    def edge(self, start: FlowNode, end: FlowNode, state: ElementState) -> None:
-        self.edges.append(_edge(start, end, state))
+    def edge(self, start: FlowNode, end: FlowNode, state: ElementState, *, forks: bool = False) -> None:
+        self.edges.append(_edge(start, end, state, forks))
 
 
 def draw(flow: Flow, states: FlowStates) -> FlowDrawing:
@@ -77,11 +83,15 @@ def draw(flow: Flow, states: FlowStates) -> FlowDrawing:
         height = max(1, len(queues))
         topic = _publisher(placed, service, row + (height - 1) / 2, states)
         for number, queue in enumerate(queues):
-            _subscriber(placed, topic, queue, row + number, states)
+            _subscriber(placed, topic, queue, row + number, states, forks=len(queues) > 1)
         row += height
     width = MARGIN * 2 + COLUMN * SUBSCRIBER + WIDTH
     return FlowDrawing(
-        width, round(MARGIN * 2 + max(1.0, row) * ROW - (ROW - HEIGHT)), tuple(placed.nodes), tuple(placed.edges)
+        width,
+        round(MARGIN * 2 + max(1.0, row) * ROW - (ROW - HEIGHT)),
+        tuple(placed.nodes),
+        # Where edges share a part, that of the one that is stuck is seen.
+        tuple(sorted(placed.edges, key=lambda edge: LEVELS.index(edge.state.level))),
     )
 
 
@@ -94,19 +104,26 @@ def _publisher(placed: _PlacedFlow, service: FlowService, row: float, states: Fl
     return topic
 
 
-def _subscriber(placed: _PlacedFlow, topic: FlowNode, queue: FlowQueue, row: float, states: FlowStates) -> None:
+def _subscriber(
+    placed: _PlacedFlow, topic: FlowNode, queue: FlowQueue, row: float, states: FlowStates, *, forks: bool
+) -> None:
     node = placed.node("queue", _short(queue.name), QUEUE, row, states.queue(queue.process))
     subscriber = placed.node("subscriber", queue.process, SUBSCRIBER, row, states.subscriber(queue.process))
-    placed.edge(topic, node, states.subscription(queue))
+    placed.edge(topic, node, states.subscription(queue), forks=forks)
     placed.edge(node, subscriber, states.handling(queue.process))
 
 
-def _edge(start: FlowNode, end: FlowNode, state: ElementState) -> FlowEdge:
+def _edge(start: FlowNode, end: FlowNode, state: ElementState, forks: bool) -> FlowEdge:
     x1, y1 = start.x + WIDTH, start.y + HEIGHT / 2
     x2, y2 = end.x, end.y + HEIGHT / 2
-    bend = (x2 - x1) / 2
-    path = f"M{x1:g} {y1:g}C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2 - 7:g} {y2:g}"
-    return FlowEdge(path, (x1 + x2) / 2, (y1 + y2) / 2, state, start.title, end.title)
+    turn = x1 + FORK
+    path = f"M{x1:g} {y1:g}"
+    if y1 != y2:
+        bend = CORNER if y2 > y1 else -CORNER
+        path += f"H{turn - CORNER:g}Q{turn:g} {y1:g} {turn:g} {y1 + bend:g}V{y2 - bend:g}"
+        path += f"Q{turn:g} {y2:g} {turn + CORNER:g} {y2:g}"
+    path += f"H{x2 - HEAD:g}"
+    return FlowEdge(path, x2 - HEAD, ((turn if forks else x1) + x2) / 2, y2, state, start.title, end.title)
 
 
 def _short(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from event_trio.catalog.flow import FlowQueue
 
@@ -33,6 +33,11 @@ class ElementState:
     rate: float | None = None
     latency_ms: float | None = None
 
+    def unless(self, process: ObservedProcess | None) -> ElementState:
+        """The state; not known while the process is starting, of a part that is stuck otherwise."""
+        passes = self.level == "bad" and process is not None and process.is_starting
+        return replace(self, level="unknown") if passes else self
+
 
 class FlowStates:
     """The states of all parts, from the answers of the processes and their sampled rates."""
@@ -48,7 +53,7 @@ class FlowStates:
         if seen is None:
             return ElementState("unknown", href=href)
         level = {"ready": "ok", "degraded": "warn"}.get(seen.status, "bad")
-        return ElementState(level, (StateLine(f"state.{seen.status}"),), href)
+        return ElementState(level, (StateLine(f"state.{seen.status}"),), href).unless(seen)
 
     def outbox(self, service: str) -> ElementState:
         """The outbox of a service, as its relay shows it."""
@@ -66,7 +71,7 @@ class FlowStates:
         elif state["replay"]:
             lines.append(StateLine("flow.replaying", {"percent": round(100 * state["replay"]["progress"])}))
         elif counted(state["pending"]):
-            level = "bad" if late > LATE_SECONDS else "ok"
+            level = "bad" if late > LATE_SECONDS and relay and not relay.is_starting else "ok"
             lines.append(StateLine("flow.oldest", {"seconds": late}))
         return ElementState(level, tuple(lines), href)
 
@@ -76,16 +81,16 @@ class FlowStates:
         relay, href = self._seen.relay_of(service), self._links.relay(name)
         state = relay.state.body if relay else {}
         rate = self._sampler.rate(name, "sent")
-        if relay is None or relay.is_away:
-            return ElementState("bad", (StateLine("flow.no_answer"),), href)
-        if not state:
+        if relay is not None and relay.is_away:
+            return ElementState("bad", (StateLine("flow.no_answer"),), href).unless(relay)
+        if relay is None or not state:
             return ElementState("unknown", (StateLine("flow.unknown"),), href, rate)
         lines = (StateLine("flow.relays", {"count": state["relays"]}),)
         late = (state["oldest_pending_seconds"] or 0) > LATE_SECONDS
         if state["paused"]:
             return ElementState("warn", lines, href, rate)
         stuck = not state["relays"] or bool(BROKER_CHECKS & set(relay.failing)) or (late and not state["replay"])
-        return ElementState("bad" if stuck else "ok", lines, href, rate)
+        return ElementState("bad" if stuck else "ok", lines, href, rate).unless(relay)
 
     def topic(self, service: str) -> ElementState:
         """A topic, and what came back through its publish check."""
@@ -96,7 +101,7 @@ class FlowStates:
         broken = CONFIRMATION_CHECKS & set(relay.failing)
         lines = (StateLine("flow.unconfirmed", {"count": _text(state["unconfirmed"])}),)
         rate = self._sampler.rate(relay.process.name, "published")
-        return ElementState("bad" if broken else "ok", lines, href, rate)
+        return ElementState("bad" if broken else "ok", lines, href, rate).unless(relay)
 
     def subscription(self, queue: FlowQueue) -> ElementState:
         """From a topic to a queue: the types that the filter lets through."""
@@ -106,7 +111,7 @@ class FlowStates:
         topic = seen.topology.body.get("topic") or {}
         lost = topic.get("exists") is False or topic.get("subscriptions") == []
         types = len(queue.filtered_types) if queue.filtered_types is not None else len(queue.handlers)
-        return ElementState("bad" if lost else "ok", (StateLine("flow.types", {"count": types}),))
+        return ElementState("bad" if lost else "ok", (StateLine("flow.types", {"count": types}),)).unless(seen)
 
     def queue(self, consumer: str) -> ElementState:
         """The queue of a consumer."""
@@ -115,7 +120,7 @@ class FlowStates:
         if not described:
             return ElementState("unknown", (StateLine("flow.unknown"),), href)
         if described.get("exists") is False:
-            return ElementState("bad", (StateLine("flow.missing"),), href)
+            return ElementState("bad", (StateLine("flow.missing"),), href).unless(seen)
         waiting, running = described.get("messages"), described.get("in_flight")
         if waiting is None:
             return ElementState("unknown", (StateLine("flow.unknown"),), href)
@@ -126,19 +131,19 @@ class FlowStates:
         """From a queue to its handlers."""
         seen = self._seen.service(consumer)
         if seen is None or seen.is_away:
-            return ElementState("bad", (StateLine("flow.no_answer"),))
+            return ElementState("bad", (StateLine("flow.no_answer"),)).unless(seen)
         stuck = bool(counted(seen.state.body.get("overdue"))) or "queue" in seen.failing
-        return ElementState(
-            "bad" if stuck else "ok", rate=self._sampler.rate(consumer, "handled"), latency_ms=self._latency(consumer)
-        )
+        rate = self._sampler.rate(consumer, "handled")
+        return ElementState("bad" if stuck else "ok", rate=rate, latency_ms=self._latency(consumer)).unless(seen)
 
     def subscriber(self, consumer: str) -> ElementState:
         """A service that handles events."""
         seen = self._seen.service(consumer)
         if seen is None or not seen.state.body:
             away = seen is None or seen.is_away
-            return ElementState("bad" if away else "unknown", (StateLine("state.away" if away else "flow.unknown"),))
-        return self._subscriber(consumer, seen)
+            line = StateLine("state.away" if away else "flow.unknown")
+            return ElementState("bad" if away else "unknown", (line,)).unless(seen)
+        return self._subscriber(consumer, seen).unless(seen)
 
     def _subscriber(self, consumer: str, seen: ObservedProcess) -> ElementState:
         state = seen.state.body

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..api_clients.answer_shapes import readiness_of
@@ -35,6 +35,8 @@ class ObservedProcess:
     topology: ApiReply | None = None
     lanes: ApiReply | None = None
     held: ApiReply | None = None
+    is_starting: bool = False
+    """Whether it began to run so recently that what it lacks may come by itself."""
 
     @property
     def is_away(self) -> bool:
@@ -76,8 +78,8 @@ class ObservedSystem:
 
     @property
     def failed(self) -> tuple[ApiReply, ...]:
-        """A reply of each process that did not answer."""
-        return failed([reply for each in self.processes.values() for reply in each.replies])
+        """A reply of each process that did not answer, those that are starting excepted."""
+        return failed([reply for each in self.processes.values() if not each.is_starting for reply in each.replies])
 
     def service(self, name: str) -> ObservedProcess | None:
         """A service."""
@@ -88,10 +90,11 @@ class ObservedSystem:
         return self.processes.get(f"{service}-relay")
 
 
-async def observe(system: SystemClient) -> ObservedSystem:
-    """Read all processes at the same time."""
+async def observe(system: SystemClient, is_starting: Callable[[str], bool]) -> ObservedSystem:
+    """Read all processes at the same time. `is_starting` tells by its name whether a process began to run just now."""
     found = await asyncio.gather(*(_observe(system, process) for process in system.processes))
-    return ObservedSystem({each.process.name: each for each in found})
+    named = {each.process.name: each for each in found}
+    return ObservedSystem({name: replace(each, is_starting=is_starting(name)) for name, each in named.items()})
 
 
 async def _observe(system: SystemClient, process: ApiProcess) -> ObservedProcess:

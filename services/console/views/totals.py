@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..api_clients.samples import SAMPLE_SECONDS, MetricSampler, RateSample
-from .observation import ObservedProcess, ObservedSystem, counted
+from .observation import LATE_SECONDS, ObservedProcess, ObservedSystem, counted
 
 SERIES = ("sent", "published", "handled")
 MOST_POINTS = 180
@@ -28,14 +28,15 @@ def totals(seen: ObservedSystem, sampler: MetricSampler) -> list[Total]:
     relays = [each for each in seen.processes.values() if each.process.is_relay]
     services = [each for each in seen.processes.values() if not each.process.is_relay]
     pending = sum(counted(each.state.body.get("pending")) for each in relays)
-    oldest = max((each.state.body.get("oldest_pending_seconds") or 0 for each in relays), default=0)
+    known = [each.state.body for each in relays if not each.is_starting]
+    oldest = max((body.get("oldest_pending_seconds") or 0 for body in known), default=0)
     held = sum(counted(each.state.body.get("held_groups")) for each in relays)
     dead = sum(counted(each.state.body.get("dead")) for each in services)
     waiting = sum(counted(each.state.body.get(name)) for each in services for name in ("waiting", "blocked"))
     return [
         Total("published", _rate([sampler.rate(each.process.name, "published") for each in relays]), "/s"),
         Total("handled", _rate([sampler.rate(each.process.name, "handled") for each in services]), "/s"),
-        Total("pending", _sum(pending, relays), level="bad" if oldest > 60 else ""),
+        Total("pending", _sum(pending, relays), level="bad" if oldest > LATE_SECONDS else ""),
         Total("held", _sum(held, relays), level="bad" if held else ""),
         Total("deferred", _sum(waiting, services)),
         Total("dead", _sum(dead, services), level="warn" if dead else ""),

@@ -9,6 +9,8 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
+from event_trio.http.reason import can_be_read
+
 from .errors import PageError, SignInRequired, invalid
 from .forms import Form, ensure_csrf_token, read_form
 from .frame import Frame
@@ -74,7 +76,7 @@ class Change:
     def reason(self) -> str:
         """Why; it is recorded in the audit. Raises PageError without one that can be read."""
         found = " ".join(self.form.text("reason", most=MOST_REASON).split())
-        if not any(each.isprintable() and not each.isspace() for each in found):
+        if not can_be_read(found):
             raise PageError("no_reason", 400)
         if any(unicodedata.category(each) == "Cc" for each in found):
             raise invalid()

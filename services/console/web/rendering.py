@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -27,10 +28,16 @@ def environment(folder: Path = FOLDER) -> jinja2.Environment:
         undefined=jinja2.ChainableUndefined,
     )
     found.globals["address"] = query
+    found.filters["columns"] = columns
     for name in found.list_templates():
         # Compiled now, so that the first person does not wait for it.
         found.get_template(name)
     return found
+
+
+def columns(text: object) -> int:
+    """How wide a text is, in columns of a terminal: Korean letters take two."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in str(text))
 
 
 def components(known: jinja2.Environment) -> object:

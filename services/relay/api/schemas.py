@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from event_trio.http.body import RequestBody, Uuid
+from event_trio.http.reason import REASON_LINE
 from event_trio.http.timestamp import Timestamp
 from event_trio.operations_api.topology import QueueView, TopicView
 
@@ -17,7 +18,7 @@ from ..settings import OutboxSource
 from ..wal.source_state import SourceState
 from .dependencies import SUBJECT
 
-ReasonText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=500, strip_whitespace=True)]
+ReasonText = Annotated[str, StringConstraints(pattern=REASON_LINE, max_length=500, strip_whitespace=True)]
 
 
 class OperatorReason(RequestBody):

@@ -12,6 +12,7 @@ from ..http.idempotency import IdempotentRequestDep
 from ..http.problems import NOT_FOUND, HttpProblem
 from ..inbox.dead_letters import DeadLetterNotFound, DeadLetters
 from ..inbox.selection import By
+from .message_envelopes import READ_MESSAGE, MessageEnvelopesDep
 from .messages import (
     ChangedMessageList,
     MessageChangeRequest,
@@ -21,11 +22,10 @@ from .messages import (
     SelectionDep,
     changed,
     conflicts_as_problems,
-    detailed,
     paged,
     response,
 )
-from .parameters import CHANGE, LIST, NEXT, READ, Cursor, EventId, Limit, Operator, Reader
+from .parameters import CHANGE, LIST, NEXT, Cursor, EventId, Limit, Operator, Reader
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
@@ -68,14 +68,16 @@ async def list_dead_letters(
     return DeadLetterPage(items=items, next_cursor=following)
 
 
-@router.get("/{event_id}", summary="Read a dead letter", responses=READ)
-async def read_dead_letter(event_id: EventId, caller: Operator, letters: DeadLettersDep) -> DeadLetterDetails:
-    """Includes the envelope and the operators' actions on it."""
+@router.get("/{event_id}", summary="Read a dead letter", responses=READ_MESSAGE)
+async def read_dead_letter(
+    event_id: EventId, caller: Operator, letters: DeadLettersDep, envelopes: MessageEnvelopesDep
+) -> DeadLetterDetails:
+    """Includes the operators' actions on it, and the envelope. Personal data in it is masked, unless `unmasked`."""
     try:
         row, actions = await letters.show(event_id)
     except DeadLetterNotFound as error:
         raise HttpProblem(NOT_FOUND, str(error)) from None
-    return DeadLetterDetails(**detailed(DeadLetterView, row, actions))
+    return DeadLetterDetails(**await envelopes.details(DeadLetterView, row, actions))
 
 
 @router.post("/redrive", summary="Redrive dead letters", responses=CHANGE, response_model=ChangedMessageList)

@@ -15,6 +15,7 @@ from ..http.problems import NOT_FOUND, HttpProblem
 from ..inbox.deferred_messages import DeferredMessageNotFound, DeferredMessages
 from ..inbox.selection import By, Selection
 from ..inbox.states import Status
+from .message_envelopes import READ_MESSAGE, MessageEnvelopesDep
 from .messages import (
     ChangedMessageList,
     MessageChangeRequest,
@@ -23,11 +24,10 @@ from .messages import (
     SelectionDep,
     changed,
     conflicts_as_problems,
-    detailed,
     paged,
     response,
 )
-from .parameters import CHANGE, LIST, NEXT, READ, RUN, Cursor, EventId, Limit, Operator, Reader
+from .parameters import CHANGE, LIST, NEXT, RUN, Cursor, EventId, Limit, Operator, Reader
 
 router = APIRouter(prefix="/v1/deferred-messages", tags=["deferred messages"])
 
@@ -86,16 +86,16 @@ async def list_deferred_messages(
     return DeferredMessagePage(items=items, next_cursor=following)
 
 
-@router.get("/{event_id}", summary="Read a deferred message", responses=READ)
+@router.get("/{event_id}", summary="Read a deferred message", responses=READ_MESSAGE)
 async def read_deferred_message(
-    event_id: EventId, caller: Operator, messages: DeferredMessagesDep
+    event_id: EventId, caller: Operator, messages: DeferredMessagesDep, envelopes: MessageEnvelopesDep
 ) -> DeferredMessageDetails:
-    """Includes the envelope and the operators' actions on it."""
+    """Includes the operators' actions on it, and the envelope. Personal data in it is masked, unless `unmasked`."""
     try:
         row, actions = await messages.show(event_id)
     except DeferredMessageNotFound as error:
         raise HttpProblem(NOT_FOUND, str(error)) from None
-    return DeferredMessageDetails(**detailed(DeferredMessageView, row, actions))
+    return DeferredMessageDetails(**await envelopes.details(DeferredMessageView, row, actions))
 
 
 @router.post("/run", summary="Run deferred messages now", responses=RUN, response_model=ChangedMessageList)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -10,7 +9,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from ..contracts.payload import PERSONAL, EventPayload
 from ..http.body import RequestBody
 from ..http.idempotency import IN_USE, REUSED, IdempotentRequestDep, response_of
 from ..http.openapi import problems
@@ -19,15 +17,13 @@ from ..idempotency.keyed_request import StoredResponse
 from ..inbox.revealing import REVEALED_SECONDS, RevealedEvent, Revealing
 from ..inbox.selection import By
 from ..outbox.reader import RecordedEvents
-from .parameters import BodyText, Operator
+from .masking import PersonalFields, masked_envelope
+from .parameters import Operator, ReasonText
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 ENVELOPE = problems(FORBIDDEN, NOT_FOUND, INVALID_REQUEST, UNAVAILABLE)
 ASK = problems(NOT_FOUND, INVALID_REQUEST, REUSED, IN_USE, UNAVAILABLE)
-MASK = "•••"
-PersonalFields = Mapping[str, frozenset[str]]
-"""The fields with personal data by the type of an event, over all its versions."""
 
 
 class EnvelopeView(BaseModel):
@@ -41,7 +37,7 @@ class EnvelopeView(BaseModel):
 class RevealRequest(RequestBody):
     """Why personal data is to be shown; recorded with the event."""
 
-    reason: BodyText = Field(examples=["the customer asked what was sent"])
+    reason: ReasonText = Field(examples=["the customer asked what was sent"])
 
 
 class RevealView(BaseModel):
@@ -83,10 +79,7 @@ async def read_envelope(
         if not await revealing.may_see(str(event_id), caller.subject):
             raise HttpProblem(FORBIDDEN, f"give a reason first: POST /v1/events/{event_id}/reveals")
         return EnvelopeView(event_id=event_id, envelope=envelope, masked=[])
-    masked = masked_fields(envelope, personal)
-    if masked:
-        data = {name: MASK if name in masked else value for name, value in envelope["data"].items()}
-        envelope = {**envelope, "data": data}
+    envelope, masked = masked_envelope(envelope, personal)
     return EnvelopeView(event_id=event_id, envelope=envelope, masked=masked)
 
 
@@ -108,25 +101,6 @@ async def reveal_event(
         return response_of(RevealView(event_id=event_id, seconds=REVEALED_SECONDS))
 
     return await request.respond(caller, lambda once: record(once=once), answer)
-
-
-def personal_fields(events: Iterable[type[EventPayload]]) -> PersonalFields:
-    """The fields that the payloads of a service declare as personal data."""
-    found: dict[str, frozenset[str]] = {}
-    for event in events:
-        extras = {name: field.json_schema_extra for name, field in event.model_fields.items()}
-        names = {name for name, extra in extras.items() if isinstance(extra, dict) and extra.get(PERSONAL)}
-        found[event.type] = found.get(event.type, frozenset()) | names
-    return found
-
-
-def masked_fields(envelope: Mapping[str, Any], personal: PersonalFields) -> list[str]:
-    """The fields of the payload to mask: of a type that this process does not know, all."""
-    data = envelope.get("data")
-    if not isinstance(data, dict):
-        return []
-    known = personal.get(str(envelope.get("type")))
-    return sorted(name for name in data if known is None or name in known)
 
 
 async def _found(event_id: UUID, events: RecordedEvents) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,7 +20,7 @@ from ..inbox.deferred_messages import MessageBlocked
 from ..inbox.redrives import SLOWEST
 from ..inbox.resolution import MessageBusy
 from ..inbox.selection import MOST, Rows, Selection
-from .parameters import BLOCKED, BUSY, LARGEST_EXACT_INTEGER, NEXT, BodyText, Text
+from .parameters import BLOCKED, BUSY, LARGEST_EXACT_INTEGER, NEXT, BodyText, ReasonText, Text
 
 SINCE = "Only messages deferred at this time or later."
 UNTIL = "Only messages deferred before this time."
@@ -61,7 +61,11 @@ class ActionView(BaseModel):
 class MessageDetails(BaseModel):
     """The fields that only a request for one message returns."""
 
-    envelope: str = Field(description="The message body as received; it may contain personal data.")
+    envelope: str = Field(description="The message body as received; masked values are replaced.")
+    masked: list[str] = Field(
+        description="The fields of `data` that are masked because they may be personal data; `*` if all of the message "
+        "is, because it is no event of the expected form."
+    )
     attributes: dict[str, str]
     actions: list[ActionView]
 
@@ -80,7 +84,7 @@ class MessageSelectionRequest(RequestBody):
     since: Timestamp | None = Field(None, description=SINCE)
     until: Timestamp | None = Field(None, description=UNTIL)
     all: bool = Field(False, description="Required when no other field restricts the selection.")
-    reason: BodyText = Field(description="Why; recorded with each message.")
+    reason: ReasonText = Field(description="Why; recorded with each message.")
     dry_run: bool = Field(False, description="Only tell which messages would be changed.")
 
     @model_validator(mode="after")
@@ -162,11 +166,12 @@ def paged(view: type[View], rows: Rows, limit: int) -> tuple[list[View], str | N
     return [view.model_validate(row, from_attributes=True) for row in shown], following
 
 
-def detailed(view: type[MessageView], row: Any, actions: Rows) -> dict[str, Any]:
+def detailed(view: type[MessageView], row: Any, actions: Rows, envelope: str, masked: Sequence[str]) -> dict[str, Any]:
     """The fields of this view, and those of `MessageDetails`."""
     return {
         **{name: getattr(row, name) for name in view.model_fields},
-        "envelope": row.envelope.decode(errors="replace"),
+        "envelope": envelope,
+        "masked": masked,
         "attributes": row.attributes,
         "actions": [ActionView.model_validate(action, from_attributes=True) for action in actions],
     }

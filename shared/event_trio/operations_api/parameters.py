@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from ..http.authorization import RequireRole
 from ..http.idempotency import IN_USE, REUSED
 from ..http.openapi import problems
 from ..http.problems import INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, ProblemKind
+from ..http.reason import REASON
 from ..http.tokens import Principal, Role
 
 BUSY = ProblemKind("message-busy", "The message is being handled right now", 409, transient=True)
@@ -31,6 +32,7 @@ PREVIOUS_CURSOR = "`next_cursor` of the previous page."
 
 Text = Annotated[str, Query(max_length=2048, pattern=PRINTABLE)]
 BodyText = Annotated[str, Field(min_length=1, max_length=2048, pattern=PRINTABLE)]
+ReasonText = Annotated[str, StringConstraints(pattern=REASON, max_length=2048, strip_whitespace=True)]
 EventId = Annotated[str, Path(max_length=200, pattern=PRINTABLE)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[int | None, Query(ge=1, le=2**63 - 1, description=PREVIOUS_CURSOR)]

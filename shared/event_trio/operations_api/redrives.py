@@ -19,7 +19,7 @@ from ..idempotency.keyed_request import StoredResponse
 from ..inbox.redrives import COUNTED, NothingToRedrive, RedriveFinished, RedriveNotFound, Redrives
 from ..inbox.selection import By
 from .messages import MessageSelectionRequest, Rate
-from .parameters import LIST, NEXT, READ, BodyText, Cursor, Limit, Operator, Reader
+from .parameters import LIST, NEXT, READ, Cursor, Limit, Operator, Reader, ReasonText
 from .processed_messages import MessageCountView
 
 router = APIRouter(prefix="/v1/redrives", tags=["dead letters"])
@@ -57,7 +57,7 @@ class RedriveJobRequest(MessageSelectionRequest):
 class RedriveStopRequest(RequestBody):
     """Why a redrive is stopped."""
 
-    reason: BodyText
+    reason: ReasonText
 
 
 class RedriveView(BaseModel):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from ..http.body import RequestBody
@@ -19,7 +19,8 @@ from ..inbox.revealing import RevealedEvent, Revealing
 from ..inbox.selection import By
 from .dead_letters import DeadLettersDep
 from .deferred_messages import DeferredMessagesDep
-from .parameters import BodyText, EventId, Operator
+from .message_envelopes import RevealingDep
+from .parameters import EventId, Operator, ReasonText
 
 router = APIRouter(prefix="/v1")
 
@@ -29,20 +30,13 @@ ASK = problems(NOT_FOUND, INVALID_REQUEST, REUSED, IN_USE, UNAVAILABLE)
 class MessageRevealRequest(RequestBody):
     """Why the payload of a message is looked at; recorded with the message."""
 
-    reason: BodyText
+    reason: ReasonText
 
 
 class MessageRevealView(BaseModel):
     """A reason was recorded."""
 
     event_id: str
-
-
-async def _revealing(request: Request) -> Revealing:
-    return cast(Revealing, request.app.state.message_revealing)
-
-
-RevealingDep = Annotated[Revealing, Depends(_revealing)]
 
 
 @router.post(
@@ -60,7 +54,7 @@ async def reveal_dead_letter(
     revealing: RevealingDep,
     request: IdempotentRequestDep,
 ) -> Response:
-    """The audit keeps who asked and why. `GET /v1/dead-letters/{event_id}` has the envelope."""
+    """The audit keeps who asked and why. For a few minutes the caller may then read the dead letter unmasked."""
     try:
         row, _ = await letters.show(event_id)
     except DeadLetterNotFound as error:
@@ -83,7 +77,7 @@ async def reveal_deferred_message(
     revealing: RevealingDep,
     request: IdempotentRequestDep,
 ) -> Response:
-    """The audit keeps who asked and why. `GET /v1/deferred-messages/{event_id}` has the envelope."""
+    """The audit keeps who asked and why. For a few minutes the caller may then read the deferred message unmasked."""
     try:
         row, _ = await messages.show(event_id)
     except DeferredMessageNotFound as error:

@@ -31,6 +31,7 @@ from . import (
     reveals,
     topology,
 )
+from .masking import personal_fields
 
 ROUTERS = (
     *(events.router, processed_messages.router, dead_letters.router, deferred_messages.router),
@@ -52,21 +53,27 @@ def publisher_state(
         return {"recorded_events": None}
     return {
         "recorded_events": RecordedEvents(sessions),
-        "personal_fields": envelopes.personal_fields(published),
+        "personal_fields": personal_fields(published),
         "revealing": Revealing(sessions, service),
     }
 
 
 def consumer_state(
-    sessions: async_sessionmaker[AsyncSession], consumer: str, responses: ResponseStore, redriving: Redrives
+    sessions: async_sessionmaker[AsyncSession],
+    consumer: str,
+    responses: ResponseStore,
+    redriving: Redrives,
+    handled: Iterable[type[EventPayload]],
 ) -> dict[str, object]:
     """What `ROUTERS` look up on `app.state`.
 
-    `responses` makes their changes idempotent, and `redriving` is what a loop of the service carries out.
+    `responses` makes their changes idempotent, and `redriving` is what a loop of the service carries out. `handled` are
+    the payloads of the handlers, which tell what is personal data in a message.
     """
     return {
         "dead_letters": DeadLetters(sessions, consumer),
         "message_revealing": Revealing(sessions, consumer),
+        "message_personal_fields": personal_fields(handled),
         "failures": MessageFailures(sessions, consumer),
         "redrives": redriving,
         "deferred_messages": DeferredMessages(sessions, consumer),

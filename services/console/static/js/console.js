@@ -57,10 +57,39 @@
     refresh();
   });
 
-  // What a person opened stays open while the page refreshes.
+  // What a person opened stays open while the page refreshes, and what can be scrolled can be reached.
+  const KEPT = { open: "details", tabindex: ".table-wrap, h2", role: ".table-wrap", "aria-label": ".table-wrap" };
   if (window.Idiomorph) {
-    Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
+    Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name in KEPT && node.matches(KEPT[name]));
   }
+
+  // What is wider than its place is scrolled by keys as well: it can be focused, and has a name.
+  const reachScrolled = () => {
+    for (const element of document.querySelectorAll(".table-wrap, .flow-wide")) {
+      if (element.scrollWidth <= element.clientWidth) {
+        if (element !== document.activeElement) element.removeAttribute("tabindex");
+        continue;
+      }
+      element.tabIndex = 0;
+      element.setAttribute("role", "group");
+      element.setAttribute("aria-label", element.closest("section")?.querySelector("h2")?.textContent.trim() || document.title);
+    }
+  };
+  addEventListener("resize", reachScrolled);
+
+  // A focused element that a refresh removes leaves the focus to the heading of its section.
+  let focused = null;
+  document.addEventListener("console:refreshing", () => {
+    const element = document.activeElement;
+    focused = element === document.body ? null : { element, heading: element.closest("section")?.querySelector("h2") };
+  });
+  document.addEventListener("console:refreshed", () => {
+    reachScrolled();
+    if (!focused || focused.element.isConnected) return;
+    const heading = focused.heading?.isConnected ? focused.heading : document.getElementById("main");
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  });
   // A page that needs more calls of a service is refreshed less often.
   document.body.addEventListener("htmx:afterOnLoad", (event) => {
     const wanted = Number(event.detail.xhr?.getResponseHeader("X-Refresh-Seconds"));
@@ -70,6 +99,7 @@
       schedule();
     }
   });
+  document.body.addEventListener("htmx:beforeSwap", () => document.dispatchEvent(new CustomEvent("console:refreshing")));
   document.body.addEventListener("htmx:afterSwap", (event) => {
     convertTimes(event.target);
     document.dispatchEvent(new CustomEvent("console:refreshed"));
@@ -113,6 +143,7 @@
   });
 
   convertTimes(document);
+  reachScrolled();
   schedule();
   show(seconds && document.querySelector(".live") ? "on" : "off");
 })();

@@ -61,6 +61,7 @@
     }
 
     put(html) {
+      document.dispatchEvent(new CustomEvent("console:refreshing"));
       if (this.element.dataset.mode !== "prepend") {
         if (window.Idiomorph) Idiomorph.morph(this.element, html, { morphStyle: "innerHTML" });
         else this.element.innerHTML = html;
