@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.console import FORM, ScriptedSystem, console
+from tests.support.waiting import eventually
 
 AT = "2026-11-26T01:02:03+00:00"
 COUNT = {"value": 3, "at_least": False}
@@ -126,3 +127,19 @@ async def test_the_progress_of_a_replay_is_streamed_until_it_is_finished() -> No
         assert (await browser.get("/outbox/order-relay/replays/9")).status_code == 404
     assert re.findall(r"^event: (\w+)$", stream, re.MULTILINE) == ["part", "end"]
     assert "cancelled" in stream
+
+
+async def test_the_buttons_of_a_page_that_was_opened_while_its_relay_was_away_come_with_the_answer() -> None:
+    scripted = outbox()
+    answer = scripted.answers["order-relay/v1/outbox"]
+    async with console(scripted) as browser:
+        scripted.answers["order-relay/v1/outbox"] = httpx.ConnectError("no")
+        page = (await browser.get("/outbox/order-relay")).text
+        assert ("/sending/pause" in page, "/outbox/order-relay/replay" in page) == (False, True)
+        scripted.answers["order-relay/v1/outbox"] = answer
+
+        async def refreshed() -> bool:
+            part = await browser.get("/outbox/order-relay", headers={"HX-Request": "true", "HX-Target": "live"})
+            return 'href="/outbox/order-relay/sending/pause"' in part.text and "<html" not in part.text
+
+        await eventually(refreshed)
