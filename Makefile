@@ -10,8 +10,8 @@ RUN := .venv/bin/python -m
 PACKAGES := shared services infra tools benchmarks comparisons tests
 # Number of test processes, each with its own servers.
 override JOBS := $(or $(strip $(JOBS)),3)
-# The longest tests first, so that the processes finish at the same time.
-KINDS := acceptance integration contract unit architecture
+# The longest tests first, so that the processes finish at the same time. `make check` runs those of the rules.
+KINDS := acceptance integration contract unit
 
 .DEFAULT_GOAL := help
 
@@ -44,7 +44,7 @@ down: ## stop and remove the containers with their data
 	docker compose --profile mail --profile observability down --volumes
 
 .PHONY: test
-test: bootstrap ## run all tests except the stress tests (ARGS="-k name": select tests; JOBS=1: in one process)
+test: bootstrap ## run all tests except the rules for the code (make check) and the stress tests (ARGS="-k name": select tests; JOBS=1: in one process)
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(KINDS:%=tests/%) $(ARGS)
 
 .PHONY: test-architecture

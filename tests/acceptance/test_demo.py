@@ -1,4 +1,7 @@
-"""The demo as a user runs it: its exit status, its output, and that no process survives it."""
+"""The demo as a user runs it: its exit status, its output, and that no process survives it.
+
+The end after its orders were notified is tested in `test_new_service.py`, with more services.
+"""
 
 import asyncio
 import os
@@ -86,16 +89,6 @@ async def demo() -> AsyncIterator[Demo]:
         yield found
         await found.end()
         await found.ensure_ports_free()
-
-
-async def test_it_exits_when_every_order_was_notified(demo: Demo) -> None:
-    process = await demo.start("--exit")
-    assert await process.wait() == 0, demo.output()
-    assert demo.output().startswith(f"The console: http://127.0.0.1:{demo.ports['DEMO_CONSOLE_PORT']}\n")
-    assert "all 11 orders were notified to their customers" in demo.output()
-    assert "recorded to processed: p50" in demo.output()
-    assert f"http://127.0.0.1:{demo.ports['DEMO_ORDER_PORT']}/docs" in demo.output()
-    await demo.ensure_ports_free()
 
 
 async def test_an_interrupt_during_the_start_ends_it_in_order(demo: Demo) -> None:
