@@ -122,7 +122,7 @@ async def test_a_discard_of_what_others_resolved_says_so() -> None:
         ({"redriven": 1, "completed": 1}, ["1 of the selected dead letters was resolved before"], []),
         ({"dead": 1, "completed": 1}, ["main-action", "failed again", "/messages?group=g-1"], ["resolved before"]),
         ({"redriven": 1, "stopped_at": "2026-11-26T08:00:09Z", "stopped_by": "olga"}, [], ["resolved before"]),
-        ({"finished_at": None}, [">replaying<"], ["Dead letters of notification"]),
+        ({"finished_at": None}, [">redriving<"], ["Dead letters of notification"]),
     ],
 )
 async def test_the_end_of_a_redrive_says_what_became_of_its_messages(
