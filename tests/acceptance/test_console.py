@@ -161,7 +161,7 @@ async def test_pages_are_read_without_javascript(system: ConsoleSystem) -> None:
             answer = await page.goto(path)
             assert answer is not None
             assert answer.status == 200, path
-            await expect(page.get_by_role("main")).to_contain_text(text)
+            await open_whole(page, path, text)
             assert await page.locator(".with-scripts:visible").count() == 0, path
 
 
