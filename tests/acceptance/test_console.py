@@ -1,5 +1,6 @@
 """The console in a real browser: what operators find, see, resolve, and what nobody may."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -8,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from event_trio.broker.aws import Aws
+from services.console.api_clients.samples import SAMPLE_SECONDS
 from tests.support import databases, topologies
 from tests.support.browser import needs_chromium, problems
 from tests.support.console_pages import BOUNDS, IN_KOREAN, IN_THE_DARK, MOST_PROCESSOR_SECONDS, STATES, WITHOUT_SCRIPTS
@@ -237,13 +239,15 @@ async def test_thousands_of_failures_cost_a_page_neither_time_nor_calls(system: 
             for path, calls in BOUNDS.items():
                 if took.get(path, 9.0) < MOST_PROCESSOR_SECONDS:
                     continue
-                before, began = await system.calls(), processor_seconds(system.databases)
+                started, before = time.monotonic(), await system.calls()
+                began = processor_seconds(system.databases)
                 answer = await person.request.get(path)
                 body, seconds = await answer.body(), processor_seconds(system.databases) - began
                 assert (answer.status, len(body) < 60_000) == (200, True), (path, len(body))
                 made = {name: now - before.get(name, 0) for name, now in (await system.calls()).items()}
-                # Meanwhile the console may have read the metrics of each process once.
-                assert max(made.values()) <= calls + 1, (path, made)
+                # Meanwhile the console may have read the metrics of each process, on a busy machine several times.
+                samples = 1 + int((time.monotonic() - started) / SAMPLE_SECONDS)
+                assert max(made.values()) <= calls + samples, (path, made)
                 took[path] = min(seconds, took.get(path, seconds))
     assert {path: seconds for path, seconds in took.items() if seconds >= MOST_PROCESSOR_SECONDS} == {}
 

@@ -1,6 +1,7 @@
 """Idempotent requests for orders: one change, one event, one response."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
+from event_trio.http.replayed import REPLAYED
 from event_trio.idempotency.pruner import STEP
 from event_trio.idempotency.response_store import PRUNE
 from event_trio.idempotency.schema import TABLE
@@ -36,10 +38,10 @@ async def count(database: TestDatabase, table: str) -> int:
 
 
 def same(first: httpx.Response, second: httpx.Response) -> bool:
-    """Whether the responses differ only in the correlation id."""
+    """Whether the responses differ only in the correlation id, and in that a stored one says so."""
+    ignored = ("x-correlation-id", REPLAYED.lower())
     headers = [
-        {name: value for name, value in answer.headers.items() if name != "x-correlation-id"}
-        for answer in (first, second)
+        {name: value for name, value in answer.headers.items() if name not in ignored} for answer in (first, second)
     ]
     return (first.status_code, first.content, headers[0]) == (second.status_code, second.content, headers[1])
 
@@ -50,6 +52,7 @@ async def test_fifty_concurrent_requests_with_one_key_place_one_order(orders_dat
         answers = await asyncio.gather(*requests)
     assert {answer.status_code for answer in answers} == {201}
     assert all(same(answers[0], answer) for answer in answers)
+    assert Counter(answer.headers.get(REPLAYED) for answer in answers) == {None: 1, "true": 49}
     assert [await count(orders_database, table) for table in ("orders", "order_history", "outbox_event")] == [1, 1, 1]
 
 
