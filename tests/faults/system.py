@@ -27,6 +27,11 @@ from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
 
 SINK = "sink-order-events"
+CONSUMER_VISIBILITY_SECONDS = 10
+"""A message that a killed consumer had received is delivered again after this time."""
+CHECK_VISIBILITY_SECONDS = 5
+"""The same for the publish check, of which relays receive with 30 s. Only deletes depend on this time, and late ones
+are harmless. The rules of the sweeper begin after 60 s."""
 CREDENTIALS = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}
 EFFECTS = """
 CREATE TABLE effect (
@@ -136,6 +141,7 @@ class System:
             **CREDENTIALS,
             "AWS_ENDPOINT_URL": self.sink_broker.url,
             "SINK_QUEUE": f"{self.names.prefix}{SINK}.fifo",
+            "SINK_VISIBILITY_SECONDS": str(CONSUMER_VISIBILITY_SECONDS),
             "SINK_CONTROL": str(self.folder / "control.json"),
             "SINK_OUTSIDE": str(self.folder / f"outside-{number}.jsonl"),
             "SINK_TASKS": str(self.folder / f"consumer-{number}.tasks"),
@@ -200,7 +206,9 @@ async def system(made: Servers, folder: Path) -> AsyncIterator[System]:
             order_database=await stack.enter_async_context(postgres_proxy(orders)),
             relay_database=await stack.enter_async_context(postgres_proxy(orders)),
             sink_database=await stack.enter_async_context(postgres_proxy(sink)),
-            relay_broker=await stack.enter_async_context(broker_proxy(made.localstack.endpoint_url, recorder)),
+            relay_broker=await stack.enter_async_context(
+                broker_proxy(made.localstack.endpoint_url, recorder, check_visibility_seconds=CHECK_VISIBILITY_SECONDS)
+            ),
             sink_broker=await stack.enter_async_context(broker_proxy(made.localstack.endpoint_url)),
             topology=topology,
         )

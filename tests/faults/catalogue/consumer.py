@@ -23,7 +23,7 @@ from tests.faults.system import SINK
 from tests.support.databases import fetch
 
 SLOW = 90.0
-"""A message that a killed consumer had received comes again when its visibility ends, after 35 s."""
+"""A message that a killed consumer had received comes again when its visibility ends."""
 DEAD = "SELECT count(*) FROM deferred_message WHERE status = 'dead'"
 
 

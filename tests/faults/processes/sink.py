@@ -33,6 +33,7 @@ VALUES (:id, :subject, :sequence, :hash, :correlation, :stale)
 async def main() -> None:
     """Consume until SIGTERM."""
     queue = os.environ["SINK_QUEUE"]
+    visibility = int(os.environ["SINK_VISIBILITY_SECONDS"])
     control = Path(os.environ["SINK_CONTROL"])
     outside = Recorder(Path(os.environ["SINK_OUTSIDE"]))
 
@@ -67,7 +68,7 @@ async def main() -> None:
         router=router,
         database=os.environ["DATABASE_URL"],
         consumer="sink",
-        options=ConsumerOptions(concurrency=8, queue_wait_seconds=1, visibility_seconds=35, drain_seconds=8),
+        options=ConsumerOptions(concurrency=8, queue_wait_seconds=1, visibility_seconds=visibility, drain_seconds=8),
     )
     counting.cancel()
 
