@@ -13,16 +13,18 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
 from event_trio.observability import logging
 from tests.faults.catalogue import modules as catalogue
-from tests.faults.page import PAGE
+from tests.faults.page import PAGE, revision
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
 from tests.faults.report import publish, table
 from tests.faults.results import Result, Round, append, latest, load
+from tests.faults.rows import forget_published
 from tests.faults.run import execute
 from tests.faults.system import System, servers, system
 
@@ -129,12 +131,14 @@ async def run_one(running: System, number: int, seed: int, faults: list[Fault], 
     place = folder / f"run-{number:03}-fault-{_names(faults)}-seed-{seed}"
     shutil.rmtree(place, ignore_errors=True)
     try:
+        await forget_published(running)
         result = await execute(running, faults, seed, number, place)
     except FaultSkipped as error:
         say(f"    skipped: {error}")
         return Result(*round_of(faults, seed), "", [], None, skipped=str(error))
     except (AssertionError, TimeoutError, OSError, httpx.HTTPError) as error:
         result = Result(*round_of(faults, seed), "", [f"the run failed: {error!r}"], None)
+    result = replace(result, revision=revision())
     if result.violations:
         command = " ".join([*(f"FAULT={fault.number}" for fault in faults), f"SEED={seed}"])
         say(f"    BROKEN, replay with: make faults {command}   histories: {place}")

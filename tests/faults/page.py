@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from functools import cache
 from pathlib import Path
 
+from tests.support.processes import ROOT
 from tools.embedded import installation, localstack
 
 PAGE = Path("docs/explanation/reliability.md")
@@ -15,6 +18,14 @@ def machine() -> str:
     """The processors and the versions of this machine."""
     versions = f"Python {platform.python_version()}, Postgres {installation.find().version()}"
     return f"{os.cpu_count()} cores, {versions}, LocalStack {localstack.version()}"
+
+
+@cache
+def revision() -> str:
+    """The revision of the working tree, with a "+" if something of it is not committed; empty outside a clone."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def write(name: str, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from tests.faults import page
@@ -54,8 +54,13 @@ def publish(results: Sequence[Result]) -> None:
     """Write the table into the page, with the versions and the machine that it was made on."""
     last = latest(results)
     singles = {result.numbers for result in last if len(result.numbers) == 1}
-    seeds = len({result.seed for result in last if len(result.numbers) == 1})
+    runs = Counter(result.seed for result in last if len(result.numbers) == 1)
+    seeds = sum(count == len(singles) for count in runs.values())
     pairs = sum(len(result.numbers) > 1 for result in last)
-    what = f"{len(singles)} faults, {seeds} seed{'s' if seeds > 1 else ''} each" + (f", {pairs} pairs" if pairs else "")
-    made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; {page.machine()}."
+    what = f"{len(singles)} faults, {seeds} seed{'s' if seeds != 1 else ''} each"
+    if more := sum(count for count in runs.values() if count < len(singles)):
+        what += f" and {more} runs of others"
+    what += f", {pairs} pairs" if pairs else ""
+    code = ", ".join(sorted({result.revision for result in last if result.revision}))
+    made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; revision {code}; {page.machine()}."
     page.write("fault run", f"{made}\n\n{table(results)}")

@@ -24,6 +24,8 @@ class Result:
     recovery_seconds: float | None
     skipped: str = ""
     """Why the fault could not be injected here."""
+    revision: str = ""
+    """The revision of the code that was run."""
 
     @property
     def round(self) -> Round:

@@ -19,7 +19,7 @@ from tests.faults.proxies.broker import BrokerProxy
 from tests.faults.recording import Recorder, write_rows
 from tests.faults.registry import Fault
 from tests.faults.results import Result
-from tests.faults.rows import begin_run, committed_rows, effect_rows, undrained, unresolved_rows
+from tests.faults.rows import begin_run, committed_rows, effect_count, effect_rows, undrained, unresolved_rows
 from tests.faults.system import System
 from tests.faults.workload import Client
 from tests.support.processes import ROOT
@@ -29,6 +29,8 @@ WARM_EFFECTS = 6
 CLIENTS = 4
 PAUSE_SECONDS = 0.08
 """Pause of a client between two requests: two cores carry the whole system."""
+DRAIN_PAUSE_SECONDS = 0.2
+"""Between two looks at all rows of the run, which cost the processors something."""
 LONGEST_FAULT_SECONDS = 150.0
 
 
@@ -77,10 +79,10 @@ class Run:
 
     async def more_effects(self, count: int, *, timeout: float = 60.0) -> None:
         """Wait until so many more events took effect."""
-        wanted = len(await effect_rows(self.system, self.prefix)) + count
+        wanted = await effect_count(self.system, self.prefix) + count
 
         async def enough() -> bool:
-            return len(await effect_rows(self.system, self.prefix)) >= wanted
+            return await effect_count(self.system, self.prefix) >= wanted
 
         await eventually(enough, timeout=timeout)
 
@@ -181,6 +183,8 @@ def merged(faults: Sequence[Fault]) -> Expectations:
 async def _drain(run: Run, expectations: Expectations, *, confirmed: bool) -> bool:
     async def done() -> bool:
         left = await undrained(run.system, run.prefix, confirmed=confirmed)
+        if left:
+            await asyncio.sleep(DRAIN_PAUSE_SECONDS)
         assert not left, left
         return True
 

@@ -20,6 +20,7 @@ from tests.faults.actors import Actor, Orchestrator
 from tests.faults.artefacts import AWS_SECRET, with_password
 from tests.faults.proxies.broker import BrokerProxy, broker_proxy
 from tests.faults.proxies.postgres import PostgresProxy, postgres_proxy
+from tests.faults.readers import Reader
 from tests.faults.recording import Recorder
 from tests.support import databases, wal_source
 from tests.support.databases import TestDatabase
@@ -32,6 +33,8 @@ CONSUMER_VISIBILITY_SECONDS = 10
 CHECK_VISIBILITY_SECONDS = 5
 """The same for the publish check, of which relays receive with 30 s. Only deletes depend on this time, and late ones
 are harmless. The rules of the sweeper begin after 60 s."""
+WATCH_SECONDS = 2.0
+"""A broker that was lost is found and restored after this time."""
 CREDENTIALS = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}
 EFFECTS = """
 CREATE TABLE effect (
@@ -68,6 +71,8 @@ class System:
     relay_broker: BrokerProxy
     sink_broker: BrokerProxy
     topology: TopologyWatch
+    orders_rows: Reader
+    sink_rows: Reader
     first_event: int = 0
     """The newest id in the outbox when the run began; its own events have greater ones."""
     first_effect: int = 0
@@ -107,6 +112,10 @@ class System:
         for broker in (self.relay_broker, self.sink_broker):
             broker.clear()
         self.control("{}")
+
+    async def close_readers(self) -> None:
+        """Leave the databases, as some statements demand."""
+        await asyncio.gather(self.orders_rows.close(), self.sink_rows.close())
 
     def _common(self, database: TestDatabase, role: str, endpoint: str) -> dict[str, str]:
         return {
@@ -193,7 +202,7 @@ async def system(made: Servers, folder: Path) -> AsyncIterator[System]:
         sink = await stack.enter_async_context(databases.database(admin, purpose="sink"))
         await _create_sink(sink)
         await deploy(aws, prefix=names.prefix, templates=made.templates)
-        topology = TopologyWatch(aws, prefix=names.prefix, templates=made.templates, watch_seconds=1.0)
+        topology = TopologyWatch(aws, prefix=names.prefix, templates=made.templates, watch_seconds=WATCH_SECONDS)
         recorder = Recorder(folder / "broker.jsonl")
         stack.callback(recorder.close)
         running = System(
@@ -211,7 +220,10 @@ async def system(made: Servers, folder: Path) -> AsyncIterator[System]:
             ),
             sink_broker=await stack.enter_async_context(broker_proxy(made.localstack.endpoint_url)),
             topology=topology,
+            orders_rows=Reader(orders.url),
+            sink_rows=Reader(sink.url),
         )
+        stack.push_async_callback(running.close_readers)
         stopping = asyncio.Event()
         watching = asyncio.create_task(topology.run(stopping))
         try:

@@ -74,6 +74,7 @@ async def disk_full(run: Run) -> None:
     async def move(*statements: str) -> None:
         """Move the tables while nobody is connected, as the statement demands."""
         await asyncio.gather(*(actor.stop() for actor in users))
+        await system.close_readers()
         for statement in statements:
             await execute(system.servers.postgres.admin_url, statement)
         await asyncio.gather(*(actor.start() for actor in users))
