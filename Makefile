@@ -119,6 +119,10 @@ mutants: bootstrap ## verify that the tests detect known mistakes in copies of t
 test-api: bootstrap ## test every service against its OpenAPI document with Schemathesis (part of test-stress)
 	@$(RUN) pytest tests/contract/test_openapi.py tests/stress/test_rest_apis.py $(ARGS)
 
+.PHONY: test-roles
+test-roles: bootstrap ## run the system and a matrix of calls under its IAM policies, on LocalEmu in .venv-localemu; requires Python 3.12 or 3.13
+	@status=0; $(PYTHON) -I tools/localemu.py || status=$$?; test $$status -ne 3 || exit 0; test $$status -eq 0 && $(RUN) pytest tests/stress/test_least_privilege.py $(ARGS)
+
 .PHONY: test-compose
 test-compose: bootstrap ## start the containers, kill each, and scale the relays; requires Docker
 	@$(RUN) pytest tests/acceptance/test_compose.py $(ARGS)

@@ -62,9 +62,9 @@ def main() -> int:
     return 0
 
 
-def bootstrap(root: Path) -> None:
-    """Update every environment to its lock; takes milliseconds when all are up to date. Raises BootstrapFailed."""
-    if not stale(root):
+def bootstrap(root: Path, locks: Mapping[str, str] = ENVIRONMENTS) -> None:
+    """Update environments to their locks; takes milliseconds when all are up to date. Raises BootstrapFailed."""
+    if not stale(root, locks):
         return
     (root / ".tools").mkdir(exist_ok=True)
     with (root / ".tools" / "bootstrap.lock").open("w") as lock:
@@ -73,17 +73,17 @@ def bootstrap(root: Path) -> None:
         except OSError:
             print("waiting for another bootstrap to finish ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        missing = stale(root)
+        missing = stale(root, locks)
         if not missing:
             return
         uv = find_uv() or _install_uv()
         for name in missing:
-            _make(root, name, uv)
+            _make(root, name, root / locks[name], uv)
 
 
-def stale(root: Path) -> list[str]:
+def stale(root: Path, locks: Mapping[str, str] = ENVIRONMENTS) -> list[str]:
     """The environments that are missing or not up to date with their lock."""
-    return [name for name, lock in ENVIRONMENTS.items() if not _is_fresh(root / name, root / lock)]
+    return [name for name, lock in locks.items() if not _is_fresh(root / name, root / lock)]
 
 
 def find_uv() -> str | None:
@@ -133,8 +133,8 @@ def _install_uv() -> str | None:
     return find_uv()
 
 
-def _make(root: Path, name: str, uv: str | None) -> None:
-    environment, lock = root / name, root / ENVIRONMENTS[name]
+def _make(root: Path, name: str, lock: Path, uv: str | None) -> None:
+    environment = root / name
     python = environment / "bin" / "python"
     if not _runs(python):
         shutil.rmtree(environment, ignore_errors=True)

@@ -49,9 +49,18 @@ LOCKS = {
     "locks/build.txt": ["--group", "pyproject.toml:build", "--constraint", "locks/dev.txt"],
     **{f"locks/{image}.txt": image_inputs(image) for image in EXTRAS},
     "locks/localstack.txt": ["locks/localstack.in"],
+    "locks/localemu.txt": ["locks/localemu.in"],
 }
+ONE_PYTHON = {"locks/localemu.txt": "3.13"}
 # No header and no index address: a lock must read the same wherever it was made.
-OPTIONS = ["--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--quiet"]
+OPTIONS = ["--generate-hashes", "--no-header", "--no-emit-index-url", "--quiet"]
+
+
+def pythons(lock: str) -> list[str]:
+    """The Pythons that a lock is for: from the oldest on, or one, where no versions fit all of them."""
+    if only := ONE_PYTHON.get(lock):
+        return ["--python-version", only]
+    return ["--universal", "--python-version", ".".join(map(str, OLDEST))]
 
 
 def main() -> int:
@@ -62,10 +71,11 @@ def main() -> int:
     if uv is None:
         print("uv is not available; create the locks on a platform that has it.", file=sys.stderr)
         return 1
-    python = ["--python-version", ".".join(map(str, OLDEST))]
     for lock, inputs in LOCKS.items():
         print(f"{lock} ...", flush=True)
-        status = subprocess.run([uv, "pip", "compile", *OPTIONS, *python, *upgrade, *inputs, "-o", lock], cwd=ROOT)
+        status = subprocess.run(
+            [uv, "pip", "compile", *OPTIONS, *pythons(lock), *upgrade, *inputs, "-o", lock], cwd=ROOT
+        )
         if status.returncode != 0:
             return status.returncode
     return 0

@@ -53,12 +53,12 @@ def main() -> int:
     found = load(folder)
     text = table(found)
     print(text)
+    if given.publish:
+        publish(found)
     done = {result.round for result in found}
     if left := sum(round_of(faults, seed) not in done for seed, faults in rounds):
         print(f"{left} of {len(rounds)} runs are left: the same command with --resume continues", file=sys.stderr)
         return 3
-    if given.publish:
-        publish(found)
     return 1 if any(result.violations for result in latest(found)) else 0
 
 
@@ -74,7 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--resume", action="store_true", help="keep the results of the folder; run what is missing, or was broken"
     )
-    parser.add_argument("--publish", action="store_true", help=f"write the table into {PAGE}")
+    parser.add_argument("--publish", action="store_true", help=f"write the table of what was run into {PAGE}")
     parser.add_argument("--list", action="store_true", help="list the catalogue")
     return parser.parse_args()
 

@@ -44,9 +44,10 @@ def _row(numbers: tuple[int, ...], found: Sequence[Result]) -> str:
 def _totals(results: Sequence[Result], last: Sequence[Result]) -> str:
     runs = [result for result in last if not result.skipped]
     violations = sum(len(result.violations) for result in last)
-    text = f"{len(runs)} runs, {violations} violations, {len(last) - len(runs)} faults skipped."
+    skipped = _count(len(last) - len(runs), "fault")
+    text = f"{_count(len(runs), 'run')}, {_count(violations, 'violation')}, {skipped} skipped."
     if repeated := len(results) - len(last):
-        text += f" {repeated} runs were repeated after a violation."
+        text += f" {_count(repeated, 'run')} repeated after a violation."
     return text
 
 
@@ -57,10 +58,14 @@ def publish(results: Sequence[Result]) -> None:
     runs = Counter(result.seed for result in last if len(result.numbers) == 1)
     seeds = sum(count == len(singles) for count in runs.values())
     pairs = sum(len(result.numbers) > 1 for result in last)
-    what = f"{len(singles)} faults, {seeds} seed{'s' if seeds != 1 else ''} each"
+    what = f"{len(singles)} faults, {_count(seeds, 'seed')} each"
     if more := sum(count for count in runs.values() if count < len(singles)):
-        what += f" and {more} runs of others"
-    what += f", {pairs} pairs" if pairs else ""
+        what += f" and {_count(more, 'run')} with another seed"
+    what += f", {_count(pairs, 'pair')}" if pairs else ""
     code = ", ".join(sorted({result.revision for result in last if result.revision}))
     made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; revision {code}; {page.machine()}."
     page.write("fault run", f"{made}\n\n{table(results)}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
