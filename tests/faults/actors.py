@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ from tools.embedded.process import ChildProcess, Command, base_environment
 
 LAUNCH = "tests.faults.processes.launch"
 RESTART_SECONDS = 0.2
+WITHOUT_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Made once: by default, each client reads all certificates of the machine, which takes longer than a request."""
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Actor:
 
     def api(self) -> httpx.AsyncClient:
         """A client of the process."""
-        return httpx.AsyncClient(base_url=self.url, timeout=5.0)
+        return httpx.AsyncClient(base_url=self.url, timeout=5.0, verify=WITHOUT_TLS)
 
     @property
     def url(self) -> str:

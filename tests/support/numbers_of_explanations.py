@@ -28,6 +28,7 @@ from services.relay.publishing.poll_interval import WHILE_ANNOUNCED_SECONDS
 from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
 from services.relay.wal import stream
+from tests.faults import system as fault_system
 from tests.support.prose_numbers import Aws, Code, Entry, Example, Measured, cost, default
 
 PACE = DeferredOptions()
@@ -152,6 +153,13 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("Six minutes, because", sweeper.LOST_AFTER_SECONDS),
         Code("looks again every 30 seconds", publisher.LOOK_AGAIN_SECONDS),
         Code("sending waits ten seconds", CHECK_WAIT_SECONDS),
+    ),
+    "docs/explanation/reliability.md": (
+        Code(
+            "to 10 s for its consumers and to 5 s for the publish check",
+            fault_system.CONSUMER_VISIBILITY_SECONDS,
+            fault_system.CHECK_VISIBILITY_SECONDS,
+        ),
     ),
     "docs/explanation/why-sns-and-sqs.md": (
         Code("more than ten attributes", ATTRIBUTES),
