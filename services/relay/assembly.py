@@ -229,6 +229,7 @@ def _confirmation(
         publishing.updates,
         wait_seconds=settings.publish_check_wait_seconds,
         record_at_once=groups_wait,
+        acknowledgements=relay.acknowledgements,
         metrics=metrics,
         signals=signals,
         on_published=relay.wake if groups_wait else lambda: None,

@@ -21,6 +21,7 @@ from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Acknowledgement, Confirmation, OutboxUpdates
 from tests.support.databases import OUTBOX_RELAY, OUTBOX_WRITER, TestDatabase
 from tests.support.outbox import fill, pool, query, record
+from tests.support.relay_parts import NoAcknowledgements
 from tests.support.relays import running, settings
 from tests.support.waiting import eventually
 
@@ -72,6 +73,23 @@ async def test_a_confirmation_before_the_acknowledgement_applies_and_is_not_undo
     assert await state(outbox_database, envelope.id) == (True, True, 0)
 
 
+async def test_a_confirmation_with_an_unrecorded_acknowledgement_records_both_at_once(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    first, second = await record(outbox_database.url_for(OUTBOX_WRITER), [("o-1", 1), ("o-2", 1)])
+    await query(outbox_database.url, "UPDATE outbox_event SET recorded_at = now() - interval '2 s' RETURNING 1")
+    updates = OutboxUpdates(relay_pool, uuid4())
+    await updates.mark_sent([Acknowledgement(2, 0, "m-2", 1.0)])
+    news = await updates.mark_published([Confirmation(first.id, 0, "m-1", 0.5), Confirmation(second.id, 0, "m-3", 9.0)])
+    assert {each.event_id: round(each.since_sent, 1) for each in news} == {first.id: 0.5, second.id: 1.0}
+    rows = await query(outbox_database.url, "SELECT broker_message_id FROM outbox_event ORDER BY id")
+    assert [row["broker_message_id"] for row in rows] == ["m-1", "m-2"]
+    # The same acknowledgement, recorded by itself afterwards, changes nothing.
+    before = await query(outbox_database.url, "SELECT * FROM outbox_event ORDER BY id")
+    assert await updates.mark_sent([Acknowledgement(1, 0, "m-1", 0.5)]) == []
+    assert await query(outbox_database.url, "SELECT * FROM outbox_event ORDER BY id") == before
+
+
 async def test_unknown_and_repeated_confirmations_change_nothing(
     outbox_database: TestDatabase, relay_pool: Pool
 ) -> None:
@@ -106,6 +124,7 @@ async def test_a_relay_with_nothing_to_confirm_is_ready_at_once(relay_pool: Pool
         OutboxUpdates(relay_pool, uuid4()),
         wait_seconds=20,
         record_at_once=False,
+        acknowledgements=NoAcknowledgements(),
         metrics=RelayMetrics(CollectorRegistry()),
         signals=Signals(),
         on_published=lambda: None,

@@ -21,11 +21,11 @@ from services.relay.jobs import event_pruner, gauge, replay_requests, replays
 from services.relay.leases import listener
 from services.relay.publishing import dispatcher as dispatcher
 from services.relay.publishing import limiter, publisher, rejection_monitor
+from services.relay.publishing.acknowledgements import RECORD_SECONDS
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS
 from services.relay.publishing.batch_filling import FILL_ABOVE, FILL_SECONDS, LONGEST_WAIT_SECONDS, SLOW_SECONDS
 from services.relay.publishing.outbox_reader import NARROW_WINDOW
 from services.relay.publishing.poll_interval import WHILE_ANNOUNCED_SECONDS
-from services.relay.publishing.relay import RECORD_SECONDS
 from services.relay.settings import RelaySettings
 from services.relay.wal import stream
 from tests.faults import system as fault_system

@@ -175,11 +175,11 @@ class World:
         await self.receive(relay, count)
         taken, relay.in_hand = relay.in_hand, []
         if taken:
-            confirmations = [message.confirmation for message in taken]
+            confirmations = [relay.completed(message.confirmation) for message in taken]
             self.confirmed |= {(c.event_id, c.republished) for c in confirmations}
             # So that it is kept when this was sent, however soon it comes after the one before.
             await self.execute("UPDATE outbox_control SET confirmed_at = NULL")
-            await relay.updates.mark_published(confirmations)
+            relay.note_published(confirmations, await relay.updates.mark_published(confirmations))
             self.broker.check_queue.delete(taken)
 
     async def sweep(self) -> int:

@@ -1,193 +1,165 @@
-"""Completed messages are deleted at once and in batches, and failed deletes are repeated."""
+"""Acknowledgements wait for the confirmations of their events, which then record both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+from uuid import UUID, uuid4
 
-import pytest
-from prometheus_client import CollectorRegistry
-
-from event_trio.broker.queue import BATCH, Message, Queue, RejectedMessage
-from event_trio.clock import SystemClock
-from event_trio.consumer.metrics import ConsumerMetrics
-from event_trio.consumer.sources.acknowledgements import Acknowledgements
-from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
-from tests.support.waiting import eventually
+from services.relay.publishing.acknowledgements import KEPT, MOST, QUIET_SECONDS, RECORD_SECONDS, Acknowledgements
+from services.relay.publishing.backlog import Backlog, PendingEvent
+from services.relay.publishing.dispatcher import AcknowledgedEvent, Dispatcher
+from services.relay.publishing.outbox_updates import Confirmation, Publication
+from tests.support import virtual_time
 
-FOREVER = float("inf")
 
+class Records:
+    """Notes what is recorded by itself, and what with a confirmation."""
 
-class HeldQueue(Queue):
-    """Each delete waits until it is released, and then answers as configured."""
+    blocked = False
 
     def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-        self.refuse: dict[str, str] = {}
-        self.fail = 0
-        self.let_go = asyncio.Event()
+        self.alone: list[list[str]] = []
+        self.confirmed: list[str] = []
+        self.waited: list[float] = []
+        self.fails = 0
 
-    async def delete(self, messages: Iterable[Message]) -> list[Message]:
-        asked = list(messages)
-        self.calls.append([message.message_id for message in asked])
-        await self.let_go.wait()
-        if self.fail:
-            self.fail -= 1
-            raise BrokerUnavailable("throttled")
-        return [
-            refused(message, self.refuse[message.message_id]) for message in asked if message.message_id in self.refuse
-        ]
+    async def record_acknowledgements(self, acknowledged: Sequence[AcknowledgedEvent]) -> None:
+        await asyncio.sleep(0.001)
+        if self.fails:
+            self.fails -= 1
+            raise OSError("the database is away")
+        self.alone.append([each.event.event_id for each in acknowledged])
 
-
-def refused(message: Message, code: str) -> RejectedMessage:
-    return RejectedMessage(**{each.name: getattr(message, each.name) for each in fields(Message)}, code=code)
+    def recorded(self, events: Sequence[PendingEvent], waited: Sequence[float]) -> None:
+        self.confirmed += [event.event_id for event in events]
+        self.waited += waited
 
 
-def message(name: str) -> Message:
-    return Message(name, f"handle-{name}", "{}", "group", name, "1", 1, datetime.now(UTC))
+def acknowledged(event_id: UUID, *, republished: int = 0) -> AcknowledgedEvent:
+    event = PendingEvent(1, str(event_id), "o-1", 0, b"{}", {}, 2, republished)
+    return AcknowledgedEvent(event, f"m-{event_id}", virtual_time.VirtualClock().monotonic())
 
 
-@dataclass
-class Parts:
-    """The part and what is around it."""
-
-    queue: HeldQueue = field(default_factory=HeldQueue)
-    clock: SystemClock = field(default_factory=SystemClock)
-    signals: Signals = field(default_factory=Signals)
-    busy: bool = False
-
-    def __post_init__(self) -> None:
-        metrics = ConsumerMetrics(CollectorRegistry())
-        self.part = Acknowledgements(
-            self.queue, metrics, self.clock, self.signals, busy=lambda: self.busy, on_done=lambda: None
-        )
-
-    def add(self, *names: str, valid_for: float = FOREVER, last: bool = True) -> None:
-        for name in names:
-            self.part.add(message(name), valid_until=self.clock.monotonic() + valid_for, last=last)
-        self.part.nudge()
-
-    async def called(self, *calls: list[str]) -> None:
-        async def so() -> bool:
-            assert self.queue.calls == list(calls)
-            return True
-
-        await eventually(so)
-
-    async def gone(self, name: str) -> None:
-        await self.signals.wait("consumer.acknowledged", where=lambda facts: facts["message_id"] == name)
+def published(event_id: UUID) -> Publication:
+    return Publication(event_id, "order.placed", 0.5, 0.2)
 
 
-@pytest.fixture
-async def tested(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
-    monkeypatch.setattr("event_trio.consumer.sources.acknowledgements.LINGER_SECONDS", 600.0)
-    made = Parts()
-    running = asyncio.create_task(made.part.run())
-    yield made
-    running.cancel()
-    await asyncio.wait([running])
+@asynccontextmanager
+async def recording() -> AsyncIterator[tuple[Acknowledgements, Records]]:
+    records = Records()
+    made = Acknowledgements(
+        cast(Dispatcher, records),
+        cast(Backlog, records),
+        clock=virtual_time.VirtualClock(),
+        signals=Signals(),
+        on_recorded=lambda: None,
+    )
+    task = asyncio.create_task(made.run())
+    try:
+        yield made, records
+    finally:
+        task.cancel()
 
 
-async def test_messages_completed_during_a_call_form_the_next_batch(tested: Parts) -> None:
-    tested.add("a")
-    await tested.called(["a"])
-    tested.add("b")
-    tested.add("c")
-    tested.queue.let_go.set()
-    await tested.called(["a"], ["b", "c"])
+def run(scenario: Callable[[Acknowledgements, Records], Awaitable[None]]) -> None:
+    async def started() -> None:
+        async with recording() as (made, records):
+            await scenario(made, records)
+
+    virtual_time.run(started())
 
 
-async def test_a_full_batch_waits_for_no_other_call(tested: Parts) -> None:
-    tested.add("a")
-    await tested.called(["a"])
-    full = [f"b{number}" for number in range(BATCH)]
-    tested.add(*full)
-    await tested.called(["a"], full)
+def test_a_confirmation_in_time_records_the_acknowledgement_too() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        event = uuid4()
+        made.add([acknowledged(event)])
+        await asyncio.sleep(0.05)
+        found = made.completed(Confirmation(event), str(event))
+        assert (found.message_id, round(found.age or 0, 3)) == (f"m-{event}", 0.05)
+        made.confirmed({str(event): published(event)})
+        assert (records.confirmed, records.waited) == ([str(event)], [0.3])
+        await asyncio.sleep(RECORD_SECONDS * 2)
+        assert records.alone == []
+        await made.drained()
+
+    run(scenario)
 
 
-async def test_a_call_that_hangs_holds_up_no_other_for_long(tested: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("event_trio.consumer.sources.acknowledgements.LINGER_SECONDS", 0.05)
-    tested.add("a")
-    await tested.called(["a"])
-    tested.add("b")
-    await tested.called(["a"], ["b"])
+def test_an_acknowledgement_alone_is_recorded_when_no_other_follows() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        event = uuid4()
+        made.add([acknowledged(event)])
+        await asyncio.sleep(QUIET_SECONDS + 0.05)
+        assert records.alone == [[str(event)]]
+
+    run(scenario)
 
 
-async def test_while_busy_a_batch_is_filled(tested: Parts) -> None:
-    tested.queue.let_go.set()
-    tested.busy = True
-    tested.add("a", "b")
-    with pytest.raises(AssertionError):
-        await eventually(lambda: called(tested), timeout=0.2)
-    tested.busy = False
-    tested.part.nudge()
-    await tested.called(["a", "b"])
+def test_under_load_each_waits_for_its_confirmation_but_not_longer_than_the_interval() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        events = [uuid4() for _ in range(100)]
+        for event in events:
+            made.add([acknowledged(event)])
+            await asyncio.sleep(0.01)
+        first, *_ = records.alone
+        assert first[0] == str(events[0])
+        # Those that came last before the write still wait.
+        waited = int(RECORD_SECONDS * 100)
+        assert waited - int(QUIET_SECONDS * 100) - 5 <= len(first) <= waited - int(QUIET_SECONDS * 100) + 1
+
+    run(scenario)
 
 
-async def called(tested: Parts) -> bool:
-    return bool(tested.queue.calls)
+def test_a_confirmation_of_another_send_or_of_no_news_takes_nothing() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        event = uuid4()
+        made.add([acknowledged(event, republished=1)])
+        assert made.completed(Confirmation(event), str(event)) == Confirmation(event)
+        assert made.completed(Confirmation(event, 1), f"{event}.1").message_id is not None
+        made.confirmed({})
+        await asyncio.sleep(RECORD_SECONDS)
+        assert (records.alone, records.confirmed) == ([[str(event)]], [])
+
+    run(scenario)
 
 
-async def test_a_message_with_later_ones_of_its_group_is_deleted_with_the_last_of_them(tested: Parts) -> None:
-    """The broker gives out nothing of the group before all are deleted."""
-    tested.queue.let_go.set()
-    tested.add("a", "b", last=False)
-    with pytest.raises(AssertionError):
-        await eventually(lambda: called(tested), timeout=0.2)
-    tested.add("c")
-    await tested.called(["a", "b", "c"])
+def test_an_acknowledgement_that_is_being_written_is_left_to_its_write() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        records.fails, event = 3, uuid4()
+        made.add([acknowledged(event)])
+        await asyncio.sleep(QUIET_SECONDS + 0.05)
+        assert made.full, "the last write failed"
+        assert made.completed(Confirmation(event), str(event)) == Confirmation(event)
+        made.confirmed({str(event): published(event)})
+        await made.drained()
+        assert (records.alone, records.confirmed) == ([[str(event)]], [])
+
+    run(scenario)
 
 
-async def test_a_failed_delete_is_repeated_unless_its_receipt_handle_is_stale(tested: Parts) -> None:
-    tested.queue.let_go.set()
-    tested.queue.fail = 2
-    tested.queue.refuse = {"busy": "InternalError", "stale": "ReceiptHandleIsInvalid"}
-    tested.add("good", "busy", "stale")
-    await tested.gone("good")
-    await eventually(lambda: asked(tested, 5))
-    tested.queue.refuse = {}
-    await tested.gone("busy")
-    assert [sorted(call) for call in tested.queue.calls[:3]] == [["busy", "good", "stale"]] * 3
-    assert {name for call in tested.queue.calls[3:] for name in call} == {"busy"}
-    assert tested.part.pending == 0
+def test_where_a_group_waits_for_the_record_it_is_written_at_once() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        made.add([acknowledged(uuid4())])
+        await asyncio.sleep(0.01)
+        records.blocked = True
+        made.nudge()
+        await asyncio.sleep(0.03)
+        assert len(records.alone) == 1
+
+    run(scenario)
 
 
-async def asked(tested: Parts, count: int) -> bool:
-    return len(tested.queue.calls) >= count
+def test_what_waits_is_bounded() -> None:
+    async def scenario(made: Acknowledgements, records: Records) -> None:
+        made.add([acknowledged(uuid4()) for _ in range(MOST)])
+        await asyncio.sleep(0.01)
+        assert [len(batch) for batch in records.alone] == [MOST]
+        records.fails = 1
+        made.add([acknowledged(uuid4()) for _ in range(KEPT)])
+        assert made.full
+        await made.drained()
+        assert sum(map(len, records.alone)) == MOST + KEPT
 
-
-async def test_a_receipt_handle_that_holds_no_more_is_not_used_again(tested: Parts) -> None:
-    """The message may be somebody else's by then."""
-    tested.queue.let_go.set()
-    tested.queue.fail = 1
-    tested.add("short", valid_for=0.0)
-    tested.add("long")
-    await tested.gone("long")
-    assert [call for call in tested.queue.calls if "short" in call] == [["short", "long"]]
-    assert tested.part.pending == 0
-
-
-async def test_a_flush_ends_in_time_whatever_the_broker_does(tested: Parts) -> None:
-    tested.queue.let_go.set()
-    tested.queue.fail = 1000
-    tested.add("a")
-    await asyncio.wait_for(tested.part.flush(within=0.5), 10)
-    assert tested.part.pending == 1
-
-
-@pytest.mark.parametrize(
-    ("code", "stale"),
-    [
-        ("ReceiptHandleIsInvalid", True),
-        ("AWS.SimpleQueueService.ReceiptHandleIsInvalid", True),
-        ("com.amazonaws.sqs#ReceiptHandleIsInvalid", True),
-        ("InvalidParameterValue", True),
-        ("InternalError", False),
-        ("RequestThrottled", False),
-        ("ServiceUnavailable", False),
-        ("", False),
-    ],
-)
-def test_which_errors_are_permanent(code: str, stale: bool) -> None:
-    assert refused(message("m"), code).is_stale is stale
+    run(scenario)

@@ -23,6 +23,7 @@ from services.relay.metrics import RelayMetrics
 from services.relay.publishing.outbox_updates import Confirmation, OutboxUpdates, Publication
 from tests.support.events import envelope_of
 from tests.support.outbox import SomethingHappened
+from tests.support.relay_parts import NoAcknowledgements
 
 
 class Marks:
@@ -95,6 +96,7 @@ async def reading(
         cast(OutboxUpdates, updates),
         wait_seconds=5,
         record_at_once=False,
+        acknowledgements=NoAcknowledgements(),
         metrics=RelayMetrics(CollectorRegistry()),
         signals=Signals(),
         on_published=lambda: None,

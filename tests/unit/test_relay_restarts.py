@@ -111,10 +111,12 @@ def test_an_unexpected_error_restarts_the_loop_with_an_empty_backlog(
     owner: type, name: str, escaped: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, faults, called = getattr(owner, name), [escaped], [0]
+    # Acknowledgements are recorded together: there may be only one such call.
+    first = 1 if name == "record_acknowledgements" else 2
 
     def failing(*arguments: Any, **options: Any) -> Any:
         called[0] += 1
-        if called[0] >= 2 and faults:
+        if called[0] >= first and faults:
             raise faults.pop()
         return real(*arguments, **options)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 
@@ -20,7 +20,7 @@ from event_trio.signals import Signals
 
 from ..metrics import RelayMetrics
 from ..publishing.batch_writer import BatchWriter
-from ..publishing.outbox_updates import Confirmation, OutboxUpdates
+from ..publishing.outbox_updates import Confirmation, OutboxUpdates, Publication
 from .confirmations import ForeignMessage, confirmation
 from .deletions import VISIBILITY_SECONDS, Deletions
 from .empty_queue import EmptyQueueObservations, is_empty
@@ -29,11 +29,14 @@ from .exemplars import slowest_traced
 log = structlog.get_logger(__name__)
 
 MOST = 500
+KEPT = 5 * MOST
 # Under load one statement at this interval, or for `MOST`, records hundreds of confirmations. With `MANY` to record it
 # need not wait so long. While one receiver is enough, its confirmations are recorded at once. So are those that a group
 # waits for: all of them with `NEXT_EVENT_AFTER=confirmed`, else those of hot groups. With many hot groups one statement
 # serves all of them, at nearly forty events a second for each.
 RECORD_SECONDS = 0.5
+# The end of a burst is recorded when no message came for so long.
+QUIET_SECONDS = 0.03
 MANY_HOT_SECONDS = 0.25
 MANY = 200
 MANY_SECONDS = 0.05
@@ -52,6 +55,18 @@ _Received: TypeAlias = tuple[Message, Confirmation | None]
 """A message and what it confirms; None for a foreign message."""
 
 
+class UnrecordedAcknowledgements(Protocol):
+    """The acknowledgements of this relay's sends, as the publish check uses them."""
+
+    def completed(self, confirmation: Confirmation, deduplication_id: str) -> Confirmation:
+        """Return the confirmation with the acknowledgement of the same send, if that is not recorded yet."""
+        ...
+
+    def confirmed(self, news: Mapping[str, Publication]) -> None:
+        """Take these events, by deduplication id, for recorded: they became published."""
+        ...
+
+
 class PublishCheck:
     """Long-polls the publish-check queue with several receivers and records the confirmations.
 
@@ -67,6 +82,7 @@ class PublishCheck:
         *,
         wait_seconds: int,
         record_at_once: bool,
+        acknowledgements: UnrecordedAcknowledgements,
         metrics: RelayMetrics,
         signals: Signals,
         on_published: Callable[[], None],
@@ -74,9 +90,13 @@ class PublishCheck:
         empty_queue: EmptyQueueObservations | None = None,
         counts: Callable[[], Awaitable[dict[str, str]]] | None = None,
     ) -> None:
-        """`counts` returns the numbers of messages in the queue, where the broker tells them."""
+        """`acknowledgements` are those of this relay's sends.
+
+        `counts` returns the numbers of messages in the queue, where the broker tells them.
+        """
         self._queue = queue
         self._updates = updates
+        self._acknowledgements = acknowledgements
         self._wait_seconds = wait_seconds
         self._metrics = metrics
         self._signals = signals
@@ -93,6 +113,8 @@ class PublishCheck:
             "publish_check.record",
             self._confirm,
             most=MOST,
+            kept=KEPT,
+            quiet=QUIET_SECONDS,
             interval=RECORD_SECONDS,
             shortest=self._shortest,
             hurry=self._hurry,
@@ -137,7 +159,7 @@ class PublishCheck:
 
     @property
     def _full(self) -> bool:
-        return self._confirmer.full or self._deletions.in_hand >= 5 * MOST
+        return self._confirmer.full or self._deletions.in_hand >= KEPT
 
     @property
     def _waited_for(self) -> bool:
@@ -192,8 +214,14 @@ class PublishCheck:
             self._empty_queue.observe(began)
 
     async def _confirm(self, messages: Sequence[_Received]) -> None:
-        confirmations = [found for _, found in messages if found is not None]
+        sends = {each.deduplication_id: found for each, found in messages if found is not None}
+        complete = self._acknowledgements.completed
+        confirmations = [complete(found, send) for send, found in sends.items()]
         news = await self._updates.mark_published(confirmations) if confirmations else []
+        published = {publication.event_id: publication for publication in news}
+        self._acknowledgements.confirmed(
+            {send: published[found.event_id] for send, found in sends.items() if found.event_id in published}
+        )
         self._unrecorded -= len(messages)
         self._metrics.end_to_end.observe_all(publication.since_recorded for publication in news)
         self._metrics.sent_to_published.observe_all(max(0.0, publication.since_sent) for publication in news)

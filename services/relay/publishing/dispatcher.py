@@ -211,8 +211,11 @@ class Dispatcher:
         waited = await self._updates.mark_sent(
             [Acknowledgement(r.event.id, r.event.republished, r.message_id, now - r.at) for r in acknowledged]
         )
+        self.recorded([each.event for each in acknowledged], waited)
+
+    def recorded(self, events: Sequence[PendingEvent], waited: Iterable[float]) -> None:
+        """The acknowledgements of these events are recorded, `waited` seconds after the events."""
         self._metrics.recorded_to_sent.observe_all(waited)
-        events = [each.event for each in acknowledged]
         self._backlog.recorded(*events)
         types = Counter([event.attributes.get("type", "") for event in events])
         for event_type, count in types.items():

@@ -49,19 +49,25 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS f(id, token, error), outb
 WHERE e.id = f.id AND l.lane = e.lane AND l.owner = $4 AND l.token = f.token AND e.sent_at IS NULL
 """
 
-# A confirmation applies only to the latest sending: a message of an earlier broker proves nothing about this one.
+# A confirmation applies only to the latest sending: a message of an earlier broker proves nothing about this one. If
+# its acknowledgement is not recorded, the update records both; this relay may have the acknowledgement's time and id.
 # The time of the last confirmation, and when its event was sent, are kept in one row, written at most once a second.
 MARK_PUBLISHED = """
 -- mark_published: events seen on the publish check
 WITH confirmed AS (
-    SELECT * FROM unnest($1::uuid[], $2::integer[]) AS c(event_id, republished)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::float8[])
+        AS c(event_id, republished, message_id, age)
 ), locked AS (
-    SELECT e.id FROM outbox_event e JOIN confirmed c USING (event_id)
+    SELECT e.id, c.message_id, c.age FROM outbox_event e JOIN confirmed c USING (event_id)
     WHERE e.republished = c.republished AND e.published_at IS NULL
     ORDER BY e.id FOR NO KEY UPDATE OF e
 ), published AS (
     UPDATE outbox_event e
-    SET published_at = statement_timestamp(), sent_at = coalesce(e.sent_at, statement_timestamp()), last_error = NULL,
+    SET published_at = statement_timestamp(),
+        sent_at = coalesce(e.sent_at, greatest(
+            e.recorded_at, statement_timestamp() - coalesce(locked.age, 0) * interval '1 second'
+        )),
+        broker_message_id = coalesce(e.broker_message_id, locked.message_id), last_error = NULL,
         held_at = NULL, held_reason = NULL, held_behind = NULL
     FROM locked WHERE e.id = locked.id
     RETURNING e.event_id, e.attributes ->> 'type' AS type, e.recorded_at, e.sent_at, e.published_at
@@ -98,10 +104,15 @@ class Failure:
 
 
 class Confirmation(NamedTuple):
-    """An event seen on the publish check, and which sending of it: 0 is the first."""
+    """An event seen on the publish check, and which sending of it: 0 is the first.
+
+    `message_id` and `age` are those of its Acknowledgement, if that is known and not recorded.
+    """
 
     event_id: UUID
     republished: int = 0
+    message_id: str | None = None
+    age: float | None = None
 
 
 class Publication(NamedTuple):
@@ -156,7 +167,11 @@ class OutboxUpdates:
         """
         async with single_statement(self._pool) as connection:
             columns = await connection.fetchrow(
-                MARK_PUBLISHED, [c.event_id for c in confirmations], [c.republished for c in confirmations]
+                MARK_PUBLISHED,
+                [c.event_id for c in confirmations],
+                [c.republished for c in confirmations],
+                [c.message_id and _storable(c.message_id) for c in confirmations],
+                [c.age for c in confirmations],
             )
         return [Publication(*values) for values in zip(*columns, strict=True)] if columns else []
 

@@ -17,13 +17,13 @@ from event_trio.signals import Signals
 
 from ..leases.lanes import Lanes
 from ..metrics import RelayMetrics
+from .acknowledgements import Acknowledgements
 from .alarm import Alarm
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .batch_filling import BatchFilling
-from .batch_writer import BatchWriter
 from .broker_state import BrokerState, CallAttempt
 from .call_tasks import CallTasks
-from .dispatcher import AcknowledgedEvent, CallResult, Dispatcher
+from .dispatcher import CallResult, Dispatcher
 from .loop_failures import raise_failure
 from .outcome import REASON_CHARACTERS, BrokerOutage, CallOutcome, CallRejected, NotAttempted, label_of
 from .poll_interval import FIRST_POLL_SECONDS, PollInterval
@@ -32,10 +32,6 @@ log = structlog.get_logger(__name__)
 
 # More events are read when fewer unsent events than this are in memory.
 LOW_WATER = 400
-# Under load acknowledgements are recorded at this interval, so that one statement serves many calls. An acknowledgement
-# that is not recorded when the process dies is sent once more, under the same deduplication id.
-RECORD_SECONDS = 0.5
-RECORD_MOST = 500
 # The longest pause between two reads; it is as long as the first of them took.
 LONGEST_READ_PAUSE_SECONDS = 0.05
 # Handing over the lanes must not delay the end of the process; lanes not handed over are free when the lease expires.
@@ -75,6 +71,9 @@ class Relay:
         self._metrics = metrics
         self._signals = signals
         self._woken = asyncio.Event()
+        self.acknowledgements = Acknowledgements(
+            dispatcher, backlog, clock=clock, signals=signals, on_recorded=self._on_recorded
+        )
         lanes.on_change(self._on_lanes_changed)
         self._reset()
 
@@ -91,9 +90,7 @@ class Relay:
         self._calls = CallTasks(self._on_call_done)
         self._metrics.in_flight.set_function(self._calls.__len__)
         self._broker = BrokerState(self._calls_in_flight, metrics=self._metrics, signals=self._signals)
-        self._recorder: BatchWriter[AcknowledgedEvent] = BatchWriter(
-            "relay.record", self._record, most=RECORD_MOST, interval=RECORD_SECONDS, hurry=self._recording_is_urgent
-        )
+        self.acknowledgements.reset()
 
     @property
     def outage(self) -> str | None:
@@ -121,7 +118,7 @@ class Relay:
         Raises unexpected errors; the supervisor then runs the loop again, with an empty backlog.
         """
         self._reset()
-        recorder = asyncio.create_task(self._recorder.run())
+        recorder = asyncio.create_task(self.acknowledgements.run())
         stop = asyncio.create_task(stopping.wait())
         recorder.add_done_callback(lambda _: self._woken.set())
         stop.add_done_callback(lambda _: self._woken.set())
@@ -153,7 +150,7 @@ class Relay:
 
     async def _drain(self, recorder: asyncio.Task[None]) -> None:
         await self._calls.finished()
-        drained = asyncio.create_task(self._recorder.drained())
+        drained = asyncio.create_task(self.acknowledgements.drained())
         await asyncio.wait({drained, recorder}, return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
         raise_failure(recorder, self._reading, self._broken or self._calls.error)
@@ -168,7 +165,7 @@ class Relay:
             and (self._reading is None or self._reading.done())
             and now >= self._may_read_at
             and self._backlog.waiting < LOW_WATER
-            and not self._recorder.full
+            and not self.acknowledgements.full
             and self._broker.may_call(now)
         )
 
@@ -190,13 +187,12 @@ class Relay:
         now = self._clock.monotonic()
         self._may_read_at = now + min(now - began, LONGEST_READ_PAUSE_SECONDS)
         self._must_read = self._must_read or not page.exhausted
-        if self._backlog.blocked:
-            self._recorder.nudge()
+        self.acknowledgements.nudge()
         self._poll.found(len(page.events), self._clock.monotonic(), listening=self._is_listening())
         self._signals.emit("relay.read", events=len(page.events))
 
     def _send(self) -> None:
-        while not self._recorder.full:
+        while not self.acknowledgements.full:
             now = self._clock.monotonic()
             if not self._broker.may_begin(len(self._calls), now) or self._should_wait_for_fuller_batch(now):
                 return
@@ -214,9 +210,6 @@ class Relay:
 
     def _should_wait_for_fuller_batch(self, now: float) -> bool:
         return self._backlog.ready < BATCH_ENTRIES and self._filling.waits(len(self._calls), now)
-
-    def _recording_is_urgent(self) -> bool:
-        return not self._calls or self._backlog.blocked
 
     async def _rest(self) -> None:
         now = self._clock.monotonic()
@@ -250,7 +243,7 @@ class Relay:
         try:
             answer = self._broker.evaluate(batch, answer, attempt, now)
             result = self._dispatcher.apply(batch, answer)
-            self._recorder.add(result.acknowledged)
+            self.acknowledgements.add(result.acknowledged)
         except BaseException as error:
             # The backlog may be inconsistent: the loop starts again from an empty one.
             self._broken = error if isinstance(error, Exception) else EventTrioError(repr(error))
@@ -280,19 +273,13 @@ class Relay:
         if self._dispatcher.abandon(events):
             self._must_read = True
 
-    async def _record(self, acknowledged: Sequence[AcknowledgedEvent]) -> None:
-        await self._dispatcher.record_acknowledgements(acknowledged)
-        events = [each.event for each in acknowledged]
-        self._signals.emit(
-            "relay.sent", event_ids=[each.event_id for each in events], subjects=[each.subject for each in events]
-        )
+    def _on_recorded(self) -> None:
         if self._backlog.needs_read:
             self._woken.set()
 
     def _on_call_done(self) -> None:
         self._filling.ended(self._clock.monotonic())
-        if self._recording_is_urgent():
-            self._recorder.nudge()
+        self.acknowledgements.nudge()
         self._woken.set()
 
     def _on_lanes_changed(self, lost: set[int]) -> None:
