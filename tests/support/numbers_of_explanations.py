@@ -21,7 +21,7 @@ from services.relay.jobs import event_pruner, gauge, replay_requests, replays
 from services.relay.leases import listener
 from services.relay.publishing import dispatcher as dispatcher
 from services.relay.publishing import limiter, publisher, rejection_monitor
-from services.relay.publishing.acknowledgements import RECORD_SECONDS
+from services.relay.publishing.acknowledgements import QUIET_SECONDS
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS
 from services.relay.publishing.batch_filling import FILL_ABOVE, FILL_SECONDS, LONGEST_WAIT_SECONDS, SLOW_SECONDS
 from services.relay.publishing.outbox_reader import NARROW_WINDOW
@@ -105,7 +105,7 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Example("stopped for a minute between", "any length above the lease"),
         Code("takes ten entries", BATCH_ENTRIES),
         Code("256 KiB unless set", DEFAULT_BYTES),
-        Code("recorded about twice a second", 1 / RECORD_SECONDS),
+        Code("no other event was acknowledged for 0.25 seconds", QUIET_SECONDS),
         Code("takes 2 events of each group", NARROW_WINDOW),
         Code("while more than 25 % of the calls", FILL_ABOVE * 100),
         Code("are in flight, and at most 50 milliseconds", FILL_SECONDS),
@@ -140,6 +140,8 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("at most five such statements a second", 1 / publish_check.GATHER_SECONDS),
         Code("recorded about twice a second", 1 / publish_check.RECORD_SECONDS),
         Code("every 50 milliseconds while", publish_check.MANY_SECONDS),
+        Code("half a second after 200 were recorded", publish_check.RECORD_SECONDS),
+        Code("no message came for 50 milliseconds", publish_check.QUIET_SECONDS),
         Aws("while ten messages of it are in flight", "Amazon SQS Developer Guide, FIFO queue delivery logic"),
         Aws("for at least five minutes", "Amazon SNS Developer Guide, message deduplication for FIFO topics"),
         Code("(half a second: to 20 events a second)",

@@ -1,4 +1,4 @@
-"""Acknowledgements wait for the confirmations of their events, which then record both."""
+"""AcknowledgementRecorder wait for the confirmations of their events, which then record both."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -7,7 +7,13 @@ from typing import cast
 from uuid import UUID, uuid4
 
 from event_trio.signals import Signals
-from services.relay.publishing.acknowledgements import KEPT, MOST, QUIET_SECONDS, RECORD_SECONDS, Acknowledgements
+from services.relay.publishing.acknowledgements import (
+    KEPT,
+    MOST,
+    QUIET_SECONDS,
+    RECORD_SECONDS,
+    AcknowledgementRecorder,
+)
 from services.relay.publishing.backlog import Backlog, PendingEvent
 from services.relay.publishing.dispatcher import AcknowledgedEvent, Dispatcher
 from services.relay.publishing.outbox_updates import Confirmation, Publication
@@ -47,9 +53,9 @@ def published(event_id: UUID) -> Publication:
 
 
 @asynccontextmanager
-async def recording() -> AsyncIterator[tuple[Acknowledgements, Records]]:
+async def recording() -> AsyncIterator[tuple[AcknowledgementRecorder, Records]]:
     records = Records()
-    made = Acknowledgements(
+    made = AcknowledgementRecorder(
         cast(Dispatcher, records),
         cast(Backlog, records),
         clock=virtual_time.VirtualClock(),
@@ -63,7 +69,7 @@ async def recording() -> AsyncIterator[tuple[Acknowledgements, Records]]:
         task.cancel()
 
 
-def run(scenario: Callable[[Acknowledgements, Records], Awaitable[None]]) -> None:
+def run(scenario: Callable[[AcknowledgementRecorder, Records], Awaitable[None]]) -> None:
     async def started() -> None:
         async with recording() as (made, records):
             await scenario(made, records)
@@ -72,7 +78,7 @@ def run(scenario: Callable[[Acknowledgements, Records], Awaitable[None]]) -> Non
 
 
 def test_a_confirmation_in_time_records_the_acknowledgement_too() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
         event = uuid4()
         made.add([acknowledged(event)])
         await asyncio.sleep(0.05)
@@ -88,7 +94,7 @@ def test_a_confirmation_in_time_records_the_acknowledgement_too() -> None:
 
 
 def test_an_acknowledgement_alone_is_recorded_when_no_other_follows() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
         event = uuid4()
         made.add([acknowledged(event)])
         await asyncio.sleep(QUIET_SECONDS + 0.05)
@@ -98,8 +104,8 @@ def test_an_acknowledgement_alone_is_recorded_when_no_other_follows() -> None:
 
 
 def test_under_load_each_waits_for_its_confirmation_but_not_longer_than_the_interval() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
-        events = [uuid4() for _ in range(100)]
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
+        events = [uuid4() for _ in range(150)]
         for event in events:
             made.add([acknowledged(event)])
             await asyncio.sleep(0.01)
@@ -113,7 +119,7 @@ def test_under_load_each_waits_for_its_confirmation_but_not_longer_than_the_inte
 
 
 def test_a_confirmation_of_another_send_or_of_no_news_takes_nothing() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
         event = uuid4()
         made.add([acknowledged(event, republished=1)])
         assert made.completed(Confirmation(event), str(event)) == Confirmation(event)
@@ -126,7 +132,7 @@ def test_a_confirmation_of_another_send_or_of_no_news_takes_nothing() -> None:
 
 
 def test_an_acknowledgement_that_is_being_written_is_left_to_its_write() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
         records.fails, event = 3, uuid4()
         made.add([acknowledged(event)])
         await asyncio.sleep(QUIET_SECONDS + 0.05)
@@ -140,7 +146,7 @@ def test_an_acknowledgement_that_is_being_written_is_left_to_its_write() -> None
 
 
 def test_where_a_group_waits_for_the_record_it_is_written_at_once() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
         made.add([acknowledged(uuid4())])
         await asyncio.sleep(0.01)
         records.blocked = True
@@ -152,7 +158,7 @@ def test_where_a_group_waits_for_the_record_it_is_written_at_once() -> None:
 
 
 def test_what_waits_is_bounded() -> None:
-    async def scenario(made: Acknowledgements, records: Records) -> None:
+    async def scenario(made: AcknowledgementRecorder, records: Records) -> None:
         made.add([acknowledged(uuid4()) for _ in range(MOST)])
         await asyncio.sleep(0.01)
         assert [len(batch) for batch in records.alone] == [MOST]

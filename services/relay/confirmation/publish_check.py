@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -35,8 +36,8 @@ KEPT = 5 * MOST
 # waits for: all of them with `NEXT_EVENT_AFTER=confirmed`, else those of hot groups. With many hot groups one statement
 # serves all of them, at nearly forty events a second for each.
 RECORD_SECONDS = 0.5
-# The end of a burst is recorded when no message came for so long.
-QUIET_SECONDS = 0.03
+# The end of a burst, in which `MANY` were recorded at once, is recorded when no message came for so long.
+QUIET_SECONDS = 0.05
 MANY_HOT_SECONDS = 0.25
 MANY = 200
 MANY_SECONDS = 0.05
@@ -109,12 +110,13 @@ class PublishCheck:
         self._deletions = Deletions(queue)
         self._extra: set[asyncio.Task[None]] = set()
         self._unrecorded = 0
+        self._burst_until = 0.0
         self._confirmer: BatchWriter[_Received] = BatchWriter(
             "publish_check.record",
             self._confirm,
             most=MOST,
             kept=KEPT,
-            quiet=QUIET_SECONDS,
+            quiet=lambda: QUIET_SECONDS if time.monotonic() < self._burst_until else inf,
             interval=RECORD_SECONDS,
             shortest=self._shortest,
             hurry=self._hurry,
@@ -223,6 +225,8 @@ class PublishCheck:
             {send: published[found.event_id] for send, found in sends.items() if found.event_id in published}
         )
         self._unrecorded -= len(messages)
+        if len(messages) >= MANY:
+            self._burst_until = time.monotonic() + RECORD_SECONDS
         self._metrics.end_to_end.observe_all(publication.since_recorded for publication in news)
         self._metrics.sent_to_published.observe_all(max(0.0, publication.since_sent) for publication in news)
         if (traced := slowest_traced(news, messages)) is not None:

@@ -14,14 +14,14 @@ from .outbox_updates import Confirmation, Publication
 
 # An acknowledgement waits so long for the confirmation of its event, or less if no other is added meanwhile. What is
 # not recorded when the process dies is sent once more, under the same deduplication id.
-RECORD_SECONDS = 0.5
-QUIET_SECONDS = 0.15
+RECORD_SECONDS = 1.0
+QUIET_SECONDS = 0.25
 # So many are written at once, however short they have waited; with so many unwritten, no more events are sent.
 MOST = 2000
 KEPT = 2500
 
 
-class Acknowledgements:
+class AcknowledgementRecorder:
     """Records acknowledgements.
 
     An acknowledged event usually comes back through the publish check within milliseconds. If its acknowledgement is
@@ -54,7 +54,7 @@ class Acknowledgements:
             kept=KEPT,
             interval=RECORD_SECONDS,
             hurry=lambda: self._backlog.blocked,
-            quiet=QUIET_SECONDS,
+            quiet=lambda: QUIET_SECONDS,
             hold=True,
             key=lambda acknowledged: acknowledged.event.deduplication_id,
         )

@@ -45,7 +45,7 @@ class BatchWriter(Generic[T]):
         interval: float,
         shortest: Callable[[], float] = lambda: SHORTEST_SECONDS,
         hurry: Callable[[], bool] = lambda: False,
-        quiet: float = inf,
+        quiet: Callable[[], float] = lambda: inf,
         hold: bool = False,
         key: Callable[[T], Hashable] = id,
     ) -> None:
@@ -100,7 +100,7 @@ class BatchWriter(Generic[T]):
 
     async def drained(self) -> None:
         """Wait until all items are written."""
-        self._interval, self._quiet = SHORTEST_SECONDS, 0.0
+        self._interval, self._quiet = SHORTEST_SECONDS, lambda: 0.0
         self._changed.set()
         await self._idle.wait()
 
@@ -134,13 +134,14 @@ class BatchWriter(Generic[T]):
         items = islice(self._items.items(), self._most)
         if not self._hold or len(self._items) >= self._most or self._hurry():
             return [key for key, _ in items]
-        return [key for key, (_, added_at) in items if added_at + self._quiet <= now]
+        newest = now - self._quiet()
+        return [key for key, (_, added_at) in items if added_at <= newest]
 
     def _due_at(self) -> float:
         if self._hurry():
             return self._written_at + self._shortest()
         since = next(iter(self._items.values()))[1] if self._hold else self._written_at
-        return min(since + self._interval, max(self._added_at + self._quiet, self._written_at + SHORTEST_SECONDS))
+        return min(since + self._interval, max(self._added_at + self._quiet(), self._written_at + SHORTEST_SECONDS))
 
     async def _write_until_done(self, batch: Sequence[T]) -> None:
         failures = 0

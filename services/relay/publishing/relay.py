@@ -17,7 +17,7 @@ from event_trio.signals import Signals
 
 from ..leases.lanes import Lanes
 from ..metrics import RelayMetrics
-from .acknowledgements import Acknowledgements
+from .acknowledgements import AcknowledgementRecorder
 from .alarm import Alarm
 from .backlog import BATCH_ENTRIES, Backlog, PendingEvent
 from .batch_filling import BatchFilling
@@ -71,7 +71,7 @@ class Relay:
         self._metrics = metrics
         self._signals = signals
         self._woken = asyncio.Event()
-        self.acknowledgements = Acknowledgements(
+        self.acknowledgements = AcknowledgementRecorder(
             dispatcher, backlog, clock=clock, signals=signals, on_recorded=self._on_recorded
         )
         lanes.on_change(self._on_lanes_changed)
