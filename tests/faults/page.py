@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.support.processes import ROOT
 from tools.embedded import installation, localstack
 
+TESTED = ("services", "shared", "infra")
 PAGE = Path("docs/explanation/reliability.md")
 
 
@@ -22,9 +23,13 @@ def machine() -> str:
 
 @cache
 def revision() -> str:
-    """The revision of the working tree, with a "+" if something of it is not committed; empty outside a clone."""
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    """The last revision that changed the code under test, with a "+" if it has later changes; empty outside a clone."""
+    found = _git("log", "-1", "--format=%h", "--", *TESTED)
+    return f"{found}+" if found and _git("status", "--porcelain", "--", *TESTED) else found
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 

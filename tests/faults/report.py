@@ -60,7 +60,7 @@ def publish(results: Sequence[Result]) -> None:
     pairs = sum(len(result.numbers) > 1 for result in last)
     what = f"{len(singles)} faults, {_count(seeds, 'seed')} each"
     if more := sum(count for count in runs.values() if count < len(singles)):
-        what += f" and {_count(more, 'run')} with another seed"
+        what += f" and {_count(more, 'run')} with other seeds"
     what += f", {_count(pairs, 'pair')}" if pairs else ""
     code = ", ".join(sorted({result.revision for result in last if result.revision}))
     made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')}: {what}; revision {code}; {page.machine()}."

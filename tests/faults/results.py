@@ -25,7 +25,7 @@ class Result:
     skipped: str = ""
     """Why the fault could not be injected here."""
     revision: str = ""
-    """The revision of the code that was run."""
+    """The last revision that changed the code under test."""
 
     @property
     def round(self) -> Round:

@@ -26,7 +26,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_seed_counts_when_each_fault_ran_with_it(published: Path) -> None:
     report.publish([result(1, 1), result(1, 2), result(2, 1), result(2, 2), result(3, 1), result(1, 1, 2)])
     text = published.read_text()
-    assert "2 faults, 2 seeds each and 1 run with another seed, 1 pair; revision abc1234; 2 cores." in text
+    assert "2 faults, 2 seeds each and 1 run with other seeds, 1 pair; revision abc1234; 2 cores." in text
     assert "| 1 | API killed before commit | P1 | 3 | 0 | 1.0 | 1.0 |" in text
     assert "| 2 | " in text
     assert text.startswith("before")
