@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from services.relay.publishing.acknowledgements import RECORD_SECONDS
 from services.relay.publishing.backlog import PendingEvent
 from services.relay.publishing.outcome import (
     Accepted,
@@ -51,6 +52,8 @@ def bad(subject: str) -> bool:
 
 
 async def sent(made: Made, subjects: Sequence[str], *, seconds: float) -> None:
+    """Wait until they are acknowledged, and for the record of it, with which a confirmation would be written."""
+    seconds += RECORD_SECONDS
     await until(lambda: set(subjects) <= {event.subject for event in made.outbox.sent}, seconds=seconds)
 
 
