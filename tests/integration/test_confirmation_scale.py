@@ -89,7 +89,7 @@ async def test_the_search_for_lost_events_costs_the_same_whatever_else_the_table
         [await moment(url)] * len(some), 360.0,
     )  # fmt: skip
     ids = [row["event_id"] for row in await query(url, "SELECT event_id FROM outbox_event LIMIT 100")]
-    await cheap(url, MARK_PUBLISHED, ids, [0] * len(ids))
+    await cheap(url, MARK_PUBLISHED, ids, [0] * len(ids), ["m"] * len(ids), [0.1] * len(ids))
     metrics = RelayMetrics(CollectorRegistry())
     sweeper = Sweeper(
         relay_pool,

@@ -55,7 +55,11 @@ def clock(at: datetime | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A duration with its sign: "+12.3 ms". A negative one means that two databases' clocks differ."""
+    """A duration with its sign: "+12.3 ms".
+
+    A negative one means that the clocks of two databases differ, or that the broker delivered an event before the relay
+    had its acknowledgement.
+    """
     if value is None:
         return ""
     return f"{value:+,.1f} ms" if abs(value) < 10_000 else f"{value / 1000:+,.1f} s"
