@@ -7,14 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from event_trio.signals import Signals
 from services.notification.main import build
-from services.notification.settings import NotificationSettings
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import three_letters
-from tests.support.operators import NO_BROKER
+from tests.support.notifications import notification_settings
 from tests.support.order_service import order_service
 from tests.support.web import client
 
@@ -57,13 +55,7 @@ async def service(
             yield Service(api, signals, orders_database)
         return
     await execute(notifications_database.url, *three_letters("notification"), EXPIRING)
-    settings = NotificationSettings(
-        database_url=SecretStr(notifications_database.url_for("notification_api")),
-        aws_endpoint_url=NO_BROKER.endpoint_url,
-        queue_wait_seconds=1,
-        drain_seconds=2,
-        idempotency_hours=hours,
-    )
+    settings = notification_settings(notifications_database, idempotency_hours=hours)
     async with client(build(settings, signals=signals)) as api:
         yield Service(api, signals, notifications_database)
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from services.notification.main import build
-from services.notification.settings import NotificationSettings
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.letters import waiting
-from tests.support.operators import NO_BROKER
+from tests.support.notifications import notification_settings
 from tests.support.order_service import order_service
 from tests.support.web import client
 
@@ -66,12 +64,7 @@ async def service(orders_database: TestDatabase) -> AsyncIterator[Service]:
 
 async def test_every_consumer_has_the_routes(notifications_database: TestDatabase) -> None:
     await execute(notifications_database.url, *waiting("notification"))
-    settings = NotificationSettings(
-        database_url=SecretStr(notifications_database.url_for("notification_api")),
-        aws_endpoint_url=NO_BROKER.endpoint_url,
-        queue_wait_seconds=1,
-        drain_seconds=2,
-    )
+    settings = notification_settings(notifications_database)
     async with client(build(settings)) as api:
         found = Service(api, notifications_database.url)
         assert await found.listed() == ["c-2", "b-1", "a-3", "a-2", "a-1"]

@@ -6,21 +6,19 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from event_trio.broker.aws import Aws
 from event_trio.inbox.redrives import STEP, Redrives
 from event_trio.inbox.selection import By, Selection
 from event_trio.signals import Signals
 from services.notification.main import build
-from services.notification.settings import NotificationSettings
 from tests.support.consuming import CONSUMER, Counted, consumer_of, effects, make_effects
 from tests.support.databases import TestDatabase, execute, fetch
 from tests.support.deferred import defer
 from tests.support.events import envelope_of
 from tests.support.fifo import fifo_queue
 from tests.support.letters import letters
-from tests.support.operators import NO_BROKER
+from tests.support.notifications import notification_settings
 from tests.support.web import client
 
 BY = By("olga", "the carrier is back")
@@ -56,12 +54,7 @@ class Service:
 async def service(notifications_database: TestDatabase) -> AsyncIterator[Service]:
     signals = Signals()
     await execute(notifications_database.url, *letters("notification", COUNT))
-    settings = NotificationSettings(
-        database_url=SecretStr(notifications_database.url_for("notification_api")),
-        aws_endpoint_url=NO_BROKER.endpoint_url,
-        queue_wait_seconds=1,
-        drain_seconds=2,
-    )
+    settings = notification_settings(notifications_database)
     # Nothing is due before the test looks: the consumer's own loops are not started.
     async with client(build(settings, signals=signals)) as api:
         yield Service(api, signals, notifications_database)

@@ -1,4 +1,4 @@
-"""AcknowledgementRecorder wait for the confirmations of their events, which then record both."""
+"""Acknowledgements wait for the confirmations of their events, which then record both."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -1,4 +1,8 @@
-"""Failure policies in words, from the text of a service: `retry(attempts=8, delay=1, unit=seconds, ...) then ...`."""
+"""Failure policies in words, from the text of a service: `retry(attempts=8, delay=1, unit=seconds, ...) then ...`.
+
+The console imports nothing of consumers (and of SQLAlchemy), so it does not use the parser of their setting, and a
+service of another version may have policies that this one does not know.
+"""
 
 from __future__ import annotations
 
