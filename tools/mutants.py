@@ -1,7 +1,8 @@
 """Applies known mistakes to copies of the code, one at a time, and verifies that the tests detect each of them.
 
 Each file in tests/mutants is a patch, whose first line describes the mistake and whose second line, `test: <path>`,
-names the test that has to detect it. `python -m tools.mutants [NAME ...]`.
+names the test that has to detect it. `python -m tools.mutants [NAME ...]`. The exit status is 0 when all were detected,
+1 when one was not, and 3 when --minutes ended before every mutant had a result.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -25,20 +25,15 @@ from rich.table import Table
 
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
+from tools.mutant_results import Result, Verdict, append, load, totals, write
 
 ROOT = Path(__file__).parents[1]
 PATCHES = ROOT / "tests" / "mutants"
+PAGE = ROOT / "docs" / "explanation" / "reliability.md"
+RESULTS = ROOT / ".run" / "mutants" / "results.jsonl"
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".tools", ".run", "__pycache__", ".*_cache", ".hypothesis")
 # Exit statuses of pytest: all passed, some failed; any other means that no test was run.
 PASSED, FAILED = 0, 1
-
-
-class Verdict(StrEnum):
-    """The result of a mutant."""
-
-    DETECTED = "detected"
-    SURVIVED = "SURVIVED"
-    BROKEN = "BROKEN"
 
 
 @dataclass(frozen=True)
@@ -49,18 +44,6 @@ class Mutant:
     patch: Path
     mistake: str
     test: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """A verdict and its explanation."""
-
-    mutant: Mutant
-    verdict: Verdict
-    seconds: float
-    detail: str
-    test: str = ""
-    """The test that failed."""
 
 
 def mutants(names: Sequence[str] = ()) -> list[Mutant]:
@@ -82,7 +65,13 @@ def run_mutant(mutant: Mutant, environment: dict[str, str], *, baseline: bool = 
         shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
         patched = _run(["git", "apply", str(mutant.patch)], copy, environment)
         if patched.returncode:
-            return Result(mutant, Verdict.BROKEN, 0.0, f"the patch does not apply: {_last_line(patched.stderr)}")
+            return Result(
+                mutant.name,
+                mutant.mistake,
+                Verdict.BROKEN,
+                0.0,
+                f"the patch does not apply: {_last_line(patched.stderr)}",
+            )
         test = _test(mutant.test, copy, environment)
         verdict, detail, failed = judge(test.returncode, test.stdout, test.stderr)
         seconds = time.monotonic() - began
@@ -91,7 +80,7 @@ def run_mutant(mutant: Mutant, environment: dict[str, str], *, baseline: bool = 
             unchanged = _test(failed.partition("[")[0], copy, environment)
             if unchanged.returncode != PASSED:
                 verdict, detail = Verdict.BROKEN, "the test fails without the patch, too"
-    return Result(mutant, verdict, seconds, detail, failed)
+    return Result(mutant.name, mutant.mistake, verdict, seconds, detail, failed)
 
 
 def judge(status: int, output: str, errors: str = "") -> tuple[Verdict, str, str]:
@@ -110,31 +99,38 @@ def judge(status: int, output: str, errors: str = "") -> tuple[Verdict, str, str
 def main(
     names: list[str] = typer.Argument(None, help="Only these mutants."),  # noqa: B008
     baseline: bool = typer.Option(False, help="Also verify that the test that failed passes without the patch."),
+    results: Path = typer.Option(RESULTS, help="The file where results are kept."),  # noqa: B008
+    resume: bool = typer.Option(False, help="Keep the results of the file, and run what was not detected yet."),
+    minutes: float = typer.Option(10_000.0, help="Begin no mutant after so many minutes."),
+    publish: bool = typer.Option(False, help=f"Write the table of the results into {PAGE.relative_to(ROOT)}."),
 ) -> None:
     """Run every mutant; exit with status 1 when one survives or cannot be applied."""
     if shutil.which("git") is None:
         raise typer.BadParameter("git is required to apply the patches, and is not installed")
     console = Console(stderr=True)
-    results = asyncio.run(_run_all(mutants(names or []), console, baseline=baseline))
-    table = Table("mutant", "verdict", "seconds", "test", "detail", title="mutants")
-    for result in results:
-        colour = "green" if result.verdict is Verdict.DETECTED else "bold red"
-        table.add_row(
-            result.mutant.name,
-            f"[{colour}]{result.verdict}[/]",
-            f"{result.seconds:.0f}",
-            result.test,
-            result.detail[:100],
-        )
-    Console(width=240).print(table)
-    detected = sum(result.verdict is Verdict.DETECTED for result in results)
-    console.print(f"{detected} of {len(results)} mutants were detected")
-    if any(result.verdict is not Verdict.DETECTED for result in results):
+    if not resume:
+        results.unlink(missing_ok=True)
+    chosen = mutants(names or [])
+    kept = {result.mutant for result in load(results) if result.verdict is Verdict.DETECTED}
+    remaining = [mutant for mutant in chosen if mutant.name not in kept]
+    if remaining:
+        asyncio.run(_run_all(remaining, console, results, minutes, baseline=baseline))
+    found = [result for result in load(results) if result.mutant in {mutant.name for mutant in chosen}]
+    Console(width=240).print(_table(found))
+    if publish:
+        write(PAGE, found)
+    console.print(totals(found))
+    if left := len(chosen) - len(found):
+        console.print(f"{left} of {len(chosen)} mutants are left: the same command with --resume continues")
+        raise typer.Exit(3)
+    if any(result.verdict is not Verdict.DETECTED for result in found):
         raise typer.Exit(1)
 
 
-async def _run_all(chosen: Sequence[Mutant], console: Console, *, baseline: bool) -> list[Result]:
-    results = []
+async def _run_all(
+    remaining: Sequence[Mutant], console: Console, results: Path, minutes: float, *, baseline: bool
+) -> None:
+    until = time.monotonic() + minutes * 60.0
     async with EmbeddedPostgres() as postgres, EmbeddedLocalStack() as localstack:
         environment = {
             "TEST_DATABASE_URL": postgres.admin_url,
@@ -142,12 +138,28 @@ async def _run_all(chosen: Sequence[Mutant], console: Console, *, baseline: bool
             "EXPECT_FAILURE": "1",
             **os.environ,
         }
-        for number, mutant in enumerate(chosen, 1):
-            console.print(f"{number}/{len(chosen)} {mutant.name}: {mutant.mistake}")
-            results.append(await asyncio.to_thread(run_mutant, mutant, environment, baseline=baseline))
-            found = results[-1]
+        for number, mutant in enumerate(remaining, 1):
+            if time.monotonic() >= until:
+                return
+            console.print(f"{number}/{len(remaining)} {mutant.name}: {mutant.mistake}")
+            found = await asyncio.to_thread(run_mutant, mutant, environment, baseline=baseline)
+            append(results, found)
             console.print(f"    {found.verdict} after {found.seconds:.0f} s {found.test or found.detail}")
-    return results
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table("mutant", "verdict", "seconds", "test", "detail", title="mutants")
+    for result in results:
+        colour = "green" if result.verdict is Verdict.DETECTED else "bold red"
+        row = (
+            result.mutant,
+            f"[{colour}]{result.verdict}[/]",
+            f"{result.seconds:.0f}",
+            result.test,
+            result.detail[:100],
+        )
+        table.add_row(*row)
+    return table
 
 
 def _read(patch: Path) -> Mutant:

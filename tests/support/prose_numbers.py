@@ -12,7 +12,7 @@ from tests.support.alerts import COMPARISON, alerts
 from tests.support.cloudformation import Resolved
 from tests.support.documents import Page, prose
 
-WRITTEN = re.compile(r"<!-- (fault run|soak|compare [a-z0-9-]+): begin -->.*?<!-- \1: end -->", re.DOTALL)
+WRITTEN = re.compile(r"<!-- (fault run|soak|mutants|compare [a-z0-9-]+): begin -->.*?<!-- \1: end -->", re.DOTALL)
 TO_TEN = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 TO_TWENTY = ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 WORDS = {

@@ -1,6 +1,7 @@
 """What the output of a test says of a mutant: only a test that failed has detected it."""
 
-from tools.mutants import Verdict, judge
+from tools.mutant_results import Verdict
+from tools.mutants import judge
 
 FAILED = """
 E   AssertionError: assert 1 == 2
