@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sources import named, parse, python_files
+from tests.support.sources import named, nodes, parse, python_files
 
 FOLDERS = ("shared", "services", "infra", "tools", "benchmarks", "comparisons")
 
@@ -38,7 +38,7 @@ def shared_names(modules: Iterable[tuple[str, ast.Module]]) -> dict[str, list[st
     """Where each name that more than one class has is defined. A leading underscore makes no other name."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, module in modules:
-        for node in ast.walk(module):
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 found[node.name.removeprefix("_")].append(f"{name}:{node.lineno}")
     return {name: places for name, places in found.items() if len(places) > 1}

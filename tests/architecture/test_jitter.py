@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.support.sources import named, parse, python_files
+from tests.support.sources import named, nodes, parse, python_files
 
 
 def test_no_backoff_is_given_its_chance_by_a_constant() -> None:
@@ -32,7 +32,7 @@ def test_the_rule_sees_a_constant(source: str, count: int) -> None:
 def _decided(module: ast.Module) -> list[int]:
     return [
         node.lineno
-        for node in ast.walk(module)
+        for node in nodes(module)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "delay"

@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.support.sources import dotted, executed_at_import, named, parse, python_files
+from tests.support.sources import dotted, executed_at_import, named, nodes, parse, python_files
 
 SQL_MODULES = (
     "shared/event_trio/outbox/*.py",
@@ -165,7 +165,7 @@ def test_every_named_module_exists() -> None:
 
 def _sql_lines(module: ast.Module) -> list[int]:
     lines = []
-    for node in ast.walk(module):
+    for node in nodes(module):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.search(node.value):
             lines.append(node.lineno)
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"sqlalchemy", "sqlmodel"}:
@@ -191,7 +191,7 @@ def _calls(module: ast.Module, methods: Collection[str]) -> list[tuple[str, int]
     """The calls of such methods, with their lines. A call of a function is not a call of a method."""
     return [
         (dotted(node.func) or node.func.attr, node.lineno)
-        for node in ast.walk(module)
+        for node in nodes(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods
     ]
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.support.sources import named, parse, python_files
+from tests.support.sources import named, nodes, parse, python_files
 
 ASSIGNED = re.compile(r"\w+ = [^=\n]*?clock_timestamp\(\)(?!\s*[-+<>])")
 SET = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\bFROM\b|\bRETURNING\b|\Z)", re.DOTALL)
@@ -15,7 +15,7 @@ def test_no_statement_writes_two_readings_of_the_clock() -> None:
     found = [
         f"{named(path)}:{node.lineno}"
         for path in python_files("shared", "services")
-        for node in ast.walk(parse(path))
+        for node in nodes(parse(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _readings(node.value) > 1
     ]
     assert found == []

@@ -19,7 +19,7 @@ from services.order.settings import OrderSettings
 from services.relay import main as relay
 from services.relay.settings import RelaySettings
 from tests.support.documents import Page, page, pages
-from tests.support.sources import ROOT, parse, python_files
+from tests.support.sources import ROOT, nodes, parse, python_files
 from tools.reference import actions, events, main, metrics, settings
 
 MAKE_VARIABLES = set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text(encoding="utf-8")))
@@ -147,7 +147,7 @@ def _identifiers() -> set[str]:
     return {
         node.attr if isinstance(node, ast.Attribute) else node.id
         for path in python_files("shared", "services")
-        for node in ast.walk(parse(path))
+        for node in nodes(parse(path))
         if isinstance(node, ast.Attribute | ast.Name)
     }
 

@@ -6,7 +6,7 @@ import re
 import asyncpg
 import pytest
 
-from tests.support.sources import named, parse, python_files
+from tests.support.sources import named, nodes, parse, python_files
 
 TABLE = "shared/event_trio/database/faults.py"
 # `ERRCODE` in a statement raises one, and reads none.
@@ -46,7 +46,7 @@ def test_the_rule_sees_states(source: str, count: int) -> None:
 def _states(module: ast.Module) -> list[int]:
     return [
         node.lineno
-        for node in ast.walk(module)
+        for node in nodes(module)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_state(node.value)
     ]
 

@@ -4,14 +4,14 @@ import ast
 
 import pytest
 
-from tests.support.sources import called, named, parse, python_files
+from tests.support.sources import called, named, nodes, parse, python_files
 
 SLEEPS = {"asyncio.sleep", "anyio.sleep", "sleep"}
 LONGEST_PAUSE = 0.1  # a pause between two looks, as in tests/support/waiting.py
 
 
 def test_the_data_of_a_postgres_is_removed_with_the_test() -> None:
-    calls = [(path, node) for path in python_files("tests") for node in ast.walk(parse(path))]
+    calls = [(path, node) for path in python_files("tests") for node in nodes(parse(path))]
     private = [
         f"{named(path)}:{node.lineno}"
         for path, node in calls
@@ -21,7 +21,7 @@ def test_the_data_of_a_postgres_is_removed_with_the_test() -> None:
 
 
 def test_no_test_sleeps_for_a_fixed_time() -> None:
-    calls = [(path, node) for path in python_files("tests") for node in ast.walk(parse(path))]
+    calls = [(path, node) for path in python_files("tests") for node in nodes(parse(path))]
     sleeps = [f"{named(path)}:{node.lineno}" for path, node in calls if isinstance(node, ast.Call) and _is_fixed(node)]
     assert sleeps == []
 

@@ -46,12 +46,16 @@ def _fits(name: str, rules: list[str]) -> bool:
     return any(fnmatch(name, rule) for rule in rules)
 
 
-def python_files(*folders: str) -> list[Path]:
+@cache
+def python_files(*folders: str) -> tuple[Path, ...]:
     """The Python files below the folders, or all of them."""
     roots = [ROOT / folder for folder in folders] or [ROOT]
-    return [path for path in project_files() if path.suffix == ".py" and any(path.is_relative_to(r) for r in roots)]
+    return tuple(
+        path for path in project_files() if path.suffix == ".py" and any(path.is_relative_to(r) for r in roots)
+    )
 
 
+@cache
 def named(path: Path) -> str:
     """A path as a message shows it."""
     return path.relative_to(ROOT).as_posix()
@@ -60,6 +64,12 @@ def named(path: Path) -> str:
 @cache
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=named(path))
+
+
+@cache
+def nodes(module: ast.Module) -> tuple[ast.AST, ...]:
+    """What `ast.walk` finds in a module, found once: most rules look at all of it."""
+    return tuple(ast.walk(module))
 
 
 def executed_at_import(node: ast.AST) -> Iterator[ast.AST]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from event_trio.contracts.orders import ORDER_EVENTS
@@ -43,14 +44,15 @@ def render() -> str:
     return page("Log actions", INTRODUCTION, table(headings, rows))
 
 
-def lines() -> list[LogLine]:
+@cache
+def lines() -> tuple[LogLine, ...]:
     """Every log line of the packages, by action."""
     modules = {
         path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
         for folder in FOLDERS
         for path in sorted((ROOT / folder).rglob("*.py"))
     }
-    return sorted({line for name, module in modules.items() for line in _lines(name, module, modules)})
+    return tuple(sorted({line for name, module in modules.items() for line in _lines(name, module, modules)}))
 
 
 def _lines(name: str, module: ast.Module, modules: Mapping[str, ast.Module]) -> Iterator[LogLine]:
