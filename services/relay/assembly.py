@@ -235,6 +235,7 @@ def _confirmation(
         on_published=relay.wake if groups_wait else lambda: None,
         # A queue that cannot be read may belong to a recreated broker.
         on_trouble=publishing.identity.recheck,
+        on_delivered=relay.delivered if broker.tells_times else None,
         empty_queue=empty_queue,
         counts=broker.counts,
     )

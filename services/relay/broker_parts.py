@@ -39,6 +39,8 @@ class BrokerParts:
     publish_check: MessageSource
     counts: Callable[[], Awaitable[dict[str, str]]] | None
     topology: DescribedTopology
+    tells_times: bool = False
+    """Whether a message tells to the millisecond when the broker put it into the queue."""
 
 
 def broker_parts(settings: RelaySettings, broker: AwsClients | OpenedBroker) -> BrokerParts:
@@ -67,7 +69,8 @@ def _aws_parts(settings: RelaySettings, clients: AwsClients) -> BrokerParts:
             check_wait_seconds=CHECK_WAIT_SECONDS if settings.replays_by_itself else 0.0,
         )
 
-    return BrokerParts(publisher, created, queue, queue.attributes, RelayTopology(clients.sns, queue, find_arn))
+    topology = RelayTopology(clients.sns, queue, find_arn)
+    return BrokerParts(publisher, created, queue, queue.attributes, topology, tells_times=True)
 
 
 def _other_parts(settings: RelaySettings, broker: OpenedBroker) -> BrokerParts:

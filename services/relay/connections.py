@@ -73,4 +73,6 @@ async def _open_broker(settings: RelaySettings, stack: AsyncExitStack) -> AwsCli
         sqs(aws, call_seconds=settings.call_seconds, connections=CHECK_CONNECTIONS)
     )
     check_queue = settings.names.publish_check(settings.topic)
-    return AwsClients(aws, await stack.enter_async_context(sns_client), Queue(sqs_client, check_queue, ids_only=True))
+    return AwsClients(
+        aws, await stack.enter_async_context(sns_client), Queue(sqs_client, check_queue, without_attributes=True)
+    )

@@ -97,6 +97,11 @@ class RelayMetrics:
             "The limit of calls in flight; below BATCHES_IN_FLIGHT while the broker throttles.",
             registry=registry,
         )
+        self.call_spacing = Gauge(
+            "outbox_call_spacing_seconds",
+            "The least time between calls with batches that are not full; above 0 while the broker delivers late.",
+            registry=registry,
+        )
         self.wal_state = Gauge(
             "outbox_wal_state",
             "1 for the state of the write-ahead log as a source (SOURCE=wal), 0 for the others.",
@@ -137,6 +142,13 @@ class RelayMetrics:
         self.call_seconds = Histogram(
             "messaging_client_operation_duration_seconds",
             "Duration of PublishBatch.",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.delivery_delay = Histogram(
+            "outbox_delivery_delay_seconds",
+            "How much longer a message waited inside the broker than the quickest of the last minute; "
+            "one message of each call, and of the last four the quickest.",
             registry=registry,
             buckets=SECONDS,
         )

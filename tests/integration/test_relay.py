@@ -49,6 +49,23 @@ async def test_the_bytes_on_the_wire_are_the_bytes_in_the_outbox(
     assert arrived.to_bytes() == recorded.to_bytes()
 
 
+async def test_how_long_messages_wait_inside_the_broker_is_measured(
+    outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
+) -> None:
+    await record(outbox_database.url_for(OUTBOX_WRITER), [(f"o-{n}", 1) for n in range(25)])
+    app = build(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as http,
+    ):
+        await published(outbox_database)
+        samples = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines())
+        assert float(samples["outbox_delivery_delay_seconds_count"]) == float(
+            samples["outbox_publish_batch_size_count"]
+        )
+        assert 0 <= float(samples["outbox_delivery_delay_seconds_sum"]) < 20
+
+
 async def test_two_relays_keep_every_group_in_order(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:

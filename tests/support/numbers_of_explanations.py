@@ -19,8 +19,8 @@ from services.relay.broker_parts import CHECK_WAIT_SECONDS
 from services.relay.confirmation import publish_check, sweeper
 from services.relay.jobs import event_pruner, gauge, replay_requests, replays
 from services.relay.leases import listener
+from services.relay.publishing import call_spacing, limiter, publisher, rejection_monitor
 from services.relay.publishing import dispatcher as dispatcher
-from services.relay.publishing import limiter, publisher, rejection_monitor
 from services.relay.publishing.acknowledgements import QUIET_SECONDS
 from services.relay.publishing.backlog import BATCH_ENTRIES, FRESH_SECONDS
 from services.relay.publishing.batch_filling import FILL_ABOVE, FILL_SECONDS, LONGEST_WAIT_SECONDS, SLOW_SECONDS
@@ -111,6 +111,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Code("are in flight, and at most 50 milliseconds", FILL_SECONDS),
         Code("take 20 milliseconds or longer", SLOW_SECONDS),
         Code("no longer than 250 milliseconds", LONGEST_WAIT_SECONDS),
+        Code("more than 50 milliseconds later", call_spacing.LATE_SECONDS),
+        Code("apart, up to 250 milliseconds", call_spacing.MOST_SECONDS),
+        Code("to half every 10 seconds", call_spacing.HALVED_SECONDS),
         Aws("drops them for at least five minutes", "Amazon SNS Developer Guide, message deduplication"),
         Code("Every five seconds a group that never rests", FRESH_SECONDS),
         Code("(2 to 50 milliseconds)", LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS),

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from event_trio.broker.queue import Message, Queue
+from event_trio.broker.source import SENT_AT_UNKNOWN
 from event_trio.envelope import Envelope
 from event_trio.errors import BrokerUnavailable
 from event_trio.signals import Signals
@@ -89,7 +91,10 @@ class EmptyQueue(SlowQueue):
 
 @asynccontextmanager
 async def reading(
-    queue: Queue, updates: Marks, empty_queue: EmptyQueueObservations | None = None
+    queue: Queue,
+    updates: Marks,
+    empty_queue: EmptyQueueObservations | None = None,
+    on_delivered: Callable[[str, datetime], None] | None = None,
 ) -> AsyncIterator[PublishCheck]:
     check = PublishCheck(
         queue,
@@ -101,6 +106,7 @@ async def reading(
         signals=Signals(),
         on_published=lambda: None,
         on_trouble=lambda: None,
+        on_delivered=on_delivered,
         empty_queue=empty_queue,
         counts=queue.attributes,
     )
@@ -140,6 +146,26 @@ async def test_a_hot_group_is_confirmed_as_fast_as_the_broker_delivers_it() -> N
     async with reading(queue, updates):
         assert await emptied(queue, seconds=10) < 400 / 20 / 3
         assert updates.confirmed == [event.id for event in sent], "in the order of the group"
+
+
+async def test_the_time_at_which_the_broker_had_a_message_is_told_if_it_is_known() -> None:
+    class TimelessQueue(SlowQueue):
+        async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = 10) -> list[Message]:
+            found = await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds, most=most)
+            return [replace(message, sent_at=SENT_AT_UNKNOWN) for message in found]
+
+    sent, told = events(20, groups=20), dict[str, datetime]()
+    for queue in (SlowQueue(), TimelessQueue()):
+        told.clear()
+        for event in sent:
+            queue.send(event)
+        async with reading(queue, Marks(), on_delivered=told.__setitem__):
+            await emptied(queue, seconds=10)
+            if isinstance(queue, TimelessQueue):
+                assert not told
+            else:
+                assert set(told) == {str(event.id) for event in sent}
+                assert all(datetime.now(UTC) - at < timedelta(seconds=10) for at in told.values())
 
 
 async def test_a_hot_group_among_many_others_is_not_delayed_by_them() -> None:

@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from math import inf
 from typing import Protocol, TypeAlias
 
 import structlog
 
 from event_trio.backoff import Backoff
-from event_trio.broker.source import BATCH, Message, MessageSource
+from event_trio.broker.source import BATCH, SENT_AT_UNKNOWN, Message, MessageSource
 from event_trio.errors import BrokerUnavailable
 from event_trio.lifecycle import pause
 from event_trio.observability.receiving import received
@@ -88,11 +89,13 @@ class PublishCheck:
         signals: Signals,
         on_published: Callable[[], None],
         on_trouble: Callable[[], None],
+        on_delivered: Callable[[str, datetime], None] | None = None,
         empty_queue: EmptyQueueObservations | None = None,
         counts: Callable[[], Awaitable[dict[str, str]]] | None = None,
     ) -> None:
         """`acknowledgements` are those of this relay's sends.
 
+        `on_delivered` is told when the broker put a message into the queue, by its deduplication id.
         `counts` returns the numbers of messages in the queue, where the broker tells them.
         """
         self._queue = queue
@@ -103,6 +106,7 @@ class PublishCheck:
         self._signals = signals
         self._on_published = on_published
         self._on_trouble = on_trouble
+        self._on_delivered = on_delivered
         self._record_at_once = record_at_once
         self._empty_queue = empty_queue
         self._counts = counts
@@ -184,6 +188,10 @@ class PublishCheck:
         messages = await self._queue.receive(wait_seconds=wait_seconds, visibility_seconds=VISIBILITY_SECONDS)
         if messages:
             received(self._queue.system, self._queue.name, messages, time.monotonic() - began)
+        if self._on_delivered is not None:
+            for message in messages:
+                if message.sent_at is not SENT_AT_UNKNOWN:
+                    self._on_delivered(message.deduplication_id, message.sent_at)
         self._deletions.received(messages)
         self._unrecorded += len(messages)
         self._confirmer.add([self._read(message) for message in messages])

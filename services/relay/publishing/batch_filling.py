@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from .call_spacing import CallSpacing
+from .delivery_delay import DeliveryDelay
+
 # From this call time a call costs the broker and the client more than a wait of that time costs an event.
 SLOW_SECONDS = 0.02
 # A quick broker: while more than this share of the calls is in flight, a batch waits at most so long after an answer.
@@ -19,7 +24,8 @@ class BatchFilling:
     """Lets a batch that is not full wait for events while calls are in flight, whose answers make more events ready.
 
     A call costs nearly the same with one event as with ten, so under load fewer and fuller calls cost less. An event
-    that finds no call in flight never waits. Times are monotonic seconds.
+    that finds no call in flight does not wait, unless the broker delivers late: a broker may acknowledge calls faster
+    than it delivers their messages, and then only fewer calls help. Times are monotonic seconds.
     """
 
     def __init__(self, most_calls: int) -> None:
@@ -28,22 +34,39 @@ class BatchFilling:
         self._answered_at = 0.0
         self._began_at = 0.0
         self._joinable = True
+        self._delays = DeliveryDelay()
+        self._spacing = CallSpacing()
 
     @property
     def _slow(self) -> bool:
         return self._call_seconds >= SLOW_SECONDS
 
-    @property
-    def wait_ends_at(self) -> float:
-        """When a batch waits no longer, whatever is in flight."""
-        if self._slow:
-            return self._began_at + min(self._call_seconds * WAIT_FACTOR, LONGEST_WAIT_SECONDS)
-        return self._answered_at + FILL_SECONDS
+    def spacing(self, now: float) -> float:
+        """The least time between calls with batches that are not full, in seconds; 0 unless it delivers late."""
+        return self._spacing.seconds(now)
 
-    def began(self, now: float, *, joinable: bool) -> None:
-        """Note that a call began. A batch is joinable if more events would have gone with it, had they been ready."""
+    def wait_ends_at(self, in_flight: int, now: float) -> float:
+        """When a batch that is not full waits no longer while `in_flight` calls are in flight."""
+        spaced = self._began_at + self.spacing(now)
+        if in_flight <= (0 if self._slow else self._few_calls):
+            return spaced
+        if self._slow:
+            return max(spaced, self._began_at + min(self._call_seconds * WAIT_FACTOR, LONGEST_WAIT_SECONDS))
+        return max(spaced, self._answered_at + FILL_SECONDS)
+
+    def began(self, now: float, deduplication_id: str, *, joinable: bool) -> None:
+        """Note that a call began, with this message. A batch is joinable if more events would have gone with it."""
         self._began_at = now
         self._joinable = joinable
+        self._delays.follow(deduplication_id, now)
+
+    def delivered(self, deduplication_id: str, queued_at: datetime, now: float) -> float | None:
+        """Note when the broker put a message into the queue of the publish check; its delay, if it is followed."""
+        if not self._delays.follows(deduplication_id):
+            return None
+        delay = self._delays.arrived(deduplication_id, queued_at.timestamp())
+        self._spacing.observe(delay, now)
+        return delay.seconds
 
     def answered(self, seconds: float) -> None:
         """Note that a call took `seconds`."""
@@ -55,5 +78,4 @@ class BatchFilling:
 
     def waits(self, in_flight: int, now: float) -> bool:
         """Whether a batch that is not full waits while `in_flight` calls are in flight."""
-        many = in_flight > (0 if self._slow else self._few_calls)
-        return many and self._joinable and now < self.wait_ends_at
+        return self._joinable and now < self.wait_ends_at(in_flight, now)

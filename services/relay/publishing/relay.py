@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 
@@ -89,6 +90,7 @@ class Relay:
         self._alarm = Alarm(self._woken.set)
         self._calls = CallTasks(self._on_call_done)
         self._metrics.in_flight.set_function(self._calls.__len__)
+        self._metrics.call_spacing.set_function(lambda: self._filling.spacing(self._clock.monotonic()))
         self._broker = BrokerState(self._calls_in_flight, metrics=self._metrics, signals=self._signals)
         self.acknowledgements.reset()
 
@@ -111,6 +113,12 @@ class Relay:
         """Read these groups now, because they changed."""
         self._must_read = not self._dispatcher.announce(subjects) or self._must_read
         self._woken.set()
+
+    def delivered(self, deduplication_id: str, queued_at: datetime) -> None:
+        """Note when the broker put a message into the queue of the publish check, by the broker's clock."""
+        delay = self._filling.delivered(deduplication_id, queued_at, self._clock.monotonic())
+        if delay is not None:
+            self._metrics.delivery_delay.observe(delay)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until asked to stop, then finish the calls in flight and hand over the lanes.
@@ -205,7 +213,8 @@ class Relay:
             if not batch:
                 return
             # Others are ready and stayed behind a batch that is not full: they are sent in isolation, or are too large.
-            self._filling.began(now, joinable=len(batch) == BATCH_ENTRIES or not self._backlog.ready)
+            last = batch[-1].deduplication_id
+            self._filling.began(now, last, joinable=len(batch) == BATCH_ENTRIES or not self._backlog.ready)
             self._calls.start(self._publish(batch, self._broker.begin(now)))
 
     def _should_wait_for_fuller_batch(self, now: float) -> bool:
@@ -218,8 +227,8 @@ class Relay:
         times = [self._poll.next_at, *self._broker.wake_times(), retry_at or 0.0, resume_at or 0.0]
         if self._must_read or self._backlog.needs_read or self._dispatcher.announced:
             times.append(self._may_read_at)
-        if self._backlog.ready and self._calls:
-            times.append(self._filling.wait_ends_at)
+        if self._backlog.ready:
+            times.append(self._filling.wait_ends_at(len(self._calls), now))
         self._alarm.set(min((time for time in times if time > now), default=now + FIRST_POLL_SECONDS), now)
         await self._woken.wait()
         self._woken.clear()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs.type_defs import MessageTypeDef
 
 # All that a reader needs that only counts or confirms messages.
-IDS = ["MessageGroupId", "MessageDeduplicationId"]
+WITHOUT_ATTRIBUTES = ["MessageGroupId", "MessageDeduplicationId", "SentTimestamp"]
 
 
 class Queue:
@@ -31,17 +31,19 @@ class Queue:
 
     system = "aws_sqs"
 
-    def __init__(self, client: SQSClient, name: str, *, url: str | None = None, ids_only: bool = False) -> None:
+    def __init__(
+        self, client: SQSClient, name: str, *, url: str | None = None, without_attributes: bool = False
+    ) -> None:
         """`url` is needed for a queue of another account; any other is found by its name.
 
-        With `ids_only`, messages are received without attributes, sequence number, receive count and time of sending.
+        With `without_attributes`, messages are received without attributes, sequence number and receive count.
         """
         self.name = name
         self.missing = False
         """Whether the queue did not exist at the last call."""
         self._client = client
-        self._message_attributes = [] if ids_only else ["All"]
-        self._system_attributes: list[Any] = IDS if ids_only else ["All"]
+        self._message_attributes = [] if without_attributes else ["All"]
+        self._system_attributes: list[Any] = WITHOUT_ATTRIBUTES if without_attributes else ["All"]
         self._known_url = url
         self._url = url
 
