@@ -60,7 +60,7 @@ def test_it_shrinks_when_they_come_in_time_or_not_at_all() -> None:
     assert spacing.seconds(HALVED_SECONDS * 10) == 0
 
 
-def delays_of(*, told: bool) -> list[float]:
+def delays_of(*, measured: bool) -> list[float]:
     """How long events take until a broker has delivered them that acknowledges calls quicker than it delivers them.
 
     40 events a second for 60 seconds; a call takes 30 ms, and one after the other is delivered in 60 ms and 2 ms for
@@ -83,7 +83,7 @@ def delays_of(*, told: bool) -> list[float]:
             in_flight -= 1
             filling.answered(0.03)
             filling.ended(now)
-        elif what == "told" and told:
+        elif what == "measured" and measured:
             filling.delivered(str(value), datetime.fromtimestamp(now - 0.2, UTC), now)
         while waiting and in_flight < 8:
             if len(waiting) < 10 and filling.waits(in_flight, now):
@@ -94,13 +94,13 @@ def delays_of(*, told: bool) -> list[float]:
             in_flight += 1
             heappush(happenings, (now + 0.03, "answer", 0.0))
             idle_at = max(idle_at, now) + 0.06 + 0.002 * len(batch)
-            heappush(happenings, (idle_at + 0.2, "told", now))
+            heappush(happenings, (idle_at + 0.2, "measured", now))
             found += [idle_at - each for each in batch]
     return found
 
 
 def test_it_keeps_up_with_a_broker_that_acknowledges_calls_quicker_than_it_delivers_them() -> None:
-    late, in_time = sorted(delays_of(told=False)), sorted(delays_of(told=True))
+    late, in_time = sorted(delays_of(measured=False)), sorted(delays_of(measured=True))
     assert late[len(late) // 2] > 2
     assert in_time[len(in_time) // 2] < 0.25
     assert in_time[len(in_time) * 99 // 100] < 1.5

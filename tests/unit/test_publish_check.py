@@ -148,24 +148,24 @@ async def test_a_hot_group_is_confirmed_as_fast_as_the_broker_delivers_it() -> N
         assert updates.confirmed == [event.id for event in sent], "in the order of the group"
 
 
-async def test_the_time_at_which_the_broker_had_a_message_is_told_if_it_is_known() -> None:
+async def test_the_time_at_which_the_broker_had_a_message_is_reported_if_it_is_known() -> None:
     class TimelessQueue(SlowQueue):
         async def receive(self, *, wait_seconds: int, visibility_seconds: int, most: int = 10) -> list[Message]:
             found = await super().receive(wait_seconds=wait_seconds, visibility_seconds=visibility_seconds, most=most)
             return [replace(message, sent_at=SENT_AT_UNKNOWN) for message in found]
 
-    sent, told = events(20, groups=20), dict[str, datetime]()
+    sent, reported = events(20, groups=20), dict[str, datetime]()
     for queue in (SlowQueue(), TimelessQueue()):
-        told.clear()
+        reported.clear()
         for event in sent:
             queue.send(event)
-        async with reading(queue, Marks(), on_delivered=told.__setitem__):
+        async with reading(queue, Marks(), on_delivered=reported.__setitem__):
             await emptied(queue, seconds=10)
             if isinstance(queue, TimelessQueue):
-                assert not told
+                assert not reported
             else:
-                assert set(told) == {str(event.id) for event in sent}
-                assert all(datetime.now(UTC) - at < timedelta(seconds=10) for at in told.values())
+                assert set(reported) == {str(event.id) for event in sent}
+                assert all(datetime.now(UTC) - at < timedelta(seconds=10) for at in reported.values())
 
 
 async def test_a_hot_group_among_many_others_is_not_delayed_by_them() -> None:

@@ -95,7 +95,7 @@ class PublishCheck:
     ) -> None:
         """`acknowledgements` are those of this relay's sends.
 
-        `on_delivered` is told when the broker put a message into the queue, by its deduplication id.
+        `on_delivered` gets the deduplication id of each message, and when the broker put it into the queue.
         `counts` returns the numbers of messages in the queue, where the broker tells them.
         """
         self._queue = queue
