@@ -12,7 +12,7 @@ import structlog
 
 from event_trio.broker.aws import Aws
 from event_trio.broker.names import BrokerNames
-from tests.support import databases, servers, topologies
+from tests.support import databases, forking, servers, topologies
 from tests.support.databases import TestDatabase
 from tests.support.postgres_folders import temporary_folder
 from tests.support.servers import PostgresServer
@@ -35,6 +35,11 @@ def pytest_configure() -> None:
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, renderer]
     )
+
+
+def pytest_unconfigure() -> None:
+    """End the process that services are forked from, if there is one."""
+    forking.close()
 
 
 def pytest_collection_finish() -> None:

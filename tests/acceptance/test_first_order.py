@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,12 @@ KEPT = {"customer_id"}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands need curl")
+
+
+@pytest.fixture
+def ground(ground: SystemEnvironment) -> SystemEnvironment:
+    """The processes start as a user's do."""
+    return replace(ground, forked=False)
 
 
 async def test_the_first_order_is_answered_as_the_page_shows(services: Trio, ground: SystemEnvironment) -> None:

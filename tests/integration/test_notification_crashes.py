@@ -58,7 +58,8 @@ async def test_a_killed_process_loses_and_duplicates_nothing(
         }
         for event in events:
             await queue.send(event)
-        dying = child(MODULE, {**settings, "HTTP_PORT": str(free_port()), "FAILPOINT": failpoint}, tmp_path)
+        died = {**settings, "HTTP_PORT": str(free_port()), "FAILPOINT": failpoint}
+        dying = child(MODULE, died, tmp_path, forked=True)
         dying.start()
 
         async def is_dead() -> bool:

@@ -41,9 +41,10 @@ def test_a_missing_setting_is_named(module: str, environment: dict[str, str], sa
     assert "Traceback" not in ended.stderr
 
 
-async def test_the_process_serves_and_stops(orders_database: TestDatabase, tmp_path: Path) -> None:
+@pytest.mark.parametrize("forked", [False, True], ids=["new-interpreter", "fork"])
+async def test_the_process_serves_and_stops(forked: bool, orders_database: TestDatabase, tmp_path: Path) -> None:
     environment = {"DATABASE_URL": orders_database.url_for("order_api"), "LOG_FORMAT": "json", "CONSUMING": "false"}
-    async with service_process("services.order.main", environment, tmp_path) as service:
+    async with service_process("services.order.main", environment, tmp_path, forked=forked) as service:
         ready = await service.api.get("/readyz")
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
         assert (await service.api.post("/v1/orders", json=ORDER)).status_code == 201
@@ -56,7 +57,10 @@ async def test_the_process_serves_and_stops(orders_database: TestDatabase, tmp_p
     assert '"action": "service.stopped"' in log
     assert ORDER["recipient"] not in log
     assert "Context impl" not in log, "each look at the readiness page leaves a line"
-    assert all(json.loads(line)["action"] for line in log.splitlines())
+    actions = [json.loads(line)["action"] for line in log.splitlines()]
+    assert all(actions)
+    # It ended by itself, and not after the grace period of its reaper.
+    assert await service.process.stop() == 0
 
 
 async def checks(api: httpx.AsyncClient) -> tuple[int, dict[str, str | None]]:

@@ -75,7 +75,7 @@ async def test_a_service_is_ready_in_any_environment(
         "DRAIN_SECONDS": "5",
         "PAYLOAD_ORIGINS": "http://127.0.0.1:8000",
     }
-    async with service_process("services.notification.main", hostile | settings, tmp_path) as service:
+    async with service_process("services.notification.main", hostile | settings, tmp_path, forked=False) as service:
 
         async def ready() -> bool:
             return (await service.api.get("/readyz")).is_success

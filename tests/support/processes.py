@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import forking
+from tests.support.forking import ForkedChild
 from tests.support.waiting import eventually
 from tools.embedded.ports import LOOPBACK, free_port
 from tools.embedded.process import ChildProcess, Command, base_environment
@@ -25,26 +27,31 @@ class ServiceProcess:
     api: httpx.AsyncClient
 
 
-def child(module: str, environment: Mapping[str, str], folder: Path) -> ChildProcess:
-    """`python -m module` with this environment only, not started yet; its log is in `folder`."""
-    return ChildProcess(
-        Command(
-            name=module,
-            arguments=[sys.executable, "-m", module],
-            log=folder / f"{module}.log",
-            environment={**base_environment(), **environment},
-            folder=ROOT,
-        )
+def child(module: str, environment: Mapping[str, str], folder: Path, *, forked: bool = False) -> ChildProcess:
+    """`python -m module` with this environment only, not started yet; its log is in `folder`.
+
+    It is a new interpreter or, where forks are available, a fork of one that has imported the services' libraries.
+    """
+    command = Command(
+        name=module,
+        arguments=[sys.executable, "-m", module],
+        log=folder / f"{module}.log",
+        environment={**base_environment(), **environment},
+        folder=ROOT,
     )
+    return ForkedChild(command) if forked and forking.AVAILABLE else ChildProcess(command)
 
 
 @asynccontextmanager
 async def service_process(
-    module: str, environment: Mapping[str, str], folder: Path, *, port: int | None = None
+    module: str, environment: Mapping[str, str], folder: Path, *, port: int | None = None, forked: bool = True
 ) -> AsyncIterator[ServiceProcess]:
-    """Start a service on `port`, or any free one, wait until it answers, and stop it at the end."""
+    """Start a service on `port`, or any free one, wait until it answers, and stop it at the end.
+
+    Where the start itself is tested, `forked` is false: then a new interpreter runs it, as in production.
+    """
     port = port or free_port()
-    process = child(module, {"HTTP_PORT": str(port), **environment}, folder)
+    process = child(module, {"HTTP_PORT": str(port), **environment}, folder, forked=forked)
     process.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=10.0) as api:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class SystemEnvironment:
     aws: Aws
     topology: BrokerNames
     folder: Path
+    forked: bool = field(default=True, kw_only=True)
+    """Whether the processes are forks; otherwise each is a new interpreter, as in production."""
 
     def environment(self, database: TestDatabase, role: str, **more: str) -> dict[str, str]:
         """The environment of one service."""
@@ -98,13 +100,13 @@ async def trio(ground: SystemEnvironment) -> AsyncIterator[Trio]:
 def order_service(ground: SystemEnvironment) -> AbstractAsyncContextManager[ServiceProcess]:
     """The order service alone."""
     environment = ground.environment(ground.orders, "order_api", NOTIFICATION_URL="http://127.0.0.1:8001")
-    return service_process("services.order.main", environment, ground.folder)
+    return service_process("services.order.main", environment, ground.folder, forked=ground.forked)
 
 
 def notification_service(ground: SystemEnvironment) -> AbstractAsyncContextManager[ServiceProcess]:
     """The notification service alone."""
     environment = ground.environment(ground.notifications, "notification_api")
-    return service_process("services.notification.main", environment, ground.folder)
+    return service_process("services.notification.main", environment, ground.folder, forked=ground.forked)
 
 
 @asynccontextmanager
@@ -112,7 +114,7 @@ async def relay(ground: SystemEnvironment, name: str = "relay", **settings: str)
     """A relay of the order events."""
     environment = ground.environment(ground.orders, "order_relay", TOPIC="order-events", **settings)
     folder = ground.folder / name
-    async with service_process("services.relay.main", environment, folder) as process:
+    async with service_process("services.relay.main", environment, folder, forked=ground.forked) as process:
         yield process
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, BinaryIO, Protocol
 
 from tools.embedded.errors import EmbeddedServerFailed
 
@@ -37,30 +38,51 @@ class Command:
     """Folders that the reaper removes when the command has ended, even if the parent ended first."""
 
 
+class Reaper(Protocol):
+    """The running reaper of a command; the command is stopped when its standard input is closed."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+
 class ChildProcess:
     """One run of a command. It may be started in one event loop and stopped in another."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
-        self._reaper: subprocess.Popen[bytes] | None = None
+        self._reaper: Reaper | None = None
 
     def start(self) -> None:
         """Start the command."""
+        self.command.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.command.log.open("wb") as log:
+            self._reaper = self._start_reaper(log)
+
+    def _start_reaper(self, log: BinaryIO) -> Reaper:
+        """Start the command and its reaper with this output."""
         command = self.command
-        command.log.parent.mkdir(parents=True, exist_ok=True)
         options = ["--signal", command.stop_signal.name.removeprefix("SIG"), "--grace", str(command.grace_seconds)]
         options += ["--user", command.user] if command.user else []
         options += [part for folder in command.remove for part in ("--remove", str(folder))]
-        with command.log.open("wb") as log:
-            self._reaper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(REAPER), *options, "--", *command.arguments],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(command.environment),
-                cwd=command.folder,
-                start_new_session=True,
-            )
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(REAPER), *options, "--", *command.arguments],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=dict(command.environment),
+            cwd=command.folder,
+            start_new_session=True,
+        )
 
     @property
     def status(self) -> int | None:
@@ -107,7 +129,7 @@ class ChildProcess:
             f"{self.command.name} {what}. {advice}\nThe end of {self.command.log}:\n{self.last_lines()}"
         )
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Reaper:
         if self._reaper is None:
             raise EmbeddedServerFailed(f"{self.command.name} was not started.")
         return self._reaper

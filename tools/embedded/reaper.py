@@ -19,30 +19,51 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+TYPE_CHECKING = False  # that of `typing`, whose import would take as long as all the others
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Child(Protocol):
+        """What `subprocess.Popen` has of a running command."""
+
+        pid: int
+        returncode: int
+
+        def poll(self) -> int | None: ...
+
 
 PR_SET_PDEATHSIG = 1
 CANNOT_EXECUTE = 127
+HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> int:
     options = _options()
+    return reap(lambda: _start(options), options.command[0], options.signal, options.grace, options.remove)
+
+
+def reap(
+    start: Callable[[], Child], name: str, stop_signal: signal.Signals, grace: float, remove: Sequence[str]
+) -> int:
+    """Start a command, supervise it, and end its process group with it; returns the exit status."""
     wake, wake_writer = os.pipe()
     os.set_blocking(wake, False)
     os.set_blocking(wake_writer, False)
     signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in HANDLED:
         signal.signal(number, _ignore)  # a handler, because the command would inherit SIG_IGN
     try:
-        child = _start(options)
+        child = start()
     except OSError as error:
-        print(f"cannot start {options.command[0]}: {error}", file=sys.stderr)
+        print(f"cannot start {name}: {error}", file=sys.stderr)
         return CANNOT_EXECUTE
     try:
-        return _supervise(child, wake, options.signal, options.grace)
+        return _supervise(child, wake, stop_signal, grace)
     finally:
         _signal_group(child.pid, signal.SIGKILL)
-        for folder in options.remove:
+        for folder in remove:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -65,17 +86,17 @@ def _start(options: argparse.Namespace) -> subprocess.Popen[bytes]:
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=[] if account else None,
-        preexec_fn=_die_with_reaper(options.signal) if sys.platform == "linux" else None,
+        preexec_fn=die_with_reaper(options.signal) if sys.platform == "linux" else None,
     )
 
 
-def _die_with_reaper(number: signal.Signals) -> Callable[[], None]:
+def die_with_reaper(number: signal.Signals) -> Callable[[], None]:
     """On Linux, the command also receives the stop signal when the reaper itself is killed."""
     libc = ctypes.CDLL(None)
     return lambda: libc.prctl(PR_SET_PDEATHSIG, int(number))
 
 
-def _supervise(child: subprocess.Popen[bytes], wake: int, stop_signal: signal.Signals, grace: float) -> int:
+def _supervise(child: Child, wake: int, stop_signal: signal.Signals, grace: float) -> int:
     watched = [sys.stdin.fileno(), wake]
     deadline: float | None = None
     while child.poll() is None:
