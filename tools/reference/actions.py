@@ -108,8 +108,9 @@ def _values(action: ast.expr, modules: Mapping[str, ast.Module]) -> list[str]:
     return computed(modules)
 
 
-def _calls(module: ast.Module) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(module) if isinstance(node, ast.Call))
+@cache
+def _calls(module: ast.Module) -> tuple[ast.Call, ...]:
+    return tuple(node for node in ast.walk(module) if isinstance(node, ast.Call))
 
 
 def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[str]:
@@ -118,7 +119,7 @@ def _first_arguments(function: str, modules: Mapping[str, ast.Module]) -> list[s
         str(call.args[0].value)
         for module in modules.values()
         for call in _calls(module)
-        if ast.unparse(call.func) == function and call.args and isinstance(call.args[0], ast.Constant)
+        if call.args and isinstance(call.args[0], ast.Constant) and ast.unparse(call.func) == function
     )
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # all that is imported and read stays to the end
+
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
