@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import yaml
 
@@ -24,8 +24,10 @@ def parse(body: str) -> Value:
     return yaml.load(body, Loader=_TemplateLoader)  # noqa: S506 - derived from SafeLoader
 
 
-class _TemplateLoader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation."""
+# The parser in C, where PyYAML was built with one, takes a tenth of the time.
+_Fastest: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# YAML with the short forms of CloudFormation.
+_TemplateLoader = cast("type[yaml.SafeLoader]", type("_TemplateLoader", (_Fastest,), {}))
 
 
 def _function_call(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> FunctionCall:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -10,8 +10,7 @@ PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId":
 NO_VALUE = object()
 
 
-class _Loader(yaml.SafeLoader):
-    pass
+_Loader = cast("type[yaml.SafeLoader]", type("_Loader", (yaml.CSafeLoader,), {}))
 
 
 def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:

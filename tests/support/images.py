@@ -88,7 +88,7 @@ def copied(stage: list[Instruction]) -> set[str]:
 
 def compose() -> dict[str, Any]:
     """The compose file, its merge keys resolved."""
-    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    document: dict[str, Any] = yaml.load((ROOT / "docker-compose.yml").read_text(), Loader=yaml.CSafeLoader)
     return document
 
 

@@ -16,6 +16,7 @@ from tools.embedded.server import EmbeddedServer
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-localstack"
 SERVICES = ("cloudformation", "sns", "sqs")
+PROGRAM = Path(__file__).with_name("localstack_program.py")
 READY_SECONDS = 90.0
 """The first start compiles some two thousand modules."""
 
@@ -63,7 +64,7 @@ class EmbeddedLocalStack(EmbeddedServer):
         state = folder / "state"
         return Command(
             name=self.name,
-            arguments=[str(python), "-m", "localstack.runtime.main"],
+            arguments=[str(python), "-P", str(PROGRAM)],
             log=folder / "localstack.log",
             environment={
                 **base_environment(),
