@@ -30,6 +30,7 @@ def pytest_configure() -> None:
     """Remove the settings of the user, and log plain tracebacks: those of structlog take seconds to format, and contain
     local variables.
     """
+    gc.disable()  # until everything is imported
     shield()
     renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
@@ -42,7 +43,8 @@ def pytest_unconfigure() -> None:
     forking.close()
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     """Leave modules and tests, which stay to the end, out of collections of garbage, and collect less often.
 
     To search them again and again takes a sixth of the processor time of the tests.
@@ -50,6 +52,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

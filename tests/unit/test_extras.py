@@ -22,7 +22,9 @@ for module in [module for name, module in sys.modules.items() if name.startswith
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=110)
+    return subprocess.run(
+        [sys.executable, "-c", f"import gc; gc.disable()\n{program}"], capture_output=True, text=True, timeout=110
+    )
 
 
 def modules(requirements: list[str]) -> set[str]:
