@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.support.alerts import alerts
-from tests.support.command import event_trio
+from tests.support.command import event_trio_in_shell
 from tests.support.processes import ServiceProcess, together
 from tests.support.trio import SystemEnvironment, Trio, notification_service, order_service, ready, relay
 from tests.support.waiting import eventually
@@ -57,7 +57,8 @@ async def test_a_suspended_relay_is_reported_by_the_other_processes(ground: Syst
             declared = ",".join(f"{name}={found.api.base_url}" for name, found in urls.items())
             given = {"EVENT_TRIO_SERVICES": declared, "EVENT_TRIO_TIMEOUT_SECONDS": "3"}
             status, outbox = await asyncio.gather(
-                event_trio("status", "--json", **given), event_trio("outbox", "status", **given)
+                event_trio_in_shell("status", "--json", **given),
+                event_trio_in_shell("outbox", "status", **given),
             )
         assert status.status == 1
         details = {row["service"]: row["details"] for row in status.data["services"]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import CommandResult, event_trio
+from tests.support.command import CommandResult, event_trio, event_trio_in_shell
 from tests.support.databases import OUTBOX_WRITER, TestDatabase
 from tests.support.operators import publish_all, refuse, relay_app
 from tests.support.outbox import fill, query, record
@@ -207,7 +207,7 @@ async def test_a_rejected_token_is_described_but_not_shown(outbox_database: Test
 
 
 async def test_json_does_not_depend_on_the_terminal(relay_url: str) -> None:
-    ran = await event_trio("outbox", "status", "--url", relay_url, "--json", FORCE_COLOR="1", COLUMNS="20")
+    ran = await event_trio_in_shell("outbox", "status", "--url", relay_url, "--json", FORCE_COLOR="1", COLUMNS="20")
     assert json.loads(ran.out)["relays"] == 1
-    plain = await event_trio("outbox", "lanes", "--url", relay_url, NO_COLOR="1", FORCE_COLOR="1")
+    plain = await event_trio_in_shell("outbox", "lanes", "--url", relay_url, NO_COLOR="1", FORCE_COLOR="1")
     assert "\x1b[3" not in plain.out

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.support import forking
 from tests.support.fork_server import LIBRARIES
 from tests.support.process_table import children, runs
 from tests.support.processes import child
+from tests.support.sources import ROOT
 from tests.support.waiting import eventually
 from tools.embedded.process import ChildProcess
 
@@ -106,6 +108,26 @@ async def test_killing_the_reaper_ends_it(forked: bool, tmp_path: Path) -> None:
         await eventually(gone)
 
 
+def test_a_command_finds_the_same_and_ends_the_same() -> None:
+    environment = {**forking.command_environment(), "ENDING": "exit", "GIVEN": "1"}
+    arguments = ["--read", "a b", "한"]
+    command = [*forking.ISOLATED, forking.RUN.format(module=MODULE), str(ROOT), *arguments]
+    new = subprocess.run(command, cwd="/", env=environment, input=b"given\n", capture_output=True, check=False)
+    status, out, err = forking.run_command(MODULE, arguments, environment, "/", b"given\n")
+    assert (status, err) == (new.returncode, new.stderr) == (7, b"no\n")
+    found, other = [output.decode().splitlines() for output in (out, new.stdout)]
+    assert found[1:] == other[1:] == ["given", ""]
+    reports = [json.loads(lines[0]) for lines in (found, other)]
+    for each in reports:
+        # The pipes are of each.
+        assert {name: target.partition(":")[0] for name, target in each.pop("files").items()} == dict.fromkeys(
+            "012", "pipe"
+        )
+        for name in OWN:
+            del each[name]
+    assert reports[0] == reports[1]
+
+
 def test_what_an_interpreter_reads_early_requires_a_new_one(tmp_path: Path) -> None:
     process = child(MODULE, {"ENDING": "exit", "PYTHONHASHSEED": "1"}, tmp_path, forked=True)
     with pytest.raises(AssertionError, match="PYTHONHASHSEED: read at the start of an interpreter"):
@@ -113,4 +135,5 @@ def test_what_an_interpreter_reads_early_requires_a_new_one(tmp_path: Path) -> N
 
 
 def test_only_libraries_are_imported_before_the_fork() -> None:
-    assert [name for name in LIBRARIES if name.startswith(("event_trio", "services", "infra", "tools", "tests"))] == []
+    ours = ("event_trio", "services", "infra", "tools", "tests")
+    assert [name for names in LIBRARIES.values() for name in names if name.startswith(ours)] == []

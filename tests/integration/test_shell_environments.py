@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import event_trio
+from tests.support.command import event_trio_in_shell
 from tests.support.sources import ROOT
 from tools.embedded.process import base_environment
 
@@ -39,14 +39,16 @@ def unusual(tmp_path: Path) -> dict[str, str]:
 
 
 async def test_the_command_accepts_text_in_any_language(unusual: dict[str, str], tmp_path: Path) -> None:
-    made = await event_trio("token", "--keys", str(tmp_path / "keys"), "--subject", REASON, "--json", **unusual)
+    made = await event_trio_in_shell(
+        "token", "--keys", str(tmp_path / "keys"), "--subject", REASON, "--json", **unusual
+    )
     assert (made.status, made.err) == (0, "")
     assert made.data["subject"] == REASON
 
 
 async def test_a_failure_is_one_line(unusual: dict[str, str]) -> None:
     for command in (["hold", REASON, "--reason", REASON, "--yes"], ["status"]):
-        ran = await event_trio("outbox", *command, "--url", "http://127.0.0.1:9", **unusual)
+        ran = await event_trio_in_shell("outbox", *command, "--url", "http://127.0.0.1:9", **unusual)
         assert ran.status == 1
         assert ran.err.startswith("error: cannot reach http://127.0.0.1:9")
         assert len(ran.err.splitlines()) == 1
@@ -54,7 +56,8 @@ async def test_a_failure_is_one_line(unusual: dict[str, str]) -> None:
 
 async def test_arguments_that_are_not_utf_8_are_rejected() -> None:
     bytes_of_another_encoding = os.fsdecode(REASON.encode("euc-kr"))
-    ran = await event_trio("outbox", "hold", "x", "--reason", bytes_of_another_encoding, "--yes", "--url", "http://h")
+    command = ["hold", "x", "--reason", bytes_of_another_encoding, "--yes", "--url", "http://h"]
+    ran = await event_trio_in_shell("outbox", *command)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err == "error: the arguments are not valid UTF-8\n"
 
@@ -70,7 +73,8 @@ async def test_arguments_that_are_not_utf_8_are_rejected() -> None:
     ],
 )
 async def test_an_unusable_environment_is_reported(variables: dict[str, str], message: str) -> None:
-    ran = await event_trio("outbox", "status", **{"EVENT_TRIO_RELAY_URL": "http://relay.example", **variables})
+    given = {"EVENT_TRIO_RELAY_URL": "http://relay.example", **variables}
+    ran = await event_trio_in_shell("outbox", "status", **given)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith(f"error: {message}")
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support import forking
 from tests.support.sources import ROOT
 
 SECONDS = 60.0
@@ -27,17 +28,39 @@ class CommandResult:
 
 async def event_trio(*arguments: str, answer: str | None = None, **environment: str) -> CommandResult:
     """Run the command to its end; `answer` is the standard input, None for none."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("EVENT_TRIO_")}
+    if not forking.AVAILABLE:
+        return await event_trio_in_shell(*arguments, answer=answer, **environment)
+    async with asyncio.timeout(SECONDS):
+        ended = await asyncio.to_thread(
+            forking.run_command, "tools.cli", arguments, _environment(environment), "/", _input(answer)
+        )
+    return _result(*ended)
+
+
+async def event_trio_in_shell(*arguments: str, answer: str | None = None, **environment: str) -> CommandResult:
+    """The same as a user's shell starts it, for tests of its start."""
     process = await asyncio.create_subprocess_exec(
         ROOT / "event-trio",
         *arguments,
         cwd="/",
-        # A wide terminal, so that tables wrap no lines, and a long timeout for a busy machine.
-        env={**inherited, "COLUMNS": "240", "EVENT_TRIO_TIMEOUT_SECONDS": "20", **environment},
+        env=_environment(environment),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(SECONDS):
-        out, err = await process.communicate(f"{answer}\n".encode() if answer is not None else b"")
-    return CommandResult(process.returncode or 0, out.decode(), err.decode())
+        out, err = await process.communicate(_input(answer))
+    return _result(process.returncode or 0, out, err)
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    # A wide terminal, so that tables wrap no lines, and a long timeout for a busy machine.
+    return {**forking.command_environment(), "COLUMNS": "240", "EVENT_TRIO_TIMEOUT_SECONDS": "20", **given}
+
+
+def _input(answer: str | None) -> bytes:
+    return b"" if answer is None else f"{answer}\n".encode()
+
+
+def _result(status: int, out: bytes, err: bytes) -> CommandResult:
+    return CommandResult(status, out.decode(), err.decode())

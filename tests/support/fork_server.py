@@ -1,8 +1,9 @@
-"""Starts services as forks of a process that has imported their libraries: `python -m tests.support.fork_server FD`.
+"""Starts programs as forks of a process that has imported their libraries: `python -m tests.support.fork_server`.
 
-A service imports its libraries in half a second of processor time, which is most of its start. Here only libraries are
-imported before the fork: the project's own modules are imported by each process, with its own environment, arguments
-and output. Each service has a reaper of its own, which is a fork too, and is the parent as in production.
+A service imports its libraries in half a second of processor time, which is most of its start, and a command in a fifth
+of a second. Here only libraries are imported before the fork: the project's own modules are imported by each process,
+with its own environment, arguments and output. Each service has a reaper of its own, which is a fork too, and is the
+parent as in production; a command has a parent that waits for it.
 """
 
 from __future__ import annotations
@@ -18,34 +19,53 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from tools.embedded import reaper
 
-LIBRARIES = (
+OF_SERVICES = (
     *("fastapi", "fastapi.openapi.docs", "uvicorn", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on"),
     *("sqlalchemy.ext.asyncio", "sqlalchemy.dialects.postgresql.asyncpg", "sqlmodel", "asyncpg"),
     *("aioboto3", "aiobotocore.httpsession", "botocore.configprovider", "botocore.parsers", "aiohttp", "httpx"),
     *("pydantic_settings", "prometheus_client", "prometheus_client.parser", "structlog"),
     *("uuid_utils.compat", "jinja2", "aiosmtplib", "pydantic.v1"),
 )
+OF_COMMANDS = ("httpx", "typer", "typer.rich_utils", "rich.table", "rich.live")
+LIBRARIES = {"services": OF_SERVICES, "commands": OF_COMMANDS}
 ROOM = 1 << 20
 """Bytes of the longest request."""
 STATUS = 3
-"""The file descriptor to which a reaper writes the exit status of its service."""
+"""The file descriptor to which the parent of a program writes its exit status."""
 PROJECT = ("tests", "tools")
 
 
 @dataclass(frozen=True)
+class Supervision:
+    """How a service is stopped."""
+
+    stop_signal: int
+    grace_seconds: float
+    remove: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Request:
-    """A service to start."""
+    """A program to start, a command if it has no supervision."""
 
     module: str
     environment: Mapping[str, str]
     folder: str
-    stop_signal: int
-    grace_seconds: float
-    remove: Sequence[str]
+    command: Sequence[str]
+    """The command that starts the same in a new interpreter."""
+    arguments: Sequence[str] = ()
+    supervision: Supervision | None = None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Request:
+        """Read the request of a client."""
+        given = json.loads(data)
+        supervision = given.pop("supervision", None)
+        return cls(**given, supervision=Supervision(**supervision) if supervision else None)
 
 
 class RunService(BaseException):
@@ -69,7 +89,7 @@ class ForkedCommand:
 
 
 def serve(control: socket.socket) -> Request:
-    """Start what is requested until the other end is closed; returns in a service, which then runs its module."""
+    """Start what is requested until the other end is closed; returns in a program, which then runs its module."""
     wake, wake_writer = os.pipe()
     for end in (wake, wake_writer):
         os.set_blocking(end, False)
@@ -82,20 +102,25 @@ def serve(control: socket.socket) -> Request:
             os.read(wake, 512)
             _collect()
         if control in readable:
-            data, received, _, _ = socket.recv_fds(control, ROOM, 3)
+            data, received, _, _ = socket.recv_fds(control, ROOM, 4)
             if not data:
                 sys.exit()
-            request = Request(**json.loads(data))
+            request = Request.parse(data)
             pid = os.fork()
             if pid == 0:
-                return _reap(request, received)
+                signal.set_wakeup_fd(-1)
+                for number, descriptor in enumerate(received):
+                    os.dup2(descriptor, number)
+                os.closerange(STATUS + 1, os.sysconf("SC_OPEN_MAX"))
+                os.chdir(request.folder)
+                return _reap(request, request.supervision) if request.supervision else _wait(request)
             for descriptor in received:
                 os.close(descriptor)
             control.send(str(pid).encode())
 
 
 def _collect() -> None:
-    """Take the statuses of the reapers that have ended, so that no zombies stay."""
+    """Take the statuses of the parents that have ended, so that no zombies stay."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -103,23 +128,33 @@ def _collect() -> None:
         pass
 
 
-def _reap(request: Request, received: Sequence[int]) -> Request:
+def _reap(request: Request, supervision: Supervision) -> Request:
     """Be the reaper of a service; returns only in the service."""
-    signal.set_wakeup_fd(-1)
     os.setsid()
-    stdin, log, status = received
-    for descriptor, number in ((stdin, 0), (log, 1), (log, 2), (status, STATUS)):
-        os.dup2(descriptor, number)
-    os.closerange(STATUS + 1, os.sysconf("SC_OPEN_MAX"))
-    os.chdir(request.folder)
-    stop_signal = signal.Signals(request.stop_signal)
+    stop_signal = signal.Signals(supervision.stop_signal)
     try:
         ended = reaper.reap(
-            lambda: _fork(stop_signal), request.module, stop_signal, request.grace_seconds, request.remove
+            lambda: _fork(stop_signal), request.module, stop_signal, supervision.grace_seconds, supervision.remove
         )
     except RunService:
         return request
-    os.write(STATUS, str(ended).encode())
+    return _leave(ended)
+
+
+def _wait(request: Request) -> Request:
+    """Be the parent of a command, without its files; returns only in the command."""
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(STATUS)
+        return request
+    for descriptor in range(STATUS):
+        os.close(descriptor)
+    return _leave(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _leave(status: int) -> NoReturn:
+    os.write(STATUS, str(status).encode())
     os._exit(0)
 
 
@@ -141,11 +176,11 @@ def _fork(stop_signal: signal.Signals) -> ForkedCommand:
 
 
 def run(request: Request) -> None:
-    """Be `python -m module`: its exceptions, exit status and last clean-up are those of the interpreter."""
+    """Run the module: its exceptions, exit status and last clean-up are those of the interpreter."""
     os.environ.clear()
     os.environ.update(request.environment)
-    sys.argv[:] = [""]
-    sys.orig_argv[:] = [sys.executable, "-m", request.module]
+    sys.argv[:] = ["-c", *request.arguments]
+    sys.orig_argv[:] = request.command
     for name in list(sys.modules):
         if name.partition(".")[0] in PROJECT:
             del sys.modules[name]
@@ -154,8 +189,8 @@ def run(request: Request) -> None:
 
 
 def _main() -> None:
-    descriptor = int(sys.argv[1])
-    for name in LIBRARIES:
+    descriptor, kind = int(sys.argv[1]), sys.argv[2]
+    for name in LIBRARIES[kind]:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Services as forks of a process that has imported their libraries: their start takes a third of the processor time.
+"""Programs as forks of a process that has imported their libraries: their start takes a third of the processor time.
 
 `tests/integration/test_forked_processes.py` compares them with processes of new interpreters. Tests of what a start
 does, such as settings, exit statuses and signals, start new interpreters.
@@ -13,15 +13,28 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, BinaryIO
 
 from tests.support.sources import ROOT
 from tools.embedded.process import ChildProcess, Reaper, base_environment
 
 AVAILABLE = sys.platform == "linux" and os.environ.get("TEST_FORK") != "0"
-"""Whether services are forked; TEST_FORK=0 starts a new interpreter for each."""
-READ_EARLY = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "SSL_CERT_", "AIOHTTP_", "PROMETHEUS_", "PYDANTIC_", "OTEL_PYTHON_")
-"""The beginnings of the variables that the interpreter or a library reads before the service's own code runs."""
+"""Whether programs are forked; TEST_FORK=0 starts a new interpreter for each."""
+READ_EARLY = (
+    *("PYTHON", "LC_", "LANG", "TZ", "LD_", "SSL_CERT_", "AIOHTTP_", "PROMETHEUS_", "PYDANTIC_", "OTEL_PYTHON_"),
+    *("TERMINAL_WIDTH", "FORCE_", "COLOR_", "NO_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TYPER_", "_TYPER_"),
+)
+"""The beginnings of the variables that the interpreter or a library reads before the program's own code runs."""
+ISOLATED = (sys.executable, "-I", "-X", "utf8", "-c")
+"""How `event-trio` starts Python."""
+RUN = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
 
 
 class ForkedChild(ChildProcess):
@@ -29,19 +42,23 @@ class ForkedChild(ChildProcess):
 
     def _start_reaper(self, log: BinaryIO) -> Reaper:
         _, _, module = self.command.arguments
-        given = dict(self.command.environment)
-        if different := {name for name in given.keys() | _base().keys() if given.get(name) != _base().get(name)}:
-            early = sorted(name for name in different if name.startswith(READ_EARLY))
-            assert not early, f"{', '.join(early)}: read at the start of an interpreter, so start a new one"
-        return _server().start(
-            log,
-            module=module,
-            environment=given,
-            folder=str(self.command.folder or os.getcwd()),
-            stop_signal=int(self.command.stop_signal),
-            grace_seconds=self.command.grace_seconds,
-            remove=[str(folder) for folder in self.command.remove],
-        )
+        stdin, stdin_writer = os.pipe()
+        try:
+            pid, status = _server("services").start(
+                (stdin, log.fileno(), log.fileno()),
+                module=module,
+                environment=dict(self.command.environment),
+                folder=str(self.command.folder or os.getcwd()),
+                command=list(self.command.arguments),
+                supervision={
+                    "stop_signal": int(self.command.stop_signal),
+                    "grace_seconds": self.command.grace_seconds,
+                    "remove": [str(folder) for folder in self.command.remove],
+                },
+            )
+        finally:
+            os.close(stdin)
+        return ForkedReaper(pid, os.fdopen(stdin_writer, "wb"), status)
 
 
 class ForkedReaper:
@@ -73,38 +90,76 @@ class ForkedReaper:
             os.kill(self.pid, signal.SIGKILL)
 
 
-class ForkServer:
-    """The process that forks."""
+def run_command(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str, stdin: bytes
+) -> tuple[int, bytes, bytes]:
+    """Run a command of an isolated interpreter to its end; returns its status, output and error output."""
+    ends = [os.pipe() for _ in range(3)]
+    (given, giving), (out, out_writer), (err, err_writer) = ends
+    try:
+        _, status = _server("commands").start(
+            (given, out_writer, err_writer),
+            module=module,
+            environment=dict(environment),
+            folder=folder,
+            command=[*ISOLATED, RUN.format(module=module), str(ROOT), *arguments],
+            arguments=list(arguments),
+        )
+    finally:
+        for descriptor in (given, out_writer, err_writer):
+            os.close(descriptor)
+    with os.fdopen(giving, "wb") as to_command, contextlib.suppress(BrokenPipeError):
+        to_command.write(stdin)
+    os.set_blocking(status, True)
+    with ThreadPoolExecutor(3) as readers:
+        ended, printed, failed = readers.map(_read_all, (status, out, err))
+    return int(ended), printed, failed
 
-    def __init__(self) -> None:
+
+def _read_all(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+class ForkServer:
+    """A process that forks, of an interpreter with these options."""
+
+    def __init__(self, kind: str, options: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
         self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.fork_server", str(other.fileno())],
+                [*options, str(other.fileno()), kind],
                 cwd=ROOT,
-                env=_base(),
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[other.fileno()],
                 start_new_session=True,
             )
+        self._turn = threading.Lock()
 
-    def start(self, log: BinaryIO, **request: object) -> ForkedReaper:
-        """Start a service; returns its reaper."""
-        stdin, stdin_writer = os.pipe()
+    def start(
+        self, streams: tuple[int, int, int], *, environment: dict[str, str], **request: object
+    ) -> tuple[int, int]:
+        """Start a program; returns the process id of its parent, and the file descriptor of its exit status."""
+        names = environment.keys() | self._environment.keys()
+        different = {name for name in names if environment.get(name) != self._environment.get(name)}
+        early = sorted(name for name in different if name.startswith(READ_EARLY))
+        assert not early, f"{', '.join(early)}: read at the start of an interpreter, so start a new one"
+        message = json.dumps({**request, "environment": environment}).encode()
         status, status_writer = os.pipe()
         os.set_blocking(status, False)
         try:
-            message = json.dumps(request).encode()
-            socket.send_fds(self._control, [message], [stdin, log.fileno(), status_writer])
-            pid = int(self._control.recv(16))
+            with self._turn:
+                socket.send_fds(self._control, [message], [*streams, status_writer])
+                pid = int(self._control.recv(16))
         finally:
-            os.close(stdin)
             os.close(status_writer)
-        return ForkedReaper(pid, os.fdopen(stdin_writer, "wb"), status)
+        return pid, status
 
     def close(self) -> None:
-        """End the process; the services end on their own."""
+        """End the process; the programs end on their own."""
         self._control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10.0)
@@ -112,20 +167,27 @@ class ForkServer:
         self._process.wait()
 
 
-_running: list[ForkServer] = []
+_running: dict[str, ForkServer] = {}
+_starting = threading.Lock()
 
 
-def _server() -> ForkServer:
-    if not _running:
-        _running.append(ForkServer())
-    return _running[0]
+def _server(kind: str) -> ForkServer:
+    with _starting:
+        if kind not in _running:
+            module = "tests.support.fork_server"
+            isolated = [*ISOLATED, RUN.format(module=module), str(ROOT)]
+            options = isolated if kind == "commands" else [sys.executable, "-m", module]
+            environment = command_environment() if kind == "commands" else base_environment()
+            _running[kind] = ForkServer(kind, options, environment)
+        return _running[kind]
 
 
-def _base() -> dict[str, str]:
-    return base_environment()
+def command_environment() -> dict[str, str]:
+    """What commands get of this process."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("EVENT_TRIO_")}
 
 
 def close() -> None:
-    """End the fork server if one was started."""
+    """End the fork servers that were started."""
     while _running:
-        _running.pop().close()
+        _running.popitem()[1].close()

@@ -65,7 +65,7 @@ OTHERS = (
     ("TEST_DATABASE_URL", "", "`make test`: URL of the Postgres to use, as a superuser."),
     ("TEST_AWS_ENDPOINT_URL", "", "`make test`: URL of the LocalStack to use."),
     ("TEST_SOURCE", "", "With `wal`, relays of the tests and of `make faults` read the log (`make test-wal`)."),
-    ("TEST_FORK", "", "`make test`: with `0`, every service of a test runs in a new interpreter."),
+    ("TEST_FORK", "", "`make test`: with `0`, each service and command of a test runs in a new interpreter."),
     ("TEST_REQUIRE_CONTAINERS", "", "`make test`: with `1`, tests fail without servers in containers instead of using "
      "embedded ones."),
     ("TEST_ALLOW_REMOTE", "", "`make test`: with `1`, TEST_DATABASE_URL and TEST_AWS_ENDPOINT_URL may name another "
