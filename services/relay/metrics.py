@@ -147,8 +147,8 @@ class RelayMetrics:
         )
         self.delivery_delay = Histogram(
             "outbox_delivery_delay_seconds",
-            "How much longer a message waited inside the broker than the quickest of the last minute; "
-            "one message of each call, and of the last four the quickest.",
+            "How much longer than usual in the last minute messages wait inside the broker; measured with one message "
+            "of each call that this relay's publish check receives, the quickest of four.",
             registry=registry,
             buckets=SECONDS,
         )

@@ -52,7 +52,7 @@ async def test_the_bytes_on_the_wire_are_the_bytes_in_the_outbox(
 async def test_how_long_messages_wait_inside_the_broker_is_measured(
     outbox_database: TestDatabase, topology: BrokerNames, aws: Aws
 ) -> None:
-    await record(outbox_database.url_for(OUTBOX_WRITER), [(f"o-{n}", 1) for n in range(25)])
+    await record(outbox_database.url_for(OUTBOX_WRITER), [(f"o-{n}", 1) for n in range(120)])
     app = build(settings(outbox_database.url_for(OUTBOX_RELAY), aws, topology))
     async with (
         app.router.lifespan_context(app),
@@ -60,7 +60,7 @@ async def test_how_long_messages_wait_inside_the_broker_is_measured(
     ):
         await published(outbox_database)
         samples = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines())
-        assert 1 <= float(samples["outbox_delivery_delay_seconds_count"]) <= 25
+        assert 1 <= float(samples["outbox_delivery_delay_seconds_count"]) <= 120
         assert 0 <= float(samples["outbox_delivery_delay_seconds_sum"]) < 20
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from services.relay.publishing.batch_filling import FILL_SECONDS, LONGEST_WAIT_SECONDS, WAIT_FACTOR, BatchFilling
-from services.relay.publishing.delivery_delay import MEASUREMENTS
+from services.relay.publishing.delivery_delay import PRESENT, WINDOW
 
 MOST = 16
 FEW = 4
@@ -47,15 +47,15 @@ def test_a_broker_that_does_not_answer_costs_a_bounded_wait() -> None:
 
 def test_with_a_broker_that_delivers_late_it_waits_even_if_no_call_is_in_flight() -> None:
     made = filling(0.001)
-    for number, seconds in enumerate([0.0] + [1.0] * MEASUREMENTS):
+    for number, seconds in enumerate([0.0] * WINDOW + [1.0] * PRESENT):
         made.began(number, str(number), joinable=True)
         made.delivered(str(number), datetime.fromtimestamp(number + seconds, UTC), number + seconds)
-    made.began(10.0, "message", joinable=True)
-    assert made.spacing(10.0) > 0
-    assert made.waits(0, 10.0)
-    assert not made.waits(0, 10.0 + made.spacing(10.0))
-    made.began(11.0, "other", joinable=False)
-    assert not made.waits(0, 11.0)
+    made.began(25.0, "message", joinable=True)
+    assert made.spacing(25.0) > 0
+    assert made.waits(0, 25.0)
+    assert not made.waits(0, 25.0 + made.spacing(25.0))
+    made.began(26.0, "other", joinable=False)
+    assert not made.waits(0, 26.0)
 
 
 def test_after_a_batch_that_others_could_not_join_nothing_waits() -> None:

@@ -61,10 +61,12 @@ class BatchFilling:
         self._delays.follow(deduplication_id, now)
 
     def delivered(self, deduplication_id: str, queued_at: datetime, now: float) -> float | None:
-        """Note when the broker put a message into the queue of the publish check; its delay, if it is followed."""
+        """Note when the broker put a message into the queue of the publish check; its delay, if measured."""
         if not self._delays.follows(deduplication_id):
             return None
-        delay = self._delays.arrived(deduplication_id, queued_at.timestamp())
+        delay = self._delays.arrived(deduplication_id, queued_at.timestamp(), now)
+        if delay is None:
+            return None
         self._spacing.observe(delay, now)
         return delay.seconds
 

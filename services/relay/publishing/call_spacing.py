@@ -6,10 +6,10 @@ from math import inf
 
 from .delivery_delay import Delay
 
-# A message is late when it waits inside the broker for so much longer than the quickest did.
+# Messages are late when they wait inside the broker for so much longer than usual.
 LATE_SECONDS = 0.05
-# When none has waited for longer than this for a second, the spacing shrinks, to half in so much time.
-RECOVERED_SECONDS = 0.02
+# When they have not waited for so much longer for a second, the spacing shrinks, to half in so much time.
+RECOVERED_SECONDS = 0.03
 HELD_SECONDS = 1.0
 HALVED_SECONDS = 10.0
 # The spacing grows by this factor, from the first value to the most. Below the least there is none.
