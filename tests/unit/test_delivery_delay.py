@@ -97,6 +97,14 @@ def test_a_message_that_is_sent_twice_is_not_measured(delays: DeliveryDelay) -> 
     assert not delays.follows("twice")
 
 
+def test_a_message_whose_call_was_not_made_is_followed_when_it_is_sent() -> None:
+    delays = DeliveryDelay()
+    delays.follow("message", 1.0)
+    delays.unfollow("message")
+    delays.follow("message", 2.0)
+    assert delays.follows("message")
+
+
 def test_a_message_that_comes_after_a_minute_is_not_measured(delays: DeliveryDelay) -> None:
     assert measured(delays, 1.0, FOLLOWED_SECONDS + 1) is None
     assert measured(delays, 2.0, USUAL) is not None

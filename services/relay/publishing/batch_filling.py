@@ -60,6 +60,10 @@ class BatchFilling:
         self._joinable = joinable
         self._delays.follow(deduplication_id, now)
 
+    def not_attempted(self, deduplication_id: str) -> None:
+        """Note that the call with this message, which began, was not made."""
+        self._delays.unfollow(deduplication_id)
+
     def delivered(self, deduplication_id: str, queued_at: datetime, now: float) -> float | None:
         """Note when the broker put a message into the queue of the publish check; its delay, if measured."""
         if not self._delays.follows(deduplication_id):

@@ -66,6 +66,10 @@ class DeliveryDelay:
             del self._followed[next(iter(self._followed))]
         self._followed[deduplication_id] = now
 
+    def unfollow(self, deduplication_id: str) -> None:
+        """Forget a message whose call was not made."""
+        self._followed.pop(deduplication_id, None)
+
     def follows(self, deduplication_id: str) -> bool:
         """Whether this message is followed."""
         return deduplication_id in self._followed

@@ -261,6 +261,8 @@ class Relay:
         self._metrics.calls.labels(outcome=label_of(answer)).inc()
         self._metrics.call_seconds.observe(now - attempt.began)
         self._filling.answered(now - attempt.began)
+        if isinstance(answer, NotAttempted):
+            self._filling.not_attempted(batch[-1].deduplication_id)
         self._metrics.batch_size.observe(len(batch))
         return result
 
