@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from tools import json_lines
+from tools.json_lines import UnreadableFile
 
 MARKS = "<!-- mutants: begin -->", "<!-- mutants: end -->"
 
@@ -35,16 +37,16 @@ class Result:
 
 def append(file: Path, result: Result) -> None:
     """Add a result to the file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(asdict(result)) + "\n")
+    json_lines.append(file, asdict(result))
 
 
 def load(file: Path) -> list[Result]:
-    """The last result of each mutant in the file, in the order of their names."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    found = [json.loads(line) for line in lines]
-    last = {line["mutant"]: Result(**{**line, "verdict": Verdict(line["verdict"])}) for line in found}
+    """The last result of each mutant in the file, in the order of their names. Raises UnreadableFile."""
+    try:
+        found = [Result(**{**line, "verdict": Verdict(line["verdict"])}) for line in json_lines.read(file)]
+    except (KeyError, TypeError, ValueError):
+        raise UnreadableFile(f"{file} has other content than results of mutants: choose another file") from None
+    last = {result.mutant: result for result in found}
     return [last[name] for name in sorted(last)]
 
 

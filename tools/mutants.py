@@ -25,6 +25,7 @@ from rich.table import Table
 
 from tools.embedded.localstack import EmbeddedLocalStack
 from tools.embedded.postgres import EmbeddedPostgres
+from tools.json_lines import UnreadableFile
 from tools.mutant_results import Result, Verdict, append, load, totals, write
 
 ROOT = Path(__file__).parents[1]
@@ -110,9 +111,12 @@ def main(
     if shutil.which("git") is None:
         raise typer.BadParameter("git is required to apply the patches, and is not installed")
     console = Console(stderr=True)
-    if not resume:
-        results.unlink(missing_ok=True)
     chosen = mutants(names or [])
+    try:
+        if load(results) and not resume:
+            results.unlink()
+    except (UnreadableFile, OSError) as error:
+        raise typer.BadParameter(f"--results: {error}") from None
     kept = {result.mutant for result in load(results) if result.verdict is Verdict.DETECTED}
     remaining = [mutant for mutant in chosen if mutant.name not in kept]
     if remaining:

@@ -20,6 +20,7 @@ import httpx
 
 from event_trio.observability import logging
 from tests.faults.catalogue import modules as catalogue
+from tests.faults.folder import FolderNotUsable, suite_folder
 from tests.faults.page import PAGE, revision
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
 from tests.faults.report import publish, table
@@ -27,8 +28,10 @@ from tests.faults.results import Result, Round, append, latest, load
 from tests.faults.rows import forget_published
 from tests.faults.run import execute
 from tests.faults.system import System, servers, system
+from tools.json_lines import UnreadableFile
 
 FOLDER = Path(".run/faults")
+REPLAYS = Path(".run/faults-replayed")
 
 
 def main() -> int:
@@ -39,13 +42,20 @@ def main() -> int:
         for fault in sorted(FAULTS.values(), key=lambda each: each.number):
             print(f"{fault.number:3}  {fault.promises:12} {fault.what}")
         return 0
-    if unknown := [number for number in given.fault if number not in FAULTS]:
+    if unknown := [number for numbers in given.fault for number in numbers if number not in FAULTS]:
         print(f"no fault has the number {unknown[0]}: --list shows all", file=sys.stderr)
         return 2
     folder: Path = given.folder.resolve()
-    if not given.resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with suite_folder(folder, keep=given.resume):
+            return run_chosen(given, folder)
+    except (FolderNotUsable, UnreadableFile) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def run_chosen(given: argparse.Namespace, folder: Path) -> int:
+    """Run what the arguments choose, show the table of the folder, and return the exit status."""
     logging.configure("faults", level="error")
     rounds = chosen(given)
     until = time.monotonic() + given.minutes * 60.0
@@ -53,7 +63,7 @@ def main() -> int:
     found = load(folder)
     text = table(found)
     print(text)
-    if given.publish:
+    if given.publish and found:
         publish(found)
     done = {result.round for result in found}
     if left := sum(round_of(faults, seed) not in done for seed, faults in rounds):
@@ -65,10 +75,16 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make faults", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--fault", type=int, action="append", default=[], help="a number; may be repeated; default all")
+    parser.add_argument(
+        "--fault",
+        type=_numbers,
+        action="append",
+        default=[],
+        help="a number, or several at the same time, such as 1+19; may be repeated; default all, one by one",
+    )
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds (default 1)")
-    parser.add_argument("--pairs", type=int, default=0, help="run so many pairs of faults, chosen by the seed")
+    parser.add_argument("--seeds", type=_at_least_one, default=1, help="how many seeds (default 1)")
+    parser.add_argument("--pairs", type=_at_least_one, help="run so many pairs of faults, chosen by the seed")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where histories are kept (default {FOLDER})")
     parser.add_argument("--minutes", type=float, default=10_000.0, help="begin no run after so many minutes")
     parser.add_argument(
@@ -76,7 +92,23 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--publish", action="store_true", help=f"write the table of what was run into {PAGE}")
     parser.add_argument("--list", action="store_true", help="list the catalogue")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.pairs and given.fault:
+        parser.error("--pairs chooses the faults: use it without --fault")
+    return given
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split("+"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 26, or several, such as 1+19") from None
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
 
 
 def chosen(given: argparse.Namespace) -> list[tuple[int, list[Fault]]]:
@@ -86,7 +118,8 @@ def chosen(given: argparse.Namespace) -> list[tuple[int, list[Fault]]]:
         if given.pairs:
             rounds += [(seed, pair) for pair in pairs(seed, given.pairs)]
             continue
-        rounds += [(seed, [FAULTS[number]]) for number in given.fault or sorted(FAULTS)]
+        for numbers in given.fault or [(number,) for number in sorted(FAULTS)]:
+            rounds.append((seed, [FAULTS[number] for number in numbers]))
     return rounds
 
 
@@ -140,13 +173,17 @@ async def run_one(running: System, number: int, seed: int, faults: list[Fault], 
         result = Result(*round_of(faults, seed), "", [f"the run failed: {error!r}"], None)
     result = replace(result, revision=revision())
     if result.violations:
-        command = " ".join([*(f"FAULT={fault.number}" for fault in faults), f"SEED={seed}"])
-        say(f"    BROKEN, replay with: make faults {command}   histories: {place}")
+        say(f"    BROKEN, replay with: {replay_command(faults, seed)}   histories: {place}")
         for violation in result.violations[:5]:
             say(f"    {violation}")
     else:
         say(f"    kept; recovered in {result.recovery_seconds or 0:.1f} s; {result.summary}")
     return result
+
+
+def replay_command(faults: Sequence[Fault], seed: int) -> str:
+    """The command that repeats a run, in another folder, so that the histories of the first one stay."""
+    return f'make faults FAULT={_names(faults)} SEED={seed} ARGS="--folder {REPLAYS}"'
 
 
 def _names(faults: Sequence[Fault]) -> str:

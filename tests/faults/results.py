@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from tools import json_lines
 
 FILE = "results.jsonl"
 Round: TypeAlias = tuple[tuple[int, ...], int]
@@ -35,16 +36,12 @@ class Result:
 
 def append(folder: Path, result: Result) -> None:
     """Add a result to the file of the folder."""
-    with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(result)) + "\n")
+    json_lines.append(folder / FILE, asdict(result))
 
 
 def load(folder: Path) -> list[Result]:
-    """All results of the folder, repeated ones too."""
-    path = folder / FILE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    found = [json.loads(line) for line in lines]
-    return [Result(**{**line, "numbers": tuple(line["numbers"])}) for line in found]
+    """All results of the folder, repeated ones too. Raises UnreadableFile."""
+    return [Result(**{**line, "numbers": tuple(line["numbers"])}) for line in json_lines.read(folder / FILE)]
 
 
 def latest(results: Iterable[Result]) -> list[Result]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import httpx
 
 from event_trio.observability import logging
 from tests.faults.catalogue import modules as catalogue
+from tests.faults.folder import FolderNotUsable, suite_folder
 from tests.faults.page import PAGE
 from tests.faults.registry import FAULTS, Fault, FaultSkipped
 from tests.faults.run import execute
@@ -53,8 +53,12 @@ def main() -> int:
     logging.configure("soak", level="error")
     catalogue.load()
     folder = given.folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    found = asyncio.run(soak(given.minutes * 60.0, given.seed, folder))
+    try:
+        with suite_folder(folder, keep=False):
+            found = asyncio.run(soak(given.minutes * 60.0, given.seed, folder))
+    except FolderNotUsable as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     series = found.sampler.series
     print(table(series))
     plot(series, given.plot or folder)
