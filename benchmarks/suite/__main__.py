@@ -38,7 +38,7 @@ from benchmarks.suite.databases import SERVER
 from benchmarks.suite.reference import current
 from benchmarks.suite.results import Section
 from benchmarks.suite.sizes import FULL, QUICK, TINY, Sizes
-from benchmarks.suite.stored import Conditions, StoredPart, read, store
+from benchmarks.suite.stored import Conditions, StoredPart, UnreadablePart, read, store
 from tools.embedded.errors import EmbeddedServerFailed
 from tools.embedded.postgres import EmbeddedPostgres
 
@@ -104,6 +104,11 @@ def main(
     command = (
         "make bench" + (f' PARTS="{" ".join(parts)}"' if parts else "") + (f' ARGS="{arguments}"' if arguments else "")
     )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output).close()
+    except OSError as error:
+        raise typer.BadParameter(f"--output: nothing can be written to {output}: {error.strerror}") from None
     folder = Path(tempfile.mkdtemp(prefix="event-trio-benchmark-"))
     failed: list[str] = []
     try:
@@ -112,7 +117,7 @@ def main(
             failed = asyncio.run(_measure(chosen, sizes, folder, output, command))
         for path in page.write(output, read(output, list(PARTS))):
             typer.echo(f"written: {path}")
-    except EmbeddedServerFailed as error:
+    except (EmbeddedServerFailed, UnreadablePart) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     finally:

@@ -35,6 +35,10 @@ class StoredPart:
     section: Section
 
 
+class UnreadablePart(Exception):
+    """The file of a part has other content; the message says what to do."""
+
+
 def store(folder: Path, stored: StoredPart) -> Path:
     """Write a part, over an earlier result of the same part."""
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -45,8 +49,9 @@ def store(folder: Path, stored: StoredPart) -> Path:
         "lines": list(stored.conditions.lines),
     }
     content = {"conditions": conditions, "section": _rounded(SECTION.dump_python(stored.section))}
-    path.write_text(_text(content) + "\n", encoding="utf-8")
-    return path
+    written = path.with_suffix(".new")
+    written.write_text(_text(content) + "\n", encoding="utf-8")
+    return written.replace(path)
 
 
 def read(folder: Path, order: Sequence[str]) -> list[StoredPart]:
@@ -55,7 +60,10 @@ def read(folder: Path, order: Sequence[str]) -> list[StoredPart]:
 
 
 def _read(path: Path, part: str) -> StoredPart:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UnreadablePart(f"{path} is not a stored part. Measure the part again, or remove the file.") from None
     given = content["conditions"]
     conditions = Conditions(given["command"], given["revision"], tuple(given["lines"]))
     return StoredPart(part, conditions, SECTION.validate_python(content["section"]))

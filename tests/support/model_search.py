@@ -6,10 +6,14 @@ In CI the search is short and always the same. MODEL_MINUTES lets it go on with 
 import os
 import time
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-SECONDS = 60.0 * float(os.environ.get("MODEL_MINUTES") or 0.0)
+try:
+    SECONDS = 60.0 * float(os.environ.get("MODEL_MINUTES") or 0.0)
+except ValueError:
+    raise pytest.UsageError(f"MODEL_MINUTES={os.environ['MODEL_MINUTES']} is not a number of minutes") from None
 LIMIT_SECONDS = SECONDS + 600.0
 """The timeout of the test that searches."""
 
