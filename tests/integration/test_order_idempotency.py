@@ -56,6 +56,15 @@ async def test_fifty_concurrent_requests_with_one_key_place_one_order(orders_dat
     assert [await count(orders_database, table) for table in ("orders", "order_history", "outbox_event")] == [1, 1, 1]
 
 
+async def test_a_request_with_two_keys_is_rejected_and_changes_nothing(
+    api: httpx.AsyncClient, orders_database: TestDatabase
+) -> None:
+    answer = await api.post("/v1/orders", json=ORDER, headers=[("Idempotency-Key", "one"), ("Idempotency-Key", "two")])
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:problem-type:invalid-request")
+    assert "Send one" in answer.json()["detail"]
+    assert await count(orders_database, "orders") == 0
+
+
 async def test_a_repeated_change_returns_its_response_even_after_later_changes(api: httpx.AsyncClient) -> None:
     order = await place(api)
     path = f"/v1/orders/{order['id']}"

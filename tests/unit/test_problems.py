@@ -204,7 +204,8 @@ async def test_a_body_over_the_limit_is_413(api: httpx.AsyncClient, announced: b
 
     content = b" " * 2000 if announced else chunks()
     answer = await api.post("/bodies", content=content, headers={"Content-Type": "application/json"})
-    assert problem(answer)["status"] == 413
+    found = problem(answer)
+    assert (found["status"], found["type"]) == (413, "urn:problem-type:too-large")
 
 
 async def test_openapi_documents_problems_and_no_other_errors() -> None:

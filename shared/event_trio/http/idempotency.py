@@ -17,12 +17,13 @@ from starlette.responses import Response
 from ..idempotency.guard import NO_GUARD, IdempotencyGuard, KeyGuard
 from ..idempotency.keyed_request import AlreadyAnswered, KeyedRequest, KeyInUse, KeyReused, StoredResponse
 from ..idempotency.response_store import ResponseStore
-from .problems import HttpProblem, ProblemKind, ProblemTranslation
+from .problems import INVALID_REQUEST, HttpProblem, ProblemKind, ProblemTranslation
 from .replayed import REPLAYED
 from .tokens import Principal
 
 T = TypeVar("T")
 
+KEY_HEADER = "Idempotency-Key"
 IN_USE = ProblemKind("idempotency-key-in-use", "A request with this key is being processed", 409, transient=True)
 REUSED = ProblemKind("idempotency-key-reused", "This key was used for a different request", 422)
 
@@ -32,7 +33,7 @@ _FORM = r"""^([A-Za-z0-9._:~+/=-]{1,255}|"[A-Za-z0-9 ._:~+/=-]{1,255}")$"""
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias="Idempotency-Key",
+        alias=KEY_HEADER,
         pattern=_FORM,
         description="Identifies this request, so that it can be retried: the change is made once, and a retry gets the "
         "same response. Use a new UUID for each request.",
@@ -74,6 +75,8 @@ class IdempotentRequest:
 
 
 async def _idempotent_request(request: Request, key: IdempotencyKey = None) -> IdempotentRequest:
+    if len(request.headers.getlist(KEY_HEADER)) > 1:
+        raise HttpProblem(INVALID_REQUEST, f"The request has several headers {KEY_HEADER}. Send one.")
     return IdempotentRequest(request, key)
 
 

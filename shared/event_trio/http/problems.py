@@ -146,6 +146,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == UNREADABLE.status:
         return render(HttpProblem(UNREADABLE, "The body must be JSON in UTF-8."))
+    if error.status_code == TOO_LARGE.status:
+        return render(HttpProblem(TOO_LARGE, error.detail))
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.url.path))
