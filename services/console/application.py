@@ -72,7 +72,7 @@ def create_console(
     app.state.on_exit = frame.streams.close
     for router in (*routers, health_routes(checks, service=TITLE), metrics_route(registry)):
         _answer_head(router)
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # as they are: see event_trio.http.application
     app.mount(PATH, CachedFiles(directory=FOLDER), name="static")
     _answer_errors(app, frame)
     return app

@@ -41,7 +41,7 @@ async def running(
         async def written() -> bool:
             return process.status is not None or "waiting" in process.command.log.read_text()
 
-        await eventually(written)
+        await eventually(written, timeout=30.0)
         yield process
     finally:
         await process.stop()
@@ -85,7 +85,7 @@ async def test_it_ends_the_same(
         if number is not None:
             (pid,) = children(process.reaper_pid)
             os.kill(pid, number)
-        assert await process.wait(10) == status
+        assert await process.wait(30) == status
         assert process.command.log.read_text().splitlines()[-1] == said or not said
 
 
@@ -100,12 +100,12 @@ async def test_killing_the_reaper_ends_it(forked: bool, tmp_path: Path) -> None:
     async with running(tmp_path, forked, "wait") as process:
         (pid,) = children(process.reaper_pid)
         os.kill(process.reaper_pid, signal.SIGKILL)
-        assert await process.wait(10) == -signal.SIGKILL
+        assert await process.wait(30) == -signal.SIGKILL
 
         async def gone() -> bool:
             return not runs(pid)
 
-        await eventually(gone)
+        await eventually(gone, timeout=30.0)
 
 
 def test_a_command_finds_the_same_and_ends_the_same() -> None:

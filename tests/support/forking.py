@@ -153,7 +153,9 @@ class ForkServer:
         try:
             with self._turn:
                 socket.send_fds(self._control, [message], [*streams, status_writer])
-                pid = int(self._control.recv(16))
+                answer = self._control.recv(16)
+            assert answer, f"the fork server ended with status {self._process.wait(10.0)}"
+            pid = int(answer)
         finally:
             os.close(status_writer)
         return pid, status

@@ -59,9 +59,11 @@ def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def operation_id(route: APIRoute) -> str:
-    """A stable name for client generators: that of the function."""
-    return route.name
+def _name_operations(app: FastAPI) -> None:
+    """Give each operation a stable name for client generators: that of the function."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = route.name
 
 
 def install(app: FastAPI, *, requires_tokens: bool) -> None:
@@ -79,6 +81,7 @@ def install(app: FastAPI, *, requires_tokens: bool) -> None:
 
 
 def _document(app: FastAPI, requires_tokens: bool) -> dict[str, Any]:
+    _name_operations(app)
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
