@@ -25,6 +25,7 @@ OWN = [
     TEMPLATES / f"{name}.yaml" for name in ("order-events", "notification-order-events", "order-events-publish-check")
 ]
 GROUPS = 4
+PAUSE_SECONDS = 0.02
 
 
 class Traffic:
@@ -57,6 +58,8 @@ class Traffic:
                         MessageAttributes={"type": {"DataType": "String", "StringValue": envelope.type}},
                     )
                     self.sent[subject] += 1
+                    # The faster the broker is, the more it would have to keep, for which it takes longer and longer.
+                    await asyncio.sleep(PAUSE_SECONDS)
 
             async with asyncio.TaskGroup() as group:
                 for subject in self._subjects:
