@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import forking
-from tests.support.fork_server import LIBRARIES
+from tests.support.fork_server import INHERITED, LIBRARIES
 from tests.support.process_table import children, runs
 from tests.support.processes import child
 from tests.support.sources import ROOT
@@ -55,6 +55,7 @@ async def report(folder: Path, forked: bool) -> dict[str, Any]:
         return found
 
 
+@pytest.mark.usefixtures("inherited")
 async def test_the_program_finds_the_same(tmp_path: Path) -> None:
     new, fork, other = [await report(tmp_path, forked) for forked in (False, True, True)]
     assert all(mine != others for mine, others in zip(fork["differs"], other["differs"], strict=True))
@@ -108,6 +109,16 @@ async def test_killing_the_reaper_ends_it(forked: bool, tmp_path: Path) -> None:
         await eventually(gone, timeout=30.0)
 
 
+@pytest.fixture(params=[signal.SIG_IGN, signal.SIG_DFL])
+def inherited(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test process ignores signals, as one in the background does, or does not."""
+    before = {number: signal.signal(number, request.param) for number in INHERITED}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("inherited")
 def test_a_command_finds_the_same_and_ends_the_same() -> None:
     environment = {**forking.command_environment(), "ENDING": "exit", "GIVEN": "1"}
     arguments = ["--read", "a b", "한"]

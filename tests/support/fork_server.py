@@ -34,6 +34,8 @@ OF_COMMANDS = ("httpx", "typer", "typer.rich_utils", "rich.table", "rich.live")
 LIBRARIES = {"services": OF_SERVICES, "commands": OF_COMMANDS}
 ROOM = 1 << 20
 """Bytes of the longest request."""
+INHERITED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""A signal that a process ignores, as one in the background does, is ignored by the processes that it starts."""
 STATUS = 3
 """The file descriptor to which the parent of a program writes its exit status."""
 PROJECT = ("tests", "tools")
@@ -57,6 +59,8 @@ class Request:
     folder: str
     command: Sequence[str]
     """The command that starts the same in a new interpreter."""
+    ignored: Sequence[int]
+    """Which of the inherited signals the client ignores now."""
     arguments: Sequence[str] = ()
     supervision: Supervision | None = None
 
@@ -113,10 +117,19 @@ def serve(control: socket.socket) -> Request:
                     os.dup2(descriptor, number)
                 os.closerange(STATUS + 1, os.sysconf("SC_OPEN_MAX"))
                 os.chdir(request.folder)
+                _inherit(request.ignored)
                 return _reap(request, request.supervision) if request.supervision else _wait(request)
             for descriptor in received:
                 os.close(descriptor)
             control.send(str(pid).encode())
+
+
+def _inherit(ignored: Sequence[int]) -> None:
+    """Ignore what the client ignores now: it may have been another signal when this process began."""
+    for number in INHERITED:
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    if signal.SIGINT not in ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _collect() -> None:

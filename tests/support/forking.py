@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, BinaryIO
 
+from tests.support.fork_server import INHERITED
 from tests.support.sources import ROOT
 from tools.embedded.process import ChildProcess, Reaper, base_environment
 
@@ -147,7 +148,8 @@ class ForkServer:
         different = {name for name in names if environment.get(name) != self._environment.get(name)}
         early = sorted(name for name in different if name.startswith(READ_EARLY))
         assert not early, f"{', '.join(early)}: read at the start of an interpreter, so start a new one"
-        message = json.dumps({**request, "environment": environment}).encode()
+        ignored = [number for number in INHERITED if signal.getsignal(number) is signal.SIG_IGN]
+        message = json.dumps({**request, "environment": environment, "ignored": ignored}).encode()
         status, status_writer = os.pipe()
         os.set_blocking(status, False)
         try:
