@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
+from statistics import median
 
 import pytest
 
@@ -77,7 +78,21 @@ def test_each_group_is_sent_in_order_whatever_is_throttled() -> None:
 
 
 def test_a_broker_with_a_limit_gets_about_as_many_calls_as_it_accepts() -> None:
-    """A bucket of tokens, as AWS has one: beyond its rate it throttles, and what is throttled costs calls."""
+    """A bucket of tokens, as AWS has one: beyond its rate it throttles, and what is throttled costs calls.
+
+    The pauses after throttled calls are random, so single runs differ by a third.
+    """
+    rates, most_calls = [], 0
+    for _ in range(15):
+        rate, calls = drain_limited()
+        rates.append(rate)
+        most_calls = max(most_calls, calls)
+    assert median(rates) > 700
+    assert most_calls < 2 * EACH * len(GROUPS) / 10
+
+
+def drain_limited() -> tuple[float, int]:
+    """The rate at which a broker that accepts a thousand events a second gets them, and the number of calls."""
     taken: list[float] = []
     calls = [0]
 
@@ -91,8 +106,7 @@ def test_a_broker_with_a_limit_gets_about_as_many_calls_as_it_accepts() -> None:
         return accept(events)
 
     rate, _ = drain(broker, in_flight=64)
-    assert rate > 700
-    assert calls[0] < 2 * EACH * len(GROUPS) / 10
+    return rate, calls[0]
 
 
 def test_a_broker_that_throttles_everything_gets_few_calls_and_groups_stay_in_memory() -> None:
