@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from event_trio.broker.aws import Aws, sns, sqs
 from event_trio.broker.opened import OpenedBroker, find_broker
 from event_trio.broker.queue import Queue
-from event_trio.database.connections import Pool, create_pool
+from event_trio.database.connections import Pool, open_pool
 
 from .settings import AWS, RelaySettings
 
@@ -49,14 +49,14 @@ class Connections:
 async def connect(settings: RelaySettings, stack: AsyncExitStack) -> Connections:
     """Create the pools and clients; they connect when they are used, and `stack` closes them."""
 
-    async def open_pool(application_name: str, size: int) -> Pool:
+    async def pool(application_name: str, size: int) -> Pool:
         url = settings.database_url.get_secret_value()
-        return await stack.enter_async_context(create_pool(url, application_name=application_name, max_size=size))
+        return await stack.enter_async_context(open_pool(url, application_name=application_name, max_size=size))
 
     return Connections(
-        pool=await open_pool("relay", CONNECTIONS),
-        lease_pool=await open_pool("relay-lease", LEASE_CONNECTIONS),
-        operator_pool=await open_pool("relay-operators", OPERATOR_CONNECTIONS),
+        pool=await pool("relay", CONNECTIONS),
+        lease_pool=await pool("relay-lease", LEASE_CONNECTIONS),
+        operator_pool=await pool("relay-operators", OPERATOR_CONNECTIONS),
         broker=await _open_broker(settings, stack),
     )
 

@@ -22,6 +22,7 @@ SQL_MODULES = (
     "shared/event_trio/database/direct.py",
     "shared/event_trio/database/migration.py",
     "shared/event_trio/database/roles.py",
+    "shared/event_trio/database/session_limits.py",
     "shared/event_trio/database/table_sets.py",
     "shared/event_trio/consumer/database_breaker.py",  # the same, before it lets the consumer go on
     "shared/examples/*.py",

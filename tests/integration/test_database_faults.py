@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import product
 from pathlib import Path
 from uuid import uuid4
 
@@ -192,6 +193,12 @@ async def test_a_retry_with_its_key_shows_whether_a_change_with_a_lost_response_
         assert carrying.commits_to_lose == 0
 
 
+async def end_transactions(made: TestDatabase, *roles: str, seconds: int) -> None:
+    """Give these roles shorter limits in this database."""
+    for role, limit in product(roles, ("transaction_timeout", "idle_in_transaction_session_timeout")):
+        await execute(made.url, f"ALTER ROLE {role} IN DATABASE {made.name} SET {limit} = '{seconds}s'")
+
+
 async def test_dead_connections_are_closed_in_time(
     orders_database: TestDatabase,
     notifications_database: TestDatabase,
@@ -200,6 +207,9 @@ async def test_dead_connections_are_closed_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("event_trio.database.connections.STATEMENT_SECONDS", 1.0)
+    # The connections to the server stay open, and so do their transactions with their locks until a limit ends them.
+    await end_transactions(orders_database, "order_api", "order_relay", seconds=5)
+    await end_transactions(notifications_database, "notification_api", seconds=5)
     async with system_behind_proxies(orders_database, notifications_database, aws, topology) as (customer, _, proxies):
         await customer.order()
         for proxy in proxies:

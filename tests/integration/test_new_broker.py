@@ -1,5 +1,6 @@
 """A recreated broker is recorded in the database, for every relay, until an operator decides."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from event_trio.signals import Signals
 from services.relay.audit_log import Decision
 from services.relay.confirmation.broker_identity import BrokerIdentity
 from services.relay.confirmation.control_monitor import ControlMonitor
+from services.relay.group_sql import LOCK_HELD_GROUPS
 from services.relay.jobs.replay_requests import Criteria
 from services.relay.jobs.replays import Replays
 from services.relay.metrics import RelayMetrics
@@ -60,6 +62,16 @@ async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
     watch = ControlMonitor(made, metrics)
     await watch.step()
     return watch.broker is not None and "accept-broker" in watch.broker, metrics.broker_unaccepted._value.get()
+
+
+async def test_a_known_broker_is_identified_while_another_session_holds_the_lock(
+    outbox_database: TestDatabase, relay_pool: Pool
+) -> None:
+    assert await identity(relay_pool, automatic=True).identify("100")
+    async with relay_pool.acquire() as other, other.transaction():
+        await other.execute(LOCK_HELD_GROUPS)
+        async with asyncio.timeout(4):  # less than the lock timeout
+            assert await identity(relay_pool, automatic=True).identify("100")
 
 
 async def test_a_recreated_broker_is_reported_by_all_relays_until_an_operator_decides(

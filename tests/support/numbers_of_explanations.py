@@ -8,6 +8,7 @@ from event_trio.consumer.policies import IN_PLACE_SECONDS
 from event_trio.consumer.sources import acknowledgements
 from event_trio.consumer.sources.deferred import DeferredOptions
 from event_trio.database import connections as database
+from event_trio.database import session_limits
 from event_trio.inbox.resolution import STEP
 from event_trio.inbox.selection import MOST
 from event_trio.outbox import monitor
@@ -83,6 +84,9 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
         Measured("about a second after it is back", "integration/test_database_faults.py::"
                  "test_an_immediate_restart_of_postgres_loses_and_duplicates_nothing"),
         Code("no answer for 15 seconds", database.STATEMENT_SECONDS),
+        Code("ends after 30 seconds", session_limits.IDLE_SECONDS),
+        Code("(15 minutes) ends it", session_limits.TRANSACTION_SECONDS),
+        Code("session (a minute)", session_limits.POOL_TRANSACTION_SECONDS),
         Measured("not ready within ten seconds", "integration/test_readiness.py::"
                  "test_readiness_uses_few_calls_and_reports_a_read_only_database"),
         Code("At most fifty messages in one transaction", STEP),

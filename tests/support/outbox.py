@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trio.contracts.payload import EventPayload
-from event_trio.database.connections import Pool, create_engine, create_pool
+from event_trio.database.connections import Pool, create_engine, open_pool
 from event_trio.envelope import Envelope
 from event_trio.outbox.writer import OutboxWriter
 
@@ -36,7 +36,7 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 @asynccontextmanager
 async def pool(url: str, *, size: int = 5) -> AsyncIterator[Pool]:
     """Yield a pool and close it at the end."""
-    async with create_pool(url, application_name="test", max_size=size) as made:
+    async with open_pool(url, application_name="test", max_size=size) as made:
         yield made
 
 

@@ -24,6 +24,11 @@ RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 REST_SECONDS = 60.0
 FAULTS: tuple[type[BaseException], ...] = (BrokerUnavailable, KeyError, *DATABASE_FAULTS)
 
+KNOWN = """
+-- known: the known broker
+SELECT broker FROM outbox_control
+"""
+
 REMEMBERED = """
 -- remembered: the known broker, and a new one that waits for an operator
 SELECT broker, broker_seen FROM outbox_control FOR UPDATE
@@ -103,6 +108,10 @@ class BrokerIdentity:
         Raises what the database raises.
         """
         async with transaction(self._pool) as connection:
+            # Without the lock while nothing changes, so that nobody who holds it can delay what is sent.
+            if (stored := await connection.fetchval(KNOWN)) is not None and not _is_newer(created, than=stored):
+                self._check_older(stored, created)
+                return True
             row = await connection.fetchrow(REMEMBERED)
             known: str | None = row["broker"] if row else None
             self._check_older(known, created)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -11,6 +11,7 @@ import asyncpg
 from .direct import connect_directly_if_possible, keeps_session
 from .faults import DATABASE_FAULTS as DATABASE_FAULTS
 from .faults import connection_ended, ends_connection
+from .session_limits import limit_session
 from .url import parse
 
 if TYPE_CHECKING:
@@ -26,17 +27,8 @@ else:
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
-LOCK_TIMEOUT = "5s"
-IDLE_IN_TRANSACTION_TIMEOUT = "30s"
-# Where the role or the database has a limit already, that one stays. The isolation of statements without a transaction
-# is always that of the engine's transactions.
-LIMIT_WAITS = f"""
-SELECT set_config(wanted.name, wanted.value, false)
-FROM (VALUES ('lock_timeout', '{LOCK_TIMEOUT}'),
-             ('idle_in_transaction_session_timeout', '{IDLE_IN_TRANSACTION_TIMEOUT}'),
-             ('default_transaction_isolation', 'read committed')) AS wanted (name, value)
-WHERE current_setting(wanted.name) = '0' OR wanted.name = 'default_transaction_isolation'
-"""  # noqa: S608 - constants of this file
+# The isolation of statements without a transaction is that of the engine's transactions, whatever the role has.
+ENGINE_SESSION = f"SET default_transaction_isolation TO 'read committed'; {limit_session()}"
 
 
 def create_engine(url: str, *, application_name: str, pool_size: int = 5, overflow: int | None = None) -> AsyncEngine:
@@ -73,7 +65,7 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 5, overfl
 
 
 def limit_waits(engine: AsyncEngine) -> AsyncEngine:
-    """Let new connections of the engine wait for a lock, and keep an idle transaction open, only so long.
+    """Let new connections of the engine wait for a lock, and keep a transaction open, only so long.
 
     Statements without a transaction are READ COMMITTED, as its transactions are.
 
@@ -85,7 +77,7 @@ def limit_waits(engine: AsyncEngine) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def limit(connection: Any, _: object) -> None:
-        connection.run_async(lambda driver: driver.execute(LIMIT_WAITS))
+        connection.run_async(lambda driver: driver.execute(ENGINE_SESSION))
 
     return engine
 
@@ -127,7 +119,9 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
     Such a pooler may use another server connection for every transaction, so no statement is kept prepared
     (https://www.pgbouncer.org/features.html) and no session state is reset. Each connection finds out whether there is
     a pooler, and keeps statements prepared if there is none. Use the pool through `transaction()` and
-    `single_statement()` only, after entering it (`async with pool`), which does not connect yet.
+    `single_statement()` only, after entering it (`async with pool`), which does not connect yet. See `open_pool`.
+
+    On a direct connection a transaction may take `POOL_TRANSACTION_SECONDS`; behind a pooler the role's limits apply.
     """
 
     async def keep_no_session(_: object) -> None:
@@ -144,6 +138,18 @@ def create_pool(url: str, *, application_name: str, min_size: int = 0, max_size:
         connect=connect_directly_if_possible,
         server_settings={"application_name": application_name},
     )
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, application_name: str, max_size: int = 5) -> AsyncIterator[Pool]:
+    """A pool until the end of the block, which then closes its connections and terminates those that do not answer."""
+    pool = create_pool(url, application_name=application_name, max_size=max_size)
+    try:
+        yield await pool
+    finally:
+        # An idle connection may have died long ago. That must not fail whoever is done with the pool.
+        with suppress(*DATABASE_FAULTS):
+            await pool.close()
 
 
 async def connect(

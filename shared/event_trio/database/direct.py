@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from .probe import ask
+from .session_limits import limit_pool_session
 
 STATEMENTS = 100
 """How many statements a direct connection keeps prepared."""
@@ -34,7 +35,7 @@ async def connect_directly_if_possible(*arguments: Any, **options: Any) -> async
     try:
         [(backend,)] = await ask(connection, BACKEND)
         if int(backend) == connection.get_server_pid():
-            await connection.execute(SESSION)
+            await connection.execute(f"{SESSION}; {limit_pool_session()}")
             return connection
         await connection.close()
     except BaseException:

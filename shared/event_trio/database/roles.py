@@ -8,7 +8,8 @@ import hmac
 import secrets
 from collections.abc import Mapping
 
-from .connections import IDLE_IN_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, connect
+from .connections import connect
+from .session_limits import limit_role
 
 SCRAM_ITERATIONS = 4096
 
@@ -16,13 +17,12 @@ SCRAM_ITERATIONS = 4096
 def create_login_role(role: str) -> str:
     """The statement that creates a login role unless it exists: roles belong to the server, not to the database.
 
-    It sets `lock_timeout` and `idle_in_transaction_session_timeout`: a process that hangs must not stop the others.
+    It sets the limits of `session_limits.py`: a process that hangs must not stop the others.
     """
     return f"""
     DO $$ BEGIN
         CREATE ROLE {role} LOGIN;
-        ALTER ROLE {role} SET lock_timeout = '{LOCK_TIMEOUT}';
-        ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_TIMEOUT}';
+        {limit_role(role)}
     EXCEPTION WHEN duplicate_object OR unique_violation THEN
         NULL;
     END $$

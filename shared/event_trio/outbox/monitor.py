@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from ..clock import Clock, SystemClock
-from ..database.connections import DATABASE_FAULTS, Pool, create_pool, transaction
+from ..database.connections import DATABASE_FAULTS, Pool, open_pool, transaction
 from ..lifecycle import pause
 from ..observability.runtime_metrics import DatabaseMetrics
 from ..signals import Signals
@@ -128,7 +128,7 @@ class OutboxMonitor:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Observe until asked to stop."""
-        async with create_pool(self._url, application_name="outbox-monitor", max_size=1) as pool:
+        async with open_pool(self._url, application_name="outbox-monitor", max_size=1) as pool:
             while not stopping.is_set():
                 await self.look(pool)
                 await pause(stopping, self._every)
