@@ -50,6 +50,15 @@ def render() -> dict[str, Any]:
                     "State of the circuit breaker: 0 closed, 1 half-open, 2 open.",
                     {"{{instance}}": "outbox_broker_circuit_state"},
                 ),
+                Panel(
+                    "Messages late inside the broker",
+                    "How much later than usual messages were available, and the time between calls that this causes.",
+                    {
+                        **quantiles("outbox_delivery_delay_seconds"),
+                        "spacing {{instance}}": "outbox_call_spacing_seconds",
+                    },
+                    "s",
+                ),
             ],
             "Confirming": [
                 Panel(
