@@ -5,7 +5,7 @@ import pytest
 
 from event_trio.database import session_limits
 from event_trio.database.connections import create_pool, transaction
-from event_trio.database.session_limits import LIMITS, limit_session
+from event_trio.database.session_limits import limit_session
 from tests.support.databases import OUTBOX_RELAY, TestDatabase, execute, fetch
 from tests.support.faulty_postgres import faulty_postgres
 from tests.support.waiting import eventually
@@ -26,9 +26,9 @@ async def test_a_client_that_stops_within_a_statement_keeps_its_locks_only_so_lo
 ) -> None:
     if not await supported(outbox_database.url):
         pytest.skip("this Postgres has no transaction_timeout")
-    monkeypatch.setattr(session_limits, "POOL_TRANSACTION_SECONDS", 1)
-    # An idle transaction would end by itself: this one has to be seen as active.
-    monkeypatch.setattr(session_limits, "LIMITS", {**LIMITS, "idle_in_transaction_session_timeout": 0.1})
+    monkeypatch.setattr(session_limits, "POOL_TRANSACTION_SECONDS", 2)
+    # Open before the transaction begins, so that what is seen of it is seen within its limit.
+    observer = await asyncpg.connect(outbox_database.url)
     async with (
         faulty_postgres(outbox_database) as proxy,
         create_pool(proxy.database.url_for(OUTBOX_RELAY), application_name="test", max_size=1) as pool,
@@ -37,18 +37,21 @@ async def test_a_client_that_stops_within_a_statement_keeps_its_locks_only_so_lo
         pid = connection.get_server_pid()
 
         async def ended() -> bool:
-            return not await fetch(outbox_database.url, SESSION, pid)
+            return not await observer.fetch(SESSION, pid)
 
-        await connection.execute(f"BEGIN; {LOCK}")
-        # Sends the parse and describe messages. Then the host is gone, and nothing closes its connection.
-        await connection.prepare("SELECT $1::int")
-        proxy.freeze()
-        assert [tuple(row) for row in await fetch(outbox_database.url, SESSION, pid)] == [("active", "ClientRead")]
-        with pytest.raises(asyncpg.LockNotAvailableError):
-            await execute(outbox_database.url, LOCK_NOW)
-        await eventually(ended)
-        connection.terminate()
-        await execute(outbox_database.url, LOCK_NOW)
+        try:
+            await connection.execute(f"BEGIN; {LOCK}")
+            # Sends the parse and describe messages. Then the host is gone, and nothing closes its connection.
+            await connection.prepare("SELECT $1::int")
+            proxy.freeze()
+            assert [tuple(row) for row in await observer.fetch(SESSION, pid)] == [("active", "ClientRead")]
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await observer.execute(LOCK_NOW)
+            await eventually(ended)
+            await observer.execute(LOCK_NOW)
+        finally:
+            connection.terminate()
+            await observer.close()
 
 
 async def test_a_pool_shortens_the_transactions_of_a_role_and_keeps_what_is_shorter(
