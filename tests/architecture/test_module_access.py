@@ -43,6 +43,7 @@ SQL_MODULES = (
     "services/relay/leases/lanes.py",
     "services/relay/leases/listener.py",
     "services/relay/wal/slots.py",
+    "services/relay/wal/replication.py",
     "services/relay/wal/lane_notifier.py",
     "services/relay/operators/holds.py",
     "services/relay/operators/operations.py",

@@ -64,14 +64,16 @@ async def seen_by_a_relay(made: Pool) -> tuple[bool, float]:
     return watch.broker is not None and "accept-broker" in watch.broker, metrics.broker_unaccepted._value.get()
 
 
+@pytest.mark.parametrize("created", ["100", "200"], ids=["known", "waiting-for-an-operator"])
 async def test_a_known_broker_is_identified_while_another_session_holds_the_lock(
-    outbox_database: TestDatabase, relay_pool: Pool
+    relay_pool: Pool, created: str
 ) -> None:
-    assert await identity(relay_pool, automatic=True).identify("100")
+    assert await identity(relay_pool, automatic=False).identify("100")
+    assert await identity(relay_pool, automatic=False).identify(created)
     async with relay_pool.acquire() as other, other.transaction():
         await other.execute(LOCK_HELD_GROUPS)
         async with asyncio.timeout(4):  # less than the lock timeout
-            assert await identity(relay_pool, automatic=True).identify("100")
+            assert await identity(relay_pool, automatic=False).identify(created)
 
 
 async def test_a_recreated_broker_is_reported_by_all_relays_until_an_operator_decides(

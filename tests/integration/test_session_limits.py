@@ -1,11 +1,16 @@
 """A session that stops in a transaction keeps its locks only so long, wherever in a statement it stopped."""
 
+from uuid import uuid4
+
 import asyncpg
 import pytest
 
 from event_trio.database import session_limits
 from event_trio.database.connections import create_pool, transaction
 from event_trio.database.session_limits import limit_session
+from event_trio.database.url import parse
+from services.relay.wal.replication import ReplicationConnection
+from tests.support import wal_source
 from tests.support.databases import OUTBOX_RELAY, TestDatabase, execute, fetch
 from tests.support.faulty_postgres import faulty_postgres
 from tests.support.waiting import eventually
@@ -69,6 +74,19 @@ async def test_a_pool_shortens_the_transactions_of_a_role_and_keeps_what_is_shor
             assert await connection.fetchval(TRANSACTION_TIMEOUT) == applied
             assert await connection.fetchval("SHOW lock_timeout") == "5s"
             assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"
+
+
+async def test_a_stream_of_the_log_has_no_limit_whatever_its_role_has(outbox_database: TestDatabase) -> None:
+    if not await supported(outbox_database.url):
+        pytest.skip("this Postgres has no transaction_timeout")
+    limit = f"ALTER ROLE {wal_source.ROLE} IN DATABASE {outbox_database.name} SET transaction_timeout = '15min'"
+    await execute(outbox_database.url, wal_source.CREATE_ROLE, limit)
+    connection = await ReplicationConnection.open(parse(wal_source.reader_url(outbox_database.url)), uuid4())
+    try:
+        cursor = await connection._connection.execute("SHOW transaction_timeout")
+        assert await cursor.fetchone() == ("0",)
+    finally:
+        await connection.close()
 
 
 async def test_a_limit_that_the_server_does_not_know_is_skipped(

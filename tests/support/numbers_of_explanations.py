@@ -85,8 +85,8 @@ EXPLANATIONS: dict[str, tuple[Entry, ...]] = {
                  "test_an_immediate_restart_of_postgres_loses_and_duplicates_nothing"),
         Code("no answer for 15 seconds", database.STATEMENT_SECONDS),
         Code("ends after 30 seconds", session_limits.IDLE_SECONDS),
-        Code("(15 minutes) ends it", session_limits.TRANSACTION_SECONDS),
-        Code("session (a minute)", session_limits.POOL_TRANSACTION_SECONDS),
+        Code("after 15 minutes, or a minute for the sessions",
+             session_limits.TRANSACTION_SECONDS, session_limits.POOL_TRANSACTION_SECONDS),
         Measured("not ready within ten seconds", "integration/test_readiness.py::"
                  "test_readiness_uses_few_calls_and_reports_a_read_only_database"),
         Code("At most fifty messages in one transaction", STEP),

@@ -24,15 +24,12 @@ RETRY = Backoff(first=0.2, factor=2, cap=5.0, jitter=0.5)
 REST_SECONDS = 60.0
 FAULTS: tuple[type[BaseException], ...] = (BrokerUnavailable, KeyError, *DATABASE_FAULTS)
 
-KNOWN = """
--- known: the known broker
-SELECT broker FROM outbox_control
-"""
-
 REMEMBERED = """
 -- remembered: the known broker, and a new one that waits for an operator
-SELECT broker, broker_seen FROM outbox_control FOR UPDATE
+SELECT broker, broker_seen FROM outbox_control
 """
+
+REMEMBERED_LOCKED = f"{REMEMBERED}FOR UPDATE\n"
 
 REMEMBER = """
 -- remember: the known broker
@@ -109,10 +106,11 @@ class BrokerIdentity:
         """
         async with transaction(self._pool) as connection:
             # Without the lock while nothing changes, so that nobody who holds it can delay what is sent.
-            if (stored := await connection.fetchval(KNOWN)) is not None and not _is_newer(created, than=stored):
-                self._check_older(stored, created)
-                return True
             row = await connection.fetchrow(REMEMBERED)
+            if row is not None and self._is_remembered(row, created):
+                self._check_older(row["broker"], created)
+                return True
+            row = await connection.fetchrow(REMEMBERED_LOCKED)
             known: str | None = row["broker"] if row else None
             self._check_older(known, created)
             if known is None:
@@ -127,6 +125,12 @@ class BrokerIdentity:
         )
         self._signals.emit("broker.changed", job=job)
         return False
+
+    def _is_remembered(self, row: asyncpg.Record, created: str) -> bool:
+        """Return whether the broker is known, or waits for an operator already."""
+        known: str | None = row["broker"]
+        newest = known if known is None or self._automatic else row["broker_seen"] or known
+        return newest is not None and not _is_newer(created, than=newest)
 
     async def _replay(self, connection: Connection, known: str, created: str) -> int:
         await connection.execute(REMEMBER, created)

@@ -11,6 +11,7 @@ from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 from event_trio.database.connections import CONNECT_SECONDS
+from event_trio.database.session_limits import NO_TRANSACTION_LIMIT
 from event_trio.database.url import DatabaseUrl
 from event_trio.errors import EventTrioError
 
@@ -41,9 +42,16 @@ class ReplicationConnection:
     async def open(cls, url: DatabaseUrl, relay_id: UUID) -> ReplicationConnection:
         """Connect; the name of the connection tells other relays whose it is. Raises ReplicationFailed."""
         try:
-            return cls(
-                await psycopg.AsyncConnection.connect(make_conninfo("", **_arguments(url, relay_id)), autocommit=True)
+            connection = await psycopg.AsyncConnection.connect(
+                make_conninfo("", **_arguments(url, relay_id)), autocommit=True
             )
+            try:
+                # The role may be that of the relay, whose limit would end a stream that waits for the relay.
+                await connection.execute(NO_TRANSACTION_LIMIT)
+            except BaseException:
+                await connection.close()
+                raise
+            return cls(connection)
         except (psycopg.Error, OSError) as error:
             raise ReplicationFailed(_first_line(str(error)), getattr(error, "sqlstate", None)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +28,7 @@ else:
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
+CLOSE_SECONDS = 1.0
 # The isolation of statements without a transaction is that of the engine's transactions, whatever the role has.
 ENGINE_SESSION = f"SET default_transaction_isolation TO 'read committed'; {limit_session()}"
 
@@ -147,9 +149,10 @@ async def open_pool(url: str, *, application_name: str, max_size: int = 5) -> As
     try:
         yield await pool
     finally:
-        # An idle connection may have died long ago. That must not fail whoever is done with the pool.
+        # An idle connection may have died long ago. That must neither fail nor delay whoever is done with the pool.
         with suppress(*DATABASE_FAULTS):
-            await pool.close()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
 
 
 async def connect(

@@ -13,12 +13,18 @@ POOL_TRANSACTION_SECONDS = 60
 
 # Postgres does not count a client as idle that stopped between the parse and the execute messages of a statement, so
 # only transaction_timeout ends its transaction and releases its locks. It exists since Postgres 17
-# (https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT).
+# (https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT). A client that stopped while
+# the server sends to it is not ended by any limit, but by TCP.
 LIMITS: Mapping[str, float] = {
     "lock_timeout": LOCK_SECONDS,
     "idle_in_transaction_session_timeout": IDLE_SECONDS,
     "transaction_timeout": TRANSACTION_SECONDS,
 }
+
+NO_TRANSACTION_LIMIT = """
+SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) IS NOT NULL
+"""
+"""For a session that streams the log, which is one transaction to the server."""
 
 
 def limit_session() -> str:
