@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import httpx
 
 from event_trio.observability import logging
@@ -169,7 +170,7 @@ async def run_one(running: System, number: int, seed: int, faults: list[Fault], 
     except FaultSkipped as error:
         say(f"    skipped: {error}")
         return Result(*round_of(faults, seed), "", [], None, skipped=str(error))
-    except (AssertionError, TimeoutError, OSError, httpx.HTTPError) as error:
+    except (AssertionError, TimeoutError, OSError, httpx.HTTPError, asyncpg.PostgresError) as error:
         result = Result(*round_of(faults, seed), "", [f"the run failed: {error!r}"], None)
     result = replace(result, revision=revision())
     if result.violations:

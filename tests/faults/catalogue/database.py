@@ -1,6 +1,7 @@
 """Faults of the databases."""
 
 import asyncio
+import math
 import os
 import signal
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.faults.run import Run
 from tests.faults.small_disk import SmallDisk
 from tests.support.databases import execute, fetch
 
-DISK_MEGABYTES = 64
+FREE_MEGABYTES = 64
 
 
 @fault(17, "Postgres restarts at once", "P2 P5", "alone", orders=False)
@@ -69,7 +70,9 @@ async def connections_ended(run: Run) -> None:
 async def disk_full(run: Run) -> None:
     system = run.system
     users = [system.order, *system.relays]
-    disk = SmallDisk.mount(DISK_MEGABYTES)
+    # The tables have grown in the runs before.
+    ((size,),) = await fetch(system.orders.url, "SELECT pg_database_size(current_database())")
+    disk = SmallDisk.mount(math.ceil(size / 2**20) + FREE_MEGABYTES)
 
     async def move(*statements: str) -> None:
         """Move the tables while nobody is connected, as the statement demands."""
